@@ -1,0 +1,149 @@
+"""The contract: how one replica starts, how it takes one step, what it tells.
+
+A run is a matrix of replicas × steps.  The randomness of cell ``(r, t)`` is::
+
+    key(r, t) = fold_in(fold_in(root, r), t)        init is t = 0, steps are 1…T
+
+and nothing else, so a trajectory depends on (task, seed, replica, step) only: never on
+chunk sizes, worker counts, the planned length or retries.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+
+class Var(NamedTuple):
+    """What one number (or array) of a row is: its labels, its type and its unit.
+
+    Args:
+        dims: names of the axes behind replica and step; ``()`` is a scalar.
+        dtype: numpy name of the type, or ``"str"`` in untraced tasks.
+        units: CF unit, ``"1"`` where dimensionless.
+        about: the long name, shown on plots' axes.
+    """
+
+    dims: tuple[str, ...] = ()
+    dtype: str = "float32"
+    units: str = "1"
+    about: str = ""
+
+
+class Estimate(NamedTuple):
+    """A number that a run exists to find, with its one-sigma error and its unit."""
+
+    value: float
+    error: float = float("nan")
+    units: str = "1"
+    source: str = "this run"
+
+    def __str__(self) -> str:
+        unit = "" if self.units == "1" else f" {self.units}"
+        return format_error(self.value, self.error) + unit
+
+
+def format_error(value: float, error: float) -> str:
+    """Value and error as physicists print them: ``format_error(-8.0705, 2e-4)`` is
+    ``-8.07050(20)``; the error keeps two digits."""
+    import math
+
+    if not math.isfinite(error) or error <= 0:
+        return f"{value:.7g}"
+    digits = max(0, 1 - math.floor(math.log10(error)))
+    return f"{value:.{digits}f}({round(error * 10**digits):d})"
+
+
+class File(str):
+    """A path to input data; a run's identity holds the SHA-256 of its content.
+
+    A field of this type accepts a path; the stored specification replaces the path by
+    ``sha256:…`` so that moving or renaming the file changes nothing, editing it does.
+    """
+
+    @property
+    def path(self) -> Path:
+        return Path(self).expanduser()
+
+
+@dataclass(frozen=True)
+class Task:
+    """What every science implements: two pure functions and a table of what they emit.
+
+    Subclasses are frozen dataclasses whose fields are scalars, strings, tuples and
+    :class:`File`; the comment after a field is its ``--help`` text.  The configuration
+    *is* the identity of a run.
+
+    ``init`` and ``step`` are written for one replica in the global view; the platform
+    maps them over the replicas of a block, and splits the leading axis of the state
+    fields named in ``sharded`` over the devices of several workers.
+
+    Example:
+        >>> import jax, jax.numpy as jnp, heliostat as hs
+        >>> from dataclasses import dataclass
+        >>> from typing import NamedTuple
+        >>> class State(NamedTuple):
+        ...     x: jax.Array  # () position
+        >>> @dataclass(frozen=True)
+        ... class Walk(hs.Task):
+        ...     sigma: float = 1.0  # step size, dimensionless
+        ...     emits = {"x": hs.Var(about="position")}
+        ...     def init(self, key, replica, data):
+        ...         return State(jnp.float32(0))
+        ...     def step(self, key, state, data):
+        ...         x = state.x + self.sigma * jax.random.normal(key, dtype=jnp.float32)
+        ...         return State(x), {"x": x}
+        >>> hs.check_task(Walk())  # doctest: +SKIP
+    """
+
+    emits: ClassVar[Mapping[str, Var]] = {}
+    """One entry per variable of a row."""
+
+    replicas: ClassVar[int] = 1
+    """How many replicas a run has; may be a field or a property."""
+
+    width: ClassVar[int] = 1
+    """Replicas in one block: the unit that a worker holds and XLA vectorises."""
+
+    stride: ClassVar[int] = 100
+    """Steps between digests; every commit and kept state sits on its multiples."""
+
+    steps: ClassVar[int] = 1000
+    """Natural length of a run; may be a property."""
+
+    replica_dim: ClassVar[str] = "replica"
+    step_dim: ClassVar[str] = "step"
+
+    sharded: ClassVar[tuple[str, ...]] = ()
+    """State fields whose leading axis may be split over devices."""
+
+    traced: ClassVar[bool] = True
+    """False: ``step`` is plain or async Python and its state is JSON-able."""
+
+    task_version: ClassVar[int] = 1
+    """Bumped by the author when results change."""
+
+    def prepare(self) -> Any:
+        """Host work, once per worker: data sets, integrals. Returns a pytree."""
+        return None
+
+    def init(self, key: Any, replica: Any, data: Any) -> Any:
+        """The state of one replica before its first step, a NamedTuple of arrays."""
+        raise NotImplementedError(f"{type(self).__name__} must define init")
+
+    def step(self, key: Any, state: Any, data: Any) -> tuple[Any, dict[str, Any]]:
+        """One transition: the next state, and a row that matches ``emits``."""
+        raise NotImplementedError(f"{type(self).__name__} must define step")
+
+    def coords(self, data: Any) -> Mapping[str, Any]:
+        """Labels of the dims named in ``emits``; unnamed ones count from 0."""
+        return {}
+
+    def headline(self, rows: xr.Dataset) -> Mapping[str, Estimate]:
+        """What the run found so far, from its rows; called live and at the end."""
+        return {}
