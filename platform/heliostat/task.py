@@ -24,13 +24,14 @@ class Var(NamedTuple):
 
     Args:
         dims: names of the axes behind replica and step; ``()`` is a scalar.
-        dtype: numpy name of the type, or ``"str"`` in untraced tasks.
+        dtype: numpy name of the type; ``"float"`` is the run's working precision
+            (float32, float64 under ``--x64``); ``"str"`` only in untraced tasks.
         units: CF unit, ``"1"`` where dimensionless.
         about: the long name, shown on plots' axes.
     """
 
     dims: tuple[str, ...] = ()
-    dtype: str = "float32"
+    dtype: str = "float"
     units: str = "1"
     about: str = ""
 
@@ -94,9 +95,9 @@ class Task:
         ...     sigma: float = 1.0  # step size, dimensionless
         ...     emits = {"x": hs.Var(about="position")}
         ...     def init(self, key, replica, data):
-        ...         return State(jnp.float32(0))
+        ...         return State(jnp.zeros(()))
         ...     def step(self, key, state, data):
-        ...         x = state.x + self.sigma * jax.random.normal(key, dtype=jnp.float32)
+        ...         x = state.x + self.sigma * jax.random.normal(key)
         ...         return State(x), {"x": x}
         >>> hs.check_task(Walk())  # doctest: +SKIP
     """

@@ -1,0 +1,1 @@
+"""One file per numerical idea; kernels know neither task nor run."""

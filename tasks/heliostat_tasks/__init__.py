@@ -1,0 +1,1 @@
+"""The sciences: each folder a task, its physics and its presets."""
