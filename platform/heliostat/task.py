@@ -141,6 +141,10 @@ class Task:
         """One transition: the next state, and a row that matches ``emits``."""
         raise NotImplementedError(f"{type(self).__name__} must define step")
 
+    def canonical(self) -> dict[str, Any]:
+        """Fields with several spellings of one meaning, in the one that is hashed."""
+        return {}
+
     def coords(self, data: Any) -> Mapping[str, Any]:
         """Labels of the dims named in ``emits``; unnamed ones count from 0."""
         return {}

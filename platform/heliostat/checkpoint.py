@@ -1,0 +1,123 @@
+"""States at chunk edges, and the digest chain that makes a run verifiable.
+
+One chain per block of replicas, one link per stride::
+
+    link(0) = H(genesis, block)                    genesis = H(canonical spec)
+    link(i) = H(link(i-1), step, H(state), H(rows))
+
+A state is a flat table of named arrays, saved as an uncompressed ``.npz`` without
+pickle: it is data, and the zip's checksums tell when it was damaged.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import zipfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from heliostat.errors import StoreError
+
+State = Mapping[str, np.ndarray]
+
+KEPT = 16
+"""States kept per block: the first, the last and a few between."""
+
+
+class Stride(NamedTuple):
+    """The digests of one stride of one block."""
+
+    stop: int  # the step it ends with
+    state: bytes  # (32,) SHA-256 of the state after that step
+    rows: bytes  # (32,) SHA-256 of the rows of its steps
+
+
+def digest(arrays: State) -> bytes:
+    """SHA-256 over the names, types, shapes and bytes of named arrays.
+
+    It does not depend on how the arrays were split over workers or devices, nor on the
+    machine's byte order.
+    """
+    h = hashlib.sha256()
+    for name in sorted(arrays):
+        array = np.asarray(arrays[name])
+        if array.dtype.kind in "OTU":  # text: each entry with its length before it
+            parts = [str(v).encode() for v in array.ravel()]
+            payload = b"".join(len(p).to_bytes(8, "big") + p for p in parts)
+            kind = "str"
+        else:
+            array = array.astype(array.dtype.newbyteorder("<"), order="C", copy=False)
+            payload, kind = array.tobytes(), array.dtype.str
+        h.update(f"{name}|{kind}|{array.shape}|{len(payload)}|".encode())
+        h.update(payload)
+    return h.digest()
+
+
+def first_link(genesis: str, block: int) -> bytes:
+    return hashlib.sha256(f"{genesis}|{block}".encode()).digest()
+
+
+def next_link(previous: bytes, stride: Stride) -> bytes:
+    step = stride.stop.to_bytes(8, "big")
+    return hashlib.sha256(previous + step + stride.state + stride.rows).digest()
+
+
+class Checkpoints:
+    """The kept states of one run: ``block-0000/00000100.npz``."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def save(self, block: int, step: int, state: State) -> None:
+        """Write a state under a temporary name, then rename it: there or not there."""
+        target = self._path(block, step)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        partial = target.with_suffix(".partial")
+        with partial.open("wb") as stream:
+            np.savez(stream, **{k: np.asarray(v) for k, v in state.items()})
+            stream.flush()
+            os.fsync(stream.fileno())
+        partial.replace(target)
+
+    def load(self, block: int, step: int) -> dict[str, np.ndarray]:
+        """The state of a block after ``step``.
+
+        Raises:
+            StoreError: naming the file, if it is missing or damaged.
+        """
+        path = self._path(block, step)
+        try:
+            with np.load(path, allow_pickle=False) as stored:
+                return {name: stored[name] for name in stored.files}
+        except FileNotFoundError as error:
+            raise StoreError(f"{path}: this state is missing") from error
+        except (OSError, ValueError, zipfile.BadZipFile, EOFError, KeyError) as error:
+            raise StoreError(f"{path}: this state is damaged ({error})") from error
+
+    def steps(self, block: int) -> list[int]:
+        """The steps whose states are kept, in ascending order."""
+        return sorted(int(p.stem) for p in self._path(block, 0).parent.glob("*.npz"))
+
+    def drop(self, block: int, steps: Iterable[int]) -> None:
+        for step in steps:
+            self._path(block, step).unlink(missing_ok=True)
+
+    def thin(self, block: int, stride: int) -> None:
+        """Drop until ``KEPT`` are left: each time the one whose neighbours are nearest.
+
+        The first, the last and the last on a multiple of the stride stay: replays start
+        from the first, resuming from the last, extending from the last full stride.
+        """
+        steps = self.steps(block)
+        anchor = max((s for s in steps if s % stride == 0), default=0)
+        while len(steps) > KEPT:
+            inner = [i for i in range(1, len(steps) - 1) if steps[i] != anchor]
+            least = min(inner, key=lambda i: steps[i + 1] - steps[i - 1])
+            self.drop(block, [steps.pop(least)])
+
+    def _path(self, block: int, step: int) -> Path:
+        return self.folder / f"block-{block:04d}" / f"{step:09d}.npz"

@@ -1,0 +1,276 @@
+"""Fields <-> command line <-> YAML <-> canonical JSON; and the identity of a run.
+
+The identity is the canonical JSON of (task, task_version, resolved fields, seed, x64,
+width, stride).  Its SHA-256 is the genesis of the run's digest chain, and the first 16
+digits of that are the run's id.  The length is not part of it: more steps extend a run.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import inspect
+import io
+import json
+import math
+import re
+import tokenize
+import types
+import typing
+from collections.abc import Mapping
+from typing import Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
+
+from heliostat import registry
+from heliostat.errors import RequestError, did_you_mean
+from heliostat.task import File, Task
+
+SCHEMA = 1
+
+RESERVED = frozenset(
+    "steps seed store workers on gpus x64 until preset fresh json dry_run width stride "
+    "replicas segments over search scheduler metric trials where task run resume start "
+    "extend stop watch logs rm gc plot runs show tasks verify export check sweep report"
+    .split()
+)
+
+
+class Field(NamedTuple):
+    """One field of a task as its users see it."""
+
+    name: str
+    type: Any
+    default: Any
+    help: str
+
+
+class Spec(NamedTuple):
+    """What defines a run: its identity, and the fields as they were typed."""
+
+    identity: dict[str, Any]
+    passed: dict[str, Any]
+
+    @property
+    def genesis(self) -> str:
+        return hashlib.sha256(canonical_json(self.identity)).hexdigest()
+
+    @property
+    def id(self) -> str:
+        return self.genesis[:16]
+
+
+def canonical_json(value: Any) -> bytes:
+    """The one spelling of a JSON value: keys sorted, no spaces, floats as ``repr``.
+
+    Raises:
+        ValueError: for NaN and infinities, which JSON does not have.
+
+    Example:
+        >>> canonical_json({"b": (1, 2.0), "a": None})
+        b'{"a":null,"b":[1,2.0]}'
+    """
+    text = json.dumps(
+        value, sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=True
+    )
+    return text.encode()
+
+
+def fields_of(task: type[Task]) -> dict[str, Field]:
+    """The fields of a task with their types, defaults and the comments beside them."""
+    hints, comments = get_type_hints(task), _comments(task)
+    fields = {}
+    for field in dataclasses.fields(task):
+        if field.name in RESERVED:
+            raise RequestError(f"{task.__name__}.{field.name}: the name is reserved")
+        fields[field.name] = Field(
+            field.name,
+            hints[field.name],
+            field.default,
+            comments.get(field.name, ""),
+        )
+    return fields
+
+
+def build(task: type[Task], fields: Mapping[str, Any]) -> Task:
+    """A task from plain values (of YAML, JSON or the command line), each checked.
+
+    Raises:
+        RequestError: naming an unknown field (with a suggestion), a value outside its
+            field's type, a field left out, or what the task itself refuses.
+    """
+    known = fields_of(task)
+    for name in fields:
+        if name not in known:
+            hint = did_you_mean(name, known) or f"; its fields are {', '.join(known)}"
+            raise RequestError(f"{registry.name_of(task)} has no field '{name}'{hint}")
+    values = {name: _coerce(v, known[name].type, name) for name, v in fields.items()}
+    for name, field in known.items():
+        if field.default is dataclasses.MISSING and name not in values:
+            raise RequestError(f"{registry.name_of(task)} needs a value for '{name}'")
+    try:
+        return task(**values)
+    except (ValueError, OSError) as error:
+        raise RequestError(str(error)) from error
+
+
+def passed_fields(task: Task) -> dict[str, Any]:
+    """Every field of a task as JSON values, as the user gave them."""
+    return {f.name: _plain(getattr(task, f.name)) for f in dataclasses.fields(task)}
+
+
+def resolved_fields(task: Task) -> dict[str, Any]:
+    """The fields as they enter the identity: files by content, names by meaning.
+
+    A task whose fields have several spellings of one meaning (a molecule's name, file
+    or inline text) defines ``canonical() -> dict`` with the one spelling.
+    """
+    resolved = passed_fields(task)
+    for name, value in resolved.items():
+        if isinstance(getattr(task, name), File) and value is not None:
+            resolved[name] = _content(name, getattr(task, name))
+    resolved.update({k: _plain(v) for k, v in task.canonical().items()})
+    return resolved
+
+
+def specify(task: Task, seed: int = 0, x64: bool = False) -> Spec:
+    """The spec of a run of ``task``: equal specs are one run.
+
+    Raises:
+        RequestError: for a seed that is no integer in [0, 2^63) or a malformed task.
+    """
+    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**63:
+        raise RequestError(f"seed {seed!r}: expected an integer from 0 to 2^63 - 1")
+    build(type(task), passed_fields(task))  # one check for every way in
+    if task.replicas < 1 or task.width < 1 or task.stride < 1:
+        raise RequestError(
+            f"{registry.name_of(type(task))}: replicas, width and stride must be >= 1, "
+            f"got {task.replicas}, {task.width}, {task.stride}"
+        )
+    identity = {
+        "schema": SCHEMA,
+        "task": registry.name_of(type(task)),
+        "task_version": task.task_version,
+        "fields": resolved_fields(task),
+        "seed": seed,
+        "x64": x64,
+        "width": task.width,
+        "stride": task.stride,
+    }
+    if not registry.is_registered(type(task)):
+        identity["source"] = _source_digest(type(task))
+    return Spec(identity, passed_fields(task))
+
+
+def rebuild(spec: Spec, task: type[Task] | None = None) -> Task:
+    """The task that a stored spec describes; the passed spelling where it still holds.
+
+    Raises:
+        RequestError: if the task is not known here, or its fields no longer mean what
+            they meant (a file was edited, the task has a new version).
+    """
+    cls = task or registry.find(spec.identity["task"])
+    reason = "its identity differs"
+    for fields in (spec.passed, spec.identity["fields"]):
+        try:
+            candidate = build(cls, fields)
+            found = specify(candidate, spec.identity["seed"], spec.identity["x64"])
+        except RequestError as error:
+            reason = str(error)
+            continue
+        if found.identity == spec.identity:
+            return candidate
+        reason = _difference(found.identity, spec.identity)
+    raise RequestError(f"run {spec.id} cannot be rebuilt: {reason}")
+
+
+def _difference(found: Mapping[str, Any], stored: Mapping[str, Any]) -> str:
+    for name in sorted(set(found) | set(stored)):
+        here, there = found.get(name), stored.get(name)
+        if isinstance(here, dict) and isinstance(there, dict) and here != there:
+            return f"{name}.{_difference(here, there)}"
+        if here != there:
+            return f"{name} is now {here!r}, the store has {there!r}"
+    return "nothing differs"
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, tuple | list):
+        return [_plain(v) for v in value]
+    if isinstance(value, str):
+        return str(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        raise RequestError(f"{value} is no finite number")
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    raise RequestError(
+        f"{value!r} cannot be a field: expected a number, text, tuple or hs.File"
+    )
+
+
+def _coerce(value: Any, hint: Any, name: str) -> Any:
+    """``value`` as the annotated type; the only conversions are the lossless ones."""
+    origin, args = get_origin(hint), get_args(hint)
+    if origin in (types.UnionType, typing.Union):
+        if value is None and type(None) in args:
+            return None
+        rest = [a for a in args if a is not type(None)]
+        return _coerce(value, rest[0], name)
+    if origin is Literal:
+        if value in args:
+            return value
+        choice = ", ".join(map(str, args))
+        hint_text = did_you_mean(str(value), map(str, args))
+        raise RequestError(f"{name}={value!r}: expected one of {choice}{hint_text}")
+    if origin is tuple and isinstance(value, list | tuple):
+        kinds = [args[0]] * len(value) if args[-1] is Ellipsis else list(args)
+        if len(kinds) == len(value):
+            return tuple(_coerce(v, k, name) for v, k in zip(value, kinds, strict=True))
+    if hint is float and type(value) in (int, float) and math.isfinite(value):
+        return float(value)
+    if hint in (int, bool) and type(value) is hint:
+        return value
+    if isinstance(hint, type) and issubclass(hint, str) and isinstance(value, str):
+        return hint(value)
+    kind = getattr(hint, "__name__", str(hint)).lower()
+    raise RequestError(f"{name}={value!r}: expected {_article(kind)} {kind}")
+
+
+def _article(noun: str) -> str:
+    return "an" if noun[0] in "aeiou" else "a"
+
+
+def _content(name: str, file: File) -> str:
+    try:
+        with file.path.open("rb") as stream:
+            return "sha256:" + hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        reason = error.strerror or error
+        raise RequestError(f"{name}={str(file)!r} cannot be read: {reason}") from error
+
+
+def _source_digest(task: type[Task]) -> str:
+    """Of a task from a notebook or a script: its code is part of what it means."""
+    try:
+        text = inspect.getsource(task)
+    except (OSError, TypeError) as error:
+        raise RequestError(
+            f"the source of {task.__name__} cannot be read; define it in a file, a "
+            "notebook cell or an installed package"
+        ) from error
+    return hashlib.sha256(inspect.cleandoc(text).encode()).hexdigest()
+
+
+def _comments(task: type[Task]) -> dict[str, str]:
+    """The trailing comment of every ``name: type = default`` line of the class."""
+    comments: dict[str, str] = {}
+    for cls in reversed(task.__mro__):
+        if not dataclasses.is_dataclass(cls) or cls is Task:
+            continue
+        try:
+            source = inspect.cleandoc("\n" + inspect.getsource(cls))
+        except (OSError, TypeError):
+            continue  # a class typed at a prompt has no comments to show
+        for token in tokenize.generate_tokens(io.StringIO(source).readline):
+            named = re.match(r"\s*(\w+)\s*:", token.line)
+            if token.type == tokenize.COMMENT and named:
+                comments[named[1]] = token.string.lstrip("# ").strip()
+    return comments

@@ -1,0 +1,116 @@
+"""One driver owns a run: a lock file with a lease that its owner keeps renewing."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import socket
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from heliostat.errors import Busy, StoreError
+
+LEASE = 60.0
+"""Seconds after which the lock of a driver on another machine counts as abandoned."""
+
+
+class Lock:
+    """``with Lock(folder): ...``: the only driver of the run in ``folder``.
+
+    A lock is free when its file is absent, its lease has run out, or its owner was a
+    process of this machine that has ended.
+
+    Raises:
+        Busy: if another driver holds it; the message says which.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "lock.json"
+        self.token = secrets.token_hex(8)
+        self._stop = threading.Event()
+        self._renewer: threading.Thread | None = None
+
+    def __enter__(self) -> Lock:
+        try:
+            self._take()
+        except FileExistsError:
+            if owner := holder(self.path.parent):
+                raise Busy(
+                    f"{self.path.parent.name} is driven by process {owner['pid']} on "
+                    f"{owner['host']}; `heliostat watch` follows it, `stop` ends it"
+                ) from None
+            self.path.unlink(missing_ok=True)
+            self._take()
+        except OSError as error:
+            reason = error.strerror
+            raise StoreError(f"{self.path.parent} is not writable: {reason}") from error
+        self._renewer = threading.Thread(target=self._renew, daemon=True)
+        self._renewer.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        if self._renewer:
+            self._renewer.join(timeout=5)
+        if self._owner().get("token") == self.token:
+            self.path.unlink(missing_ok=True)
+
+    def _take(self) -> None:
+        flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY
+        with os.fdopen(os.open(self.path, flags, 0o644), "w") as stream:
+            stream.write(self._text())
+
+    def _renew(self) -> None:
+        while not self._stop.wait(LEASE / 4):
+            if self._owner().get("token") != self.token:
+                return  # the run was removed or taken over
+            partial = self.path.with_suffix(f".{self.token}")
+            partial.write_text(self._text())
+            partial.replace(self.path)
+
+    def _text(self) -> str:
+        return json.dumps(
+            {
+                "token": self.token,
+                "pid": os.getpid(),
+                "host": socket.gethostname(),
+                "expires": time.time() + LEASE,
+            }
+        )
+
+    def _owner(self) -> dict[str, Any]:
+        return _read(self.path)
+
+
+def holder(folder: Path) -> dict[str, Any] | None:
+    """Who drives the run in ``folder`` now: pid, host, expires; None if nobody."""
+    owner = _read(folder / "lock.json")
+    if not owner or owner.get("expires", 0) < time.time():
+        return None
+    if owner.get("host") == socket.gethostname() and not _alive(owner.get("pid", -1)):
+        return None
+    return owner
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True  # somebody else's process
+    try:  # a zombie has ended, although its number is still taken
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return True
