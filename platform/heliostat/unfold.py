@@ -11,7 +11,7 @@ import asyncio
 import inspect
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -122,10 +122,13 @@ class Loop:
     def __init__(self, task: Task, seed: int, mesh: Mesh | None = None) -> None:
         self.task, self.root = task, root_of(seed)
         self.data = task.prepare()
-        self.mesh = mesh or Mesh(
-            np.array(jax.devices()[:1]), (AXIS,), axis_types=(AxisType.Auto,)
-        )
+        self.mesh = mesh or mesh_of(jax.devices()[:1])
         self._engine = (_Traced if task.traced else _Plain)(self)
+
+    @property
+    def layout(self) -> str:
+        """What the loop runs on, as it is written beside each chunk."""
+        return f"{self.mesh.size} {self.mesh.devices.flat[0].platform}"
 
     def place(self, block: int, step: int, state: State | None) -> Position:
         """A block at a step: from a kept state, or from ``init`` where there is none."""
@@ -163,7 +166,7 @@ class Loop:
             tuple(digests),
             packed,
             time.perf_counter() - began,
-            _layout(self.mesh),
+            self.layout,
         )
         return chunk, Position(block, start, state)
 
@@ -171,6 +174,11 @@ class Loop:
         """One replica out of its block's state, as the task's own pytree."""
         block, place = divmod(index, self.task.width)
         return self._engine.pick(self._engine.unpack(block, state), place)
+
+
+def mesh_of(devices: Sequence[Any]) -> Mesh:
+    """The one-dimensional mesh over which sharded state is split."""
+    return Mesh(np.array(devices), (AXIS,), axis_types=(AxisType.Auto,))
 
 
 def blocks_of(task: Task) -> int:
@@ -426,8 +434,3 @@ def _name(path: Any) -> str:
 def _put(leaf: np.ndarray, sharding: NamedSharding) -> jax.Array:
     """A host array that every process holds whole, as one global array."""
     return jax.make_array_from_callback(leaf.shape, sharding, lambda i: leaf[i])
-
-
-def _layout(mesh: Mesh) -> str:
-    kind = mesh.devices.flat[0].platform
-    return f"{mesh.size} {kind} device{'s' if mesh.size > 1 else ''}"

@@ -1,0 +1,133 @@
+"""What a process must do before its first JAX computation, and what it then runs on."""
+
+from __future__ import annotations
+
+import os
+import platform
+import secrets
+import socket
+import sys
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+PACKAGES = ("heliostat", "jax", "jaxlib", "numpy", "xarray", "zarr", "ray", "pyscf")
+
+GPU_FLAGS = "--xla_gpu_deterministic_ops=true --xla_gpu_autotune_level=0"
+"""Kernels that give the same bits each time, chosen without timing them."""
+
+
+def claim(core: int | None = None, gpus: float = 0) -> None:
+    """Settle this process on its core and platform; call before JAX computes.
+
+    One process, one core: XLA's thread pool otherwise spreads over all of them, which
+    is slower for several workers and can hang batched linear algebra on few cores.
+    """
+    if core is not None and hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {core})
+    if gpus:
+        flags = os.environ.get("XLA_FLAGS", "")
+        os.environ["XLA_FLAGS"] = f"{flags} {GPU_FLAGS}".strip()
+        if gpus < 1:
+            os.environ.setdefault("XLA_PYTHON_CLIENT_MEM_FRACTION", f"{0.9 * gpus:.2f}")
+    else:
+        # Ray leaves all GPUs visible to an actor that asked for none
+        os.environ["JAX_PLATFORMS"] = "cpu"
+    import jax
+
+    if not gpus:
+        jax.config.update("jax_platforms", "cpu")
+    remember_programs()
+
+
+def remember_programs() -> None:
+    """Keep compiled programs on disk, so that the second run starts at once."""
+    import jax
+
+    folder = os.environ.get("HELIOSTAT_CACHE") or Path.home() / ".cache" / "heliostat"
+    jax.config.update("jax_compilation_cache_dir", str(Path(folder) / "programs"))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+
+
+def authenticate(on: str) -> None:
+    """Settle Ray's authentication, which it reads once, when it is first imported.
+
+    An embedded Ray gets a token of its own that lives as long as this process; a
+    cluster is met with the token that the user keeps for it, if there is one.
+    """
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    if "RAY_AUTH_MODE" in os.environ or "ray" in sys.modules:
+        return
+    if on == "local":
+        os.environ["RAY_AUTH_MODE"] = "token"
+        os.environ["RAY_AUTH_TOKEN"] = secrets.token_hex(32)
+        return
+    kept = (Path.home() / ".ray" / "auth_token").exists()
+    given = {"RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"} & set(os.environ)
+    os.environ["RAY_AUTH_MODE"] = "token" if kept or given else "disabled"
+
+
+def cores() -> list[int]:
+    """The cores this process may use: a batch system may have given it few."""
+    if hasattr(os, "sched_getaffinity"):
+        return sorted(os.sched_getaffinity(0))
+    return list(range(os.cpu_count() or 1))
+
+
+def spread(count: int, available: Sequence[int]) -> list[int]:
+    """A core for each of ``count`` workers; they share when there are too few."""
+    return [available[i % len(available)] for i in range(count)]
+
+
+def provenance() -> dict[str, Any]:
+    """Packages, commit, host and instruction set: what a result was computed with."""
+    return {
+        "packages": {p: v for p in PACKAGES if (v := _version(p))},
+        "python": platform.python_version(),
+        "host": socket.gethostname(),
+        "cpu": _cpu(),
+        "command": " ".join(sys.argv[:1]),
+        **_git(),
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _cpu() -> str:
+    """Model and widest vector extension: bits differ between instruction sets."""
+    try:
+        text = Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return platform.processor() or platform.machine()
+    lines = dict(
+        (part.strip() for part in line.split(":", 1))
+        for line in text.splitlines()
+        if ":" in line
+    )
+    known = ("avx512f", "avx2", "avx", "sse4_2")
+    widest = next((f for f in known if f in lines.get("flags", "").split()), "")
+    return f"{lines.get('model name', platform.machine())} {widest}".strip()
+
+
+def _git() -> dict[str, Any]:
+    """Commit and dirty flag of the sources, where they are a git checkout."""
+    import subprocess
+
+    def git(*words: str) -> str:
+        here = Path(__file__).resolve().parent
+        done = subprocess.run(
+            ["git", "-C", str(here), *words], capture_output=True, text=True, timeout=10
+        )
+        return done.stdout.strip() if done.returncode == 0 else ""
+
+    try:
+        commit = git("rev-parse", "HEAD")
+        return {"commit": commit, "dirty": bool(git("status", "--porcelain"))} if commit else {}
+    except (OSError, subprocess.SubprocessError):
+        return {}

@@ -1,0 +1,91 @@
+"""Connecting to Ray: an embedded one, the caller's own, or a cluster."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import ray
+
+from heliostat.device import cores
+from heliostat.errors import RequestError
+
+
+class Offer(NamedTuple):
+    """What there is to work with, and what was asked of it."""
+
+    workers: int
+    gpus: float
+
+
+@contextmanager
+def connected(on: str, workers: int | None, gpus: float | None) -> Iterator[Offer]:
+    """Ray for the length of a run; an embedded one is ended with it.
+
+    A session that the caller has already opened is used as it is and left open.
+
+    Raises:
+        RequestError: if the address does not answer, or GPUs are asked that are not
+            there.
+    """
+    ours = not ray.is_initialized()
+    if ours:
+        _embed(workers, gpus) if on == "local" else _attach(on)
+    try:
+        yield _offer(workers, gpus)
+    finally:
+        if ours:
+            ray.shutdown()
+
+
+def _embed(workers: int | None, gpus: float | None) -> None:
+    """A private Ray on this machine, never a stranger's cluster, with its own token."""
+    ray.init(
+        address="local",
+        num_cpus=max(workers or 0, len(cores())),
+        include_dashboard=False,
+        log_to_driver=False,
+        logging_level=logging.ERROR,
+    )
+
+
+def _attach(address: str) -> None:
+    """The cluster this process belongs to (``auto``), or the one at an address."""
+    roots = _source_roots()
+    env: dict[str, Any] = {"env_vars": {"PYTHONPATH": roots}} if roots else {}
+    try:
+        ray.init(
+            address=address,
+            runtime_env=env or None,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+        )
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise RequestError(f"--on {address}: no Ray cluster answers ({reason})") from error
+
+
+def _source_roots() -> str:
+    """Where the workers of a job find the packages: beside the job's own files.
+
+    Relative, because every node unpacks the working directory somewhere else; empty
+    where the packages are installed.
+    """
+    here = Path(__file__).resolve().parents[2]
+    cwd = Path.cwd().resolve()
+    if here.parent != cwd:
+        return ""
+    return "platform:tasks"
+
+
+def _offer(workers: int | None, gpus: float | None) -> Offer:
+    resources = ray.cluster_resources()
+    there = resources.get("GPU", 0.0)
+    if gpus is not None and gpus > there:
+        raise RequestError(f"gpus={gpus:g}: the cluster has {there:g}")
+    gpus = there if gpus is None else gpus
+    whole = int(gpus) if gpus else int(resources.get("CPU", 1))
+    return Offer(workers or max(1, whole), gpus)

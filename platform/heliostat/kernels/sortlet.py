@@ -1,0 +1,127 @@
+"""Sortlets: an antisymmetric product from sorted scores, in O(n log n).
+
+    S(a) = σ(π) · Π_{i<n} φ(a_{π(i+1)} − a_{π(i)}),      a_{π(1)} < … < a_{π(n)}
+
+with σ(π) the parity of the sorting permutation: swapping two scores flips the sign and
+nothing else.  The chain is open (n − 1 gaps): with the wrap-around gap two scores would
+give the wrong, double node a|a|.  φ(g) = g as published, or φ(g) = ℓ tanh(g/ℓ), whose
+Laplacian jumps less where a third score is near (exponentially less beyond ℓ).
+
+Reference: Richter-Powell, Thiede, Aspuru-Guzik, Duvenaud, arXiv:2311.05598, section 3.1.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+SMALL = 24
+"""Up to so many scores, ranks by comparison beat XLA's sort on CPUs."""
+
+
+class Signed(NamedTuple):
+    """A real number as (sign, log|x|), so that products neither over- nor underflow."""
+
+    sign: Array
+    log: Array
+
+
+def sortlet(scores: Array, length: Array | float | None = None) -> Signed:
+    """The antisymmetric product S(a) of one set of scores.
+
+    Args:
+        scores: ``(n,)`` one real number per particle; n = 0 and 1 give S = 1.
+        length: ℓ of the smoothed gap ℓ tanh(g/ℓ), in units of the scores; None keeps
+            the bare gap g.
+
+    Returns:
+        Sign (0 where two scores are equal) and log|S|.
+
+    Example:
+        >>> value = sortlet(jnp.array([2.0, 0.0, 3.0]))      # gaps 2, 1; one inversion
+        >>> float(value.sign), round(float(jnp.exp(value.log)), 6)
+        (-1.0, 2.0)
+
+    Reference: arXiv:2311.05598, eq. 3 with the open chain.
+    """
+    steps, sign = gaps(scores)
+    steps = steps if length is None else length * jnp.tanh(steps / length)
+    closed = jnp.any(steps <= 0)
+    return Signed(jnp.where(closed, 0.0, sign), jnp.sum(jnp.log(steps)))
+
+
+def gaps(scores: Array) -> tuple[Array, Array]:
+    """Gaps of the sorted scores, ``(n - 1,)`` and positive, and the sort's parity.
+
+    The order is taken from ``stop_gradient(scores)``: the sort is piecewise linear, so
+    derivatives of any order are those of the gather.
+    """
+    if scores.shape[0] > SMALL:
+        order = jnp.argsort(jax.lax.stop_gradient(scores))
+        return jnp.diff(scores[order]), parity(order).astype(scores.dtype)
+    here = jax.lax.stop_gradient(scores)
+    rank = ranks(here)
+    place = (rank[None, :] == jnp.arange(len(rank))[:, None]).astype(scores.dtype)
+    # one product with rows e_{π(i+1)} − e_{π(i)}: exact, as all else is multiplied by 0
+    return (place[1:] - place[:-1]) @ scores, _parity_of_ranks(rank, scores.dtype)
+
+
+def ranks(scores: Array) -> Array:
+    """How many scores lie below each one, ``(n,)``; ties keep their order.
+
+    Example:
+        >>> ranks(jnp.array([2.0, 0.0, 3.0])).tolist()
+        [1, 0, 2]
+    """
+    below = scores[None, :] < scores[:, None]
+    tied = jnp.tril(scores[None, :] == scores[:, None], -1)
+    return jnp.sum(below | tied, axis=1)
+
+
+def _parity_of_ranks(rank: Array, dtype: jnp.dtype) -> Array:
+    """(−1)^inversions from all pairs: O(n²) comparisons, no sequential part."""
+    inversions = jnp.sum(jnp.triu(rank[:, None] > rank[None, :]))
+    return (1 - 2 * (inversions % 2)).astype(dtype)
+
+
+def parity(permutation: Array) -> Array:
+    """Sign of a permutation, (−1)^(n − cycles), without a sequential loop.
+
+    Every element learns the smallest index on its cycle by pointer doubling,
+    m ← min(m, m∘p), p ← p∘p, ⌈log₂ n⌉ times; cycles are the fixed points of m.
+
+    Example:
+        >>> int(parity(jnp.array([1, 2, 0]))), int(parity(jnp.array([1, 0, 2])))
+        (1, -1)
+    """
+    n = permutation.shape[0]
+    own = jnp.arange(n)
+    smallest, pointer = own, permutation
+    for _ in range(max(n - 1, 0).bit_length()):
+        smallest = jnp.minimum(smallest, smallest[pointer])
+        pointer = pointer[pointer]
+    cycles = jnp.sum(smallest == own)
+    return 1 - 2 * ((n - cycles) % 2)
+
+
+def signed_logsumexp(terms: Signed) -> Signed:
+    """The sum Σ_k s_k exp(l_k) of signed terms, as sign and log.
+
+    Args:
+        terms: sign and log, ``(K,)`` each.
+
+    The shift by the largest log is a constant to differentiation: the result does not
+    depend on it.
+
+    Example:
+        >>> total = signed_logsumexp(Signed(jnp.array([1.0, -1.0]), jnp.log(jnp.array([5.0, 2.0]))))
+        >>> round(float(total.sign * jnp.exp(total.log)), 5)
+        3.0
+    """
+    top = jax.lax.stop_gradient(jnp.max(terms.log))
+    top = jnp.where(jnp.isfinite(top), top, 0.0)
+    total = jnp.sum(terms.sign * jnp.exp(terms.log - top))
+    return Signed(jnp.sign(total), jnp.log(jnp.abs(total)) + top)
