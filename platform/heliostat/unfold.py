@@ -43,36 +43,45 @@ class Chunk(NamedTuple):
     layout: str = "1 device"
 
 
+class Span(NamedTuple):
+    """A stretch of one block: all that a worker needs to compute it."""
+
+    block: int
+    start: int
+    stop: int
+    state: State | None = None  # after ``start``; None: from ``init``
+
+
 class Job(NamedTuple):
-    """What is to be computed: some blocks of one run, each from a step to ``until``."""
+    """What is to be computed of one run: to continue it, or to replay parts of it."""
 
     task: Task
     seed: int
     x64: bool
-    until: int
-    starts: Mapping[int, tuple[int, State | None]]  # block -> (step, state; None: init)
+    spans: tuple[Span, ...]
 
 
 def unfold(job: Job, seconds: float = 2.0) -> Iterator[Chunk]:
-    """Every chunk of a job, computed in this process, least advanced block first.
+    """Every chunk of a job, computed in this process, the span furthest behind first.
 
     ``seconds`` decides how many strides go into one chunk, and nothing else.
     """
     pace = Pace(seconds)
     with precision(job.x64):
         loop = Loop(job.task, job.seed)
-        reached = {b: loop.place(b, step, s) for b, (step, s) in job.starts.items()}
-    while (block := furthest_behind(reached, job.until)) is not None:
+        reached = [loop.place(s.block, s.start, s.state) for s in job.spans]
+    while behind := [
+        (at.step, index)
+        for index, (at, span) in enumerate(zip(reached, job.spans, strict=True))
+        if at.step < span.stop
+    ]:
+        index = min(behind)[1]
         with precision(job.x64):  # not around the yield: the caller has its own
-            chunk, reached[block] = loop.chunk(reached[block], pace.strides, job.until)
+            chunk, reached[index] = loop.chunk(
+                reached[index], pace.strides, job.spans[index].stop
+            )
         pace.saw(chunk)
         yield chunk
-
-
-def furthest_behind(reached: Mapping[int, Position], until: int) -> int | None:
-    """The block to advance next, or None when all have arrived."""
-    behind = [(p.step, block) for block, p in reached.items() if p.step < until]
-    return min(behind)[1] if behind else None
 
 
 class Pace:

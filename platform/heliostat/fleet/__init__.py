@@ -1,7 +1,7 @@
 """``unfold`` on Ray: the same chunks as in one process, from many workers.
 
 ``cluster`` connects to Ray, ``worker`` is the actor, ``team`` is a worker or a group of
-them sharing one mesh.  Here blocks are given to teams, and lost teams are rebuilt.
+them sharing one mesh.  Here spans are given to teams, and lost teams are rebuilt.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import ray
 
 from heliostat.errors import RunFailed
 from heliostat.fleet.cluster import connected
-from heliostat.fleet.team import Lost, Team, settle
+from heliostat.fleet.team import Lost, Team, Unplaced
 from heliostat.unfold import Chunk, Indivisible, Job, Pace
 
 FAILURES = 3
@@ -22,21 +22,7 @@ FAILURES = 3
 PATIENCE = 900.0
 """Seconds without an answer after which a worker counts as hung."""
 
-
-class Crew(NamedTuple):
-    """How many teams of how many workers, with which share of the GPUs each."""
-
-    teams: int
-    size: int
-    gpus: float
-
-
-class Flight(NamedTuple):
-    """A chunk under way."""
-
-    team: Team
-    block: int
-    refs: list[Any]
+Tell = Callable[..., None]
 
 
 def unfold(
@@ -45,7 +31,7 @@ def unfold(
     on: str = "local",
     workers: int | None = None,
     gpus: float | None = None,
-    tell: Callable[..., None] = lambda event, **details: None,
+    tell: Tell = lambda event, **details: None,
 ) -> Iterator[Chunk]:
     """Every chunk of a job from workers on Ray; see :func:`heliostat.unfold.unfold`.
 
@@ -53,46 +39,97 @@ def unfold(
         on: ``"local"`` for an embedded Ray, ``"auto"`` or an address for a cluster.
         workers: how many processes; default the whole machine or cluster.
         gpus: GPUs for all of them together; default all there are.
-        tell: receives what happens to workers: ``placed``, ``retried``.
+        tell: receives what happens to workers: ``placed``, ``resized``, ``retried``.
 
     Raises:
         RunFailed: when a task raises, or after ``FAILURES`` losses in a row.
     """
     with connected(on, workers, gpus) as offered:
-        crew = _crew(job, workers or offered.workers, offered.gpus)
-        yield from _Field(job, crew, seconds, tell).chunks()
+        field = _Field(job, _crew(job, *offered), seconds, tell)
+        try:
+            yield from field.chunks()
+        finally:
+            field.kill()
+
+
+class Crew(NamedTuple):
+    """How many teams, of how many workers each, with which share of the GPUs."""
+
+    teams: int
+    size: int
+    gpus: float
 
 
 def _crew(job: Job, workers: int, gpus: float) -> Crew:
     """Blocks are independent, so teams of one; a sharded replica takes one team."""
     if job.task.sharded:
         return Crew(1, workers, gpus / workers)
-    teams = min(workers, len(job.starts))
-    return Crew(teams, 1, min(1.0, gpus / teams) if gpus else 0)
+    teams = min(workers, len(job.spans))
+    return Crew(teams, 1, min(1.0, gpus / teams))
+
+
+class Flight(NamedTuple):
+    """A chunk under way."""
+
+    team: Team
+    span: int
+    refs: list[Any]
 
 
 class _Field:
-    """The teams of one run and what each is doing."""
+    """The teams of one run, and what each is doing."""
 
-    def __init__(
-        self, job: Job, crew: Crew, seconds: float, tell: Callable[..., None]
-    ) -> None:
+    def __init__(self, job: Job, crew: Crew, seconds: float, tell: Tell) -> None:
         self.job, self.crew, self.tell = job, crew, tell
         self.pace = Pace(seconds)
-        self.reached = dict(job.starts)  # block -> (step, state)
+        self.spans = list(job.spans)  # what is left of each, from its last chunk on
+        self.teams: list[Team | None] = [None] * crew.teams
         self.flights: list[Flight] = []
-        self.failures = 0
-        self.teams: list[Team] = []
+        self.losses = 0
 
     def chunks(self) -> Iterator[Chunk]:
-        try:
-            for index in range(self.crew.teams):
-                self._start_team(index)
-            while self.flights:
-                yield from self._land()
-        finally:
-            for team in self.teams:
-                team.kill()
+        self._form({place: self.crew.size for place in range(self.crew.teams)})
+        while self.flights:
+            yield from self._land()
+
+    def kill(self) -> None:
+        for team in filter(None, self.teams):
+            team.kill()
+
+    def _form(self, sizes: dict[int, int]) -> None:
+        """Build the teams of some places, all at once, and send them out.
+
+        A place whose team is lost on the way is tried again, with as many workers as
+        there was room for.
+        """
+        while sizes:
+            teams = {p: Team(self.job, n, self.crew.gpus) for p, n in sizes.items()}
+            self.teams = [teams.get(p, old) for p, old in enumerate(self.teams)]
+            failed = self._seat(teams)
+            for place in set(teams) - set(failed):
+                self._announce(teams[place])
+                self._send(teams[place])
+            sizes = failed
+
+    def _seat(self, teams: dict[int, Team]) -> dict[int, int]:
+        """Wait for new teams; the places of those that were lost, and a size to try."""
+        failed = {}
+        for step in ("seat", "ready"):
+            for place, team in teams.items():
+                if place in failed:
+                    continue
+                try:
+                    team.seat(place) if step == "seat" else team.ready()
+                except Lost as loss:
+                    team.kill()
+                    placed = loss.placed if isinstance(loss, Unplaced) else 0
+                    failed[place] = placed or team.size
+                    self._count(loss)
+        return failed
+
+    def _announce(self, team: Team) -> None:
+        details = {"layout": team.layout, "pids": team.pids}
+        self.tell("placed", workers=team.size, **details)
 
     def _land(self) -> Iterator[Chunk]:
         """Wait for one chunk; send its team on before anybody commits it."""
@@ -101,66 +138,46 @@ class _Field:
         flight = self.flights[first.index(ready[0])] if ready else self.flights[0]
         self.flights.remove(flight)
         try:
-            chunk = flight.team.collect(flight.refs, PATIENCE)
+            chunk = flight.team.collect(flight.span, flight.refs, PATIENCE)
         except (Lost, Indivisible) as loss:
-            self._replace(flight.team, loss)
+            self._rebuild(flight.team, loss)
             return
-        self.failures = 0
-        self.reached[chunk.block] = (chunk.stop, chunk.state)
+        self.losses = 0
+        self.spans[flight.span] = self.spans[flight.span]._replace(
+            start=chunk.stop, state=chunk.state
+        )
         self.pace.saw(chunk)
         self._send(flight.team)
         yield chunk
 
     def _send(self, team: Team) -> None:
-        """Give the team the block that is furthest behind and nobody works on."""
-        busy = {f.block for f in self.flights}
+        """Give the team the span that is furthest behind and nobody works on."""
+        busy = {f.span for f in self.flights}
         behind = [
-            (step, block)
-            for block, (step, _) in self.reached.items()
-            if step < self.job.until and block not in busy
+            (span.start, index)
+            for index, span in enumerate(self.spans)
+            if span.start < span.stop and index not in busy
         ]
         if behind:
-            step, block = min(behind)
-            state = self.reached[block][1]
-            strides, until = self.pace.strides, self.job.until
-            refs = team.advance(block, step, state, strides, until)
-            self.flights.append(Flight(team, block, refs))
+            step, index = min(behind)
+            refs = team.advance(index, self.spans[index], step, self.pace.strides)
+            self.flights.append(Flight(team, index, refs))
 
-    def _start_team(self, index: int, size: int | None = None) -> None:
-        """A team on its cores, or as many workers of it as there is room for.
-
-        A divisor of the sharded axis is what its first chunk asks for, see ``_replace``.
-        """
-        size = size or self.crew.size
-        wait = 120.0 if not self.teams else 60.0
-        while True:
-            try:
-                team = settle(self.job, size, self.crew.gpus, index, wait)
-                break
-            except Lost as loss:
-                self._count(loss)
-        self.teams.append(team)
-        self.tell("placed", workers=team.size, layout=team.layout, pids=team.pids)
-        self._send(team)
-
-    def _replace(self, team: Team, loss: Exception) -> None:
-        """End what is left of a team and build it anew from the last chunk."""
+    def _rebuild(self, team: Team, loss: Exception) -> None:
+        """End what is left of a team; a new one goes on from its last chunk."""
         team.kill()
-        index = self.teams.index(team)
-        self.teams.remove(team)
-        size = team.size
+        place, size = self.teams.index(team), self.crew.size
+        self.teams[place] = None
         if isinstance(loss, Indivisible):
-            size = max(d for d in range(1, size + 1) if loss.length % d == 0)
+            size = max(d for d in range(1, team.size) if loss.length % d == 0)
+            self.crew = self.crew._replace(size=size)
             self.tell("resized", workers=size, reason=str(loss))
         else:
-            size = self.crew.size
             self._count(loss)
-        self._start_team(index, size)
+        self._form({place: size})
 
     def _count(self, loss: Exception) -> None:
-        self.failures += 1
-        if self.failures > FAILURES:
-            raise RunFailed(
-                f"{self.failures} failures of workers in a row, the last: {loss}"
-            ) from loss
-        self.tell("retried", failures=self.failures, reason=str(loss))
+        self.losses += 1
+        if self.losses > FAILURES:
+            raise RunFailed(f"{self.losses} losses in a row, the last: {loss}") from loss
+        self.tell("retried", losses=self.losses, reason=str(loss))

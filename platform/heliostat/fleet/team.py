@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import time
 from collections import Counter
 from typing import Any
 
@@ -14,10 +13,13 @@ from ray.exceptions import GetTimeoutError, RayActorError, RayTaskError
 from heliostat.device import spread
 from heliostat.errors import RequestError, RunFailed
 from heliostat.fleet.worker import Seat, Worker
-from heliostat.unfold import Chunk, Indivisible, Job
+from heliostat.unfold import Chunk, Indivisible, Job, Span
 
-START = 120.0
-"""Seconds that starting the workers of a team may take."""
+PLACING = 60.0
+"""Seconds that the cluster may take to place the workers of a team."""
+
+JOINING = 120.0
+"""Seconds that they may then take to import, find each other and load the task."""
 
 
 class Lost(Exception):
@@ -33,56 +35,81 @@ class Unplaced(Lost):
 
 
 class Team:
-    """Workers that advance one block at a time, in step with each other.
+    """Workers that advance one span at a time, in step with each other.
+
+    Building one only asks for its workers; :meth:`seat` and :meth:`ready` wait for
+    them, so that several teams start at once.
 
     Args:
         job: what they work on.
         size: how many; more than one are joined by ``jax.distributed``.
         gpus: GPUs of each worker, possibly a fraction; 0 is a CPU worker.
-
-    Raises:
-        Unplaced: if the cluster has no room for all of them in time.
-        Lost: if a member dies while the team forms.
     """
 
-    def __init__(self, job: Job, size: int, gpus: float, offset: int, wait: float) -> None:
-        actor = ray.remote(Worker)
-        name = f"{type(job.task).__name__}(seed={job.seed})"
-        self.size, self.holds = size, {}
-        self.actors = [
-            actor.options(
-                num_cpus=1, num_gpus=gpus, max_restarts=0, max_task_retries=0
-            ).remote(gpus)
-            for _ in range(size)
-        ]
-        self.name, self.layout = name, ""
-        try:
-            self._join(job, gpus, offset, wait)
-        except BaseException:
-            self.kill()
-            raise
+    def __init__(self, job: Job, size: int, gpus: float) -> None:
+        self.job, self.size, self.gpus = job, size, gpus
+        self.holds: dict[int, int] = {}  # span index -> step
+        self.layout, self.pids = "", []
+        options: dict[str, Any] = {
+            "num_cpus": 1,
+            "num_gpus": gpus,
+            "max_restarts": 0,
+            "max_task_retries": 0,
+        }
+        actor = ray.remote(Worker).options(**options)
+        self.actors = [actor.remote(gpus) for _ in range(size)]
+        self._pending = [a.where.remote() for a in self.actors]
 
-    def advance(
-        self, block: int, step: int, state: Any, strides: int, until: int
-    ) -> list[Any]:
+    def seat(self, offset: int) -> None:
+        """Give every worker a core of its node and tell them of each other.
+
+        Raises:
+            Unplaced: if the cluster has no room for all of them in time.
+            Lost: if a member has died.
+        """
+        placed, _ = ray.wait(
+            self._pending, num_returns=self.size, timeout=PLACING
+        )
+        if len(placed) < self.size:
+            raise Unplaced(len(placed), self.size)
+        places = _results(self._pending, JOINING)
+        self.pids = [p["pid"] for p in places]
+        task, coordinator = cloudpickle.dumps(self.job.task), _coordinator(places)
+        seats = [
+            Seat(rank, self.size, None if self.gpus else core, coordinator)
+            for rank, core in enumerate(_cores(places, offset))
+        ]
+        self._pending = [
+            a.join.remote(seat, task, self.job.seed, self.job.x64)
+            for a, seat in zip(self.actors, seats, strict=True)
+        ]
+
+    def ready(self) -> None:
+        """Wait until every member has joined.
+
+        Raises:
+            Lost: if one has died or does not answer.
+            RunFailed: if the task cannot be prepared.
+        """
+        self.layout = _results(self._pending, JOINING)[0]
+
+    def advance(self, index: int, span: Span, step: int, strides: int) -> list[Any]:
         """Submit the next chunk; the first of the references will hold it."""
-        fresh = self.holds.get(block) != step
-        given = ray.put(state) if fresh and state is not None else None
-        self.holds.pop(block, None)
-        return [
-            a.advance.remote(block, step, given, fresh, strides, until)
-            for a in self.actors
-        ]
+        fresh = self.holds.pop(index, None) != step
+        if not fresh:
+            span = span._replace(state=None)
+        given = ray.put(span) if self.size > 1 else span
+        return [a.advance.remote(index, given, fresh, strides) for a in self.actors]
 
-    def collect(self, refs: list[Any], patience: float) -> Chunk:
+    def collect(self, index: int, refs: list[Any], patience: float) -> Chunk:
         """The chunk that was submitted.
 
         Raises:
             Lost: if a member died or does not answer within ``patience`` seconds.
             RunFailed: if the task itself raised; repeating it would not help.
         """
-        chunk = _get(refs, patience)[0]
-        self.holds[chunk.block] = chunk.stop
+        chunk = _results(refs, patience)[0]
+        self.holds[index] = chunk.stop
         return chunk
 
     def kill(self) -> None:
@@ -91,29 +118,14 @@ class Team:
             with contextlib.suppress(Exception):
                 ray.kill(actor)
 
-    def _join(self, job: Job, gpus: float, offset: int, wait: float) -> None:
-        """Seat every worker on a core of its node and let them find each other."""
-        asked = [a.where.remote() for a in self.actors]
-        ready, _ = ray.wait(asked, num_returns=self.size, timeout=wait)
-        if len(ready) < self.size:
-            raise Unplaced(len(ready), self.size)
-        places = _get(asked, START)
-        self.pids = [p["pid"] for p in places]
-        coordinator = ""
-        if self.size > 1:
-            alone = len({p["node"] for p in places}) == 1
-            host = "127.0.0.1" if alone else places[0]["address"]
-            coordinator = f"{host}:{places[0]['port']}"
-        task = cloudpickle.dumps(job.task)
-        seats = [
-            Seat(rank, self.size, None if gpus else core, coordinator)
-            for rank, core in enumerate(_cores(places, offset))
-        ]
-        joins = zip(self.actors, seats, strict=True)
-        layouts = _get(
-            [a.join.remote(s, task, job.seed, job.x64) for a, s in joins], START
-        )
-        self.layout = layouts[0]
+
+def _coordinator(places: list[dict[str, Any]]) -> str:
+    """Where the members meet: on loopback, if they are all on one node."""
+    if len(places) == 1:
+        return ""
+    alone = len({p["node"] for p in places}) == 1
+    host = "127.0.0.1" if alone else places[0]["address"]
+    return f"{host}:{places[0]['port']}"
 
 
 def _cores(places: list[dict[str, Any]], offset: int) -> list[int]:
@@ -127,14 +139,13 @@ def _cores(places: list[dict[str, Any]], offset: int) -> list[int]:
     return cores
 
 
-def _get(refs: list[Any], patience: float) -> list[Any]:
-    """All results, or the reason why there are none, told apart by who must act."""
+def _results(refs: list[Any], patience: float) -> list[Any]:
+    """All results; or the reason why there are none, told apart by who must act."""
     done, pending = ray.wait(refs, num_returns=len(refs), timeout=patience)
-    errors = [e for ref in done if (e := _error(ref))]
-    if any(isinstance(e, RayActorError) for e in errors):
-        raise Lost(_reason(next(e for e in errors if isinstance(e, RayActorError))))
-    if pending:
-        raise Lost(f"no answer for {patience:.0f} s")
+    errors = [error for ref in done if (error := _error(ref))]
+    for error in errors:
+        if isinstance(error, RayActorError | GetTimeoutError):
+            raise Lost(_reason(error))
     for error in errors:
         cause = getattr(error, "cause", None) or error
         if isinstance(cause, Indivisible | RequestError):
@@ -142,6 +153,8 @@ def _get(refs: list[Any], patience: float) -> list[Any]:
         if len(refs) > 1 and _is_collective(error):
             raise Lost("a collective operation failed: a member of the team is gone")
         raise RunFailed(str(error).strip()) from error
+    if pending:
+        raise Lost(f"no answer for {patience:.0f} s")
     return ray.get(refs, timeout=60)
 
 
@@ -154,24 +167,13 @@ def _error(ref: Any) -> Exception | None:
 
 
 def _is_collective(error: Exception) -> bool:
-    words = ("Gloo", "gloo", "NCCL", "Connection closed", "coordination service")
+    words = ("Gloo", "NCCL", "Connection closed", "oordination service")
     return any(word in str(error) for word in words)
 
 
 def _reason(error: Exception) -> str:
+    """The gist of Ray's many lines: that a worker died, and how."""
     text = " ".join(str(error).split())
-    return text if len(text) < 300 else text[:300] + "…"
-
-
-def settle(job: Job, size: int, gpus: float, offset: int, wait: float) -> Team:
-    """A team of at most ``size``: smaller where the cluster or the task asks for it."""
-    while True:
-        try:
-            began = time.monotonic()
-            return Team(job, size, gpus, offset, wait)
-        except Unplaced as error:
-            if error.placed < 1 or size == 1:
-                raise Lost(
-                    f"no worker could be placed within {time.monotonic() - began:.0f} s"
-                ) from error
-            size = error.placed
+    pid = text.partition(" pid: ")[2].partition(" ")[0]
+    detail = text.partition("Worker exit detail: ")[2] or text
+    return f"worker {pid} died: {detail[:200]}" if pid else text[:300]

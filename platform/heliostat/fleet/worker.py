@@ -1,4 +1,4 @@
-"""One process of a team: owns a core or GPUs, and holds the blocks it has advanced."""
+"""One process of a team: owns a core or GPUs, and holds what it has advanced."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Seat(NamedTuple):
 
 
 class Worker:
-    """Advances blocks by strides; every call may be repeated without harm.
+    """Advances spans by strides; every call may be repeated without harm.
 
     The constructor imports nothing heavy: JAX must not be imported before the worker
     knows its core and its platform.
@@ -27,7 +27,8 @@ class Worker:
         self.gpus = gpus
         self.seat: Seat | None = None
         self.loop: Any = None
-        self.positions: dict[int, Any] = {}
+        self.layout = ""
+        self.positions: dict[int, Any] = {}  # span index -> Position
 
     def where(self) -> dict[str, Any]:
         """The node, its address, the cores allowed here, and a port that is free."""
@@ -72,24 +73,22 @@ class Worker:
             )
         from heliostat.unfold import Loop, mesh_of
 
+        many = f" in {seat.size} processes" if seat.size > 1 else ""
         self.seat = seat
         self.loop = Loop(cloudpickle.loads(task), seed, mesh_of(jax.devices()))
-        return f"{self.loop.layout}, {seat.size} worker{'s' if seat.size > 1 else ''}"
+        self.layout = self.loop.layout + many
+        return self.layout
 
-    def advance(
-        self, block: int, step: int, state: Any, fresh: bool, strides: int, until: int
-    ) -> Any:
-        """The next chunk of a block; only rank 0 returns it.
+    def advance(self, index: int, span: Any, fresh: bool, strides: int) -> Any:
+        """The next chunk of a span; only rank 0 returns it.
 
-        ``fresh`` says that ``state`` is to be taken (None: ``init``) instead of what
-        this worker still holds of the block.
+        ``fresh`` says that the span's own state is to be taken instead of what this
+        worker still holds of it.
         """
         if fresh:
-            self.positions[block] = self.loop.place(block, step, state)
-        position = self.positions.pop(block)
-        chunk, self.positions[block] = self.loop.chunk(position, strides, until)
+            position = self.loop.place(span.block, span.start, span.state)
+        else:
+            position = self.positions.pop(index)
+        chunk, self.positions[index] = self.loop.chunk(position, strides, span.stop)
         assert self.seat is not None
-        if self.seat.rank:
-            return None
-        many = f", {self.seat.size} workers" if self.seat.size > 1 else ""
-        return chunk._replace(layout=chunk.layout + many)
+        return None if self.seat.rank else chunk._replace(layout=self.layout)

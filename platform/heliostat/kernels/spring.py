@@ -66,7 +66,7 @@ def spring(
     columns = _centred(columns, alive, count)
     residual = _centred(jnp.where(alive, clip.energies, 0.0)[:, None], alive, count)[:, 0]
     solution = _solve(columns, last, residual, alive, damping, decay)
-    direction = decay * last + columns.T @ solution.astype(columns.dtype)
+    direction = decay * last + solution.astype(columns.dtype) @ columns
     return direction[: momentum.shape[0]]
 
 
