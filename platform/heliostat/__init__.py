@@ -1,5 +1,91 @@
-"""heliostat."""
+"""heliostat: reproducible scientific computing on Ray.
 
-from heliostat.task import Estimate, File, Task, Var, format_error
+A run is a matrix of replicas × steps.  A task says how one replica starts and how it
+takes one step; heliostat does the rest: the loop, the workers, the record, the proof.
 
-__all__ = ["Estimate", "File", "Task", "Var", "format_error"]
+    import heliostat as hs
+    from heliostat_tasks.vmc import VMC
+
+    run = hs.run(VMC(molecule="LiH"), seed=0)      # computed, or found in the store
+    run.headline["energy"]                         # value, error, units
+    run.rows.energy.plot()                         # an xarray.Dataset
+    psi = run.state(step=-1)                       # the last state, a pytree
+    hs.extend(run, steps=20_000)                   # exactly as if asked at first
+    hs.verify(run)                                 # replays strides, compares digests
+    hs.runs(task="vmc").query("energy < -8.07")    # everything ever run, as a table
+
+It imports neither Ray nor PySCF until they are needed.  No module here bears the name
+of a verb: importing it would put the module in the verb's place.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from heliostat.errors import Busy, RequestError, RunFailed, StoreError
+from heliostat.task import Estimate, File, Task, Var
+
+if TYPE_CHECKING:
+    from heliostat.catalog import gc, runs
+    from heliostat.laws import check_task
+    from heliostat.plotting import plot
+    from heliostat.stored import Run
+    from heliostat.stored import open_run as open
+    from heliostat.verbs import extend, remove, resume, run, start, stop
+    from heliostat.verification import verify
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Run": "stored",
+    "check_task": "laws",
+    "extend": "verbs",
+    "gc": "catalog",
+    "open": "stored:open_run",
+    "plot": "plotting",
+    "remove": "verbs",
+    "resume": "verbs",
+    "run": "verbs",
+    "runs": "catalog",
+    "start": "verbs",
+    "stop": "verbs",
+    "verify": "verification",
+}
+
+__all__ = [
+    "Busy",
+    "Estimate",
+    "File",
+    "RequestError",
+    "Run",
+    "RunFailed",
+    "StoreError",
+    "Task",
+    "Var",
+    "check_task",
+    "extend",
+    "gc",
+    "open",
+    "plot",
+    "remove",
+    "resume",
+    "run",
+    "runs",
+    "start",
+    "stop",
+    "verify",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'heliostat' has no attribute '{name}'")
+    module, _, other = _HOMES[name].partition(":")
+    value = getattr(import_module(f"heliostat.{module}"), other or name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOMES])

@@ -113,14 +113,13 @@ def _solve(
     columns: Array, last: Array, residual: Array, alive: Array, damping: float, decay: float
 ) -> Array:
     """(T + λ + 11ᵀ/B)⁻¹ (ε − μ Ō φ) in float64, whatever the working precision."""
+    projected = columns @ last
     with jax.enable_x64(True):
         wide = columns.astype(jnp.float64)
-        right = jnp.concatenate([wide.T, last.astype(jnp.float64)[:, None]], axis=1)
-        gram = wide @ right
         ones = alive.astype(jnp.float64)
-        matrix = gram[:, :-1] + jnp.outer(ones, ones) / jnp.maximum(ones.sum(), 1)
+        matrix = wide @ wide.T + jnp.outer(ones, ones) / jnp.maximum(ones.sum(), 1)
         matrix = matrix + damping * jnp.eye(len(ones), dtype=jnp.float64)
-        wanted = residual.astype(jnp.float64) - decay * gram[:, -1]
+        wanted = (residual - decay * projected).astype(jnp.float64)
         return jax.scipy.linalg.cho_solve((jnp.linalg.cholesky(matrix), True), wanted)
 
 

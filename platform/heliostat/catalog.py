@@ -1,0 +1,146 @@
+"""Every run of a store as one table."""
+
+from __future__ import annotations
+
+import ast
+import operator
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from heliostat import lock
+from heliostat.errors import RequestError, StoreError, did_you_mean
+from heliostat.stored import Run, default_store
+
+COLUMNS = ("id", "task", "status", "steps", "seed", "created")
+
+
+def runs(
+    task: str | None = None, where: str = "", store: str | Path | None = None
+) -> pd.DataFrame:
+    """A table of everything ever run: one line per run, headline and fields beside it.
+
+    Columns are id, task, status, steps, seed, created, then each headline value with
+    its ``_error``, then the fields of the tasks.  A damaged run is listed as damaged.
+
+    Args:
+        task: only runs of this task.
+        where: a condition on columns, such as ``"energy < -8.07 and seed == 0"``.
+
+    Raises:
+        RequestError: for a condition that is none, or a column that does not exist.
+
+    Example:
+        >>> hs.runs(task="vmc").query("energy < -8.07")  # doctest: +SKIP
+    """
+    root = Path(store) if store is not None else default_store()
+    folders = sorted(p.parent for p in root.glob(f"{task or '*'}/*/spec.json"))
+    table = pd.DataFrame([_line(f) for f in folders if f.name[0] != "."])
+    if table.empty:
+        return pd.DataFrame(columns=list(COLUMNS))
+    if where:
+        table = table[_condition(where, table)]
+    return table.sort_values("created", ignore_index=True)
+
+
+def gc(store: str | Path | None = None) -> list[Path]:
+    """Remove what crashes left behind: half-made runs, partial files, dead locks.
+
+    Returns:
+        What was removed. Runs themselves, also unfinished ones, are never touched.
+    """
+    root = Path(store) if store is not None else default_store()
+    removed = []
+    for path in sorted(root.glob("*/.*")):
+        if path.is_dir() and time.time() - path.stat().st_mtime > lock.LEASE:
+            shutil.rmtree(path, ignore_errors=True)
+            removed.append(path)
+    for spec in sorted(root.glob("*/*/spec.json")):
+        if lock.holder(spec.parent):
+            continue
+        left = [spec.parent / "lock.json", *spec.parent.rglob("*.partial")]
+        for path in filter(Path.exists, left):
+            path.unlink()
+            removed.append(path)
+    return removed
+
+
+def _line(folder: Path) -> dict[str, Any]:
+    """One run as a line of the table, from its spec and the root attributes alone."""
+    line: dict[str, Any] = dict.fromkeys(COLUMNS)
+    line |= {"id": folder.name, "task": folder.parent.name}
+    try:
+        run = Run(folder)
+        attrs = run.record.attrs
+        created = pd.Timestamp(attrs["created"], unit="s").round("s")
+        line |= {"status": run.status, "steps": run.record.steps, "created": created}
+    except (StoreError, KeyError):
+        return line | {"status": "damaged"}
+    line["seed"] = run.spec.identity["seed"]
+    for name, (value, error, *_) in (attrs.get("headline") or {}).items():
+        line |= {name: value, f"{name}_error": error}
+    fields = run.spec.passed.items()
+    return line | {n: str(v) if isinstance(v, list) else v for n, v in fields if n not in line}
+
+
+_OPERATORS = {
+    ast.Lt: operator.lt,
+    ast.LtE: operator.le,
+    ast.Gt: operator.gt,
+    ast.GtE: operator.ge,
+    ast.Eq: operator.eq,
+    ast.NotEq: operator.ne,
+}
+
+
+def _condition(text: str, table: pd.DataFrame) -> pd.Series:
+    """A small safe grammar: names, numbers, texts, comparisons, and, or, not."""
+    try:
+        tree = ast.parse(text, mode="eval").body
+    except SyntaxError as error:
+        raise RequestError(f"where '{text}': not a condition ({error.msg})") from error
+
+    def truth(node: ast.expr) -> pd.Series:
+        match node:
+            case ast.BoolOp(op=op, values=values):
+                parts = [truth(v) for v in values]
+                joined = parts[0]
+                for part in parts[1:]:
+                    joined = joined & part if isinstance(op, ast.And) else joined | part
+                return joined
+            case ast.UnaryOp(op=ast.Not(), operand=operand):
+                return ~truth(operand)
+            case ast.Compare(left=left, ops=ops, comparators=rest):
+                result = pd.Series(True, index=table.index)
+                for op, right in zip(ops, rest, strict=True):
+                    if type(op) not in _OPERATORS:
+                        break
+                    result &= _OPERATORS[type(op)](value(left), value(right))
+                    left = right
+                else:
+                    return result
+        raise RequestError(
+            f"where '{text}': expected comparisons joined by and, or, not, "
+            "such as \"energy < -8.07 and status == 'complete'\""
+        )
+
+    def value(node: ast.expr) -> Any:
+        match node:
+            case ast.Name(id=name):
+                if name not in table:
+                    hint = did_you_mean(name, table.columns)
+                    raise RequestError(f"where '{text}': no column '{name}'{hint}")
+                return table[name]
+            case ast.Constant(value=int() | float() | str() as constant):
+                return constant
+            case ast.UnaryOp(op=ast.USub(), operand=operand):
+                return -value(operand)
+        raise RequestError(f"where '{text}': '{ast.unparse(node)}' is not allowed here")
+
+    try:
+        return truth(tree).fillna(False).astype(bool)
+    except TypeError as error:
+        raise RequestError(f"where '{text}': {error}") from error

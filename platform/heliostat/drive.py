@@ -1,0 +1,138 @@
+"""Driving one run: chunks from here or from the fleet, committed as they arrive."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+from heliostat import device
+from heliostat.config import Spec
+from heliostat.errors import RunFailed
+from heliostat.lock import Lock
+from heliostat.progress import Progress, silent
+from heliostat.record import Record
+from heliostat.task import Task
+from heliostat.unfold import Chunk, Job, Span, blocks_of
+from heliostat.unfold import unfold as unfold_here
+
+
+class Place(NamedTuple):
+    """Where a run is computed. Nothing here can change its rows, except the layout of
+    a sharded replica, within rounding."""
+
+    on: str = "local"
+    workers: int | None = None
+    gpus: float | None = None
+    seconds: float = 2.0  # between commits
+
+
+def chunks(job: Job, place: Place, tell: Callable[..., None]) -> Iterator[Chunk]:
+    """The chunks of a job from wherever it is computed."""
+    if place.on == "here":
+        device.remember_programs()
+        yield from unfold_here(job, place.seconds)
+        return
+    device.authenticate(place.on)
+    from heliostat import fleet
+
+    yield from fleet.unfold(
+        job, place.seconds, place.on, place.workers, place.gpus, tell
+    )
+
+
+def drive(
+    record: Record, task: Task, until: int, place: Place, progress: Progress = silent
+) -> None:
+    """Bring a run to ``until`` steps, from wherever it stands; one driver at a time.
+
+    Ends with status ``complete``; or ``stopped`` on request, ``interrupted`` by the
+    keyboard, ``failed`` for a reason that the log tells.  What was committed stays.
+
+    Raises:
+        Busy: if another driver owns the run.
+        RunFailed: if a task raised, or workers were lost again and again.
+    """
+    with Lock(record.path):
+        stop_request(record).unlink(missing_ok=True)
+        spec = record.spec
+        job = _job(record, task, spec, until)
+        record.allocate(until, task.stride)
+        began = record.steps
+        record.update(status="running", steps=until)
+        event = "resumed" if began else "started"
+        record.tell(event, at=began, until=until, **place._asdict())
+        try:
+            status = _commit_all(record, task, job, until, place, progress)
+        except KeyboardInterrupt:
+            _end(record, task, "interrupted")
+            raise
+        except Exception as error:
+            record.tell("failed", reason=str(error), traceback=traceback.format_exc())
+            _end(record, task, "failed", reason=_first_line(error))
+            if isinstance(error, RunFailed):
+                raise RunFailed(f"run {spec.id}: {_first_line(error)}") from error
+            raise
+        _end(record, task, status)
+
+
+def stop_request(record: Record):
+    """The file whose presence asks the driver to stop after its next commit."""
+    return record.path / "stop"
+
+
+def _job(record: Record, task: Task, spec: Spec, until: int) -> Job:
+    """What is left to do, from the last state of each block on a full stride."""
+    spans = []
+    for block in range(blocks_of(task)):
+        start = record.rewind(block, task.stride)
+        state = record.checkpoints.load(block, start) if start else None
+        spans.append(Span(block, start, until, state))
+    return Job(task, spec.identity["seed"], spec.identity["x64"], tuple(spans))
+
+
+def _commit_all(
+    record: Record,
+    task: Task,
+    job: Job,
+    until: int,
+    place: Place,
+    progress: Progress,
+) -> str:
+    def tell(event: str, **details: object) -> None:
+        record.tell(event, **details)
+        progress.told(event, details)
+
+    with progress.following(record, task, until):
+        for chunk in chunks(job, place, tell):
+            record.commit(chunk, task, until)
+            record.tell(
+                "committed",
+                block=chunk.block,
+                start=chunk.start,
+                stop=chunk.stop,
+                seconds=round(chunk.seconds, 4),
+                layout=chunk.layout,
+            )
+            progress.saw(chunk)
+            if stop_request(record).exists() and record.steps < until:
+                stop_request(record).unlink()
+                return "stopped"
+    return "complete"
+
+
+def _end(record: Record, task: Task, status: str, **attrs: str) -> None:
+    """The last words of a driver: how it ended and what the run says so far."""
+    headline = {}
+    if record.steps:
+        rows = record.rows().load()
+        headline = {n: list(e) for n, e in task.headline(rows).items()}
+    record.update(status=status, headline=headline, ended=time.time(), **attrs)
+    record.tell(status, at=record.steps)
+
+
+def _first_line(error: BaseException) -> str:
+    """The line of a traceback that says what happened."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1] if lines else type(error).__name__

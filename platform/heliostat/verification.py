@@ -1,0 +1,225 @@
+"""Verification: the resume law pointed at a stored run.
+
+First what is stored is held against the digest chain; then chosen strides are replayed
+from kept states, and their digests must come out the same.  On another layout of
+devices, or in another environment, bits may differ: there the first rows of a stride
+are compared within a tolerance instead.
+"""
+
+from __future__ import annotations
+
+import random
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from heliostat import device
+from heliostat.checkpoint import Stride, digest, first_link, next_link
+from heliostat.drive import Place, chunks
+from heliostat.errors import RequestError, StoreError
+from heliostat.stored import Run
+from heliostat.task import Task
+from heliostat.unfold import Chunk, Job, Span, blocks_of
+
+TOLERANCE = {False: 2e-3, True: 1e-8}
+"""Across layouts and environments: relative difference of rows that is allowed, in
+float32 and float64, over the first ``NEAR`` steps of a stride.  Rounding alone stays
+far below it; float32 leaves room for one Metropolis decision that fell the other way.
+"""
+
+NEAR = 3
+
+Segments = int | Literal["all"]
+
+
+class Verdict(NamedTuple):
+    """What verification found.
+
+    ``ACCEPT``: stored and replayed agree. ``REJECT``: they do not, ``reasons`` name the
+    places. ``INCONCLUSIVE``: nothing was found wrong, but something could not be told.
+    """
+
+    status: Literal["ACCEPT", "REJECT", "INCONCLUSIVE"]
+    reasons: list[str]
+    replayed: list[str]
+
+    def __str__(self) -> str:
+        lines = [self.status, *(f"  {r}" for r in self.reasons)]
+        return "\n".join(lines + [f"  {r}" for r in self.replayed])
+
+
+def verify(
+    run: Run,
+    *,
+    segments: Segments = 3,
+    on: str = "local",
+    workers: int | None = None,
+    seed: int | None = None,
+) -> Verdict:
+    """Check a stored run against its chain, and replay some of its strides.
+
+    Args:
+        segments: strides to replay: the first and others drawn at random; ``"all"``
+            replays the whole run.
+        workers: default what the run was computed with, so that bits can agree.
+        seed: of the draw; default fresh, so that nobody can foresee it.
+
+    Returns:
+        A :class:`Verdict`; its reasons name the first places that disagree.
+    """
+    if segments != "all" and segments < 0:
+        raise RequestError(f"segments {segments}: expected 0 or more")
+    try:
+        task = run.task
+        if not run.record.steps:
+            return Verdict("INCONCLUSIVE", ["the run has no committed steps"], [])
+        reasons = _stored(run, task)
+    except StoreError as error:
+        return Verdict("REJECT", [str(error)], [])
+    if reasons or segments == 0:
+        return Verdict("REJECT" if reasons else "ACCEPT", reasons, [])
+    return _replay(run, task, segments, Place(on, workers or _workers(run, on)), seed)
+
+
+def _stored(run: Run, task: Task) -> list[str]:
+    """Where rows, kept states or links disagree with the chain; the first of each."""
+    reasons = []
+    for block in range(blocks_of(task)):
+        link = first_link(run.spec.genesis, block)
+        strides = run.record.strides(block, task.stride)
+        for stride, stored in strides:
+            link, start = next_link(link, stride), _start(stride.stop, task.stride)
+            where = f"block {block}, steps {start + 1} to {stride.stop}"
+            if link != stored:
+                reasons.append(f"the chain is broken at {where}")
+                break
+            rows = run.record.rows_digest(task, block, start, stride.stop)
+            if rows != stride.rows:
+                reasons.append(f"rows differ from their digest at {where}")
+                break
+        by_step = {s.stop: s for s, _ in strides}
+        for step in run.kept(block):
+            state = digest(run.record.checkpoints.load(block, step))
+            if step in by_step and state != by_step[step].state:
+                reasons.append(f"the state of block {block} at step {step} differs")
+    return reasons
+
+
+def _replay(
+    run: Run, task: Task, segments: Segments, place: Place, seed: int | None
+) -> Verdict:
+    spans = _choose(run, task, segments, random.Random(seed))
+    identity = run.spec.identity
+    job = Job(task, identity["seed"], identity["x64"], tuple(spans))
+    stored = {
+        (block, stride.stop): stride
+        for block in range(blocks_of(task))
+        for stride, _ in run.record.strides(block, task.stride)
+    }
+    layouts = _layouts(run)
+    reasons, unsure, replayed = [], [], []
+    same = _same_environment(run)
+    for chunk in chunks(job, place, lambda *_, **__: None):
+        where = f"block {chunk.block}, steps {chunk.start + 1} to {chunk.stop}"
+        exact = same and chunk.layout == layouts.get((chunk.block, chunk.stop))
+        if exact:
+            reasons += _compare(chunk, stored, task.stride)
+            replayed.append(f"replayed {where}: compared bit for bit")
+        else:
+            far = _distance(run, task, chunk)
+            limit = TOLERANCE[identity["x64"]]
+            replayed.append(
+                f"replayed {where} on {chunk.layout}: rows differ by {far:.1e} "
+                f"(relative; {limit:.0e} allowed over {NEAR} steps)"
+            )
+            if far > limit:
+                unsure.append(f"{where}: rows differ by {far:.1e} on another layout")
+    status = "REJECT" if reasons else "INCONCLUSIVE" if unsure else "ACCEPT"
+    return Verdict(status, reasons + unsure, replayed)
+
+
+def _choose(
+    run: Run, task: Task, segments: Segments, draw: random.Random
+) -> list[Span]:
+    """Spans of one stride from kept states; or from every kept state to the next."""
+    spans = []
+    for block in range(blocks_of(task)):
+        come = int(run.record.committed[block])
+        starts = [0, *(s for s in run.kept(block) if s % task.stride == 0 and s < come)]
+        for start, following in zip(starts, [*starts[1:], come], strict=True):
+            one = min(start + task.stride, come)
+            stop = following if segments == "all" else one
+            spans.append((block, start, stop))
+    if segments != "all":
+        others = draw.sample(spans[1:], min(segments - 1, len(spans) - 1))
+        spans = sorted([spans[0], *others])
+    return [
+        Span(b, start, stop, run.record.checkpoints.load(b, start) if start else None)
+        for b, start, stop in spans
+    ]
+
+
+def _compare(
+    chunk: Chunk, stored: dict[tuple[int, int], Stride], stride: int
+) -> list[str]:
+    """The first stride of a chunk whose digests do not come out as they were."""
+    for found in chunk.strides:
+        there = stored[chunk.block, found.stop]
+        what = [n for n in ("state", "rows") if getattr(found, n) != getattr(there, n)]
+        if what:
+            first = _start(found.stop, stride) + 1
+            return [
+                f"replay gives another {' and other '.join(what)} at block "
+                f"{chunk.block}, steps {first} to {found.stop}"
+            ]
+    return []
+
+
+def _distance(run: Run, task: Task, chunk: Chunk) -> float:
+    """Largest relative difference of the first rows, in units of each row's size."""
+    stop = min(chunk.start + NEAR, chunk.stop)
+    there = run.record.block_rows(task, chunk.block, chunk.start, stop)
+    worst = 0.0
+    for name, stored in there.items():
+        if stored.dtype.kind != "f":
+            continue
+        here = chunk.rows[name][:, : stop - chunk.start]
+        scale = max(float(np.nanmax(np.abs(stored), initial=0.0)), 1e-12)
+        gap = np.abs(here - stored)
+        gap = np.where(np.isnan(here) & np.isnan(stored), 0.0, gap)
+        worst = max(worst, float(np.max(gap, initial=0.0)) / scale)
+    return worst
+
+
+def _layouts(run: Run) -> dict[tuple[int, int], str]:
+    """The layout that each stride was computed on, by (block, last step)."""
+    stride, layouts = run.task.stride, {}
+    for event in run.events():
+        if event["event"] == "committed":
+            start, stop = event["start"], event["stop"]
+            stops = [*range(start + stride, stop, stride), stop]
+            layouts |= {(event["block"], s): event["layout"] for s in stops}
+    return layouts
+
+
+def _workers(run: Run, on: str) -> int | None:
+    """The workers of the run's last team, if it was one team sharing a replica."""
+    sizes = [e["workers"] for e in run.events() if e["event"] == "placed"]
+    if on == "here":
+        return None
+    if run.task.sharded:
+        return sizes[-1] if sizes else 1
+    return None
+
+
+def _same_environment(run: Run) -> bool:
+    """Whether bits may be expected to agree: same packages, same instructions."""
+    then, now = run.record.attrs.get("provenance", {}), device.provenance()
+    keys = ("jax", "jaxlib", "numpy")
+    packages = [(then.get("packages", {}).get(k), now["packages"].get(k)) for k in keys]
+    return then.get("cpu") == now["cpu"] and all(a == b for a, b in packages)
+
+
+def _start(stop: int, stride: int) -> int:
+    """The step before the first one of the stride that ends with ``stop``."""
+    return (stop - 1) // stride * stride
