@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 from collections import Counter
 from typing import Any
 
@@ -10,9 +11,11 @@ import ray
 from ray import cloudpickle
 from ray.exceptions import GetTimeoutError, RayActorError, RayTaskError
 
+from heliostat import registry
 from heliostat.device import spread
 from heliostat.errors import RequestError, RunFailed
 from heliostat.fleet.worker import Seat, Worker
+from heliostat.task import Task
 from heliostat.unfold import Chunk, Indivisible, Job, Span
 
 PLACING = 60.0
@@ -74,7 +77,7 @@ class Team:
             raise Unplaced(len(placed), self.size)
         places = _results(self._pending, JOINING)
         self.pids = [p["pid"] for p in places]
-        task, coordinator = cloudpickle.dumps(self.job.task), _coordinator(places)
+        task, coordinator = _pickled(self.job.task), _coordinator(places)
         seats = [
             Seat(rank, self.size, None if self.gpus else core, coordinator)
             for rank, core in enumerate(_cores(places, offset))
@@ -117,6 +120,18 @@ class Team:
         for actor in self.actors:
             with contextlib.suppress(Exception):
                 ray.kill(actor)
+
+
+def _pickled(task: Task) -> bytes:
+    """The task for the wire; with its code, where workers could not import it."""
+    module = sys.modules[type(task).__module__]
+    if registry.is_registered(type(task)) or module.__name__ == "__main__":
+        return cloudpickle.dumps(task)
+    cloudpickle.register_pickle_by_value(module)
+    try:
+        return cloudpickle.dumps(task)
+    finally:
+        cloudpickle.unregister_pickle_by_value(module)
 
 
 def _coordinator(places: list[dict[str, Any]]) -> str:
