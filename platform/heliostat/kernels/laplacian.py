@@ -53,7 +53,8 @@ def forward(f: Scalar) -> Differential:
     carried = folx.forward_laplacian(f, sparsity_threshold=0)
 
     def at(x: Array) -> Derivatives:
-        result = carried(x)
+        with jax.numpy_rank_promotion("allow"):  # folx's own rules broadcast freely
+            result = carried(x)
         gradient = result.jacobian.dense_array.reshape(x.shape)
         return Derivatives(result.x, gradient, result.laplacian)
 

@@ -80,18 +80,19 @@ def sweep(
     Returns:
         New positions, and each walker's accepted fraction ``(walkers,)``.
     """
-    many = jax.vmap(lambda k, w: metropolis(logpsi, k, w, width))
+    many = jax.vmap(lambda k, w, s: metropolis(logpsi, k, w, s), (0, 0, None))
 
     def move(i: Array, carry: tuple[Walker, Array]) -> tuple[Walker, Array]:
         walkers, count = carry
         keys = jax.random.split(jax.random.fold_in(key, i), len(positions))
-        walkers, moved = many(keys, walkers)
-        return walkers, count + moved
+        # move 0 goes nowhere: it only finds log|ψ|, without a second copy of the program
+        walkers, moved = many(keys, walkers, jnp.where(i == 0, 0.0, width))
+        return walkers, count + jnp.where(i == 0, 0, moved)
 
-    start = Walker(positions, jax.vmap(logpsi)(positions))
-    none = jnp.zeros(len(positions), positions.dtype)
-    walkers, count = jax.lax.fori_loop(0, moves, move, (start, none))
-    return walkers.position, count / moves
+    unknown = jnp.full(len(positions), jnp.nan, positions.dtype)
+    start = (Walker(positions, unknown), jnp.zeros(len(positions), jnp.int32))
+    walkers, count = jax.lax.fori_loop(0, moves + 1, move, start)
+    return walkers.position, count / jnp.asarray(moves, positions.dtype)
 
 
 def adapt(width: Array, accepted: Array, rate: float = 0.1) -> Array:

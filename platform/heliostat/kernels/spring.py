@@ -67,7 +67,7 @@ def spring(
     residual = _centred(jnp.where(alive, clip.energies, 0.0)[:, None], alive, count)[:, 0]
     solution = _solve(columns, last, residual, alive, damping, decay)
     direction = decay * last + solution.astype(columns.dtype) @ columns
-    return direction[: momentum.shape[0]]
+    return _laid(direction[: momentum.shape[0]], PartitionSpec())
 
 
 def clipped(
@@ -105,8 +105,8 @@ def constrained(direction: Array, rate: Array, norm: float) -> Array:
 
 
 def _centred(rows: Array, alive: Array, count: Array) -> Array:
-    mean = jnp.sum(rows, axis=0) / count
-    return jnp.where(alive[:, None], rows - mean, 0.0) / jnp.sqrt(count)
+    mean = jnp.sum(rows, axis=0, keepdims=True) / count
+    return jnp.where(alive[:, None], (rows - mean) * jax.lax.rsqrt(count), 0.0)
 
 
 def _solve(
@@ -124,16 +124,16 @@ def _solve(
 
 
 def _by_parameter(scores: Array, momentum: Array) -> tuple[Array, Array]:
-    """Scores and momentum split by parameter over the ambient mesh, if there is one.
-
-    The parameters are padded with zeros to a multiple of the devices.
-    """
+    """Scores and momentum split by parameter, padded to a multiple of the devices."""
     mesh = jax.sharding.get_abstract_mesh()
-    if mesh.empty or mesh.size == 1:
-        return scores, momentum
-    pad = -scores.shape[1] % mesh.size
-    scores = jnp.pad(scores, ((0, 0), (0, pad)))
-    momentum = jnp.pad(momentum, (0, pad))
     names: Any = mesh.axis_names
-    split = jax.lax.with_sharding_constraint
-    return split(scores, PartitionSpec(None, names)), split(momentum, PartitionSpec(names))
+    pad = 0 if mesh.empty else -scores.shape[1] % mesh.size
+    columns = _laid(jnp.pad(scores, ((0, 0), (0, pad))), PartitionSpec(None, names))
+    return columns, _laid(jnp.pad(momentum, (0, pad)), PartitionSpec(names))
+
+
+def _laid(x: Array, layout: PartitionSpec) -> Array:
+    """The same values, laid out over the ambient mesh as told, if there is one."""
+    mesh = jax.sharding.get_abstract_mesh()
+    alone = mesh.empty or mesh.size == 1
+    return x if alone else jax.lax.with_sharding_constraint(x, layout)

@@ -1,0 +1,241 @@
+"""The wavefunction: K spin-factorised sortlets on the scores of an attention backbone.
+
+    Ψ(x) = e^{J(x)} Σ_k w_k S(a_k↑) S(a_k↓) Π_i g_k(r_i) e^{f_k(h_i)}
+
+    g_k(r) = Σ_s π_ks φ_ks(r)                   envelope: exponentials on every nucleus
+    a_k(i) = v_k·h_i + Σ_s c_ks p_ks(r_i)       scores;  p_ks = π_ks φ_ks / g_k, shares
+    J(x)   = − Σ_{i<j} c_ij β²/(β + r_ij) − Σ_{iI} Z_I u_I(r_iI)
+
+Two scores make a 2 × 2 determinant, g(1) g(2) [a(1) − a(2)] = φ₁φ₂' − φ₂φ₁' for a single
+pair of shells with a = (φ₁ − φ₂)/(φ₁ + φ₂).  So exponentials from Slater's rules and
+shares in the score make the first guess one of Hartree-Fock quality without any
+pretraining; h is the backbone's output and corrects it.
+
+Cusps are exact at any parameters.  J holds them: c = ½ for opposite, ¼ for parallel
+spins; u_I(r) = (1 − e^{−αr})/α.  All else sees a nucleus through s_I = r − u_I(r) ~ r²,
+and other electrons through r_ij², which have none; φ_ks = e^{−ζ_ks s}.
+
+Reference: arXiv:2311.05598 (sortlets); arXiv:2211.13672 (attention); the printed Jastrow
+of the first is replaced by the one whose slope at contact is c whatever β.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from heliostat.kernels.sortlet import Signed, signed_logsumexp, sortlet
+
+Params = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Ansatz:
+    """Sizes of the wavefunction; :meth:`init` makes parameters, a call evaluates it."""
+
+    charges: tuple[int, ...]  # of the nuclei
+    up: int  # electrons of spin up; they come first
+    down: int
+    features: int = 32  # numbers carried per electron
+    layers: int = 2
+    heads: int = 4
+    terms: int = 8
+    smooth: bool = False  # gaps ℓ tanh(g/ℓ), ℓ trained, instead of g
+
+    def init(self, key: Array, nuclei: Array) -> Params:
+        """Parameters of a first guess near Hartree-Fock.
+
+        Args:
+            key: of the random weights.
+            nuclei: ``(M, 3)``, bohr.
+        """
+        entry, body, heads = jax.random.split(key, 3)
+        layers = jax.random.split(body, self.layers)
+        params = {
+            "entry": _dense(entry, 4 * len(self.charges) + 1, self.features),
+            "layers": [self._layer(k) for k in layers],
+            "beta": jnp.zeros(2),  # log β, bohr: parallel, opposite spins
+            "core": jnp.log(jnp.asarray(self.charges, float)),  # log α, 1/bohr
+            "weight": jnp.ones(self.terms),
+        }
+        return params | self._orbitals(heads, nuclei)
+
+    def __call__(self, params: Params, x: Array, nuclei: Array) -> Signed:
+        """Sign and log|Ψ| of one walker ``x (n, 3)``, spin up first, bohr."""
+        away = x[:, None, :] - nuclei[None, :, :]
+        r = jnp.sqrt(jnp.sum(away**2, axis=-1) + TINY)
+        alpha = jnp.exp(params["core"])
+        u = -jnp.expm1(-alpha[None] * r) / alpha[None]
+        h = self._backbone(params, x, away, r - u)
+        envelope, shares = self._envelope(params, r - u)
+        terms = self._terms(params, h, envelope, shares)
+        total = signed_logsumexp(terms)
+        cusps = self._jastrow(params, x) - jnp.sum(u @ jnp.asarray(self.charges, u.dtype))
+        return Signed(total.sign, total.log + cusps)
+
+    @property
+    def spins(self) -> np.ndarray:
+        """+1 for the first ``up`` electrons, −1 for the rest."""
+        return np.repeat([1.0, -1.0], [self.up, self.down])
+
+    @property
+    def shells(self) -> tuple[tuple[int, int, float], ...]:
+        """(nucleus, shell from the outermost = 0, exponent) of every exponential."""
+        return tuple(
+            (nucleus, len(zetas) - 1 - n, zeta)
+            for nucleus, charge in enumerate(self.charges)
+            for zetas in [slater_exponents(charge)]
+            for n, zeta in enumerate(zetas)
+        )
+
+    def _layer(self, key: Array) -> Params:
+        keys = jax.random.split(key, 3)
+        size = self.features
+        return {
+            "attend": _dense(keys[0], size, 3 * size),
+            "mix": _dense(keys[1], size, size),
+            "dense": _dense(keys[2], size, size),
+            "near": jnp.zeros((len(PAIR_LENGTHS) * 2, self.heads)),
+        }
+
+    def _orbitals(self, key: Array, nuclei: Array) -> Params:
+        """Envelopes from Slater's rules, scores that tell the shells apart."""
+        keys = jax.random.split(key, 4)
+        count = (self.terms, len(self.shells))
+        exponents = jnp.log(jnp.asarray([zeta for *_, zeta in self.shells], float))
+        contrast = self._contrast(nuclei)
+        spread = self.features**-0.5
+        return {
+            "zeta": exponents[None] + 0.02 * jax.random.normal(keys[0], count),
+            "pi": jnp.zeros(count),
+            "score": 0.05 * spread * jax.random.normal(
+                keys[1], (2, self.features, self.terms)
+            ),
+            "share": contrast[None, None] + 0.05 * jax.random.normal(keys[2], (2, *count)),
+            "factor": jnp.zeros((self.features, self.terms)),
+            "length": jnp.zeros(self.terms),
+        }
+
+    def _contrast(self, nuclei: Array) -> Array:
+        """The score of each shell: inner ones high, outer ones low, ``(shells,)``.
+
+        Where there are more electrons of one spin than kinds of shell, nuclei are told
+        apart too, by their place along the molecule's longest axis.
+        """
+        depth = np.array([depth for _, depth, _ in self.shells], float)
+        score = jnp.asarray(2 * depth - depth.max())
+        if max(self.up, self.down) <= len(set(depth)) or len(self.charges) == 1:
+            return score
+        centred = nuclei - jnp.mean(nuclei, axis=0, keepdims=True)
+        axis = jnp.linalg.svd(centred, full_matrices=False)[2][0]
+        along = centred @ axis
+        along = along / jnp.max(jnp.abs(along))
+        return score + 0.5 * along[np.array([nucleus for nucleus, *_ in self.shells])]
+
+    def _backbone(self, params: Params, x: Array, away: Array, s: Array) -> Array:
+        """Features of every electron among the others, ``(n, features)``."""
+        near = away / (1 + s[..., None])
+        inputs = [near.reshape(len(x), -1), jnp.log1p(s)]
+        spin = jnp.asarray(self.spins, x.dtype)[:, None]
+        h = _apply(params["entry"], jnp.concatenate([*inputs, spin], axis=1))
+        pairs = self._pairs(x)
+        for layer in params["layers"]:
+            h = h + self._attention(layer, h, pairs)
+            h = h + jnp.tanh(_apply(layer["dense"], h))
+        return h
+
+    def _pairs(self, x: Array) -> Array:
+        """Smooth functions of r_ij² by kind of spin pair, ``(n, n, 2 × lengths)``."""
+        square = jnp.sum((x[:, None, :] - x[None, :, :]) ** 2, axis=-1)
+        near = jnp.stack([1 / (1 + square / l**2) for l in PAIR_LENGTHS], axis=-1)
+        same = jnp.asarray(np.equal.outer(self.spins, self.spins), x.dtype)[..., None]
+        return jnp.concatenate([same * near, (1 - same) * near], axis=-1)
+
+    def _attention(self, layer: Params, h: Array, pairs: Array) -> Array:
+        """Self-attention whose logits also know how near two electrons are."""
+        n, size = h.shape
+        parts = _apply(layer["attend"], h).reshape(n, 3, self.heads, -1)
+        q, k, v = parts[:, 0], parts[:, 1], parts[:, 2]
+        logits = jnp.einsum("ihd,jhd->ijh", q, k) * (size / self.heads) ** -0.5
+        weights = jax.nn.softmax(logits + pairs @ layer["near"], axis=1)
+        return _apply(layer["mix"], jnp.einsum("ijh,jhd->ihd", weights, v).reshape(n, -1))
+
+    def _envelope(self, params: Params, s: Array) -> tuple[Array, Array]:
+        """log g_k(r_i) ``(n, K)`` and the shares p_ks(r_i) ``(n, K, shells)``."""
+        at = s[:, np.array([nucleus for nucleus, *_ in self.shells])]
+        logs = params["pi"][None] - jnp.exp(params["zeta"])[None] * at[:, None, :]
+        total = jax.nn.logsumexp(logs, axis=-1)
+        return total, jnp.exp(logs - total[..., None])
+
+    def _terms(self, params: Params, h: Array, envelope: Array, shares: Array) -> Signed:
+        """Sign and log of every term, ``(K,)``, weights included."""
+        logs = jnp.sum(envelope + h @ params["factor"], axis=0)
+        sign, weight = jnp.sign(params["weight"]), jnp.log(jnp.abs(params["weight"]))
+        for spin, block in enumerate((slice(0, self.up), slice(self.up, None))):
+            if (self.up, self.down)[spin] > 1:
+                one = self._sortlets(params, spin, h[block], shares[block])
+                sign, logs = sign * one.sign, logs + one.log
+        return Signed(sign, logs + weight)
+
+    def _sortlets(self, params: Params, spin: int, h: Array, shares: Array) -> Signed:
+        scores = h @ params["score"][spin]
+        scores = scores + jnp.einsum("ks,iks->ik", params["share"][spin], shares)
+        if self.smooth:
+            return jax.vmap(sortlet)(scores.T, jnp.exp(params["length"]))
+        return jax.vmap(sortlet)(scores.T)
+
+    def _jastrow(self, params: Params, x: Array) -> Array:
+        """Electron-electron cusps, − Σ_{i<j} c β²/(β + r_ij): slope c at contact."""
+        i, j = np.triu_indices(len(x), 1)
+        r = jnp.sqrt(jnp.sum((x[i] - x[j]) ** 2, axis=-1) + TINY)
+        opposite = (self.spins[i] != self.spins[j]).astype(int)
+        beta = jnp.exp(params["beta"])[opposite]
+        cusp = jnp.asarray(np.where(opposite, 0.5, 0.25), x.dtype)
+        return -jnp.sum(cusp * beta**2 / (beta + r))
+
+
+TINY = 1e-20
+"""Added to squared distances (bohr²): the norm has no derivative at 0."""
+
+PAIR_LENGTHS = (0.7, 2.0)
+"""Ranges over which attention can tell how near two electrons are, bohr."""
+
+
+def slater_exponents(charge: int) -> tuple[float, ...]:
+    """Exponents of an atom's shells by Slater's rules, innermost first, 1/bohr.
+
+    ζ_n = (Z − σ_n)/n with screening 0.35 from the same shell (0.30 in the first), 0.85
+    from the one below and 1 from those deeper.
+
+    Example:
+        >>> [round(z, 2) for z in slater_exponents(3)]
+        [2.7, 0.65]
+
+    Reference: J. C. Slater, Phys. Rev. 36, 57 (1930).
+    """
+    left, filled, exponents = charge, [], []
+    for n, capacity in enumerate((2, 8, 8, 18, 18), start=1):
+        if left <= 0:
+            break
+        here = min(left, capacity)
+        screening = (0.3 if n == 1 else 0.35) * (here - 1)
+        screening += 0.85 * filled[-1] + sum(filled[:-1]) if filled else 0.0
+        exponents.append((charge - screening) / n)
+        filled.append(here)
+        left -= here
+    return tuple(exponents)
+
+
+def _dense(key: Array, inputs: int, outputs: int) -> Params:
+    weights = jax.random.normal(key, (inputs, outputs)) * inputs**-0.5
+    return {"w": weights, "b": jnp.zeros(outputs)}
+
+
+def _apply(dense: Params, x: Array) -> Array:
+    return x @ dense["w"] + dense["b"][None]
