@@ -13,6 +13,7 @@ import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import jax
@@ -233,14 +234,15 @@ class _Traced:
 
     def __init__(self, loop: Loop) -> None:
         self.loop, self.task, self.mesh = loop, loop.task, loop.mesh
+        self._start: Any = None
         self._advance: Any = None
         self._whole: Any = None
 
     def init(self, replicas: np.ndarray) -> Any:
         with jax.set_mesh(self.mesh):
-            split = self._split(self._template(replicas))
-            init = jax.jit(self._init, out_shardings=split)
-            return init(self.loop.root, replicas, self.loop.data)
+            split = self._split(self._template)
+            self._start = self._start or jax.jit(self._init, out_shardings=split)
+            return self._start(self.loop.root, replicas, self.loop.data)
 
     def advance(self, block: int, state: Any, start: int, stop: int) -> tuple[Any, State]:
         """From one step to another within a stride; the rows come to the host."""
@@ -262,8 +264,7 @@ class _Traced:
 
     def unpack(self, block: int, state: State) -> Any:
         """Named arrays as the sharded pytree; padding is filled with replica 0's."""
-        template = self._template(replicas_of(self.task, block))
-        paths, tree = jax.tree_util.tree_flatten_with_path(template)
+        paths, tree = jax.tree_util.tree_flatten_with_path(self._template)
         missing = [_name(p) for p, _ in paths if _name(p) not in state]
         if missing:
             raise RequestError(f"the stored state has no {', '.join(missing)}")
@@ -271,7 +272,7 @@ class _Traced:
         leaves = [state[_name(p)] for p, _ in paths]
         leaves = [np.concatenate([x, *[x[:1]] * padding]) for x in leaves]
         whole = jax.tree.unflatten(tree, leaves)
-        return jax.tree.map(_put, whole, self._split(template))
+        return jax.tree.map(_put, whole, self._split(self._template))
 
     def pick(self, state: Any, place: int) -> Any:
         return jax.tree.map(lambda x: x[place], state)
@@ -299,8 +300,11 @@ class _Traced:
 
         return single
 
-    def _template(self, replicas: np.ndarray) -> Any:
-        return jax.eval_shape(self._init, self.loop.root, replicas, self.loop.data)
+    @cached_property
+    def _template(self) -> Any:
+        """Shapes and types of a block's state."""
+        args = (self.loop.root, replicas_of(self.task, 0), self.loop.data)
+        return jax.eval_shape(self._init, *args)
 
     def _split(self, state: Any) -> Any:
         """Shardings: ``sharded`` fields over the mesh, along the axis behind replica."""

@@ -1,0 +1,48 @@
+"""Turns the screws: rank promotion raises, warnings are errors, Ray is private."""
+
+from __future__ import annotations
+
+import os
+
+from heliostat.device import authenticate
+
+os.environ.pop("RAY_ADDRESS", None)
+os.environ["JAX_PLATFORMS"] = "cpu"
+authenticate("local")  # before anything imports ray
+
+import jax  # noqa: E402
+import pytest  # noqa: E402
+
+jax.config.update("jax_numpy_rank_promotion", "raise")
+
+
+@pytest.fixture(autouse=True)
+def _own_store(tmp_path, monkeypatch):
+    """No test writes into anybody's store."""
+    monkeypatch.setenv("HELIOSTAT_STORE", str(tmp_path / "store"))
+
+
+@pytest.fixture
+def x64():
+    with jax.enable_x64(True):
+        yield
+
+
+@pytest.fixture(scope="session")
+def fleet_ray():
+    """One private Ray for all fleet tests: four logical cores and two fake GPUs."""
+    import logging
+
+    import ray
+
+    ray.init(
+        address="local",
+        num_cpus=4,
+        num_gpus=2,
+        include_dashboard=False,
+        log_to_driver=False,
+        logging_level=logging.ERROR,
+        object_store_memory=200_000_000,
+    )
+    yield ray
+    ray.shutdown()

@@ -1,0 +1,112 @@
+"""The law suite accepts lawful tasks and catches each way of breaking a law."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+
+import pytest
+import toys
+
+import heliostat as hs
+from heliostat import laws
+
+
+@pytest.mark.parametrize("task", [toys.Walk(), toys.Drift(), toys.Talk()], ids=repr)
+def test_lawful_tasks_pass_every_law(task, fleet_ray):
+    workers = (1, 2, 3) if task.replicas > 1 else (1, 2)
+    found = hs.check_task(task, workers=workers)
+    assert {law: reason for law, reason in found.items() if reason} == {}
+    assert "workers do not matter" in found
+
+
+@dataclass(frozen=True)
+class WrongName(toys.Walk):
+    emits = {"y": hs.Var()}
+
+
+@dataclass(frozen=True)
+class WrongType(toys.Walk):
+    emits = {"x": hs.Var((), "int32"), "n": hs.Var(("d",), "int32")}
+
+
+@dataclass(frozen=True)
+class WrongDims(toys.Walk):
+    emits = {"x": hs.Var(("d",)), "n": hs.Var(("d",), "int32")}
+
+
+@pytest.mark.parametrize("task", [WrongName(), WrongType(), WrongDims()])
+def test_rows_that_do_not_match_emits_are_named(task):
+    reason = laws.check_task(task, workers=())["rows match emits"]
+    assert reason and ("emits" in reason)
+
+
+counter = itertools.count()
+
+
+@dataclass(frozen=True)
+class Impure(toys.Walk):
+    """Its step reads something beside key and state."""
+
+    def step(self, key, state, data):
+        state, row = super().step(key, state, data)
+        x = row["x"] + next(counter)
+        return state._replace(x=x), {**row, "x": x}
+
+
+def test_an_impure_step_breaks_replay_and_resume():
+    found = laws.check_task(Impure(), workers=())
+    for law in ("chunk size does not matter", "resumed is whole", "a middle stride replays"):
+        assert found[law], law
+
+
+@dataclass(frozen=True)
+class Hidden(toys.Talk):
+    """Keeps what the next step needs outside of its state."""
+
+    memory = {}
+
+    async def step(self, key, state, data):
+        said = self.memory.setdefault(state["item"], [])
+        said.append(1)
+        return state, {"word": "", "length": len(said)}
+
+
+def test_a_state_outside_the_state_breaks_the_laws():
+    assert laws.check_task(Hidden(), workers=())["resumed is whole"]
+
+
+@dataclass(frozen=True)
+class Retraced(toys.Walk):
+    """A step that is traced anew, here because it calls itself once more."""
+
+    def step(self, key, state, data):
+        if type(self).__name__ == "Counted" and not getattr(key, "seen", False):
+            type(self).__mro__[0].step(self, _Seen(key), state, data)
+        return toys.Walk.step(self, getattr(key, "key", key), state, data)
+
+
+class _Seen:
+    seen = True
+
+    def __init__(self, key):
+        self.key = key
+
+
+def test_the_number_of_traces_is_counted():
+    assert "step 2" in (laws.check_task(Retraced(), workers=())["step is traced once"] or "")
+
+
+def test_a_fields_comment_is_its_help():
+    from heliostat.config import fields_of
+
+    assert fields_of(toys.Walk)["sigma"].help == "size of a step"
+
+
+def test_reserved_names_are_refused():
+    @dataclass(frozen=True)
+    class Bad(toys.Walk):
+        workers: int = 1
+
+    with pytest.raises(hs.RequestError, match="reserved"):
+        hs.run(Bad(), on="here")

@@ -1,0 +1,152 @@
+"""Small tasks, each the least that exercises one part of the contract."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import heliostat as hs
+
+
+class Position(NamedTuple):
+    x: jax.Array  # ()
+    drift: jax.Array  # (3,)
+
+
+@dataclass(frozen=True)
+class Walk(hs.Task):
+    """Gaussian random walks, x(t) = x(t-1) + σ ε(t): independent replicas in blocks."""
+
+    sigma: float = 1.0  # size of a step
+    chains: int = 5  # how many walks
+    emits = {"x": hs.Var(about="position", units="bohr"), "n": hs.Var(("d",), "int32")}
+    width = 2
+    stride = 10
+    steps = 40
+    replica_dim, step_dim = "chain", "draw"
+
+    def __post_init__(self):
+        if self.sigma <= 0:
+            raise ValueError(f"sigma {self.sigma}: expected a positive number")
+
+    @property
+    def replicas(self):
+        return self.chains
+
+    def init(self, key, replica, data):
+        return Position(jnp.zeros(()), jax.random.normal(key, (3,)))
+
+    def step(self, key, state, data):
+        x = state.x + self.sigma * jax.random.normal(key)
+        drift = jnp.tanh(state.drift + x)
+        return Position(x, drift), {"x": x, "n": jnp.arange(3, dtype=jnp.int32)}
+
+    def headline(self, rows):
+        last = rows.x.isel(draw=-1).values.astype(float)
+        return {"x": hs.Estimate(last.mean(), last.std() / len(last) ** 0.5, "bohr")}
+
+
+class Cloud(NamedTuple):
+    points: jax.Array  # (points, 3), split over devices
+    scale: jax.Array  # ()
+
+
+@dataclass(frozen=True)
+class Drift(hs.Task):
+    """One replica whose many points are sharded; each step couples all of them."""
+
+    points: int = 12  # points
+    emits = {"mean": hs.Var(about="mean of all points"), "spread": hs.Var()}
+    stride = 5
+    steps = 20
+    sharded = ("points",)
+
+    def init(self, key, replica, data):
+        return Cloud(jax.random.normal(key, (self.points, 3)), jnp.ones(()))
+
+    def step(self, key, state, data):
+        noise = jax.random.normal(key, state.points.shape)
+        points = 0.9 * state.points + 0.1 * state.scale * noise
+        spread = jnp.sqrt(jnp.mean(points**2))
+        row = {"mean": jnp.mean(points), "spread": spread}
+        return Cloud(points, 0.5 * state.scale + spread), row
+
+
+@dataclass(frozen=True)
+class Talk(hs.Task):
+    """Items that talk: an async Python step, a JSON-able state, rows with text."""
+
+    items: int = 3  # how many conversations
+    emits = {"word": hs.Var(dtype="str", about="what was said"), "length": hs.Var((), "int32")}
+    traced = False
+    stride = 2
+    steps = 4
+    replica_dim, step_dim = "item", "turn"
+
+    @property
+    def replicas(self):
+        return self.items
+
+    def init(self, key, replica, data):
+        return {"item": replica, "said": []}
+
+    async def step(self, key, state, data):
+        await asyncio.sleep(0)
+        number = int(np.random.default_rng(np.asarray(jax.random.key_data(key))).integers(99))
+        word = f"{state['item']}:{number}"
+        said = [*state["said"], word]
+        return {**state, "said": said}, {"word": word, "length": len(said)}
+
+
+@dataclass(frozen=True)
+class Slow(hs.Task):
+    """Untraced, and slow enough to be interrupted."""
+
+    pause: float = 0.02  # seconds that a step takes
+    emits = {"t": hs.Var((), "int32")}
+    traced = False
+    stride = 5
+    steps = 400
+
+    def init(self, key, replica, data):
+        return {"t": 0}
+
+    def step(self, key, state, data):
+        time.sleep(self.pause)
+        return {"t": state["t"] + 1}, {"t": state["t"] + 1}
+
+
+@dataclass(frozen=True)
+class Raises(hs.Task):
+    """Its step fails: a mistake of its author."""
+
+    at: int = 7  # the step that fails
+    emits = {"t": hs.Var((), "int32")}
+    traced = False
+    stride = 2
+    steps = 20
+
+    def init(self, key, replica, data):
+        return {"t": 0}
+
+    def step(self, key, state, data):
+        if state["t"] + 1 == self.at:
+            raise ZeroDivisionError("the author's mistake")
+        return {"t": state["t"] + 1}, {"t": state["t"] + 1}
+
+
+@dataclass(frozen=True)
+class Dies(Raises):
+    """Its process dies at one step, whoever runs it."""
+
+    def step(self, key, state, data):
+        if state["t"] + 1 == self.at:
+            os._exit(1)
+        return {"t": state["t"] + 1}, {"t": state["t"] + 1}
