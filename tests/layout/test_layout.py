@@ -8,8 +8,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import heliostat as hs
 import pytest
+
+import heliostat as hs
 
 ROOT = Path(__file__).resolve().parents[2]
 SHELVES = ("platform", "tasks", "clusters", "tests", "notebooks")
