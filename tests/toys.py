@@ -84,7 +84,10 @@ class Talk(hs.Task):
     """Items that talk: an async Python step, a JSON-able state, rows with text."""
 
     items: int = 3  # how many conversations
-    emits = {"word": hs.Var(dtype="str", about="what was said"), "length": hs.Var((), "int32")}
+    emits = {
+        "word": hs.Var(dtype="str", about="what was said"),
+        "length": hs.Var((), "int32"),
+    }
     traced = False
     stride = 2
     steps = 4
@@ -99,7 +102,9 @@ class Talk(hs.Task):
 
     async def step(self, key, state, data):
         await asyncio.sleep(0)
-        number = int(np.random.default_rng(np.asarray(jax.random.key_data(key))).integers(99))
+        number = int(
+            np.random.default_rng(np.asarray(jax.random.key_data(key))).integers(99)
+        )
         word = f"{state['item']}:{number}"
         said = [*state["said"], word]
         return {**state, "said": said}, {"word": word, "length": len(said)}

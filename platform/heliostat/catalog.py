@@ -83,7 +83,9 @@ def _line(folder: Path) -> dict[str, Any]:
     for name, (value, error, *_) in (attrs.get("headline") or {}).items():
         line |= {name: value, f"{name}_error": error}
     fields = run.spec.passed.items()
-    return line | {n: str(v) if isinstance(v, list) else v for n, v in fields if n not in line}
+    return line | {
+        n: str(v) if isinstance(v, list) else v for n, v in fields if n not in line
+    }
 
 
 _OPERATORS = {

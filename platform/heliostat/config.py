@@ -29,8 +29,7 @@ SCHEMA = 1
 RESERVED = frozenset(
     "steps seed store workers on gpus x64 until preset fresh json dry_run width stride "
     "replicas segments over search scheduler metric trials where task run resume start "
-    "extend stop watch logs rm gc plot runs show tasks verify export check sweep report"
-    .split()
+    "extend stop watch logs rm gc plot runs show tasks verify export check sweep report".split()
 )
 
 

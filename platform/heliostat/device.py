@@ -128,6 +128,10 @@ def _git() -> dict[str, Any]:
 
     try:
         commit = git("rev-parse", "HEAD")
-        return {"commit": commit, "dirty": bool(git("status", "--porcelain"))} if commit else {}
+        return (
+            {"commit": commit, "dirty": bool(git("status", "--porcelain"))}
+            if commit
+            else {}
+        )
     except (OSError, subprocess.SubprocessError):
         return {}

@@ -189,10 +189,14 @@ def step_is_traced_once(bench: Bench) -> str | None:
             counts["step"] += 1
             return super().step(*args)
 
-    task = Counted(**{k: getattr(bench.task, k) for k in config.fields_of(type(bench.task))})
+    task = Counted(
+        **{k: getattr(bench.task, k) for k in config.fields_of(type(bench.task))}
+    )
     bench.collect(unfold_here(bench.job()._replace(task=task), seconds=1e-9))
     if counts["step"] != 1 or counts["init"] > 2:
-        return f"init was traced {counts['init']} times (2 allowed), step {counts['step']}"
+        return (
+            f"init was traced {counts['init']} times (2 allowed), step {counts['step']}"
+        )
     return None
 
 

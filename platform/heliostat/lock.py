@@ -111,6 +111,8 @@ def _alive(pid: int) -> bool:
     except OSError:
         return True  # somebody else's process
     try:  # a zombie has ended, although its number is still taken
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+        return (
+            Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+        )
     except OSError:
         return True

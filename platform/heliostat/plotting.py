@@ -69,7 +69,9 @@ def _draw(axes: Any, data: xr.DataArray, step: str, replica: str) -> None:
     lines = data.transpose(step, *rest).values.reshape(len(steps), -1)
     if lines.shape[1] > LINES:
         low, middle, high = np.nanpercentile(lines, [5, 50, 95], axis=1)
-        axes.fill_between(steps, low, high, alpha=0.3, label=f"90 % of {lines.shape[1]}")
+        axes.fill_between(
+            steps, low, high, alpha=0.3, label=f"90 % of {lines.shape[1]}"
+        )
         axes.plot(steps, middle, lw=1, label="median")
     else:
         thin = {"lw": 0.8, "alpha": 1 / (1 + 0.05 * lines.shape[1])}

@@ -71,13 +71,21 @@ class Display:
         self._began = time.monotonic()
         self._from = self._at = record.steps
         self._block_steps = {}
-        self._say(f"{type(task).__name__}: {self._at} of {until} steps, in {record.path}")
-        with Live(
-            get_renderable=lambda: Text(self._line(), no_wrap=True, overflow="ellipsis"),
-            console=self.console,
-            refresh_per_second=4,
-            transient=True,
-        ) if self.console.is_terminal else _nothing():
+        self._say(
+            f"{type(task).__name__}: {self._at} of {until} steps, in {record.path}"
+        )
+        with (
+            Live(
+                get_renderable=lambda: Text(
+                    self._line(), no_wrap=True, overflow="ellipsis"
+                ),
+                console=self.console,
+                refresh_per_second=4,
+                transient=True,
+            )
+            if self.console.is_terminal
+            else _nothing()
+        ):
             yield
         if self._asking:
             self._asking.join(timeout=120)
@@ -141,7 +149,9 @@ def _nothing() -> Iterator[None]:
 def _clock(seconds: float) -> str:
     minutes, seconds = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"
+    return (
+        f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"
+    )
 
 
 def progress_to(stream: Any = None) -> Display:

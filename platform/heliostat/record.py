@@ -14,11 +14,13 @@ was killed in between, a run has come exactly as far as ``committed`` says.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -64,8 +66,10 @@ class Record:
         partial = path.with_name(f".{path.name}.{os.getpid()}")
         try:
             partial.mkdir(parents=True)
-            _write_json(partial / "spec.json", {**spec._asdict(), "id": spec.id})
-            root = zarr.create_group(partial / "record.zarr", attributes=dict(about))
+            text = json.dumps(spec._asdict(), indent=1, sort_keys=True).encode()
+            (partial / "spec.json").write_bytes(text)
+            about = {**about, "spec_sha256": hashlib.sha256(text).hexdigest()}
+            root = zarr.create_group(partial / "record.zarr", attributes=about)
             blocks = blocks_of(task)
             root.create_array(
                 "committed",
@@ -92,7 +96,9 @@ class Record:
                     raise
         except OSError as error:
             reason = error.strerror or error
-            raise StoreError(f"store {path.parents[1]} is not writable: {reason}") from error
+            raise StoreError(
+                f"store {path.parents[1]} is not writable: {reason}"
+            ) from error
         finally:
             shutil.rmtree(partial, ignore_errors=True)
         return cls(path)
@@ -107,16 +113,16 @@ class Record:
             StoreError: if the file is damaged, or not of this run or schema.
         """
         file = self.path / "spec.json"
-        try:
-            stored = json.loads(file.read_text())
+        with _damage(f"{file}: the spec"):
+            text = file.read_bytes()
+            stored = json.loads(text)
             spec = Spec(stored["identity"], stored["passed"])
             schema = spec.identity["schema"]
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise StoreError(f"{file}: the spec is damaged ({error!r})") from error
         if schema != SCHEMA:
             raise StoreError(f"{file}: schema {schema}; this heliostat reads {SCHEMA}")
-        if spec.id != self.path.name:
-            raise StoreError(f"{file}: the spec is damaged (it is not of this run's id)")
+        digests = (spec.id, hashlib.sha256(text).hexdigest())
+        if digests != (self.path.name, self.attrs.get("spec_sha256")):
+            raise StoreError(f"{file}: the spec is damaged (its digest differs)")
         return spec
 
     @property
@@ -206,17 +212,17 @@ class Record:
         root, steps = self._root("r"), self.steps
         if "rows" not in root:
             return xr.Dataset(attrs=self.attrs)
-        self._check_files(root, steps)
-        data = xr.open_zarr(
-            self.path / "record.zarr",
-            group="rows",
-            consolidated=False,
-            chunks=None,
-            decode_times=False,
-        )
-        return data.isel({root.attrs["step_dim"]: slice(0, steps)}).assign_attrs(
-            self.attrs
-        )
+        with _damage(f"{self.path}: the record"):
+            self._check_files(root, steps)
+            data = xr.open_zarr(
+                self.path / "record.zarr",
+                group="rows",
+                consolidated=False,
+                chunks=None,
+                decode_times=False,
+            )
+        step = {root.attrs["step_dim"]: slice(0, steps)}
+        return data.isel(step).assign_attrs(self.attrs)
 
     def strides(self, block: int, stride: int) -> list[tuple[Stride, bytes]]:
         """The stored digests and link of every committed stride of a block."""
@@ -240,19 +246,23 @@ class Record:
         first = block * task.width
         last = first + valid_of(task, block)
         single = task.replicas == 1
-        where = slice(start, stop) if single else (slice(first, last), slice(start, stop))
+        where = (
+            slice(start, stop) if single else (slice(first, last), slice(start, stop))
+        )
         found = {n: np.asarray(self._read(f"rows/{n}", where)) for n in task.emits}
         return {n: v[None] if single else v for n, v in found.items()}
 
+    def labels(self, task: Task) -> dict[str, np.ndarray]:
+        """The coordinates of the rows, read whole."""
+        dims = [task.step_dim, *([task.replica_dim] if task.replicas > 1 else [])]
+        return {d: np.asarray(self._read(f"rows/{d}", slice(None))) for d in dims}
+
     def _read(self, name: str, where: Any) -> Any:
-        try:
-            array = self._root("r")[name]
+        root = self._root("r")
+        with _damage(f"{self.path}: {name}"):
+            array = root[name]
             assert isinstance(array, zarr.Array)
             return array[where]
-        except StoreError:
-            raise
-        except Exception as error:  # codecs raise what they like on damaged bytes
-            raise StoreError(f"{self.path}: {name} is damaged ({error})") from error
 
     def _check_files(self, root: zarr.Group, steps: int) -> None:
         """Every chunk of the committed part is there: zarr reads holes as fill values."""
@@ -272,11 +282,9 @@ class Record:
     def _root(self, mode: Any) -> zarr.Group:
         if self._writing is not None:
             return self._writing
-        try:
+        with _damage(f"{self.path}: the record"):
             root = zarr.open_group(self.path / "record.zarr", mode=mode)
             schema = root.attrs.get("schema")
-        except Exception as error:  # whatever zarr makes of a damaged tree
-            raise StoreError(f"{self.path}: the record is damaged ({error})") from error
         if schema != SCHEMA:
             raise StoreError(
                 f"{self.path}: schema {schema}; this heliostat reads {SCHEMA}"
@@ -306,6 +314,18 @@ class Record:
             except ValueError:
                 continue
         return found
+
+
+@contextmanager
+def _damage(what: str) -> Iterator[None]:
+    """Whatever zarr, its codecs or JSON make of damaged bytes, said in one line."""
+    try:
+        yield
+    except StoreError:
+        raise
+    except Exception as error:
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise StoreError(f"{what} is damaged ({reason})") from error
 
 
 def _create_rows(root: zarr.Group, chunk: Chunk, task: Task, until: int) -> None:
@@ -344,6 +364,7 @@ def _coordinate(group: zarr.Group, dim: str, size: int, origin: int) -> None:
         shape=(size,),
         chunks=(max(size, 4096),),
         dtype="int64",
+        compressors=CODECS,
         dimension_names=[dim],
         config={"write_empty_chunks": True},
     )
@@ -373,7 +394,3 @@ def _grow(array: Any, axis: int, size: int) -> None:
         shape = list(array.shape)
         shape[axis] = size
         array.resize(tuple(shape))
-
-
-def _write_json(path: Path, value: Any) -> None:
-    path.write_text(json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n")

@@ -81,7 +81,9 @@ def _load(entry: EntryPoint) -> type[Task]:
         reason = f"{type(error).__name__}: {error}"
         raise RequestError(f"task '{entry.name}' is broken: {reason}") from error
     if not (isinstance(task, type) and issubclass(task, Task)):
-        raise RequestError(f"task '{entry.name}' is broken: {entry.value} is no hs.Task")
+        raise RequestError(
+            f"task '{entry.name}' is broken: {entry.value} is no hs.Task"
+        )
     return task
 
 

@@ -100,7 +100,9 @@ class Run:
             step = kept[step]
         if step not in kept:
             near = min(kept, key=lambda s: abs(s - step), default=None)
-            raise RequestError(f"no state of step {step} is kept; the nearest is {near}")
+            raise RequestError(
+                f"no state of step {step} is kept; the nearest is {near}"
+            )
         stored = self.record.checkpoints.load(block, step)
         with precision(self.spec.identity["x64"]):
             loop = Loop(self.task, self.spec.identity["seed"])

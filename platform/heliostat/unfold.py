@@ -244,7 +244,9 @@ class _Traced:
             self._start = self._start or jax.jit(self._init, out_shardings=split)
             return self._start(self.loop.root, replicas, self.loop.data)
 
-    def advance(self, block: int, state: Any, start: int, stop: int) -> tuple[Any, State]:
+    def advance(
+        self, block: int, state: Any, start: int, stop: int
+    ) -> tuple[Any, State]:
         """From one step to another within a stride; the rows come to the host."""
         replicas = replicas_of(self.task, block)
         length, valid = np.int32(stop - start), valid_of(self.task, block)
@@ -329,7 +331,13 @@ class _Traced:
     def _compile(self, state: Any) -> Any:
         """One program for every start and length within a stride; traces step once."""
         task = self.task
-        args = (state, self.loop.root, replicas_of(task, 0), np.int32(1), self.loop.data)
+        args = (
+            state,
+            self.loop.root,
+            replicas_of(task, 0),
+            np.int32(1),
+            self.loop.data,
+        )
         traced, shapes = jax.make_jaxpr(self._step, return_shape=True)(*args)
         _check_rows(task, shapes[1])
         step = jaxpr_as_fun(traced)
@@ -365,7 +373,9 @@ class _Plain:
         pairs = zip(keys, replicas, strict=True)
         return [self.task.init(key, int(r), self.loop.data) for key, r in pairs]
 
-    def advance(self, block: int, state: Any, start: int, stop: int) -> tuple[Any, State]:
+    def advance(
+        self, block: int, state: Any, start: int, stop: int
+    ) -> tuple[Any, State]:
         states, rows = asyncio.run(self._walk(block, state, start, stop))
         columns = {
             name: np.array(
@@ -437,7 +447,9 @@ def _check_names(task: Task, row: Mapping[str, Any]) -> None:
 def _dtype(var: Var, x64: bool) -> Any:
     if var.dtype == "str":
         return np.dtypes.StringDType()
-    return np.dtype({"float": "float64" if x64 else "float32"}.get(var.dtype, var.dtype))
+    return np.dtype(
+        {"float": "float64" if x64 else "float32"}.get(var.dtype, var.dtype)
+    )
 
 
 def _name(path: Any) -> str:

@@ -194,9 +194,7 @@ def _check_place(on: str, workers: int | None, gpus: float | None) -> None:
         raise RequestError(f"gpus {gpus:g}: expected 0 or more")
 
 
-def _find_or_create(
-    task: Task, spec: config.Spec, store: str | Path | None
-) -> Record:
+def _find_or_create(task: Task, spec: config.Spec, store: str | Path | None) -> Record:
     root = Path(store) if store is not None else default_store()
     path = root / spec.identity["task"] / spec.id
     if path.exists():
@@ -218,7 +216,9 @@ def _recompute(record: Record, task: Task, on: str, workers: int | None) -> None
 
     verdict = verify(Run(record.path, task), segments="all", on=on, workers=workers)
     if verdict.status == "REJECT":
-        raise RunFailed(f"run {record.path.name} is not reproduced: {verdict.reasons[0]}")
+        raise RunFailed(
+            f"run {record.path.name} is not reproduced: {verdict.reasons[0]}"
+        )
 
 
 def _spawn(record: Record, words: list[str]) -> None:

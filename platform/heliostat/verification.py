@@ -84,6 +84,10 @@ def verify(
 def _stored(run: Run, task: Task) -> list[str]:
     """Where rows, kept states or links disagree with the chain; the first of each."""
     reasons = []
+    for dim, labels in run.record.labels(task).items():
+        origin = 1 if dim == task.step_dim else 0
+        if (labels != np.arange(origin, origin + len(labels))).any():
+            reasons.append(f"the labels of {dim} are wrong")
     for block in range(blocks_of(task)):
         link = first_link(run.spec.genesis, block)
         strides = run.record.strides(block, task.stride)

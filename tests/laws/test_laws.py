@@ -56,7 +56,11 @@ class Impure(toys.Walk):
 
 def test_an_impure_step_breaks_replay_and_resume():
     found = laws.check_task(Impure(), workers=())
-    for law in ("chunk size does not matter", "resumed is whole", "a middle stride replays"):
+    for law in (
+        "chunk size does not matter",
+        "resumed is whole",
+        "a middle stride replays",
+    ):
         assert found[law], law
 
 
@@ -94,7 +98,9 @@ class _Seen:
 
 
 def test_the_number_of_traces_is_counted():
-    assert "step 2" in (laws.check_task(Retraced(), workers=())["step is traced once"] or "")
+    assert "step 2" in (
+        laws.check_task(Retraced(), workers=())["step is traced once"] or ""
+    )
 
 
 def test_a_fields_comment_is_its_help():

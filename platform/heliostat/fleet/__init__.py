@@ -88,7 +88,7 @@ class _Field:
         self.losses = 0
 
     def chunks(self) -> Iterator[Chunk]:
-        self._form({place: self.crew.size for place in range(self.crew.teams)})
+        self._form(dict.fromkeys(range(self.crew.teams), self.crew.size))
         while self.flights:
             yield from self._land()
 
@@ -128,8 +128,13 @@ class _Field:
         return failed
 
     def _announce(self, team: Team) -> None:
-        details = {"layout": team.layout, "pids": team.pids}
-        self.tell("placed", workers=team.size, **details)
+        self.tell(
+            "placed",
+            workers=team.size,
+            layout=team.layout,
+            pids=[p["pid"] for p in team.places],
+            gpus=[p["gpus"] for p in team.places],
+        )
 
     def _land(self) -> Iterator[Chunk]:
         """Wait for one chunk; send its team on before anybody commits it."""
@@ -179,5 +184,7 @@ class _Field:
     def _count(self, loss: Exception) -> None:
         self.losses += 1
         if self.losses > FAILURES:
-            raise RunFailed(f"{self.losses} losses in a row, the last: {loss}") from loss
+            raise RunFailed(
+                f"{self.losses} losses in a row, the last: {loss}"
+            ) from loss
         self.tell("retried", losses=self.losses, reason=str(loss))

@@ -65,7 +65,9 @@ def _attach(address: str) -> None:
         )
     except (ConnectionError, ValueError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
-        raise RequestError(f"--on {address}: no Ray cluster answers ({reason})") from error
+        raise RequestError(
+            f"--on {address}: no Ray cluster answers ({reason})"
+        ) from error
 
 
 def _source_roots() -> str:

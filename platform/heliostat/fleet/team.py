@@ -52,7 +52,7 @@ class Team:
     def __init__(self, job: Job, size: int, gpus: float) -> None:
         self.job, self.size, self.gpus = job, size, gpus
         self.holds: dict[int, int] = {}  # span index -> step
-        self.layout, self.pids = "", []
+        self.layout, self.places = "", []
         options: dict[str, Any] = {
             "num_cpus": 1,
             "num_gpus": gpus,
@@ -70,13 +70,10 @@ class Team:
             Unplaced: if the cluster has no room for all of them in time.
             Lost: if a member has died.
         """
-        placed, _ = ray.wait(
-            self._pending, num_returns=self.size, timeout=PLACING
-        )
+        placed, _ = ray.wait(self._pending, num_returns=self.size, timeout=PLACING)
         if len(placed) < self.size:
             raise Unplaced(len(placed), self.size)
-        places = _results(self._pending, JOINING)
-        self.pids = [p["pid"] for p in places]
+        self.places = places = _results(self._pending, JOINING)
         task, coordinator = _pickled(self.job.task), _coordinator(places)
         seats = [
             Seat(rank, self.size, None if self.gpus else core, coordinator)

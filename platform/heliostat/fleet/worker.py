@@ -46,6 +46,7 @@ class Worker:
             "cores": cores(),
             "port": port,
             "pid": os.getpid(),
+            "gpus": context.get_accelerator_ids().get("GPU", []),
         }
 
     def join(self, seat: Seat, task: bytes, seed: int, x64: bool) -> str:

@@ -17,12 +17,13 @@ Reference: Goldshlager, Abrahamsen, Lin, arXiv:2401.10190, algorithm 1 and eq. 2
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import Array
-from jax.sharding import PartitionSpec
+
+from heliostat.kernels.layout import by_column, devices, whole
 
 
 class Clip(NamedTuple):
@@ -58,16 +59,20 @@ def spring(
 
     Reference: arXiv:2401.10190, eq. 31.
     """
-    clip = clipped(energies, jnp.sum(scores**2, axis=1))
-    columns, last = _by_parameter(scores, momentum)
+    # the two vectors are small: every device clips all of them, in the same order
+    judged = whole(jnp.stack([energies, jnp.sum(scores**2, axis=1)]))
+    clip = clipped(judged[0], judged[1])
     alive = clip.shrink > 0
     count = jnp.maximum(jnp.sum(alive), 1).astype(scores.dtype)
+    pad = -scores.shape[1] % devices()
+    columns = by_column(jnp.pad(scores, ((0, 0), (0, pad))))
     columns = jnp.where(alive[:, None], columns, 0.0) * clip.shrink[:, None]
     columns = _centred(columns, alive, count)
+    last = by_column(jnp.pad(momentum, (0, pad)))
     residual = _centred(jnp.where(alive, clip.energies, 0.0)[:, None], alive, count)[:, 0]
     solution = _solve(columns, last, residual, alive, damping, decay)
     direction = decay * last + solution.astype(columns.dtype) @ columns
-    return _laid(direction[: momentum.shape[0]], PartitionSpec())
+    return whole(direction[: momentum.shape[0]])
 
 
 def clipped(
@@ -113,27 +118,11 @@ def _solve(
     columns: Array, last: Array, residual: Array, alive: Array, damping: float, decay: float
 ) -> Array:
     """(T + λ + 11ᵀ/B)⁻¹ (ε − μ Ō φ) in float64, whatever the working precision."""
-    projected = columns @ last
+    projected = whole(columns @ last)
     with jax.enable_x64(True):
         wide = columns.astype(jnp.float64)
         ones = alive.astype(jnp.float64)
-        matrix = wide @ wide.T + jnp.outer(ones, ones) / jnp.maximum(ones.sum(), 1)
+        matrix = whole(wide @ wide.T) + jnp.outer(ones, ones) / jnp.maximum(ones.sum(), 1)
         matrix = matrix + damping * jnp.eye(len(ones), dtype=jnp.float64)
         wanted = (residual - decay * projected).astype(jnp.float64)
         return jax.scipy.linalg.cho_solve((jnp.linalg.cholesky(matrix), True), wanted)
-
-
-def _by_parameter(scores: Array, momentum: Array) -> tuple[Array, Array]:
-    """Scores and momentum split by parameter, padded to a multiple of the devices."""
-    mesh = jax.sharding.get_abstract_mesh()
-    names: Any = mesh.axis_names
-    pad = 0 if mesh.empty else -scores.shape[1] % mesh.size
-    columns = _laid(jnp.pad(scores, ((0, 0), (0, pad))), PartitionSpec(None, names))
-    return columns, _laid(jnp.pad(momentum, (0, pad)), PartitionSpec(names))
-
-
-def _laid(x: Array, layout: PartitionSpec) -> Array:
-    """The same values, laid out over the ambient mesh as told, if there is one."""
-    mesh = jax.sharding.get_abstract_mesh()
-    alone = mesh.empty or mesh.size == 1
-    return x if alone else jax.lax.with_sharding_constraint(x, layout)

@@ -1,0 +1,203 @@
+"""Real Ray, real processes killed: the rows do not notice."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+
+import numpy as np
+import pytest
+import toys
+import xarray as xr
+
+import heliostat as hs
+from heliostat import drive, fleet
+from heliostat.progress import silent
+
+
+def local(task, store, **options):
+    options = {"gpus": 0, "progress": silent, **options}
+    return hs.run(task, store=store, **options)
+
+
+def strides(run, block=0):
+    return run.record.strides(block, run.task.stride)
+
+
+def placed(run):
+    return [e for e in run.events() if e["event"] == "placed"]
+
+
+def gone(pids, seconds=20):
+    """Whether these processes end, within the time that ending them may take."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if not any(map(alive, pids)):
+            return True
+        time.sleep(0.1)
+    return False
+
+
+def alive(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def kill_when(store, task, ready, which=-1):
+    """In the background: SIGKILL a worker of the run, once it has come far enough."""
+
+    def watch():
+        for _ in range(1200):
+            time.sleep(0.05)
+            table = hs.runs(store=store)
+            if len(table) and table.status[0] != "damaged":
+                run = hs.open(table.id[0], store=store, task=type(task))
+                if placed(run) and ready(run):
+                    os.kill(placed(run)[-1]["pids"][which], signal.SIGKILL)
+                    return
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    return thread
+
+
+@pytest.fixture
+def brisk(monkeypatch):
+    """Commit after every stride or so, to have something to kill between."""
+    monkeypatch.setattr(
+        drive.Place.__new__, "__defaults__", ("local", None, None, 0.02)
+    )
+
+
+def test_here_equals_local_on_any_number_of_workers(fleet_ray, tmp_path):
+    whole = local(toys.Walk(), tmp_path / "here", on="here", gpus=None)
+    for workers in (1, 2, 3):
+        run = local(toys.Walk(), tmp_path / str(workers), workers=workers)
+        for block in range(3):
+            assert strides(run, block) == strides(whole, block)
+
+
+def test_a_killed_worker_changes_no_row(fleet_ray, tmp_path, brisk):
+    task = toys.Walk(chains=6)
+    steps = 20_000
+    killer = kill_when(tmp_path / "a", task, lambda r: r.steps > 100)
+    run = local(task, tmp_path / "a", steps=steps, workers=2)
+    killer.join()
+    assert any(e["event"] == "retried" for e in run.events())
+    whole = local(task, tmp_path / "b", steps=steps, on="here", gpus=None)
+    for block in range(3):
+        assert strides(run, block) == strides(whole, block)
+
+
+@pytest.mark.parametrize("which", [0, 1], ids=["coordinator", "member"])
+def test_a_group_comes_back_at_its_size_and_with_its_bits(
+    fleet_ray, tmp_path, brisk, which
+):
+    task, steps = toys.Drift(), 1200
+    killer = kill_when(tmp_path / "a", task, lambda r: r.steps > 20, which)
+    run = local(task, tmp_path / "a", steps=steps, workers=2)
+    killer.join()
+    retried = [e for e in run.events() if e["event"] == "retried"]
+    assert len(retried) == 1 and [e["workers"] for e in placed(run)] == [2, 2]
+    assert gone([pid for e in placed(run) for pid in e["pids"]])
+    whole = local(task, tmp_path / "b", steps=steps, workers=2)
+    assert strides(run) == strides(whole)
+
+
+def test_a_group_of_two_equals_one_within_rounding(fleet_ray, tmp_path):
+    one = local(toys.Drift(), tmp_path / "1", workers=1, x64=True)
+    two = local(toys.Drift(), tmp_path / "2", workers=2, x64=True)
+    assert placed(two)[0]["layout"] == "2 cpu in 2 processes"
+    xr.testing.assert_allclose(one.rows, two.rows, rtol=1e-9)
+
+
+def test_a_group_takes_the_largest_divisor(fleet_ray, tmp_path):
+    run = local(toys.Drift(points=9), tmp_path, workers=2)
+    assert [e["workers"] for e in placed(run)] == [2, 1] or [
+        e["workers"] for e in placed(run)
+    ] == [1]
+    assert any(e["event"] == "resized" for e in run.events())
+    assert run.status == "complete"
+
+
+def test_a_group_shrinks_to_what_is_left(fleet_ray, tmp_path, monkeypatch):
+    monkeypatch.setattr(fleet.team, "PLACING", 8.0)
+    hog = fleet_ray.remote(num_cpus=3)(
+        type("Hog", (), {"ping": lambda self: 1})
+    ).remote()
+    fleet_ray.get(hog.ping.remote(), timeout=60)
+    try:
+        run = local(toys.Drift(), tmp_path, workers=2)
+    finally:
+        fleet_ray.kill(hog)
+    assert [e["workers"] for e in placed(run)] == [1]
+    assert run.status == "complete"
+
+
+def test_workers_that_die_again_and_again_end_the_run(fleet_ray, tmp_path):
+    with pytest.raises(hs.RunFailed, match="4 losses in a row"):
+        local(toys.Dies(), tmp_path)
+    run = hs.open(hs.runs(store=tmp_path).id[0], store=tmp_path, task=toys.Dies)
+    assert run.status == "failed" and run.steps == 6
+    pids = [pid for e in placed(run) for pid in e["pids"]]
+    assert len(pids) == 4 and gone(pids)
+
+
+def test_a_mistake_in_a_step_is_not_tried_again(fleet_ray, tmp_path):
+    with pytest.raises(hs.RunFailed, match="author's mistake"):
+        local(toys.Raises(), tmp_path)
+    run = hs.open(hs.runs(store=tmp_path).id[0], store=tmp_path, task=toys.Raises)
+    assert run.status == "failed" and run.steps == 6 and len(placed(run)) == 1
+
+
+def test_a_hung_worker_is_replaced(fleet_ray, tmp_path, brisk, monkeypatch):
+    monkeypatch.setattr(fleet, "PATIENCE", 3.0)
+    task = toys.Slow()
+
+    def stopper():
+        for _ in range(600):
+            time.sleep(0.05)
+            table = hs.runs(store=tmp_path)
+            if len(table):
+                run = hs.open(table.id[0], store=tmp_path, task=toys.Slow)
+                if run.steps > 10:
+                    os.kill(placed(run)[0]["pids"][0], signal.SIGSTOP)
+                    return
+
+    thread = threading.Thread(target=stopper)
+    thread.start()
+    run = local(task, tmp_path, steps=60)
+    thread.join()
+    assert any("no answer" in e.get("reason", "") for e in run.events())
+    assert run.rows.t.values.tolist() == list(range(1, 61))
+
+
+def test_fake_gpus_are_granted_and_groups_placed_on_them(fleet_ray, tmp_path):
+    """Two GPUs that Ray believes in: each member of the group gets one of them."""
+    run = hs.run(toys.Drift(), store=tmp_path, workers=2, gpus=2, progress=silent)
+    assert run.status == "complete" and placed(run)[0]["workers"] == 2
+    assert sorted(placed(run)[0]["gpus"]) == [["0"], ["1"]]
+    blocks = hs.run(toys.Walk(), store=tmp_path, workers=3, gpus=1, progress=silent)
+    assert [e["gpus"] for e in placed(blocks)] == [[["0"]]] * 3
+    with pytest.raises(hs.RequestError, match="gpus=5: the cluster has 2"):
+        hs.run(toys.Walk(), seed=3, store=tmp_path, gpus=5, progress=silent)
+
+
+def test_verification_replays_on_the_fleet(fleet_ray, tmp_path):
+    run = local(toys.Drift(), tmp_path, workers=2)
+    found = hs.verify(run, segments="all")
+    assert found.status == "ACCEPT" and "bit for bit" in found.replayed[0]
+    other = hs.verify(run, segments=2, workers=1)
+    assert other.status == "ACCEPT" and "allowed over" in other.replayed[0]
+
+
+def test_python_tasks_run_on_workers(fleet_ray, tmp_path):
+    one = local(toys.Talk(), tmp_path / "1", workers=1)
+    three = local(toys.Talk(), tmp_path / "3", workers=3)
+    assert one.rows.word.values.tolist() == three.rows.word.values.tolist()
+    assert np.unique(one.rows.word.values).size > 6

@@ -1,0 +1,303 @@
+"""Run, resume, extend, replay, query: the life of a stored run, in this process."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+
+import numpy as np
+import pytest
+import toys
+import xarray as xr
+
+import heliostat as hs
+from heliostat import lock
+from heliostat.progress import silent
+
+
+@pytest.fixture
+def run(tmp_path):
+    return hs.run(toys.Walk(), on="here", store=tmp_path, progress=silent)
+
+
+def here(task, **options):
+    return hs.run(task, on="here", progress=silent, **options)
+
+
+def same(one, other):
+    assert one.record.strides(0, 10) == other.record.strides(0, 10)
+    xr.testing.assert_identical(one.rows.drop_attrs(), other.rows.drop_attrs())
+
+
+def test_rows_are_labelled(run):
+    rows = run.rows
+    assert dict(rows.sizes) == {"chain": 5, "draw": 40, "d": 3}
+    assert rows.x.attrs == {"units": "bohr", "long_name": "position"}
+    assert rows.draw.values.tolist() == list(range(1, 41))
+    assert run.status == "complete" and run.headline["x"].units == "bohr"
+
+
+def test_the_tree_opens_with_plain_xarray(run):
+    tree = xr.open_datatree(run.path / "record.zarr", engine="zarr", consolidated=False)
+    assert tree["rows"].ds.x.sizes == {"chain": 5, "draw": 40}
+    assert tree["committed"].values.tolist() == [40, 40, 40]
+    assert tree.attrs["provenance"]["packages"]["jax"]
+
+
+def test_the_same_request_returns_the_stored_run(run, tmp_path):
+    before = run.events()
+    again = here(toys.Walk(), store=tmp_path)
+    assert again.id == run.id and again.events() == before
+
+
+def test_fewer_steps_return_the_beginning(run, tmp_path):
+    shorter = here(toys.Walk(), steps=13, store=tmp_path)
+    assert shorter.id == run.id and shorter.rows.sizes["draw"] == 13
+    xr.testing.assert_equal(shorter.rows, run.rows.isel(draw=slice(0, 13)))
+
+
+@pytest.mark.parametrize("first", [10, 13, 25])
+def test_an_extended_run_is_the_longer_run(first, run, tmp_path):
+    short = here(toys.Walk(), steps=first, store=tmp_path / "other")
+    longer = hs.extend(short, steps=40, on="here", progress=silent)
+    same(longer, run)
+
+
+def test_seeds_and_fields_make_other_runs(run, tmp_path):
+    others = [
+        here(toys.Walk(), seed=1, store=tmp_path),
+        here(toys.Walk(sigma=2.0), store=tmp_path),
+        here(toys.Walk(), x64=True, store=tmp_path),
+    ]
+    assert len({run.id, *(o.id for o in others)}) == 4
+    assert others[2].rows.x.dtype == "float64" and others[2].rows.n.dtype == "int32"
+
+
+def test_fresh_recomputes_and_compares(run, tmp_path):
+    hs.run(toys.Walk(), on="here", store=tmp_path, fresh=True, progress=silent)
+    chunk = run.path / "record.zarr" / "rows" / "x" / "c" / "0" / "0"
+    chunk.write_bytes(chunk.read_bytes()[:-1] + b"?")
+    with pytest.raises(hs.RunFailed, match="not reproduced"):
+        hs.run(toys.Walk(), on="here", store=tmp_path, fresh=True, progress=silent)
+
+
+def test_a_state_is_the_tasks_own_pytree(run):
+    state = run.state(-1, replica=4)
+    assert isinstance(state, toys.Position)
+    assert state.x == run.rows.x.isel(chain=4, draw=-1)
+    with pytest.raises(hs.RequestError, match="nearest"):
+        run.state(39)
+
+
+def test_text_rows_and_python_states(tmp_path):
+    run = here(toys.Talk(), store=tmp_path)
+    assert run.rows.word.sizes == {"item": 3, "turn": 4}
+    assert (
+        run.state(-1, replica=2)["said"] == run.rows.word.isel(item=2).values.tolist()
+    )
+    assert str(hs.verify(run, on="here")).startswith("ACCEPT")
+
+
+def test_export_is_one_netcdf_file(run, tmp_path):
+    path = run.export(tmp_path / "rows.nc")
+    with xr.open_dataset(path, engine="h5netcdf") as found:
+        xr.testing.assert_equal(found, run.rows.load())
+        assert found.attrs["id"] == run.id and found.x.attrs["units"] == "bohr"
+        assert json.loads(found.attrs["provenance"])["packages"]
+
+
+def test_the_catalog_is_a_table(run, tmp_path):
+    here(toys.Walk(sigma=2.0), store=tmp_path)
+    here(toys.Drift(), store=tmp_path)
+    table = hs.runs(store=tmp_path)
+    assert len(table) == 3 and set(table.status) == {"complete"}
+    assert hs.runs(task="walk", store=tmp_path).query("sigma > 1").sigma.tolist() == [
+        2.0
+    ]
+    chosen = hs.runs(
+        where="sigma > 1 or (task == 'drift' and not steps < 5)", store=tmp_path
+    )
+    assert len(chosen) == 2
+    assert hs.runs(store=tmp_path / "nowhere").empty
+
+
+@pytest.mark.parametrize(
+    "where",
+    ["sigm > 1", "__import__('os')", "sigma", "sigma > 1 +", "x.y > 2", "id < 3"],
+)
+def test_conditions_are_a_small_safe_grammar(run, tmp_path, where):
+    with pytest.raises(hs.RequestError, match="where"):
+        hs.runs(where=where, store=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda s: here(toys.Walk(), steps=0, store=s), "steps 0"),
+        (lambda s: here(toys.Walk(), steps=2.5, store=s), "steps 2.5"),
+        (lambda s: here(toys.Walk(), seed=-1, store=s), "seed -1"),
+        (lambda s: hs.run(toys.Walk(), on="here", workers=3, store=s), "workers 3"),
+        (lambda s: hs.run(toys.Walk(), workers=0, store=s), "workers 0"),
+        (lambda s: hs.run(toys.Walk(), on="", store=s), "on ''"),
+        (lambda s: hs.start(toys.Walk(), store=s), "not installed"),
+        (lambda s: hs.open("abc", store=s), "no run 'abc'"),
+        (lambda s: hs.stop("abc", store=s), "no run 'abc'"),
+        (lambda s: here(toys.Walk(chains=0), store=s), "replicas"),
+        (lambda s: here(toys.Walk(chains="5"), store=s), "expected an int"),
+    ],
+)
+def test_bad_requests_are_one_line_and_store_nothing(call, message, tmp_path):
+    with pytest.raises(hs.RequestError, match=message) as caught:
+        call(tmp_path)
+    assert "\n" not in str(caught.value)
+    assert not any(tmp_path.rglob("spec.json"))
+
+
+def test_an_unwritable_store_is_said(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(hs.StoreError, match="not writable"):
+        here(toys.Walk(), store=tmp_path / "file" / "store")
+
+
+def test_a_mistake_in_a_step_fails_the_run_and_keeps_what_was_done(tmp_path):
+    with pytest.raises(ZeroDivisionError):
+        here(toys.Raises(), store=tmp_path)
+    (run,) = hs.runs(store=tmp_path).id
+    run = hs.open(run, store=tmp_path, task=toys.Raises)
+    assert run.status == "failed" and run.steps == 6
+    failure = next(e for e in run.events() if e["event"] == "failed")
+    assert (
+        "author's mistake" in failure["reason"] and "Traceback" in failure["traceback"]
+    )
+
+
+DRIVER = textwrap.dedent(
+    """
+    import sys; sys.path.insert(0, {tests!r})
+    import toys, heliostat as hs
+    from heliostat.progress import silent
+    hs.run(toys.Slow(), on="here", store={store!r}, progress=silent)
+    """
+)
+
+
+def driver(store):
+    tests = os.path.dirname(toys.__file__)
+    code = DRIVER.format(tests=tests, store=str(store))
+    return subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE)
+
+
+def wait_for(condition, seconds=60):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.05)
+
+
+def stored(store):
+    table = hs.runs(store=store)
+    return hs.open(table.id[0], store=store, task=toys.Slow) if len(table) else None
+
+
+def begun(store):
+    run = stored(store)
+    return run is not None and run.steps > 0
+
+
+def test_a_killed_driver_resumes_to_the_same_rows(tmp_path):
+    process = driver(tmp_path / "a")
+    wait_for(lambda: begun(tmp_path / "a"))
+    process.kill()
+    process.wait()
+    run = stored(tmp_path / "a")
+    assert run.status == "interrupted" and 0 < run.steps < 400
+    resumed = hs.resume(
+        run.id, on="here", store=tmp_path / "a", task=toys.Slow, progress=silent
+    )
+    assert resumed.status == "complete" and resumed.steps == 400
+    whole = here(toys.Slow(), store=tmp_path / "b")
+    assert resumed.record.strides(0, 5) == whole.record.strides(0, 5)
+
+
+def test_a_second_driver_is_refused_and_stop_stops_the_first(tmp_path):
+    process = driver(tmp_path)
+    wait_for(lambda: begun(tmp_path))
+    with pytest.raises(hs.Busy, match=str(process.pid)):
+        here(toys.Slow(), store=tmp_path)
+    run = hs.stop(stored(tmp_path), wait=30)
+    assert process.wait(timeout=30) == 0
+    assert run.status == "stopped" and 0 < run.steps < 400
+    with pytest.raises(hs.RequestError, match="not running"):
+        hs.stop(run)
+
+
+def test_ctrl_c_leaves_a_resumable_run(tmp_path):
+    process = driver(tmp_path)
+    wait_for(lambda: begun(tmp_path))
+    process.send_signal(signal.SIGINT)
+    process.wait(timeout=30)
+    assert stored(tmp_path).status == "interrupted"
+    assert not (stored(tmp_path).path / "lock.json").exists()
+
+
+def test_a_lease_runs_out(tmp_path):
+    (tmp_path / "lock.json").write_text(
+        json.dumps(
+            {"token": "x", "pid": 1, "host": "elsewhere", "expires": time.time() - 1}
+        )
+    )
+    with lock.Lock(tmp_path):
+        assert lock.holder(tmp_path)["pid"] == os.getpid()
+    assert lock.holder(tmp_path) is None
+
+
+def test_rm_and_gc(run, tmp_path):
+    half_made = run.path.parent / ".half.123"
+    half_made.mkdir()
+    os.utime(half_made, (0, 0))
+    dead = run.path / "lock.json"
+    dead.write_text(json.dumps({"pid": -1, "host": "?", "expires": 0}))
+    assert set(hs.gc(store=tmp_path)) == {half_made, dead}
+    shutil.copytree(run.path, tmp_path / "copy")
+    hs.remove(run)
+    assert hs.runs(store=tmp_path).empty and (tmp_path / "copy").exists()
+
+
+def test_a_file_enters_the_identity_by_its_content(tmp_path):
+    from dataclasses import dataclass
+
+    @dataclass(frozen=True)
+    class Reads(toys.Walk):
+        data: hs.File = hs.File("")
+
+    from heliostat.config import specify
+
+    one, two, three = (tmp_path / n for n in ("one", "two", "three"))
+    for path, text in [(one, "a"), (two, "a"), (three, "b")]:
+        path.write_text(text)
+    ids = [specify(Reads(data=hs.File(str(p)))).id for p in (one, two, three)]
+    assert ids[0] == ids[1] != ids[2]
+    with pytest.raises(hs.RequestError, match="cannot be read"):
+        specify(Reads(data=hs.File(str(tmp_path / "none"))))
+
+
+def test_the_key_law():
+    import jax
+
+    from heliostat.unfold import key_of, root_of
+
+    for seed in (0, 1, 2**32 - 1):
+        law = jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), 3), 7)
+        found = key_of(root_of(seed), 3, 7)
+        np.testing.assert_array_equal(
+            jax.random.key_data(found), jax.random.key_data(law)
+        )
+    with jax.enable_x64(True):
+        large = jax.random.key(2**40 + 5)
+        np.testing.assert_array_equal(jax.random.key_data(large), root_of(2**40 + 5))
