@@ -1,7 +1,7 @@
 """Presets: fields under a name, in ``presets/NAME.yaml`` beside the module of a task.
 
-A preset is a mapping of fields, and may hold ``steps``; so is the file that ``--config``
-names.  The files are YAML 1.2: ``NO`` is a molecule and ``1e-3`` is a number.
+A preset is a mapping of fields, and may hold ``steps``; so is the file that is named
+by ``--config``.  The files are YAML 1.2: ``NO`` is a molecule and ``1e-3`` is a number.
 """
 
 from __future__ import annotations
@@ -80,7 +80,9 @@ class _Loader(yaml.SafeLoader):
 
 
 _Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:bool", re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"), [*"tTfF"]
+    "tag:yaml.org,2002:bool",
+    re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"),
+    [*"tTfF"],
 )
 _Loader.add_implicit_resolver(
     "tag:yaml.org,2002:float",

@@ -1,0 +1,134 @@
+"""The command line: words become typed options, a verb answers, the answer is printed.
+
+No logic lives here: ``commands`` has the verbs, ``fields`` makes options of a task's
+fields, ``answers`` and ``pages`` lay out what is printed.  What goes wrong becomes
+one line on standard error and an exit status::
+
+    0  complete (verify: ACCEPT)        2  the request makes no sense
+    1  failed (REJECT)                  3  INCONCLUSIVE
+    130  interrupted, and resumable
+
+Standard output holds answers only (with ``--json`` one object); whatever is said while
+a verb works goes to standard error.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import traceback
+from collections.abc import Sequence
+from contextlib import redirect_stdout
+
+from cyclopts import App, CycloptsError, Group, Parameter, UnknownOptionError
+from cyclopts.exceptions import UnusedCliTokensError
+from rich.console import Console
+
+from heliostat import __version__, config, registry
+from heliostat.cli import commands
+from heliostat.cli.answers import Answer, say
+from heliostat.cli.fields import QUIET, fitted, parse_fields, to_argv
+from heliostat.errors import RequestError, RunFailed, StoreError, did_you_mean
+
+__all__ = ["main", "parse_fields", "to_argv"]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Answer one command line; returns the exit status.
+
+    Args:
+        argv: its words, without the program's name; default those of this process.
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    as_json = "--json" in words
+    console = Console(file=sys.stdout, highlight=False)
+    try:
+        with redirect_stdout(sys.stderr):
+            answer = _app(words)(words, console=console, **QUIET)
+        return say(answer, as_json) if isinstance(answer, Answer) else 0
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # the flush at exit stays quiet
+        return 1
+    except (Exception, KeyboardInterrupt) as error:
+        return _refuse(error, words, as_json)
+
+
+def _app(words: Sequence[str]) -> App:
+    app = App(
+        name="heliostat",
+        help="Reproducible scientific computing on Ray: every run is kept, and proved.",
+        version=__version__,
+        help_format="plaintext",
+        group_parameters=Group("Options", sort_key=2),
+        default_parameter=Parameter(
+            negative_bool=(),
+            negative_iterable=(),
+            negative_none=(),
+            show_default=lambda v: None if v is None or v is False else str(v),
+        ),
+    )
+    task = _task_of(words)
+    for order, verb in enumerate(commands.VERBS):
+        if task and verb.__name__ == words[0]:
+            verb = fitted(verb, registry.from_path(task))
+        app.command(verb, sort_key=order)
+    return app
+
+
+def _task_of(words: Sequence[str]) -> str | None:
+    """The task whose fields are among the words."""
+    if not words or words[0] not in commands.OF_TASKS:
+        return None
+    named = (word for word in words[1:] if word in registry.available())
+    first = words[1] if len(words) > 1 else "-"
+    return next(named, None) if first.startswith("-") else first
+
+
+def _refuse(error: BaseException, words: Sequence[str], as_json: bool) -> int:
+    """One line for a person, one object for a program, and the exit status."""
+    status, line = _judge(error, words)
+    kind = {
+        1: "failed" if isinstance(error, RunFailed) else "error",
+        130: "interrupted",
+    }
+    if as_json:
+        about = {"status": kind.get(status, "error"), "error": line}
+        run = getattr(error, "run_id", None)
+        say(Answer([], about | ({"id": run} if run else {})), as_json)
+    print(f"heliostat: error: {line}", file=sys.stderr)
+    return status
+
+
+def _judge(error: BaseException, words: Sequence[str]) -> tuple[int, str]:
+    line = " ".join(str(error).split()) or type(error).__name__
+    match error:
+        case CycloptsError():
+            return 2, _usage(error, words)
+        case RequestError():
+            return 2, line
+        case StoreError() | RunFailed():
+            return 1, line
+        case KeyboardInterrupt():
+            return 130, line.replace("KeyboardInterrupt", "interrupted")
+    traceback.print_exception(error)
+    return 1, f"{type(error).__name__}: {line}"
+
+
+def _usage(error: CycloptsError, words: Sequence[str]) -> str:
+    """What cyclopts found wrong, as one line in the manner of the house."""
+    line = " ".join(str(error).split()).rstrip(".")
+    line = re.sub(r"\. Did you mean \"?(.+?)\"?\?", r"; did you mean '\1'?", line)
+    task = _task_of(words)
+    if isinstance(error, UnusedCliTokensError):
+        return f"unexpected '{' '.join(error.unused_tokens or [])}'"
+    if isinstance(error, UnknownOptionError) and task:
+        cls = registry.from_path(task)
+        name = error.token.keyword or ""
+        name = name.lstrip("-").replace("-", "_")
+        known = [*config.fields_of(cls), *config.RESERVED]
+        more = f"; `heliostat {words[0]} {task} --help` lists them"
+        return f"{registry.name_of(cls)} has no field '{name}'" + (
+            did_you_mean(name, known) or more
+        )
+    return line[0].lower() + line[1:]

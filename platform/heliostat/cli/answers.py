@@ -1,0 +1,261 @@
+"""What the verbs print: lines and tables for a person, one object for a program."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from rich.console import Console, RenderableType
+from rich.text import Text
+
+from heliostat import config
+from heliostat.task import Task
+
+if TYPE_CHECKING:
+    from heliostat.stored import Run
+    from heliostat.verification import Verdict
+
+INTERRUPTED = 130
+PIPE_WIDTH = 160  # columns of a table that no terminal limits
+SPAWNING = 60.0  # seconds that a driver may take until it owns its run
+
+
+class Answer(NamedTuple):
+    """What a verb says: lines and tables, the object of ``--json``, the exit status."""
+
+    text: Iterable[RenderableType]
+    data: Mapping[str, Any] | None = None
+    status: int = 0
+
+
+def say(answer: Answer, as_json: bool) -> int:
+    """Print an answer on standard output; returns its exit status."""
+    if as_json:
+        print(json.dumps(plain(answer.data or {}), allow_nan=False), flush=True)
+        return answer.status
+    terminal = sys.stdout.isatty()
+    console = Console(
+        file=sys.stdout, highlight=False, width=None if terminal else PIPE_WIDTH
+    )
+    for part in answer.text:
+        if isinstance(part, str):
+            console.print(Text(part), soft_wrap=True)
+        else:
+            console.print(part)
+    sys.stdout.flush()
+    return answer.status
+
+
+def ended(run: Run, asked: int) -> Answer:
+    """How a run came out, where it is, and how to open it."""
+    complete = run.steps >= asked
+    data = _about(run) | ({"status": "complete"} if complete else {})
+    word = f"{run.spec.identity['task']} {run.id}: {data['status']}"
+    lines = [
+        f"{word}, {run.steps} of {asked} steps",
+        *headline_lines(run),
+        *_where(run),
+    ]
+    if not complete:
+        again = f"heliostat resume {run.id} --store {run.path.parents[1]}"
+        lines.append(f"  go on   {again}")
+    return Answer(lines, data, 0 if complete else INTERRUPTED)
+
+
+def started(run: Run, asked: int) -> Answer:
+    """That a driver is on its way, and how to follow it."""
+    if run.steps >= asked:
+        return ended(run, asked)
+    watch = f"heliostat watch {run.id} --store {run.path.parents[1]}"
+    lines = [f"started {run.id} in {run.path}", f"  follow  {watch}"]
+    return Answer(lines, _about(run) | {"status": "started"})
+
+
+def plan(task: Task, path: Path, asked: int, seed: int, x64: bool) -> Answer:
+    """What a run would be, and how far it is stored already."""
+    fields = config.resolved_fields(task)
+    status, steps = "new", 0
+    if path.exists():
+        from heliostat.stored import Run
+
+        found = Run(path, task)
+        status, steps = found.status, found.steps
+    data = {
+        "id": path.name,
+        "task": path.parent.name,
+        "status": status,
+        "steps": asked,
+        "stored_steps": steps,
+        "path": path,
+        "seed": seed,
+        "x64": x64,
+        "fields": fields,
+        "headline": {},
+    }
+    stored = f"{status}, {steps} steps stored" if path.exists() else "not stored yet"
+    lines = [
+        f"{path.parent.name} {path.name}: {asked} steps, seed {seed}, "
+        f"{'float64' if x64 else 'float32'}; {stored}",
+        *(f"  {name} = {value}" for name, value in fields.items()),
+        f"  would be kept in {path}",
+    ]
+    return Answer(lines, data)
+
+
+def stopping(run: Run) -> Answer:
+    """Whether a run that was asked to stop has stopped."""
+    status, steps = run.status, run.steps
+    if status == "running":
+        return Answer(
+            [f"{run.id} will stop after its next commit; it has {steps} steps"]
+        )
+    return Answer([f"{run.id} is {status}, with {steps} steps"])
+
+
+def verdict(path: Path, found: Verdict) -> Answer:
+    """What verification found."""
+    status = {"ACCEPT": 0, "REJECT": 1, "INCONCLUSIVE": 3}[found.status]
+    data = {"id": path.name, "path": path, **found._asdict()}
+    return Answer(str(found).splitlines(), data, status)
+
+
+def laws(found: Mapping[str, str | None]) -> Answer:
+    """Each law, and where it is broken how."""
+    lines = [
+        f"broken  {law}: {reason}" if reason else f"holds   {law}"
+        for law, reason in found.items()
+    ]
+    return Answer(lines, status=1 if any(found.values()) else 0)
+
+
+def watch(run: Run) -> Answer:
+    """Show a run's progress until nobody drives it any more."""
+    from heliostat.progress import default_progress
+    from heliostat.unfold import Chunk
+
+    display, seen = default_progress(), None
+    try:
+        with display.following(run.record, run.task, planned(run)):
+            while _is_driven(run):
+                committed = run.record.committed.tolist()
+                if seen is not None and committed != seen:
+                    for block, stop in enumerate(committed):
+                        display.saw(Chunk(block, 0, stop, {}, (), {}, 0.0))
+                seen = committed
+                time.sleep(0.5)
+    except KeyboardInterrupt:
+        return Answer([f"{run.id} goes on without being watched"])
+    answer = ended(run, planned(run))
+    return answer._replace(status=1 if run.status == "failed" else 0)
+
+
+def log(run: Run, follow: bool, full: bool) -> Iterator[str]:
+    """The events of a run as lines, each as soon as it is there."""
+    told = 0
+    try:
+        while True:
+            driven = follow and _is_driven(run)
+            events = run.events()
+            for event in events[told:]:
+                yield from _event(event, full)
+            told = len(events)
+            if not driven:
+                break
+            time.sleep(0.5)
+    except KeyboardInterrupt:
+        return
+    output = run.path / "driver.log"
+    if output.exists() and (lines := output.read_text(errors="replace").splitlines()):
+        yield f"last lines of {output}:"
+        yield from (f"  {line}" for line in lines[-20:])
+
+
+def _about(run: Run) -> dict[str, Any]:
+    return {
+        "id": run.id,
+        "task": run.spec.identity["task"],
+        "status": run.status,
+        "steps": run.steps,
+        "path": run.path,
+        "headline": {name: e._asdict() for name, e in run.headline.items()},
+    }
+
+
+def headline_lines(run: Run) -> list[str]:
+    headline = run.headline
+    width = max(map(len, headline), default=0)
+    return [
+        f"  {name:{width}} = {value}" + (f"  ({value.source})" if value.source else "")
+        for name, value in headline.items()
+    ]
+
+
+def _where(run: Run) -> list[str]:
+    store = run.path.parents[1]
+    return [
+        f"  stored  {run.path}",
+        f'  open    hs.open("{run.id}", store="{store}")',
+        f"  plot    heliostat plot {run.id} --store {store}",
+    ]
+
+
+def planned(run: Run) -> int:
+    return int(run.record.attrs.get("steps") or run.task.steps)
+
+
+def _is_driven(run: Run) -> bool:
+    """Also while its driver is still being started."""
+    attrs = run.record.attrs
+    new = attrs["status"] == "created" and time.time() - attrs["created"] < SPAWNING
+    return new or run.status == "running"
+
+
+def _event(event: Mapping[str, Any], full: bool) -> Iterator[str]:
+    details = {
+        k: v for k, v in event.items() if k not in ("time", "event", "traceback")
+    }
+    told = "  ".join(f"{name}={words(value)}" for name, value in details.items())
+    yield f"{when(event['time'])}  {event['event']:<10} {told}"
+    if "traceback" in event:
+        lines = event["traceback"].splitlines() if full else ["(--full: the traceback)"]
+        yield from (f"    {line}" for line in lines)
+
+
+def words(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {words(v)}" for name, v in value.items())
+    if isinstance(value, list):
+        return ", ".join(map(words, value))
+    return one_line(value)
+
+
+def one_line(value: Any) -> str:
+    return " ".join(str(value).split())
+
+
+def when(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def plain(value: Any) -> Any:
+    """What JSON can hold: paths and times as text, what is no number as null."""
+    match value:
+        case Mapping():
+            return {str(k): plain(v) for k, v in value.items()}
+        case list() | tuple():
+            return [plain(v) for v in value]
+        case None | bool() | int() | str():
+            return value
+        case float():
+            return value if math.isfinite(value) else None
+        case Path():
+            return str(value)
+    if hasattr(value, "isoformat"):
+        return value.isoformat() if value == value else None  # NaT differs from itself
+    return plain(value.item()) if hasattr(value, "item") else str(value)

@@ -1,0 +1,361 @@
+"""The verbs: each hands its typed options to the front door, and lays out the answer.
+
+``hs.run`` and its like import what they need when they are called, so that ``--help``
+and mistakes in typing are answered at once.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any, Literal, NamedTuple
+
+from cyclopts import Parameter
+
+import heliostat as hs
+from heliostat import config, presets, registry
+from heliostat.cli import answers, pages
+from heliostat.cli.answers import Answer
+from heliostat.cli.fields import NOTHING, Fields
+from heliostat.cli.options import (
+    COUNT,
+    LOCAL,
+    PLAIN,
+    Dry,
+    Foreign,
+    Json,
+    RunId,
+    Store,
+    TaskName,
+    What,
+    Where,
+    option,
+)
+from heliostat.errors import RequestError, RunFailed, StoreError
+from heliostat.task import Task
+
+
+class Request(NamedTuple):
+    """A task with all that its run is asked to be."""
+
+    task: Task
+    steps: int | None
+    path: Path
+    options: dict[str, Any]
+
+    @property
+    def until(self) -> int:
+        return self.steps or self.task.steps
+
+
+def _request(task: str, fields: Fields, what: What, store: str | None) -> Request:
+    """Defaults, then the preset, then the file, then what was typed."""
+    from heliostat.stored import default_store
+
+    made, steps = _make(task, fields, what)
+    spec = config.specify(made, what.seed, what.x64)
+    path = Path(store or default_store()) / spec.identity["task"] / spec.id
+    options = {"seed": what.seed, "x64": what.x64, "steps": steps}
+    return Request(made, steps, path, options)
+
+
+def _make(task: str, fields: Fields, what: What) -> tuple[Task, int | None]:
+    cls, merged, steps = _class(task), {}, None
+    chosen = [presets.load(cls, what.preset)] if what.preset else []
+    chosen += [presets.read(what.config)] if what.config else []
+    for one in chosen:
+        merged |= one.fields
+        steps = one.steps or steps
+    return config.build(cls, merged | dict(fields)), what.steps or steps
+
+
+@cache
+def _class(task: str) -> type[Task]:
+    return registry.from_path(task)
+
+
+@contextmanager
+def _driving(path: Path, task: str | None) -> Iterator[None]:
+    """Whatever ends a run early says which run it was, and how to go on."""
+    run, more = path.name, f" --task {task}" if task and ":" in task else ""
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        steps = hs.Run(path).steps if path.exists() else 0
+        again = f"`heliostat resume {run} --store {path.parents[1]}{more}`"
+        line = f"interrupted; {again} goes on from step {steps}"
+        raise _named(KeyboardInterrupt(line), run) from error
+    except RunFailed as error:
+        where = f"`heliostat logs {run} --full --store {path.parents[1]}`"
+        raise _named(RunFailed(f"{error}; {where} tells more"), run) from error
+    except (RequestError, StoreError) as error:
+        raise _named(error, run) from error.__cause__
+
+
+def _named(error: BaseException, run: str) -> BaseException:
+    vars(error)["run_id"] = run
+    return error
+
+
+# -- verbs ---------------------------------------------------------------------------
+
+
+def tasks() -> Answer:
+    """List the tasks that can be run."""
+    return pages.tasks()
+
+
+def show(
+    what: Annotated[str, option("A task or a run.")], /, *, store: Store = None
+) -> Answer:
+    """Describe a task (fields, presets, rows) or a stored run."""
+    if ":" in what or what in registry.available():
+        return pages.task(_class(what))
+    if set(what) - set("0123456789abcdef"):
+        registry.find(what)  # says which one was meant
+    return pages.run(hs.open(what, store=store))
+
+
+def run(
+    task: TaskName,
+    /,
+    *,
+    fields: Annotated[Fields, Parameter(parse=False)] = NOTHING,
+    what: What = PLAIN,
+    where: Where = LOCAL,
+    fresh: Annotated[bool, option("Recompute what is stored, and compare.")] = False,
+    dry_run: Dry = False,
+) -> Answer:
+    """Compute a run, or return it if it is stored.
+
+    `heliostat run TASK --help` lists the fields of a task, which are options too.
+    """
+    asked = _request(task, fields, what, where.store)
+    if dry_run:
+        return answers.plan(asked.task, asked.path, asked.until, what.seed, what.x64)
+    where.settle()
+    with _driving(asked.path, task):
+        found = hs.run(asked.task, fresh=fresh, **asked.options, **where.options)
+    return answers.ended(found, asked.until)
+
+
+def start(
+    task: TaskName,
+    /,
+    *,
+    fields: Annotated[Fields, Parameter(parse=False)] = NOTHING,
+    what: What = PLAIN,
+    where: Where = LOCAL,
+    dry_run: Dry = False,
+) -> Answer:
+    """Like run, but return at once: a driver of its own goes on."""
+    asked = _request(task, fields, what, where.store)
+    if dry_run:
+        return answers.plan(asked.task, asked.path, asked.until, what.seed, what.x64)
+    with _driving(asked.path, task):
+        found = hs.start(asked.task, **asked.options, **where.options)
+    return answers.started(found, asked.until)
+
+
+def resume(
+    run: RunId,
+    /,
+    *,
+    steps: Annotated[int | None, COUNT, option("Another length.")] = None,
+    where: Where = LOCAL,
+    task: Foreign = None,
+) -> Answer:
+    """Bring an unfinished run to the length it was asked for."""
+    found = _open(run, where.store, task)
+    where.settle()
+    with _driving(found.path, task):
+        found = hs.resume(found, steps=steps, **where.options)
+    return answers.ended(found, steps or int(found.record.attrs["steps"]))
+
+
+def extend(
+    run: RunId,
+    /,
+    *,
+    steps: Annotated[int, COUNT, option("Its new length, in total.")],
+    where: Where = LOCAL,
+    task: Foreign = None,
+) -> Answer:
+    """Continue a run, exactly as if it had been asked for more at first."""
+    found = _open(run, where.store, task)
+    where.settle()
+    with _driving(found.path, task):
+        found = hs.extend(found, steps=steps, **where.options)
+    return answers.ended(found, steps)
+
+
+def stop(
+    run: RunId,
+    /,
+    *,
+    wait: Annotated[float, option("Seconds to wait for it.")] = 0,
+    store: Store = None,
+) -> Answer:
+    """Ask the driver of a run to stop after its next commit."""
+    return answers.stopping(hs.stop(run, store=store, wait=wait))
+
+
+def watch(run: RunId, /, *, store: Store = None, task: Foreign = None) -> Answer:
+    """Follow a run that is driven elsewhere; Ctrl-C leaves the run alone."""
+    return answers.watch(_open(run, store, task))
+
+
+def logs(
+    run: RunId,
+    /,
+    *,
+    follow: Annotated[bool, option("Go on until the run ends.")] = False,
+    full: Annotated[bool, option("With the tracebacks of failures.")] = False,
+    store: Store = None,
+) -> Answer:
+    """Print what happened to a run, and the last words of its driver."""
+    return Answer(answers.log(_open(run, store), follow, full))
+
+
+def rm(
+    run: RunId,
+    /,
+    *,
+    yes: Annotated[bool, option("Do not ask.")] = False,
+    store: Store = None,
+) -> Answer:
+    """Delete a run and all it stored."""
+    from heliostat.stored import find
+
+    path = find(run, store)
+    if not yes and not sys.stdin.isatty():
+        raise RequestError(
+            f"deleting {path.name} wants --yes where nobody can be asked"
+        )
+    if not yes and not _confirmed(f"delete {path} and all it stored? [y/N] "):
+        return Answer(["nothing was deleted"])
+    hs.remove(path.name, store=path.parents[1])
+    return Answer([f"deleted {path}"])
+
+
+def gc(*, store: Store = None) -> Answer:
+    """Remove what crashes left behind; runs are never touched."""
+    removed = hs.gc(store)
+    return Answer([f"removed {path}" for path in removed] or ["nothing to remove"])
+
+
+def plot(
+    run: RunId,
+    var: Annotated[
+        str | None, option("A variable of its rows; default the first.")
+    ] = None,
+    /,
+    *,
+    output: Annotated[Path | None, option("Default ID.png.", "--output", "-o")] = None,
+    store: Store = None,
+    task: Foreign = None,
+) -> Answer:
+    """Draw a variable of a run over its steps."""
+    found = _open(run, store, task)
+    return Answer([str(hs.plot(found, var, output or f"{found.id}.png"))])
+
+
+def export(
+    run: RunId,
+    /,
+    *,
+    output: Annotated[Path, option("The file to write.", "--output", "-o")],
+    store: Store = None,
+) -> Answer:
+    """Write rows and provenance of a run to one netCDF-4 file."""
+    return Answer([str(_open(run, store).export(output))])
+
+
+def verify(
+    run: RunId,
+    /,
+    *,
+    segments: Annotated[
+        str, option("How many strides to replay, or all for the whole run.")
+    ] = "3",
+    on: Annotated[
+        str, option("local, here, auto, or the address of a cluster.")
+    ] = "local",
+    workers: Annotated[
+        int | None, COUNT, option("Default what the run was computed with.")
+    ] = None,
+    store: Store = None,
+    json: Json = False,
+    task: Foreign = None,
+) -> Answer:
+    """Check a stored run against its digests, and replay parts of it."""
+    from heliostat.stored import find
+    from heliostat.verification import Verdict
+
+    if segments != "all" and not segments.isdecimal():
+        raise RequestError(f"segments {segments}: expected a whole number, or all")
+    count: Any = segments if segments == "all" else int(segments)
+    path = find(run, store)
+    Where(on).settle()
+    try:
+        found = _open(run, store, task)
+        verdict = hs.verify(found, segments=count, on=on, workers=workers)
+    except StoreError as error:
+        verdict = Verdict("REJECT", [str(error)], [])
+    return answers.verdict(path, verdict)
+
+
+def check(
+    task: TaskName,
+    /,
+    *,
+    fields: Annotated[Fields, Parameter(parse=False)] = NOTHING,
+    preset: Annotated[
+        str | None, option("Fields under a name; default quick, if there is one.")
+    ] = None,
+    on: Annotated[
+        Literal["local", "here"], option("here leaves out the laws that want Ray.")
+    ] = "local",
+) -> Answer:
+    """Try on a task the laws that every task inherits."""
+    quick = "quick" if "quick" in presets.names(_class(task)) else None
+    made, _ = _make(task, fields, What(preset or quick))
+    Where(on).settle()
+    found = hs.check_task(made, workers=() if on == "here" else (1, 2))
+    return answers.laws(found)
+
+
+def runs(
+    *,
+    task: Annotated[str | None, option("Only runs of this task.")] = None,
+    where: Annotated[str, option('Such as "energy < -8.07 and seed == 0".')] = "",
+    store: Store = None,
+    json: Json = False,
+) -> Answer:
+    """List the runs of a store."""
+    from heliostat.stored import default_store
+
+    root = Path(store or default_store())
+    if task and not (root / task).exists():
+        registry.find(task)  # says which one was meant
+    return pages.runs(hs.runs(task, where, root), root)
+
+
+def _open(run: str, store: str | None, task: str | None = None) -> hs.Run:
+    return hs.open(run, store=store, task=_class(task) if task else None)
+
+
+def _confirmed(question: str) -> bool:
+    print(question, end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
+VERBS: tuple[Any, ...] = (
+    *(tasks, show, run, start, resume, extend, stop, watch, logs, rm, gc),
+    *(plot, export, verify, check, runs),
+)
+
+OF_TASKS: Mapping[str, Any] = {"run": run, "start": start, "check": check}

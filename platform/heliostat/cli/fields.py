@@ -1,0 +1,163 @@
+"""The fields of a task as command-line options, and back.
+
+A field ``burn_in: int`` is ``--burn-in 300``, a truth value ``--smooth`` or
+``--no-smooth``, a tuple ``--layers 16 16`` (alone, ``--layers`` is the empty one), and
+``None`` is ``--no-spin`` (``--none-smooth`` for a truth value).
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import MISSING
+from types import MappingProxyType, UnionType
+from typing import Annotated, Any, Literal, TypedDict, Union, get_args, get_origin
+
+from cyclopts import App, CycloptsError, Group, Parameter, Token
+
+from heliostat import config, registry
+from heliostat.config import Field
+from heliostat.errors import RequestError
+from heliostat.task import Task
+
+Fields = Mapping[str, Any]
+"""In a verb's signature: the fields of the task that is named."""
+
+NOTHING: Fields = MappingProxyType({})
+
+QUIET: Any = {
+    "exit_on_error": False,
+    "print_error": False,
+    "result_action": "return_value",
+}
+
+
+def parse_fields(task: type[Task], argv: Sequence[str]) -> dict[str, Any]:
+    """The fields that were typed, as plain values for :func:`config.build`.
+
+    Example:
+        >>> parse_fields(VMC, ["--molecule", "LiH", "--burn-in=50"])  # doctest: +SKIP
+        {'molecule': 'LiH', 'burn_in': 50}
+    """
+
+    def typed(*, fields: Fields = NOTHING) -> Fields:
+        return fields
+
+    app = App(help_flags=(), version_flags=())
+    app.default(fitted(typed, task))
+    try:
+        return dict(app(list(argv), **QUIET))
+    except CycloptsError as error:
+        raise RequestError(" ".join(str(error).split())) from error
+
+
+def to_argv(task: Task) -> list[str]:
+    """The words that spell a task; fields that have their default are left out."""
+    words = []
+    for name, field in config.fields_of(type(task)).items():
+        value, dashed = getattr(task, name), name.replace("_", "-")
+        if value == field.default and type(value) is type(field.default):
+            continue
+        if value is None:
+            words.append(f"--{_none_prefix(field)}{dashed}")
+        elif value is False:
+            words.append(f"--no-{dashed}")
+        elif value is True or value == ():
+            words.append(f"--{dashed}")
+        else:
+            several = value if isinstance(value, tuple) else (value,)
+            words += [f"--{dashed}={v}" for v in several]
+    return words
+
+
+def fitted(verb: Callable[..., Any], task: type[Task]) -> Callable[..., Any]:
+    """A verb whose ``fields`` have become the options of one task."""
+
+    def command(*args: Any, **options: Any) -> Any:
+        return verb(*args, **options)
+
+    signature = inspect.signature(verb, eval_str=True)
+    options = Annotated[_options(task), Parameter(name="*")]
+    parameters = [
+        p.replace(annotation=options) if p.name == "fields" else p
+        for p in signature.parameters.values()
+    ]
+    command.__name__, command.__doc__ = verb.__name__, verb.__doc__
+    vars(command)["__signature__"] = signature.replace(parameters=parameters)
+    return command
+
+
+def _options(task: type[Task]) -> Any:
+    """A mapping with an optional key per field: it will hold what was typed."""
+    group = Group(f"Fields of {registry.name_of(task)}", sort_key=1)
+    keys = {n: _option(f, group) for n, f in config.fields_of(task).items()}
+    return TypedDict("Options", keys, total=False)  # pyright: ignore
+
+
+def _option(field: Field, group: Group) -> Any:
+    kind = _kind(field.type)
+    several = get_origin(kind) is tuple
+    if several:  # of any length here: config.build counts them
+        element = Union[tuple(a for a in get_args(kind) if a is not Ellipsis)]  # noqa: UP007
+        kind = tuple[element, ...]
+    parameter = Parameter(
+        name=f"--{field.name.replace('_', '-')}",
+        help=f"{field.help} [{_default(field)}]".strip(),
+        group=group,
+        converter=None if kind is bool else _reader(field.type),
+        consume_multiple=several,
+        negative_bool="no-",
+        negative_none=_none_prefix(field),
+        negative_iterable=(),
+    )
+    return Annotated[Union[kind, None] if _optional(field.type) else kind, parameter]  # noqa: UP007
+
+
+def _default(field: Field) -> str:
+    if field.default is MISSING:
+        return "required"
+    several = isinstance(field.default, tuple)
+    shown = " ".join(map(str, field.default)) if several else str(field.default)
+    return f"default: {shown or 'empty'}"
+
+
+def _reader(hint: Any) -> Callable[[Any, Sequence[Token]], Any]:
+    """Words to plain values; what does not convert is left for the task to refuse."""
+    kind = _kind(hint)
+
+    def read(_: Any, tokens: Sequence[Token]) -> Any:
+        words = [token.value for token in tokens]
+        if get_origin(kind) is not tuple:
+            return _plain(kind, words[0])
+        kinds = get_args(kind)
+        if kinds[-1] is Ellipsis or len(kinds) != len(words):
+            kinds = kinds[:1] * len(words)
+        return [_plain(k, word) for k, word in zip(kinds, words, strict=True)]
+
+    return read
+
+
+def _plain(kind: Any, word: str) -> Any:
+    if get_origin(kind) is Literal:
+        return next((c for c in get_args(kind) if str(c) == word), word)
+    if kind in (int, float):
+        try:
+            return kind(word)
+        except ValueError:
+            return word
+    return word
+
+
+def _kind(hint: Any) -> Any:
+    """``T`` of ``T | None``."""
+    if get_origin(hint) in (UnionType, Union):
+        return next(a for a in get_args(hint) if a is not type(None))
+    return hint
+
+
+def _optional(hint: Any) -> bool:
+    return get_origin(hint) in (UnionType, Union) and type(None) in get_args(hint)
+
+
+def _none_prefix(field: Field) -> str:
+    return "none-" if _kind(field.type) is bool else "no-"

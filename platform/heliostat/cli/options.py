@@ -1,0 +1,83 @@
+"""The options that verbs share: what is asked for, and where it is computed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter, Token
+from cyclopts.validators import Number
+
+from heliostat import device
+
+
+def _whole(_: Any, tokens: Sequence[Token]) -> int:
+    return int(tokens[0].value)  # refuses 1.5, which would be rounded otherwise
+
+
+def option(about: str, *names: str, **more: Any) -> Parameter:
+    return Parameter(name=names or None, help=about, **more)
+
+
+COUNT = Parameter(converter=_whole, validator=Number(gte=1))
+RunId = Annotated[str, option("Id of a run, or its first digits.")]
+TaskName = Annotated[str, option("A task, FILE.py:TASK or MODULE:TASK.")]
+Store = Annotated[
+    str | None, option("Folder of runs; default $HELIOSTAT_STORE, else ./runs.")
+]
+Json = Annotated[bool, option("Print one JSON object and nothing else.")]
+Dry = Annotated[bool, option("Say what would be computed; compute and store nothing.")]
+Foreign = Annotated[
+    str | None, option("FILE.py:TASK of a run whose task is not installed.", "--task")
+]
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class What:
+    """What is asked for, beside the fields of the task."""
+
+    preset: str | None = None
+    """Fields that the task ships under this name; typed ones come before them."""
+    config: Path | None = None
+    """Fields from a YAML file; they come before the preset's."""
+    steps: Annotated[int | None, COUNT] = None
+    """Length of the run; default the task's natural one. More steps extend it."""
+    seed: Annotated[int, Parameter(converter=_whole, validator=Number(gte=0))] = 0
+    """Root of all randomness."""
+    x64: bool = False
+    """Compute in float64."""
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Where:
+    """Where it is computed and stored."""
+
+    on: str = "local"
+    """local (an own Ray), here (this process), auto (the cluster), or an address."""
+    workers: Annotated[int | None, COUNT] = None
+    """Worker processes; default the whole machine or cluster."""
+    gpus: Annotated[float | None, Parameter(validator=Number(gte=0))] = None
+    """GPUs for all workers together; default all there are."""
+    store: Store = None
+    json: Json = False
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """As the verbs take them."""
+        names = ("on", "workers", "gpus", "store")
+        return {name: getattr(self, name) for name in names}
+
+    def settle(self) -> None:
+        """Pin this process, if it is the one that will compute."""
+        if self.on == "here":
+            there = len([*Path("/dev").glob("nvidia[0-9]*")])
+            gpus = there if self.gpus is None else self.gpus
+            device.claim(None if gpus else device.cores()[0], gpus)
+
+
+PLAIN, LOCAL = What(), Where()
+"""Nothing special asked for, computed on this machine."""

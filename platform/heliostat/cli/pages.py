@@ -1,0 +1,176 @@
+"""What there is: all tasks, one task, all runs, one run."""
+
+from __future__ import annotations
+
+import inspect
+import math
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import MISSING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from heliostat import config, presets, registry
+from heliostat.cli.answers import (
+    Answer,
+    headline_lines,
+    one_line,
+    plain,
+    planned,
+    when,
+    words,
+)
+from heliostat.errors import RequestError
+from heliostat.task import Task, format_error
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from heliostat.stored import Run
+
+
+def tasks() -> Answer:
+    """Every task, also those that cannot be imported."""
+    table = _table("task", "presets", "about")
+    for name in registry.available():
+        try:
+            task = registry.find(name)
+            table.add_row(name, ", ".join(presets.names(task)), _summary(task))
+        except RequestError as error:
+            table.add_row(name, "", Text(one_line(error), style="red"))
+    return Answer([table])
+
+
+def task(cls: type[Task]) -> Answer:
+    """What a task is, what it asks for and what it tells."""
+    name = registry.name_of(cls)
+    fields = _table("field", "type", "default", "about", title="fields")
+    for field in config.fields_of(cls).values():
+        kind = getattr(field.type, "__name__", str(field.type))
+        kind = (
+            str(field.type)
+            if "[" in str(field.type) or "|" in str(field.type)
+            else kind
+        )
+        default = "required" if field.default is MISSING else str(field.default)
+        fields.add_row(field.name, kind, default, field.help)
+    rows = _table("variable", "dims", "units", "about", title="a row")
+    for variable, var in cls.emits.items():
+        rows.add_row(variable, ", ".join(var.dims), var.units, var.about)
+    chosen = _table("preset", "fields", title="presets")
+    for preset in presets.names(cls):
+        found = presets.load(cls, preset)
+        given = found.fields | ({"steps": found.steps} if found.steps else {})
+        chosen.add_row(preset, ", ".join(f"{k}={v}" for k, v in given.items()))
+    parts = [fields, *([chosen] if chosen.rows else []), rows]
+    return Answer([f"{name}: {_doc(cls)}", *parts, _lengths(cls)])
+
+
+def run(run: Run) -> Answer:
+    """All that is known of a stored run."""
+    attrs, identity = run.record.attrs, run.spec.identity
+    come = f"{run.status}, {run.steps} of {planned(run)} steps"
+    lines = [
+        f"{identity['task']} {run.id}: {come}",
+        *headline_lines(run),
+        *([f"  reason: {attrs['reason']}"] if attrs.get("reason") else []),
+        f"  seed {identity['seed']}, {'float64' if identity['x64'] else 'float32'}, "
+        f"width {identity['width']}, stride {identity['stride']}, "
+        f"task version {identity['task_version']}",
+        "fields",
+        *(f"  {name} = {value}" for name, value in run.spec.passed.items()),
+        "provenance",
+        *(f"  {name}: {words(value)}" for name, value in attrs["provenance"].items()),
+        "stored",
+        f"  created {when(attrs['created'])}, {_size(run.path)} in {run.path}",
+        f"  states kept at steps {', '.join(map(str, run.kept())) or '(none yet)'}",
+    ]
+    return Answer(lines)
+
+
+def runs(table: pd.DataFrame, root: Path) -> Answer:
+    """A store as a table: headline, and the fields in which runs of a task differ."""
+    entries = [plain(entry) for entry in table.to_dict("records")]
+    for entry in entries:
+        for name in ("steps", "seed"):
+            entry[name] = None if entry[name] is None else int(entry[name])
+    if not entries:
+        return Answer([f"no runs in {root}"], {"runs": []})
+    values = [c for c in table.columns if f"{c}_error" in table.columns]
+    known = {"id", "task", "status", "steps", "seed", "created", *values}
+    known |= {f"{name}_error" for name in values}
+    shown = _table(
+        "id", "task", "status", "steps", "seed", "headline", "fields", "created"
+    )
+    for entry in entries:
+        own = [e for e in entries if e["task"] == entry["task"]]
+        differing = [
+            f"{name}={value}"
+            for name, value in entry.items()
+            if name not in known and any(e[name] != value for e in own)
+        ]
+        shown.add_row(
+            *(
+                str(_or_dash(entry[n]))
+                for n in ("id", "task", "status", "steps", "seed")
+            ),
+            _first_value(entry, values),
+            " ".join(differing),
+            str(_or_dash(entry["created"])).replace("T", " "),
+        )
+    return Answer([shown], {"runs": entries})
+
+
+def _first_value(entry: Mapping[str, Any], names: Iterable[str]) -> str:
+    """What the run found itself: the first value that has an error, else the first."""
+    there = [n for n in names if entry[n] is not None]
+    name = next(
+        (n for n in there if entry[f"{n}_error"] is not None), (there or [""])[0]
+    )
+    if not name:
+        return "-"
+    error = entry[f"{name}_error"]
+    return f"{name} {format_error(entry[name], math.nan if error is None else error)}"
+
+
+def _lengths(cls: type[Task]) -> str:
+    try:
+        natural = cls().steps
+    except (TypeError, ValueError):
+        return f"{cls.stride} steps a stride"
+    return f"{natural} steps with these defaults, {cls.stride} a stride"
+
+
+def _doc(cls: type[Task]) -> str:
+    return inspect.cleandoc(cls.__doc__ or "")
+
+
+def _summary(cls: type[Task]) -> str:
+    return _doc(cls).partition("\n")[0]
+
+
+def _table(*columns: str, title: str | None = None) -> Table:
+    table = Table(
+        box=box.SIMPLE_HEAD, title=title, title_justify="left", pad_edge=False
+    )
+    for column in columns:
+        table.add_column(column, overflow="fold", no_wrap=column == "id")
+    return table
+
+
+def _or_dash(value: Any) -> Any:
+    return "-" if value is None else value
+
+
+def _size(folder: Path) -> str:
+    files = (os.path.join(at, f) for at, _, names in os.walk(folder) for f in names)
+    size = float(sum(os.path.getsize(file) for file in files if os.path.exists(file)))
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < 1000 or unit == "GB":
+            break
+        size /= 1000
+    return f"{size:.3g} {unit}"
