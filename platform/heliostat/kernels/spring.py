@@ -69,7 +69,9 @@ def spring(
     columns = jnp.where(alive[:, None], columns, 0.0) * clip.shrink[:, None]
     columns = _centred(columns, alive, count)
     last = by_column(jnp.pad(momentum, (0, pad)))
-    residual = _centred(jnp.where(alive, clip.energies, 0.0)[:, None], alive, count)[:, 0]
+    residual = _centred(jnp.where(alive, clip.energies, 0.0)[:, None], alive, count)[
+        :, 0
+    ]
     solution = _solve(columns, last, residual, alive, damping, decay)
     direction = decay * last + solution.astype(columns.dtype) @ columns
     return whole(direction[: momentum.shape[0]])
@@ -115,14 +117,21 @@ def _centred(rows: Array, alive: Array, count: Array) -> Array:
 
 
 def _solve(
-    columns: Array, last: Array, residual: Array, alive: Array, damping: float, decay: float
+    columns: Array,
+    last: Array,
+    residual: Array,
+    alive: Array,
+    damping: float,
+    decay: float,
 ) -> Array:
     """(T + λ + 11ᵀ/B)⁻¹ (ε − μ Ō φ) in float64, whatever the working precision."""
     projected = whole(columns @ last)
     with jax.enable_x64(True):
         wide = columns.astype(jnp.float64)
         ones = alive.astype(jnp.float64)
-        matrix = whole(wide @ wide.T) + jnp.outer(ones, ones) / jnp.maximum(ones.sum(), 1)
+        matrix = whole(wide @ wide.T) + jnp.outer(ones, ones) / jnp.maximum(
+            ones.sum(), 1
+        )
         matrix = matrix + damping * jnp.eye(len(ones), dtype=jnp.float64)
         wanted = (residual - decay * projected).astype(jnp.float64)
         return jax.scipy.linalg.cho_solve((jnp.linalg.cholesky(matrix), True), wanted)

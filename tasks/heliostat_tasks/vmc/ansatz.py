@@ -76,7 +76,9 @@ class Ansatz:
         envelope, shares = self._envelope(params, r - u)
         terms = self._terms(params, h, envelope, shares)
         total = signed_logsumexp(terms)
-        cusps = self._jastrow(params, x) - jnp.sum(u @ jnp.asarray(self.charges, u.dtype))
+        cusps = self._jastrow(params, x) - jnp.sum(
+            u @ jnp.asarray(self.charges, u.dtype)
+        )
         return Signed(total.sign, total.log + cusps)
 
     @property
@@ -114,10 +116,11 @@ class Ansatz:
         return {
             "zeta": exponents[None] + 0.02 * jax.random.normal(keys[0], count),
             "pi": jnp.zeros(count),
-            "score": 0.05 * spread * jax.random.normal(
-                keys[1], (2, self.features, self.terms)
-            ),
-            "share": contrast[None, None] + 0.05 * jax.random.normal(keys[2], (2, *count)),
+            "score": 0.05
+            * spread
+            * jax.random.normal(keys[1], (2, self.features, self.terms)),
+            "share": contrast[None, None]
+            + 0.05 * jax.random.normal(keys[2], (2, *count)),
             "factor": jnp.zeros((self.features, self.terms)),
             "length": jnp.zeros(self.terms),
         }
@@ -164,7 +167,9 @@ class Ansatz:
         q, k, v = parts[:, 0], parts[:, 1], parts[:, 2]
         logits = jnp.einsum("ihd,jhd->ijh", q, k) * (size / self.heads) ** -0.5
         weights = jax.nn.softmax(logits + pairs @ layer["near"], axis=1)
-        return _apply(layer["mix"], jnp.einsum("ijh,jhd->ihd", weights, v).reshape(n, -1))
+        return _apply(
+            layer["mix"], jnp.einsum("ijh,jhd->ihd", weights, v).reshape(n, -1)
+        )
 
     def _envelope(self, params: Params, s: Array) -> tuple[Array, Array]:
         """log g_k(r_i) ``(n, K)`` and the shares p_ks(r_i) ``(n, K, shells)``."""
@@ -173,7 +178,9 @@ class Ansatz:
         total = jax.nn.logsumexp(logs, axis=-1)
         return total, jnp.exp(logs - total[..., None])
 
-    def _terms(self, params: Params, h: Array, envelope: Array, shares: Array) -> Signed:
+    def _terms(
+        self, params: Params, h: Array, envelope: Array, shares: Array
+    ) -> Signed:
         """Sign and log of every term, ``(K,)``, weights included."""
         logs = jnp.sum(envelope + h @ params["factor"], axis=0)
         sign, weight = jnp.sign(params["weight"]), jnp.log(jnp.abs(params["weight"]))

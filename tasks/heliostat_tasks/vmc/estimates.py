@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from heliostat import Estimate
+from heliostat.kernels.blocking import blocked
 from heliostat_tasks.vmc.molecule import Molecule
 
 if TYPE_CHECKING:
@@ -20,28 +21,40 @@ PROVISIONAL = 100
 def headline(rows: xr.Dataset, molecule: Molecule) -> Mapping[str, Estimate]:
     """Energy and variance; once evaluation began, also what part of the correlation.
 
+    Before that the energy is a provisional one, of the latest training rows, whose
+    parameters still move.
+
     Args:
         rows: with dim ``step``; ``evaluating`` tells the phases apart.
         molecule: for the reference energies.
     """
-    evaluating = rows["evaluating"].values.reshape(-1) == 1
-    done = bool(evaluating.any())
-    kept = evaluating if done else np.arange(len(evaluating)) >= len(evaluating) - PROVISIONAL
-    energies = rows["energy"].values.reshape(-1)[kept].astype(float)
-    variances = rows["variance"].values.reshape(-1)[kept].astype(float)
-    if not len(energies):
+    energies, variances, evaluating = (
+        rows[name].values.reshape(-1) for name in ("energy", "variance", "evaluating")
+    )
+    done = bool((evaluating == 1).any())
+    recent = np.arange(len(energies)) >= len(energies) - PROVISIONAL
+    # a step without one finite walker has no energy; the row nonfinite tells of it
+    kept = ((evaluating == 1) if done else recent) & np.isfinite(energies)
+    if not kept.any():
         return {}
-    found = _mean(energies, "hartree", "this run" if done else "training, provisional")
-    variance = _mean(variances, "hartree^2", found.source)
+    energy = blocked(energies[kept])
+    variance = blocked(variances[kept])
+    found = {
+        "energy": Estimate(energy.mean, energy.error, "hartree"),
+        "variance": Estimate(variance.mean, variance.error, "hartree^2"),
+    }
     if not done:
-        return {"energy": found, "variance": variance}
-    return {"energy": found, "variance": variance} | compared(found, molecule)
+        return found
+    memory = Estimate(energy.tau, units="steps")
+    return (
+        found | compared(found["energy"], molecule) | {"autocorrelation_time": memory}
+    )
 
 
 def compared(energy: Estimate, molecule: Molecule) -> dict[str, Estimate]:
     """Reference energies, and the fraction (E − E_HF)/(E_exact − E_HF) reached.
 
-    CCSD(T) stands in where the exact energy is not known; the source says which.
+    CCSD(T) stands in for an exact energy that is not known.
     """
     from heliostat_tasks.vmc.references import references
 
@@ -53,18 +66,6 @@ def compared(energy: Estimate, molecule: Molecule) -> dict[str, Estimate]:
     if abs(depth) < 1e-6:  # one electron: nothing to correlate
         return dict(known)
     fraction = Estimate(
-        (energy.value - known["hf"].value) / depth,
-        energy.error / abs(depth),
-        "1",
-        f"this run against {best.source}",
+        (energy.value - known["hf"].value) / depth, energy.error / abs(depth)
     )
     return {"correlation_fraction": fraction, **known}
-
-
-def _mean(series: np.ndarray, units: str, source: str) -> Estimate:
-    from heliostat.kernels.blocking import blocked
-
-    if len(series) < 2:
-        return Estimate(float(series.mean()), float("nan"), units, source)
-    result = blocked(series)
-    return Estimate(float(result.mean), float(result.error), units, source)

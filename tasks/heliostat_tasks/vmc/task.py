@@ -14,6 +14,7 @@ from jax import Array
 from jax.flatten_util import ravel_pytree
 
 import heliostat as hs
+from heliostat.kernels.layout import whole
 from heliostat.kernels.metropolis import adapt, sweep
 from heliostat.kernels.sortlet import Signed
 from heliostat.kernels.spring import constrained, spring
@@ -71,8 +72,8 @@ class VMC(hs.Task):
     charge: int = 0  # net charge, elementary charges
     spin: int | None = None  # n_up - n_down; lowest of the element or molecule
     unit: str | None = None  # of a file's or inline text's lengths; angstrom or bohr
-    walkers: int = 512  # Markov chains moved in parallel
-    train: int = 2000  # steps that optimise; later ones only evaluate
+    walkers: int = 256  # Markov chains moved in parallel
+    train: int = 3000  # steps that optimise; later ones only evaluate
     moves: int = 10  # Metropolis moves of every walker between two energies
     burn_in: int = 300  # moves before the first step and before evaluation
     terms: int = 8  # sortlets in the sum
@@ -100,13 +101,23 @@ class VMC(hs.Task):
     }
 
     def __post_init__(self) -> None:
-        positive = ("walkers", "moves", "burn_in", "terms", "features", "layers", "heads")
+        positive = (
+            "walkers",
+            "moves",
+            "burn_in",
+            "terms",
+            "features",
+            "layers",
+            "heads",
+        )
         for name in positive:
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
         for name in ("train", "lr", "damping", "norm"):
             if not getattr(self, name) >= 0:
-                raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
+                raise ValueError(
+                    f"{name} must not be negative, got {getattr(self, name)}"
+                )
         if not 0 <= self.momentum < 1:
             raise ValueError(f"momentum must be in [0, 1), got {self.momentum}")
         if self.features % self.heads:
@@ -168,7 +179,9 @@ class VMC(hs.Task):
             width=jnp.full((), 0.3),
         )
 
-    def step(self, key: Array, state: State, data: Data) -> tuple[State, dict[str, Array]]:
+    def step(
+        self, key: Array, state: State, data: Data
+    ) -> tuple[State, dict[str, Array]]:
         state = state._replace(step=state.step + 1)
         training = state.step <= self.train
         state, update = self._learn(state, data, training)
@@ -189,7 +202,9 @@ class VMC(hs.Task):
         """Sign and log|Ψ| of electrons ``(..., n, 3)`` in bohr, spin up first."""
         return self._over(lambda y: self._psi(state.params, y, self.prepare()), x)
 
-    def local_energy(self, state: State, x: Array, method: str = "forward") -> LocalEnergy:
+    def local_energy(
+        self, state: State, x: Array, method: str = "forward"
+    ) -> LocalEnergy:
         """E_L and its parts at electrons ``(..., n, 3)``, hartree.
 
         At ``state.walkers`` it gives ``state.energies``, whose mean is the last row.
@@ -208,7 +223,10 @@ class VMC(hs.Task):
         return self._psi(params, x, data).log
 
     def _energy(self, params: Params, data: Data, method: str = "forward") -> Any:
-        nuclei, charges = jnp.asarray(data.nuclei, float), jnp.asarray(data.charges, float)
+        nuclei, charges = (
+            jnp.asarray(data.nuclei, float),
+            jnp.asarray(data.charges, float),
+        )
         return local_energy(
             partial(self._log, params, data=data),
             partial(coulomb, nuclei=nuclei, charges=charges),
@@ -221,7 +239,9 @@ class VMC(hs.Task):
 
         def learn(flat: Array, last: Array) -> tuple[Array, Array, Array, Array]:
             scores = self._scores(state, data)
-            direction = spring(scores, state.energies, last, self.damping, self.momentum)
+            direction = spring(
+                scores, state.energies, last, self.damping, self.momentum
+            )
             rate = self.lr * schedule(state.step, self.train)
             change = constrained(direction, rate, self.norm)
             good = jnp.all(jnp.isfinite(change))
@@ -242,8 +262,12 @@ class VMC(hs.Task):
     def _scores(self, state: State, data: Data) -> Array:
         """∂ log|Ψ|/∂θ of every walker, ``(walkers, P)``."""
         score = jax.grad(partial(self._log, data=data))
-        leaves = jax.tree.leaves(jax.vmap(score, (None, 0))(state.params, state.walkers))
-        return jnp.concatenate([leaf.reshape(self.walkers, -1) for leaf in leaves], axis=1)
+        leaves = jax.tree.leaves(
+            jax.vmap(score, (None, 0))(state.params, state.walkers)
+        )
+        return jnp.concatenate(
+            [leaf.reshape(self.walkers, -1) for leaf in leaves], axis=1
+        )
 
 
 def schedule(step: Array, train: int, warm: int = 50) -> Array:
@@ -261,14 +285,18 @@ def schedule(step: Array, train: int, warm: int = 50) -> Array:
 
 def _row(energy: LocalEnergy, accepted: Array, width: Array) -> dict[str, Array]:
     """What a step tells of its walkers; not-finite ones are left out and counted."""
-    valid = jnp.isfinite(energy.total)
-    count = jnp.maximum(jnp.sum(valid), 1)
+    # three numbers per walker: gathered, so that every layout sums in the same order
+    total, kinetic, accepted = whole(
+        jnp.stack([energy.total, energy.kinetic, accepted])
+    )
+    valid = jnp.isfinite(total)
+    count = jnp.sum(valid)  # none: NaN, and no number that looks like an energy
     mean = lambda v: jnp.sum(jnp.where(valid, v, 0.0)) / count  # noqa: E731
-    average = mean(energy.total)
+    average = mean(total)
     return {
         "energy": average,
-        "variance": mean((energy.total - average) ** 2),
-        "kinetic": mean(energy.kinetic),
+        "variance": mean((total - average) ** 2),
+        "kinetic": mean(kinetic),
         "acceptance": jnp.mean(accepted),
         "proposal": width,
         "nonfinite": jnp.sum(~valid).astype(jnp.int32),
