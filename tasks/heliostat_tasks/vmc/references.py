@@ -1,11 +1,9 @@
 """What a run is compared with: Hartree-Fock, CCSD(T), and the exact energy if known.
 
-The basis is cc-pCVXZ, whose tight functions correlate the core as the sampled electrons
-do: cc-pVXZ on H and He, which have no core, and where no other exists, then def2.  Of
-X = Q, T, D (and 5 for H and He) it is the largest with at most 100 functions in a closed
-shell, 60 in an open one, where CCSD costs four times more: LiH takes 2 s on one core, N2
-14 s and CH4 17 s.  A molecule beyond that in double zeta gets Hartree-Fock alone, beyond
-200 functions nothing.
+Of quintuple to double zeta, the basis is the largest with at most 100 functions in a
+closed shell, 60 in an open one, where CCSD costs four times more: LiH takes 2 s on one
+core, N2 14 s and CH4 17 s.  A molecule beyond that in double zeta gets Hartree-Fock
+alone, beyond 200 functions nothing.
 
 Closed shells are restricted, as published limits are, unless an unrestricted solution
 lies 10 mHa below: then bonds are so stretched that the closed shell misleads (H4).
@@ -13,14 +11,13 @@ lies 10 mHa below: then bonds are so stretched that the closed shell misleads (H
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
 from heliostat import Estimate
+from heliostat_tasks.vmc.basis import Basis, choose
 from heliostat_tasks.vmc.exact import exact
 from heliostat_tasks.vmc.molecule import Molecule
 
@@ -33,33 +30,13 @@ HUGE = 200
 BROKEN = 1e-2
 """An unrestricted solution this far below, in hartree, replaces the restricted one."""
 
-LIGHT = ("H", "He")
-"""Elements without a core: for them cc-pVXZ is what cc-pCVXZ is for others."""
-
-_FAMILIES = {
-    "5": ("cc-pv5z",),
-    "Q": ("cc-pcvqz", "cc-pvqz", "def2-qzvpp"),
-    "T": ("cc-pcvtz", "cc-pvtz", "def2-tzvpp"),
-    "D": ("cc-pcvdz", "cc-pvdz", "def2-svp"),
-}
-
-
-class Basis(NamedTuple):
-    """Functions of every element, under one name, and whether CCSD(T) is affordable."""
-
-    name: str  # such as cc-pCVTZ
-    functions: dict[str, Any]  # by symbol
-    count: int  # functions of all nuclei together
-    affordable: bool
-
 
 @lru_cache(maxsize=64)
 def _computed(molecule: Molecule) -> tuple[tuple[str, Estimate], ...]:
     found: dict[str, Estimate] = {}
     try:
-        with _threads():
-            for name, energy in _energies(molecule):
-                found[name] = energy
+        for name, energy in _energies(molecule):
+            found[name] = energy
     except Exception as error:  # a reference is a service: a run never dies of it
         lost = "CCSD(T)" if found else "Hartree-Fock"
         reason = (str(error) or type(error).__name__).splitlines()[0]
@@ -71,6 +48,8 @@ def _computed(molecule: Molecule) -> tuple[tuple[str, Estimate], ...]:
 
 def references(molecule: Molecule) -> dict[str, Estimate]:
     """Energies of the molecule in hartree, each with its source, computed once.
+
+    PySCF runs on the cores that OMP_NUM_THREADS or the process's affinity allow.
 
     Returns:
         ``"hf"`` and ``"ccsd(t)"`` by PySCF with all electrons correlated, and
@@ -87,12 +66,13 @@ def references(molecule: Molecule) -> dict[str, Estimate]:
 
 def _energies(molecule: Molecule) -> Iterator[tuple[str, Estimate]]:
     basis = choose(molecule, OPEN if molecule.spin else CLOSED)
-    if basis.count > HUGE:
-        raise MemoryError(f"{basis.count} functions in {basis.name}, at most {HUGE}")
-    hf = _hartree_fock(_mol(molecule, basis))
-    if hf.istype("UHF") and OPEN < basis.count <= CLOSED:  # a closed shell that broke
+    if basis.size > HUGE:
+        raise MemoryError(f"{basis.size} functions in {basis.name}, at most {HUGE}")
+    hf = _hartree_fock(molecule, basis)
+    broke = hf.istype("UHF") and molecule.spin == 0
+    if broke and basis.size > OPEN:  # its CCSD costs what an open shell's does
         basis = choose(molecule, OPEN)
-        hf = _hartree_fock(_mol(molecule, basis))
+        hf = _hartree_fock(molecule, basis)
     if not hf.converged:
         raise ArithmeticError("Hartree-Fock did not converge")
     kind = "UHF" if hf.istype("UHF") else "RHF"
@@ -102,92 +82,32 @@ def _energies(molecule: Molecule) -> Iterator[tuple[str, Estimate]]:
         yield "ccsd(t)", _estimate(energy, f"{kind}-CCSD(T)/{basis.name}")
 
 
-def choose(molecule: Molecule, limit: int) -> Basis:
-    """The largest basis of at most ``limit`` functions, or the smallest there is.
+def _hartree_fock(molecule: Molecule, basis: Basis) -> Any:
+    from pyscf import gto, scf
 
-    Example:
-        >>> [choose(Molecule.parse(m), 100).name for m in ("H2", "LiH")]
-        ['cc-pVQZ', 'cc-pCVTZ']
-
-    Raises:
-        LookupError: if an element has no basis here.
-    """
-    found = None
-    for size in _FAMILIES:
-        sets = {symbol: _element(symbol, size) for symbol in molecule.symbols}
-        if all(functions for _, functions in sets.values()):
-            functions = {symbol: basis for symbol, (_, basis) in sets.items()}
-            count = sum(_count(functions[symbol]) for symbol in molecule.symbols)
-            used = {symbol: name for symbol, (name, _) in sets.items()}
-            found = Basis(_title(used), functions, count, count <= limit)
-            if found.affordable:
-                return found
-    if found is None:
-        raise LookupError(f"no basis for all of {', '.join(set(molecule.symbols))}")
-    return found
-
-
-@lru_cache(maxsize=256)
-def _element(symbol: str, size: str) -> tuple[str, Any]:
-    """The first family that has the element, and its functions, or None."""
-    from pyscf import gto
-    from pyscf.lib.exceptions import BasisNotFoundError
-
-    if size == "5" and symbol not in LIGHT:
-        return "", None  # without tight functions it is worse than cc-pCVQZ
-    for name in _FAMILIES[size]:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # PySCF advertises another package
-            with suppress(BasisNotFoundError, KeyError):
-                return name, gto.basis.load(name, symbol)
-    return "", None
-
-
-def _count(functions: list[Any]) -> int:
-    """2l + 1 for every contraction of every shell ``[l, [exponent, c1, c2, …], …]``."""
-    return sum((2 * shell[0] + 1) * (len(shell[-1]) - 1) for shell in functions)
-
-
-def _title(used: dict[str, str]) -> str:
-    """One name; cc-pCVTZ implies cc-pVTZ on H and He, other mixtures are told."""
-    heavy = {name for symbol, name in used.items() if symbol not in LIGHT}
-    names = heavy or set(used.values())
-    if len(names) == 1 and (set(used.values()) == names or min(names) < "d"):
-        return _spelled(names.pop())
-    return " + ".join(f"{_spelled(name)} on {s}" for s, name in sorted(used.items()))
-
-
-def _spelled(name: str) -> str:
-    stem = "cc-p" if name.startswith("cc-p") else "def2-"
-    return stem + name.removeprefix(stem).upper()
-
-
-def _mol(molecule: Molecule, basis: Basis) -> Any:
-    from pyscf import gto
-
-    return gto.M(
+    mol = gto.M(
         atom=list(zip(molecule.symbols, molecule.positions, strict=True)),
         unit="Bohr",
-        basis=basis.functions,
+        basis=basis.shells,
         charge=molecule.charge,
         spin=molecule.spin,
         verbose=0,
     )
-
-
-def _hartree_fock(mol: Any) -> Any:
-    from pyscf import scf
-
-    if mol.spin:
+    if molecule.spin:
         return _followed(_converge(scf.UHF(mol)))
     closed = _converge(scf.RHF(mol))
-    if mol.nelectron < 2 or not closed.converged:
-        return closed
+    # looking for a broken solution costs more than a large molecule's own energy
+    return _broken(closed) if basis.affordable and closed.converged else closed
+
+
+def _broken(closed: Any) -> Any:
+    """The unrestricted solution where it lies well below the restricted one."""
+    from pyscf import scf
+
     _, mixed, _, stable = closed.stability(external=True, return_status=True)
     if stable:
         return closed
-    half = closed.mo_occ / 2
-    opened = scf.UHF(mol)
+    opened, half = scf.UHF(closed.mol), closed.mo_occ / 2
     opened = _followed(_converge(opened, opened.make_rdm1(mixed, (half, half))))
     lower = opened.converged and opened.e_tot < closed.e_tot - BROKEN
     return opened if lower else closed
@@ -231,13 +151,3 @@ def _coupled_cluster(hf: Any) -> float:
 
 def _estimate(energy: float, method: str) -> Estimate:
     return Estimate(float(energy), units="hartree", source=f"{method}, PySCF")
-
-
-@contextmanager
-def _threads() -> Iterator[None]:
-    """PySCF on the cores that this process was given, no more."""
-    from pyscf import lib
-
-    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
-    with lib.with_omp_threads(int(os.environ.get("OMP_NUM_THREADS", allowed))):
-        yield

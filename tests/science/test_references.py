@@ -1,0 +1,185 @@
+"""Reference energies: PySCF against numbers of record, and what is claimed exact."""
+
+from __future__ import annotations
+
+import gc
+import math
+import warnings
+
+import pytest
+
+pytest.importorskip("pyscf")
+
+from heliostat_tasks.vmc import references as module
+from heliostat_tasks.vmc.basis import choose
+from heliostat_tasks.vmc.exact import EXACT, exact
+from heliostat_tasks.vmc.geometries import BUILTIN
+from heliostat_tasks.vmc.molecule import Molecule
+from heliostat_tasks.vmc.references import references
+
+
+@pytest.mark.parametrize(
+    ("name", "energy", "tolerance", "source"),
+    [
+        # the same basis, measured independently to the last printed digit
+        ("H", -0.499995, 1e-6, "UHF/cc-pV5Z, PySCF"),
+        ("He", -2.861625, 1e-6, "RHF/cc-pV5Z, PySCF"),
+        # against UHF/cc-pV5Z and RHF/cc-pV5Z: a triple-zeta set lies above by less
+        ("Li", -7.432746, 1e-4, "UHF/cc-pCVTZ, PySCF"),
+        ("LiH", -7.987325, 1e-3, "RHF/cc-pCVTZ, PySCF"),
+    ],
+)
+def test_hartree_fock_against_numbers_of_record(name, energy, tolerance, source):
+    found = references(Molecule.parse(name))["hf"]
+    assert found.value == pytest.approx(energy, abs=tolerance)
+    assert found.source == source
+    assert found.units == "hartree"
+
+
+@pytest.mark.parametrize(
+    ("name", "tolerance"), [("He", 1e-3), ("H2", 1e-3), ("Li", 5e-3), ("LiH", 8e-3)]
+)
+def test_coupled_cluster_lies_between_hartree_fock_and_exact(name, tolerance):
+    """What the basis leaves out is a positive energy of a few mHa."""
+    found = references(Molecule.parse(name))
+    assert found["ccsd(t)"].value < found["hf"].value
+    missing = found["ccsd(t)"].value - found["exact"].value
+    assert 0 < missing < tolerance
+
+
+def test_one_electron_has_no_coupled_cluster():
+    found = references(Molecule.parse("H2", charge=1))
+    assert set(found) == {"hf"}
+    assert found["hf"].value == pytest.approx(-0.5698, abs=5e-4)
+
+
+def test_two_electrons_of_one_spin():
+    """He 2³S: no spin-down electron at all, an edge that libraries trip over."""
+    found = references(Molecule.parse("He", spin=2))
+    assert set(found) == {"hf", "ccsd(t)"}
+    assert found["ccsd(t)"].value < found["hf"].value
+
+
+def test_stretched_bond_leaves_the_closed_shell():
+    """H2 at 6 bohr is two atoms of −½: UHF says so, RHF would dissociate to ions."""
+    found = references(Molecule.parse("H 0 0 0; H 0 0 6", unit="bohr"))["hf"]
+    assert found.value == pytest.approx(-1.0, abs=1e-3)
+    assert found.source.startswith("UHF/")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "energy", "tolerance"),
+    [
+        # the finite-basis CCSD(T) of the DeepErwin reference set, same geometry
+        ("CH4", -40.488989, 2e-5),
+        # Be and Li2 have unrestricted solutions less than 2 mHa lower: not taken
+        ("Li2", -14.9954, 1e-2),
+    ],
+)
+def test_larger_molecules(name, energy, tolerance):
+    found = references(Molecule.parse(name))
+    assert found["ccsd(t)"].value == pytest.approx(energy, abs=tolerance)
+    assert found["hf"].source.startswith("RHF/")
+
+
+def test_exact_is_known_for_the_listed_and_no_others():
+    known = {name for name in BUILTIN if exact(Molecule.parse(name))}
+    assert known == set(EXACT) == set(BUILTIN) - {"H4", "CH4"}
+
+
+@pytest.mark.parametrize("name", EXACT)
+def test_exact_lies_below_hartree_fock_and_has_a_source(name):
+    found = exact(Molecule.parse(name))
+    assert found is not None
+    assert found.value == EXACT[name][0]
+    assert found.source
+
+
+def test_exact_does_not_care_how_the_molecule_lies():
+    turned = Molecule.parse("H 1 3.015 2; Li 1 0 2", unit="bohr")
+    assert exact(turned) == exact(Molecule.parse("LiH"))
+
+
+@pytest.mark.parametrize(
+    "molecule",
+    [
+        Molecule.parse("LiH", charge=1),
+        Molecule.parse("LiH", spin=2),
+        Molecule.parse("Li 0 0 0; H 0 0 1.595"),  # 3.0141 bohr, not 3.015
+        Molecule.parse("N 0 0 0"),  # spin 1, the doublet
+        Molecule.parse("Be 0 0 0; H 0 0 3.015", unit="bohr"),
+    ],
+    ids=["ion", "triplet", "length", "doublet", "element"],
+)
+def test_exact_is_absent_for_anything_else(molecule):
+    assert exact(molecule) is None
+
+
+def test_inline_ground_state_is_the_builtin():
+    assert exact(Molecule.parse("N 1 1 1", spin=3)) == exact(Molecule.parse("N"))
+
+
+@pytest.mark.parametrize(
+    ("text", "limit", "name"),
+    [
+        ("He", 60, "cc-pV5Z"),
+        ("Li", 60, "cc-pCVTZ"),
+        ("CH4", 100, "cc-pCVTZ"),
+        ("CH4", 40, "cc-pCVDZ"),
+        ("Fe 0 0 0", 60, "cc-pVDZ"),
+        ("K 0 0 0", 60, "def2-TZVPP"),
+        ("K 0 0 0; H 0 0 2", 60, "cc-pVTZ on H + def2-TZVPP on K"),
+    ],
+)
+def test_basis_follows_size_and_element(text, limit, name):
+    assert choose(Molecule.parse(text), limit).name == name
+
+
+def test_basis_size_is_what_pyscf_counts():
+    from pyscf import gto
+
+    basis = choose(Molecule.parse("CH4"), 100)
+    mol = gto.M(atom="C 0 0 0; H 0 0 1; H 0 1 0; H 1 0 0; H 1 1 1", basis=basis.shells)
+    assert mol.nao == basis.size == 99
+
+
+def test_too_large_for_anything_is_told_not_raised():
+    chain = "; ".join(f"O 0 0 {3 * k}" for k in range(14))
+    with pytest.warns(
+        RuntimeWarning, match="no Hartree-Fock reference for O14: 252 fun"
+    ):
+        assert references(Molecule.parse(chain)) == {}
+
+
+def test_failure_leaves_what_was_found(monkeypatch):
+    def fail(hf):
+        raise ArithmeticError("CCSD did not converge")
+
+    monkeypatch.setattr(module, "_coupled_cluster", fail)
+    molecule = Molecule.parse("H 0 0 0; H 0 0 1.5", unit="bohr")
+    with pytest.warns(RuntimeWarning, match=r"no CCSD\(T\) reference for H2: CCSD did"):
+        found = references(molecule)
+    assert set(found) == {"hf"}
+    assert all(math.isfinite(e.value) for e in found.values())
+
+
+def test_second_call_is_free_and_its_own_dict(monkeypatch):
+    first = references(Molecule.parse("He"))
+    monkeypatch.setattr(module, "_energies", None)
+    second = references(Molecule.parse("He 0 0 0"))
+    assert second == first
+    assert second is not first
+
+
+def test_no_files_and_no_output_are_left(tmp_path, monkeypatch, capfd):
+    from pyscf import lib
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(lib.param, "TMPDIR", str(tmp_path))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert "ccsd(t)" in references(Molecule.parse("H", charge=-1))
+    gc.collect()
+    assert not list(tmp_path.iterdir())
+    assert capfd.readouterr() == ("", "")
