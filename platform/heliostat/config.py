@@ -27,10 +27,14 @@ from heliostat.task import File, Task
 SCHEMA = 1
 
 RESERVED = frozenset(
-    "steps seed store workers on gpus x64 until preset fresh json dry_run width stride "
-    "replicas segments over search scheduler metric trials where task run resume start "
-    "extend stop watch logs rm gc plot runs show tasks verify export check sweep report".split()
+    (
+        "steps seed store workers on gpus x64 until preset config fresh json dry_run "
+        "width stride replicas segments over search scheduler metric trials where "
+        "task run resume start extend stop watch logs rm gc plot runs show tasks "
+        "verify export check sweep report"
+    ).split()
 )
+"""Names of verbs and options; no field may bear one."""
 
 
 class Field(NamedTuple):

@@ -10,11 +10,11 @@ from typing import NamedTuple
 from heliostat import device
 from heliostat.config import Spec
 from heliostat.errors import RunFailed
+from heliostat.grid import Chunk, Job, Span, blocks_of
 from heliostat.lock import Lock
 from heliostat.progress import Progress, silent
 from heliostat.record import Record
 from heliostat.task import Task
-from heliostat.unfold import Chunk, Job, Span, blocks_of
 from heliostat.unfold import unfold as unfold_here
 
 

@@ -15,9 +15,9 @@ import yaml
 from heliostat import config, device
 from heliostat.checkpoint import Stride, digest
 from heliostat.drive import Place, chunks
+from heliostat.grid import Chunk, Job, Span, blocks_of
 from heliostat.record import Record
 from heliostat.task import Task
-from heliostat.unfold import Chunk, Job, Span, blocks_of
 from heliostat.unfold import unfold as unfold_here
 
 Law = Callable[["Bench"], str | None]

@@ -16,9 +16,9 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from heliostat.grid import Chunk, blocks_of
 from heliostat.record import Record
 from heliostat.task import Task
-from heliostat.unfold import Chunk, blocks_of
 
 
 class Progress(Protocol):

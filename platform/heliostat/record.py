@@ -38,8 +38,8 @@ from heliostat.checkpoint import (
 )
 from heliostat.config import SCHEMA, Spec
 from heliostat.errors import StoreError
+from heliostat.grid import Chunk, blocks_of, valid_of
 from heliostat.task import Task
-from heliostat.unfold import Chunk, blocks_of, valid_of
 
 CHUNK_ELEMENTS = 4096
 """Elements of a row array in one zarr chunk, roughly: small enough to rewrite often."""
@@ -54,7 +54,7 @@ class Record:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.checkpoints = Checkpoints(path / "checkpoints")
-        self._writing: zarr.Group | None = None
+        self._writing: Any = None
 
     @classmethod
     def create(cls, path: Path, spec: Spec, task: Task, about: Mapping[str, Any]):
@@ -158,7 +158,10 @@ class Record:
 
     def commit(self, chunk: Chunk, task: Task, until: int) -> None:
         """Rows, digests, state, and last the marker that makes them count."""
-        root = self._root("r+")
+        with zarr.config.set({"array.write_empty_chunks": True}):
+            self._commit(self._root("r+"), chunk, task, until)
+
+    def _commit(self, root: Any, chunk: Chunk, task: Task, until: int) -> None:
         if "rows" not in root:
             _create_rows(root, chunk, task, until)
         first = chunk.block * task.width
@@ -175,7 +178,7 @@ class Record:
         self.checkpoints.thin(chunk.block, task.stride)
 
     def rewind(self, block: int, stride: int) -> int:
-        """Drop a tail shorter than a stride and all uncommitted states; say where it is.
+        """Drop a tail shorter than a stride and what is uncommitted; say where it is.
 
         A run that ended between two multiples of its stride continues from the last
         multiple, so that its digests become those of the longer run.
@@ -187,7 +190,7 @@ class Record:
         self.checkpoints.drop(block, [s for s in kept if s > step])
         return step
 
-    def _write_digests(self, root: zarr.Group, chunk: Chunk, stride: int) -> None:
+    def _write_digests(self, root: Any, chunk: Chunk, stride: int) -> None:
         index = chunk.start // stride
         link = self._link_before(root, chunk.block, index)
         table = np.empty((len(chunk.strides), 3, 32), np.uint8)
@@ -196,7 +199,7 @@ class Record:
             row[:] = [np.frombuffer(d, np.uint8) for d in (*entry[1:], link)]
         root["digests"][chunk.block, index : index + len(table)] = table
 
-    def _link_before(self, root: zarr.Group, block: int, index: int) -> bytes:
+    def _link_before(self, root: Any, block: int, index: int) -> bytes:
         if index == 0:
             return first_link(self.spec.genesis, block)
         return np.asarray(root["digests"][block, index - 1, 2]).tobytes()
@@ -242,7 +245,7 @@ class Record:
     def block_rows(
         self, task: Task, block: int, start: int, stop: int
     ) -> dict[str, np.ndarray]:
-        """Stored rows as a chunk has them, each ``(replicas of the block, steps, ...)``."""
+        """Stored rows as a chunk has them: ``(replicas of the block, steps, ...)``."""
         first = block * task.width
         last = first + valid_of(task, block)
         single = task.replicas == 1
@@ -261,11 +264,10 @@ class Record:
         root = self._root("r")
         with _damage(f"{self.path}: {name}"):
             array = root[name]
-            assert isinstance(array, zarr.Array)
             return array[where]
 
-    def _check_files(self, root: zarr.Group, steps: int) -> None:
-        """Every chunk of the committed part is there: zarr reads holes as fill values."""
+    def _check_files(self, root: Any, steps: int) -> None:
+        """Every committed chunk is there: zarr would read holes as fill values."""
         for array in _arrays(root, "rows"):
             dims = array.metadata.dimension_names or ()
             shape = [
@@ -279,7 +281,7 @@ class Record:
                 if not file.is_file() or not file.stat().st_size:
                     raise StoreError(f"{file}: this part of the record is missing")
 
-    def _root(self, mode: Any) -> zarr.Group:
+    def _root(self, mode: Any) -> Any:  # zarr's types do not tell arrays from groups
         if self._writing is not None:
             return self._writing
         with _damage(f"{self.path}: the record"):
@@ -328,7 +330,7 @@ def _damage(what: str) -> Iterator[None]:
         raise StoreError(f"{what} is damaged ({reason})") from error
 
 
-def _create_rows(root: zarr.Group, chunk: Chunk, task: Task, until: int) -> None:
+def _create_rows(root: Any, chunk: Chunk, task: Task, until: int) -> None:
     """Arrays for the rows and their coordinates, shaped as the first chunk is."""
     several = task.replicas > 1
     group = root.create_group("rows")
@@ -349,7 +351,6 @@ def _create_rows(root: zarr.Group, chunk: Chunk, task: Task, until: int) -> None
             compressors=CODECS,
             dimension_names=dims,
             attributes={"units": var.units, "long_name": var.about or name},
-            config={"write_empty_chunks": True},
         )
     for dim, size, origin in [
         (task.step_dim, until, 1),
@@ -366,7 +367,6 @@ def _coordinate(group: zarr.Group, dim: str, size: int, origin: int) -> None:
         dtype="int64",
         compressors=CODECS,
         dimension_names=[dim],
-        config={"write_empty_chunks": True},
     )
     array[:] = np.arange(origin, origin + size)
 
@@ -381,11 +381,10 @@ def _chunk_length(task: Task, elements: int) -> int:
     return task.stride * max(1, strides)
 
 
-def _arrays(root: zarr.Group, group: str) -> list[zarr.Array]:
+def _arrays(root: Any, group: str) -> list[Any]:
     if group not in root:
         return []
     members = root[group]
-    assert isinstance(members, zarr.Group)
     return [array for _, array in members.arrays()]
 
 

@@ -17,9 +17,9 @@ from heliostat import device
 from heliostat.checkpoint import Stride, digest, first_link, next_link
 from heliostat.drive import Place, chunks
 from heliostat.errors import RequestError, StoreError
+from heliostat.grid import Chunk, Job, Span, blocks_of
 from heliostat.stored import Run
 from heliostat.task import Task
-from heliostat.unfold import Chunk, Job, Span, blocks_of
 
 TOLERANCE = {False: 2e-3, True: 1e-8}
 """Across layouts and environments: relative difference of rows that is allowed, in

@@ -272,9 +272,11 @@ def test_rm_and_gc(run, tmp_path):
 def test_a_file_enters_the_identity_by_its_content(tmp_path):
     from dataclasses import dataclass
 
+    EMPTY = hs.File("")
+
     @dataclass(frozen=True)
     class Reads(toys.Walk):
-        data: hs.File = hs.File("")
+        data: hs.File = EMPTY
 
     from heliostat.config import specify
 
@@ -290,7 +292,7 @@ def test_a_file_enters_the_identity_by_its_content(tmp_path):
 def test_the_key_law():
     import jax
 
-    from heliostat.unfold import key_of, root_of
+    from heliostat.grid import key_of, root_of
 
     for seed in (0, 1, 2**32 - 1):
         law = jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), 3), 7)

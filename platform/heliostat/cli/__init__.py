@@ -60,6 +60,7 @@ def _app(words: Sequence[str]) -> App:
         help="Reproducible scientific computing on Ray: every run is kept, and proved.",
         version=__version__,
         help_format="plaintext",
+        suppress_keyboard_interrupt=False,
         group_parameters=Group("Options", sort_key=2),
         default_parameter=Parameter(
             negative_bool=(),
@@ -117,7 +118,7 @@ def _judge(error: BaseException, words: Sequence[str]) -> tuple[int, str]:
 
 def _usage(error: CycloptsError, words: Sequence[str]) -> str:
     """What cyclopts found wrong, as one line in the manner of the house."""
-    line = " ".join(str(error).split()).rstrip(".")
+    line = " ".join(str(error).split()).partition(" Available commands")[0].rstrip(".")
     line = re.sub(r"\. Did you mean \"?(.+?)\"?\?", r"; did you mean '\1'?", line)
     task = _task_of(words)
     if isinstance(error, UnusedCliTokensError):

@@ -137,7 +137,7 @@ def laws(found: Mapping[str, str | None]) -> Answer:
 def watch(run: Run) -> Answer:
     """Show a run's progress until nobody drives it any more."""
     from heliostat.progress import default_progress
-    from heliostat.unfold import Chunk
+    from heliostat.grid import Chunk
 
     display, seen = default_progress(), None
     try:

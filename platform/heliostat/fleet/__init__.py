@@ -11,10 +11,12 @@ from typing import Any, NamedTuple
 
 import ray
 
+from heliostat.engine import Indivisible
 from heliostat.errors import RunFailed
 from heliostat.fleet.cluster import connected
 from heliostat.fleet.team import Lost, Team, Unplaced
-from heliostat.unfold import Chunk, Indivisible, Job, Pace
+from heliostat.grid import Chunk, Job
+from heliostat.unfold import Pace
 
 FAILURES = 3
 """Losses in a row, without a chunk in between, after which a run has failed."""

@@ -13,10 +13,11 @@ from ray.exceptions import GetTimeoutError, RayActorError, RayTaskError
 
 from heliostat import registry
 from heliostat.device import spread
+from heliostat.engine import Indivisible
 from heliostat.errors import RequestError, RunFailed
 from heliostat.fleet.worker import Seat, Worker
+from heliostat.grid import Chunk, Job, Span
 from heliostat.task import Task
-from heliostat.unfold import Chunk, Indivisible, Job, Span
 
 PLACING = 60.0
 """Seconds that the cluster may take to place the workers of a team."""

@@ -43,9 +43,10 @@ def metropolis(
         The walker after the move, and whether it moved.
 
     Example:
-        >>> logpsi = lambda x: -jnp.sum(x**2)
-        >>> x = jnp.ones((2, 3))
-        >>> walker, moved = metropolis(logpsi, jax.random.key(0), Walker(x, logpsi(x)), 0.1)
+        >>> def logpsi(x):
+        ...     return -jnp.sum(x**2)
+        >>> start = Walker(jnp.ones((2, 3)), jnp.array(-6.0))
+        >>> walker, moved = metropolis(logpsi, jax.random.key(0), start, jnp.array(0.1))
         >>> walker.position.shape, moved.dtype.name
         ((2, 3), 'bool')
     """
@@ -85,7 +86,7 @@ def sweep(
     def move(i: Array, carry: tuple[Walker, Array]) -> tuple[Walker, Array]:
         walkers, count = carry
         keys = jax.random.split(jax.random.fold_in(key, i), len(positions))
-        # move 0 goes nowhere: it only finds log|ψ|, without a second copy of the program
+        # move 0 goes nowhere: it finds log|ψ| without a second copy of the program
         walkers, moved = many(keys, walkers, jnp.where(i == 0, 0.0, width))
         return walkers, count + jnp.where(i == 0, 0, moved)
 

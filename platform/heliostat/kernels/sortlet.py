@@ -4,8 +4,8 @@
 
 with σ(π) the parity of the sorting permutation: swapping two scores flips the sign and
 nothing else.  The chain is open (n − 1 gaps): with the wrap-around gap two scores would
-give the wrong, double node a|a|.  φ(g) = g as published, or φ(g) = ℓ tanh(g/ℓ), whose
-Laplacian jumps less where a third score is near (exponentially less beyond ℓ).
+give the wrong, double node a|a|.  φ(g) = g as published, or ℓ tanh(g/ℓ), whose Laplacian
+jumps less at a crossing (exponentially less where other scores are beyond ℓ).
 
 Reference: Richter-Powell, Thiede, Aspuru-Guzik, Duvenaud, arXiv:2311.05598, section 3.1.
 """
@@ -117,7 +117,8 @@ def signed_logsumexp(terms: Signed) -> Signed:
     depend on it.
 
     Example:
-        >>> total = signed_logsumexp(Signed(jnp.array([1.0, -1.0]), jnp.log(jnp.array([5.0, 2.0]))))
+        >>> logs = jnp.log(jnp.array([5.0, 2.0]))
+        >>> total = signed_logsumexp(Signed(jnp.array([1.0, -1.0]), logs))
         >>> round(float(total.sign * jnp.exp(total.log)), 5)
         3.0
     """

@@ -9,8 +9,8 @@ is the least-squares solution nearest to the last one.  Only the B × B matrix T
 solved, in float64: its small eigenvalues carry the answer.
 
 Scores come split by walker, but every column's mean and every entry of T wants all
-walkers: they are resharded to a split by parameter (an all-to-all, 1/W of the traffic of
-an all-gather), and one B × (B + 1) sum over the devices brings T and Ō φ together.
+walkers: they are resharded to a split by parameter (an all-to-all, 1/W of the traffic
+of an all-gather), and sums over the devices, B × B and B, bring T and Ō φ together.
 
 Reference: Goldshlager, Abrahamsen, Lin, arXiv:2401.10190, algorithm 1 and eq. 28-31.
 """
@@ -54,7 +54,8 @@ def spring(
 
     Example:
         >>> O = jax.random.normal(jax.random.key(0), (8, 3))
-        >>> spring(O, O @ jnp.array([1.0, 0.0, 0.0]), jnp.zeros(3), 1e-6).round(2).tolist()
+        >>> E = O @ jnp.array([1.0, 0.0, 0.0])
+        >>> spring(O, E, jnp.zeros(3), 1e-6).round(2).tolist()
         [1.0, 0.0, 0.0]
 
     Reference: arXiv:2401.10190, eq. 31.

@@ -1,0 +1,79 @@
+"""A run as a matrix of replicas × steps: its keys, its blocks, and pieces of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from heliostat.checkpoint import State, Stride
+from heliostat.task import Task
+
+if TYPE_CHECKING:
+    import jax
+
+
+class Chunk(NamedTuple):
+    """Some strides of one block: the unit of a commit."""
+
+    block: int
+    start: int
+    stop: int
+    rows: Mapping[str, np.ndarray]  # each (replicas of the block, stop - start, ...)
+    strides: tuple[Stride, ...]
+    state: State  # after ``stop``
+    seconds: float
+    layout: str = "1 device"
+
+
+class Span(NamedTuple):
+    """A stretch of one block: all that a worker needs to compute it."""
+
+    block: int
+    start: int
+    stop: int
+    state: State | None = None  # after ``start``; None: from ``init``
+
+
+class Job(NamedTuple):
+    """What is to be computed of one run: to continue it, or to replay parts of it."""
+
+    task: Task
+    seed: int
+    x64: bool
+    spans: tuple[Span, ...]
+
+
+def blocks_of(task: Task) -> int:
+    """How many blocks a run has: replicas over width, rounded up."""
+    return -(-task.replicas // task.width)
+
+
+def replicas_of(task: Task, block: int) -> np.ndarray:
+    """The replica indices of a block, ``(width,)``; the last block is padded."""
+    return np.arange(block * task.width, (block + 1) * task.width, dtype=np.int32)
+
+
+def valid_of(task: Task, block: int) -> int:
+    """How many replicas of a block are no padding."""
+    return min(task.width, task.replicas - block * task.width)
+
+
+def root_of(seed: int) -> np.ndarray:
+    """The words of the root key, ``(2,)`` uint32: the same in either precision."""
+    return np.array([seed >> 32, seed & 0xFFFFFFFF], dtype=np.uint32)
+
+
+def key_of(root: Any, replica: Any, step: Any) -> jax.Array:
+    """The key of cell (replica, step): ``fold_in(fold_in(root, replica), step)``.
+
+    Example:
+        >>> key_of(root_of(0), 2, 7).shape
+        ()
+    """
+    import jax
+    import jax.numpy as jnp
+
+    key = jax.random.wrap_key_data(jnp.asarray(root), impl="threefry2x32")
+    return jax.random.fold_in(jax.random.fold_in(key, replica), step)
