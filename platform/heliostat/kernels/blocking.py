@@ -13,9 +13,9 @@ plateau is the smallest B that satisfies
 
 where the two errors of the error balance.
 
-Reference: Flyvbjerg and Petersen, J. Chem. Phys. 91, 461 (1989), eq. 24-28; the choice
-of B is Lee, Vogels and Needs, Phys. Rev. E 83, 066706 (2011), after Wolff, Comput.
-Phys. Commun. 156, 143 (2004).
+Reference: Flyvbjerg and Petersen, J. Chem. Phys. 91, 461 (1989); the choice of B is
+Lee, Vogels and Needs, Phys. Rev. E 83, 066706 (2011), after Wolff, Comput. Phys.
+Commun. 156, 143 (2004).
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Gaussian basis sets for all-electron reference energies, as large as a limit allows.
 
 The family is cc-pCVXZ, whose tight functions correlate the core as the sampled
-electrons do; H and He have no core, so cc-pVXZ is theirs, and elements that lack it take
-cc-pVXZ too.  Where there is neither, def2 stands in, and the name says so.
+electrons do.  H and He have no core, so cc-pVXZ is theirs; elements that lack cc-pCVXZ
+take it too.  Where there is neither, def2 stands in, and the name says so.
 
 Reference: Dunning, J. Chem. Phys. 90, 1007 (1989); Woon and Dunning, J. Chem. Phys.
 103, 4572 (1995); Weigend and Ahlrichs, Phys. Chem. Chem. Phys. 7, 3297 (2005).

@@ -14,7 +14,7 @@ _FILIPPI = "Filippi and Umrigar, J. Chem. Phys. 105, 213 (1996)"
 
 EXACT: dict[str, tuple[float, str]] = {
     "H": (-0.5, "analytic"),
-    "He": (-2.903724377034, "Schwartz (2006)"),
+    "He": (-2.903724377034, "Schwartz, via arXiv:1810.11288"),
     "Li": (-7.47806032, "Puchalski and Pachucki, Phys. Rev. A 73, 022503 (2006)"),
     "Be": (-14.66736, _CHAKRAVORTY),
     "B": (-24.65391, _CHAKRAVORTY),
