@@ -42,7 +42,7 @@ def runs(
     if table.empty:
         return pd.DataFrame(columns=list(COLUMNS))
     if where:
-        table = table[_condition(where, table)]
+        table = table.loc[_condition(where, table)]
     return table.sort_values("created", ignore_index=True)
 
 

@@ -227,7 +227,8 @@ def _coerce(value: Any, hint: Any, name: str) -> Any:
         kinds = [args[0]] * len(value) if args[-1] is Ellipsis else list(args)
         if len(kinds) == len(value):
             return tuple(_coerce(v, k, name) for v, k in zip(value, kinds, strict=True))
-    if hint is float and type(value) in (int, float) and math.isfinite(value):
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if hint is float and number and math.isfinite(value):
         return float(value)
     if hint in (int, bool) and type(value) is hint:
         return value

@@ -105,11 +105,8 @@ def _cpu() -> str:
         text = Path("/proc/cpuinfo").read_text()
     except OSError:
         return platform.processor() or platform.machine()
-    lines = dict(
-        (part.strip() for part in line.split(":", 1))
-        for line in text.splitlines()
-        if ":" in line
-    )
+    pairs = [line.partition(":") for line in text.splitlines()]
+    lines = {name.strip(): value.strip() for name, _, value in pairs}
     known = ("avx512f", "avx2", "avx", "sse4_2")
     widest = next((f for f in known if f in lines.get("flags", "").split()), "")
     return f"{lines.get('model name', platform.machine())} {widest}".strip()

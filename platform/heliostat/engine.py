@@ -191,7 +191,7 @@ class Plain:
         columns = {
             name: np.array(
                 [[row[name] for row in replica] for replica in rows],
-                dtype=_dtype(var, bool(jax.config.jax_enable_x64)),
+                dtype=_dtype(var, _is_x64()),
             )
             for name, var in self.task.emits.items()
         }
@@ -231,7 +231,7 @@ def _check_rows(task: Task, row: Mapping[str, Any]) -> None:
     _check_names(task, row)
     for name, var in task.emits.items():
         dtype, shape = row[name].dtype, row[name].shape[1:]
-        wanted = _dtype(var, bool(jax.config.jax_enable_x64))
+        wanted = _dtype(var, _is_x64())
         if dtype != wanted or len(shape) != len(var.dims):
             raise RequestError(
                 f"{type(task).__name__}: row '{name}' is {dtype}{list(shape)}, emits "
@@ -245,6 +245,10 @@ def _check_names(task: Task, row: Mapping[str, Any]) -> None:
             f"{type(task).__name__}: step returns the rows {sorted(row)}, emits has "
             f"{sorted(task.emits)}"
         )
+
+
+def _is_x64() -> bool:
+    return jnp.zeros(()).dtype == jnp.float64
 
 
 def _dtype(var: Var, x64: bool) -> Any:

@@ -181,13 +181,13 @@ def step_is_traced_once(bench: Bench) -> str | None:
     counts = {"init": 0, "step": 0}
 
     class Counted(type(bench.task)):
-        def init(self, *args: Any) -> Any:
+        def init(self, key: Any, replica: Any, data: Any) -> Any:
             counts["init"] += 1
-            return super().init(*args)
+            return super().init(key, replica, data)
 
-        def step(self, *args: Any) -> Any:
+        def step(self, key: Any, state: Any, data: Any) -> Any:
             counts["step"] += 1
-            return super().step(*args)
+            return super().step(key, state, data)
 
     task = Counted(
         **{k: getattr(bench.task, k) for k in config.fields_of(type(bench.task))}

@@ -55,7 +55,7 @@ def read(file: str | Path) -> Preset:
         RequestError: if it cannot be read, or holds something else.
     """
     try:
-        found = yaml.load(Path(file).read_text(), Loader=_Loader)
+        found = yaml.load(Path(file).read_text(), Loader=Loader)
     except OSError as error:
         reason = error.strerror or error
         raise RequestError(f"{file} cannot be read: {reason}") from error
@@ -70,7 +70,7 @@ def read(file: str | Path) -> Preset:
     return Preset(fields, steps)
 
 
-class _Loader(yaml.SafeLoader):
+class Loader(yaml.SafeLoader):
     """YAML 1.2's idea of what is a truth value and what a number."""
 
     yaml_implicit_resolvers = {
@@ -79,12 +79,12 @@ class _Loader(yaml.SafeLoader):
     }
 
 
-_Loader.add_implicit_resolver(
+Loader.add_implicit_resolver(
     "tag:yaml.org,2002:bool",
     re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"),
     [*"tTfF"],
 )
-_Loader.add_implicit_resolver(
+Loader.add_implicit_resolver(
     "tag:yaml.org,2002:float",
     re.compile(r"^[-+]?(?:\d+\.?\d*|\.\d+)[eE][-+]?\d+$"),
     [*"-+.0123456789"],

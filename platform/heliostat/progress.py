@@ -98,7 +98,8 @@ class Display:
         self._ask()
         now = time.monotonic()
         if not self.console.is_terminal and now - self._shown > self.EVERY:
-            self._asking and self._asking.join(timeout=1)
+            if self._asking:
+                self._asking.join(timeout=1)
             self._shown = now
             self._say(self._line())
 

@@ -8,7 +8,7 @@ from collections import Counter
 from typing import Any
 
 import ray
-from ray import cloudpickle
+from ray.cloudpickle import cloudpickle
 from ray.exceptions import GetTimeoutError, RayActorError, RayTaskError
 
 from heliostat import registry
@@ -60,8 +60,8 @@ class Team:
             "max_restarts": 0,
             "max_task_retries": 0,
         }
-        actor = ray.remote(Worker).options(**options)
-        self.actors = [actor.remote(gpus) for _ in range(size)]
+        actor: Any = ray.remote(Worker).options(**options)  # Ray has no types for it
+        self.actors: list[Any] = [actor.remote(gpus) for _ in range(size)]
         self._pending = [a.where.remote() for a in self.actors]
 
     def seat(self, offset: int) -> None:

@@ -58,7 +58,7 @@ class Worker:
 
         claim(seat.core, self.gpus)
         import jax
-        from ray import cloudpickle
+        from ray.cloudpickle import cloudpickle
 
         jax.config.update("jax_enable_x64", x64)
         if seat.size > 1:
