@@ -18,7 +18,7 @@ import tokenize
 import types
 import typing
 from collections.abc import Mapping
-from typing import Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
+from typing import Any, Literal, NamedTuple, cast, get_args, get_origin, get_type_hints
 
 from heliostat import registry
 from heliostat.errors import RequestError, did_you_mean
@@ -227,15 +227,18 @@ def _coerce(value: Any, hint: Any, name: str) -> Any:
         kinds = [args[0]] * len(value) if args[-1] is Ellipsis else list(args)
         if len(kinds) == len(value):
             return tuple(_coerce(v, k, name) for v, k in zip(value, kinds, strict=True))
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if hint is float and number and math.isfinite(value):
-        return float(value)
+    if hint is float and _is_number(value):
+        return float(cast(float, value))
     if hint in (int, bool) and type(value) is hint:
         return value
     if isinstance(hint, type) and issubclass(hint, str) and isinstance(value, str):
         return hint(value)
     kind = getattr(hint, "__name__", str(hint)).lower()
     raise RequestError(f"{name}={value!r}: expected {_article(kind)} {kind}")
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) in (int, float) and math.isfinite(value)
 
 
 def _article(noun: str) -> str:
