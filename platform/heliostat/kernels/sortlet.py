@@ -4,10 +4,10 @@
 
 with σ(π) the parity of the sorting permutation: swapping two scores flips the sign and
 nothing else.  The chain is open (n − 1 gaps): with the wrap-around gap two scores would
-give the wrong, double node a|a|.  φ(g) = g as published, or ℓ tanh(g/ℓ), whose Laplacian
-jumps less at a crossing (exponentially less where other scores are beyond ℓ).
+give the wrong, double node a|a|.  φ(g) = g as published, or ℓ tanh(g/ℓ), whose
+Laplacian jumps less at a crossing (exponentially less with others beyond ℓ).
 
-Reference: Richter-Powell, Thiede, Aspuru-Guzik, Duvenaud, arXiv:2311.05598, section 3.1.
+Reference: Richter-Powell, Thiede, Aspuru-Guzik, Duvenaud, arXiv:2311.05598, sec. 3.1.
 """
 
 from __future__ import annotations

@@ -2,26 +2,27 @@
 
     Ψ(x) = e^{J(x)} Σ_k w_k S(a_k↑) S(a_k↓) Π_i g_k(r_i) e^{f_k(h_i)}
 
-    g_k(r) = Σ_s π_ks φ_ks(r)                   envelope: exponentials on every nucleus
+    g_k(r) = Σ_s π_ks φ_ks(r)                 envelope: exponentials on every nucleus
     a_k(i) = v_k·h_i + Σ_s c_ks p_ks(r_i)       scores;  p_ks = π_ks φ_ks / g_k, shares
     J(x)   = − Σ_{i<j} c_ij β²/(β + r_ij) − Σ_{iI} Z_I u_I(r_iI)
 
-Two scores make a 2 × 2 determinant, g(1) g(2) [a(1) − a(2)] = φ₁φ₂' − φ₂φ₁' for a single
-pair of shells with a = (φ₁ − φ₂)/(φ₁ + φ₂).  So exponentials from Slater's rules and
-shares in the score make the first guess one of Hartree-Fock quality without any
-pretraining; h is the backbone's output and corrects it.
+Two scores make a 2 × 2 determinant: with g = φ₁ + φ₂ and a = (φ₁ − φ₂)/g,
+
+    g(1) g(2) [a(1) − a(2)] = 2 [φ₁(1) φ₂(2) − φ₂(1) φ₁(2)].
+
+So exponentials from Slater's rules and shares in the score make a first guess near
+Hartree-Fock without pretraining; h, the backbone's output, corrects it.
 
 Cusps are exact at any parameters.  J holds them: c = ½ for opposite, ¼ for parallel
 spins; u_I(r) = (1 − e^{−αr})/α.  All else sees a nucleus through s_I = r − u_I(r) ~ r²,
 and other electrons through r_ij², which have none; φ_ks = e^{−ζ_ks s}.
 
-Reference: arXiv:2311.05598 (sortlets); arXiv:2211.13672 (attention); the printed Jastrow
-of the first is replaced by the one whose slope at contact is c whatever β.
+Reference: arXiv:2311.05598 (sortlets); arXiv:2211.13672 (attention).  The Jastrow that
+the first prints is replaced by the one whose slope at contact is c whatever β.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,7 +33,7 @@ from jax import Array
 
 from heliostat.kernels.sortlet import Signed, signed_logsumexp, sortlet
 
-Params = Mapping[str, Any]
+Params = dict[str, Any]
 
 
 @dataclass(frozen=True)

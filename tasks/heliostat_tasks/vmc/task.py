@@ -122,7 +122,8 @@ class VMC(hs.Task):
             raise ValueError(f"momentum must be in [0, 1), got {self.momentum}")
         if self.features % self.heads:
             raise ValueError(
-                f"features must be a multiple of heads, got {self.features} and {self.heads}"
+                "features must be a multiple of heads, "
+                f"got {self.features} and {self.heads}"
             )
         _ = self.molecular  # says now, in one line, what is wrong with the molecule
 
