@@ -136,8 +136,8 @@ def laws(found: Mapping[str, str | None]) -> Answer:
 
 def watch(run: Run) -> Answer:
     """Show a run's progress until nobody drives it any more."""
-    from heliostat.progress import default_progress
     from heliostat.grid import Chunk
+    from heliostat.progress import default_progress
 
     display, seen = default_progress(), None
     try:

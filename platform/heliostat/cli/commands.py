@@ -91,7 +91,7 @@ def _driving(path: Path, task: str | None) -> Iterator[None]:
     except RunFailed as error:
         where = f"`heliostat logs {run} --full --store {path.parents[1]}`"
         raise _named(RunFailed(f"{error}; {where} tells more"), run) from error
-    except (RequestError, StoreError) as error:
+    except Exception as error:
         raise _named(error, run) from error.__cause__
 
 
