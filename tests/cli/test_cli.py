@@ -467,7 +467,7 @@ kinds = st.builds(
 )
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=30)
 @given(kinds)
 def test_command_line_yaml_and_json_spell_the_same_task(task):
     fields = config.passed_fields(task)

@@ -89,13 +89,11 @@ def _task_of(words: Sequence[str]) -> str | None:
 def _refuse(error: BaseException, words: Sequence[str], as_json: bool) -> int:
     """One line for a person, one object for a program, and the exit status."""
     status, line = _judge(error, words)
-    kind = {
-        1: "failed" if isinstance(error, RunFailed) else "error",
-        130: "interrupted",
-    }
     if as_json:
-        about = {"status": kind.get(status, "error"), "error": line}
-        run = getattr(error, "run_id", None)
+        run = vars(error).get("run_id")
+        failed = run and not isinstance(error, RequestError | StoreError)
+        kind = "interrupted" if status == 130 else "failed" if failed else "error"
+        about = {"status": kind, "error": line}
         say(Answer([], about | ({"id": run} if run else {})), as_json)
     print(f"heliostat: error: {line}", file=sys.stderr)
     return status
