@@ -79,7 +79,9 @@ class Checkpoints:
         target.parent.mkdir(parents=True, exist_ok=True)
         partial = target.with_suffix(".partial")
         content = io.BytesIO()
-        np.savez(content, allow_pickle=False, **{k: np.asarray(state[k]) for k in state})
+        np.savez(
+            content, allow_pickle=False, **{k: np.asarray(state[k]) for k in state}
+        )
         with partial.open("wb") as stream:
             stream.write(content.getbuffer())
             stream.write(hashlib.sha256(content.getbuffer()).digest())

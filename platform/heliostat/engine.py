@@ -49,10 +49,29 @@ class Traced:
         self._advance: Any = None
         self._whole: Any = None
 
+    def compile(self, fresh: bool) -> None:
+        """Compile everything before anything runs; ``init`` only if it is ``fresh``.
+
+        Members of a team wait for each other inside collectives, and not for long: so
+        none may run before all have compiled.
+        """
+        replicas, zero = replicas_of(self.task, 0), np.int32(0)
+        split = self._split(self._template)
+        with jax.set_mesh(self.mesh):
+            if fresh:
+                start = jax.jit(self._init, out_shardings=split)
+                self._start = start.lower(self.root, replicas, self.data).compile()
+            state = jax.tree.map(
+                lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s),
+                self._template,
+                split,
+            )
+            program = self._program(state)
+            arguments = (state, self.root, replicas, zero, zero, self.data)
+            self._advance = program.lower(*arguments).compile()
+
     def init(self, replicas: np.ndarray) -> Any:
         with jax.set_mesh(self.mesh):
-            split = self._split(self._template)
-            self._start = self._start or jax.jit(self._init, out_shardings=split)
             return self._start(self.root, replicas, self.data)
 
     def advance(
@@ -62,7 +81,6 @@ class Traced:
         replicas = replicas_of(self.task, block)
         length, valid = np.int32(stop - start), valid_of(self.task, block)
         with jax.set_mesh(self.mesh):
-            self._advance = self._advance or self._compile(state)
             state, rows = self._advance(
                 state, self.root, replicas, np.int32(start), length, self.data
             )
@@ -139,7 +157,7 @@ class Traced:
             )
         return self._whole(state)
 
-    def _compile(self, state: Any) -> Any:
+    def _program(self, state: Any) -> Any:
         """One program for every start and length within a stride; traces step once."""
         task = self.task
         args = (
@@ -178,6 +196,9 @@ class Plain:
 
     def __init__(self, task: Task, root: np.ndarray, data: Any, mesh: Mesh) -> None:
         self.task, self.root, self.data = task, root, data
+
+    def compile(self, fresh: bool) -> None:
+        """Nothing to do for Python."""
 
     def init(self, replicas: np.ndarray) -> list[Any]:
         keys = [key_of(self.root, r, 0) for r in replicas]

@@ -45,6 +45,11 @@ class Job(NamedTuple):
     spans: tuple[Span, ...]
 
 
+def fresh_in(job: Job) -> bool:
+    """Whether some span of a job starts from ``init``."""
+    return any(span.state is None for span in job.spans)
+
+
 def blocks_of(task: Task) -> int:
     """How many blocks a run has: replicas over width, rounded up."""
     return -(-task.replicas // task.width)

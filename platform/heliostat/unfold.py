@@ -18,7 +18,7 @@ from jax.sharding import AxisType, Mesh
 
 from heliostat.checkpoint import State, Stride, digest
 from heliostat.engine import AXIS, Plain, Traced
-from heliostat.grid import Chunk, Job, replicas_of, root_of
+from heliostat.grid import Chunk, Job, fresh_in, replicas_of, root_of
 from heliostat.task import Task
 
 
@@ -30,6 +30,7 @@ def unfold(job: Job, seconds: float = 2.0) -> Iterator[Chunk]:
     pace = Pace(seconds)
     with precision(job.x64):
         loop = Loop(job.task, job.seed)
+        loop.compile(fresh_in(job))
         reached = [loop.place(s.block, s.start, s.state) for s in job.spans]
     while behind := [
         (at.step, index)
@@ -89,6 +90,10 @@ class Loop:
     def layout(self) -> str:
         """What the loop runs on, as it is written beside each chunk."""
         return f"{self.mesh.size} {self.mesh.devices.flat[0].platform}"
+
+    def compile(self, fresh: bool = True) -> None:
+        """Make ready to run; ``fresh`` if some block will start from ``init``."""
+        self._engine.compile(fresh)
 
     def place(self, block: int, step: int, state: State | None) -> Position:
         """A block at a step: from a kept state, or from ``init`` if it is None."""

@@ -122,12 +122,30 @@ class _Field:
                     continue
                 try:
                     team.seat(place) if step == "seat" else team.ready()
-                except Lost as loss:
-                    team.kill()
-                    placed = loss.placed if isinstance(loss, Unplaced) else 0
-                    failed[place] = placed or team.size
-                    self._count(loss)
+                except (Lost, Indivisible) as loss:
+                    failed[place] = self._end(team, loss)
         return failed
+
+    def _end(self, team: Team, loss: Exception) -> int:
+        """End what is left of a team; the size that its successor should have.
+
+        Normally the full one; but no more than there was room for, and a divisor of
+        the sharded axis.
+        """
+        team.kill()
+        if isinstance(loss, Indivisible):
+            size = max(d for d in range(1, team.size) if loss.length % d == 0)
+            self.crew = self.crew._replace(size=size)
+            self.tell("resized", workers=size, reason=str(loss))
+            return size
+        self.losses += 1
+        if self.losses > FAILURES:
+            raise RunFailed(
+                f"{self.losses} losses in a row, the last: {loss}"
+            ) from loss
+        self.tell("retried", losses=self.losses, reason=str(loss))
+        room = loss.placed if isinstance(loss, Unplaced) else 0
+        return room or self.crew.size
 
     def _announce(self, team: Team) -> None:
         self.tell(
@@ -147,7 +165,8 @@ class _Field:
         try:
             chunk = flight.team.collect(flight.span, flight.refs, PATIENCE)
         except (Lost, Indivisible) as loss:
-            self._rebuild(flight.team, loss)
+            place = self.teams.index(flight.team)
+            self._form({place: self._end(flight.team, loss)})
             return
         self.losses = 0
         self.spans[flight.span] = self.spans[flight.span]._replace(
@@ -169,24 +188,3 @@ class _Field:
             step, index = min(behind)
             refs = team.advance(index, self.spans[index], step, self.pace.strides)
             self.flights.append(Flight(team, index, refs))
-
-    def _rebuild(self, team: Team, loss: Exception) -> None:
-        """End what is left of a team; a new one goes on from its last chunk."""
-        team.kill()
-        place, size = self.teams.index(team), self.crew.size
-        self.teams[place] = None
-        if isinstance(loss, Indivisible):
-            size = max(d for d in range(1, team.size) if loss.length % d == 0)
-            self.crew = self.crew._replace(size=size)
-            self.tell("resized", workers=size, reason=str(loss))
-        else:
-            self._count(loss)
-        self._form({place: size})
-
-    def _count(self, loss: Exception) -> None:
-        self.losses += 1
-        if self.losses > FAILURES:
-            raise RunFailed(
-                f"{self.losses} losses in a row, the last: {loss}"
-            ) from loss
-        self.tell("retried", losses=self.losses, reason=str(loss))

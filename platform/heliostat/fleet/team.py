@@ -16,14 +16,14 @@ from heliostat.device import spread
 from heliostat.engine import Indivisible
 from heliostat.errors import RequestError, RunFailed
 from heliostat.fleet.worker import Seat, Worker
-from heliostat.grid import Chunk, Job, Span
+from heliostat.grid import Chunk, Job, Span, fresh_in
 from heliostat.task import Task
 
 PLACING = 60.0
 """Seconds that the cluster may take to place the workers of a team."""
 
-JOINING = 120.0
-"""Seconds that they may then take to import, find each other and load the task."""
+JOINING = 900.0
+"""Seconds that they may then take to import, find each other, load and compile."""
 
 
 class Lost(Exception):
@@ -81,7 +81,7 @@ class Team:
             for rank, core in enumerate(_cores(places, offset))
         ]
         self._pending = [
-            a.join.remote(seat, task, self.job.seed, self.job.x64)
+            a.join.remote(seat, task, self.job.seed, self.job.x64, fresh_in(self.job))
             for a, seat in zip(self.actors, seats, strict=True)
         ]
 
@@ -164,7 +164,7 @@ def _results(refs: list[Any], patience: float) -> list[Any]:
         if isinstance(cause, Indivisible | RequestError):
             raise cause
         if len(refs) > 1 and _is_collective(error):
-            raise Lost("a collective operation failed: a member of the team is gone")
+            raise Lost(f"a collective operation failed: {_gist(error)}")
         raise RunFailed(str(error).strip()) from error
     if pending:
         raise Lost(f"no answer for {patience:.0f} s")
@@ -182,6 +182,11 @@ def _error(ref: Any) -> Exception | None:
 def _is_collective(error: Exception) -> bool:
     words = ("Gloo", "NCCL", "Connection closed", "oordination service")
     return any(word in str(error) for word in words)
+
+
+def _gist(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1][:200]
 
 
 def _reason(error: Exception) -> str:

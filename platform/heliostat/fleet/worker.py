@@ -49,8 +49,8 @@ class Worker:
             "gpus": context.get_accelerator_ids().get("GPU", []),
         }
 
-    def join(self, seat: Seat, task: bytes, seed: int, x64: bool) -> str:
-        """Settle on the seat, join the team's mesh, compile nothing yet.
+    def join(self, seat: Seat, task: bytes, seed: int, x64: bool, fresh: bool) -> str:
+        """Settle on the seat, join the team's mesh and compile; say the layout.
 
         ``task`` is pickled apart, since unpickling it may import JAX.
         """
@@ -77,6 +77,7 @@ class Worker:
         many = f" in {seat.size} processes" if seat.size > 1 else ""
         self.seat = seat
         self.loop = Loop(cloudpickle.loads(task), seed, mesh_of(jax.devices()))
+        self.loop.compile(fresh)
         self.layout = self.loop.layout + many
         return self.layout
 
