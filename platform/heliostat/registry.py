@@ -93,10 +93,11 @@ def _module_of_file(path: str):
     from pathlib import Path
 
     file = Path(path).resolve()
-    spec = importlib.util.spec_from_file_location(file.stem, file)
+    name = f"heliostat_file_{file.stem}"  # never in the place of another module
+    spec = importlib.util.spec_from_file_location(name, file)
     if spec is None or spec.loader is None or not file.exists():
         raise ImportError(f"no file {path}")
     module = importlib.util.module_from_spec(spec)
-    sys.modules[file.stem] = module
+    sys.modules[name] = module
     spec.loader.exec_module(module)
     return module
