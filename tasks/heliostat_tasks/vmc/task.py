@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property, lru_cache, partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
@@ -177,7 +177,7 @@ class VMC(hs.Task):
             energies=jnp.zeros(self.walkers),  # all equal: the first update is none
             params=params,
             momentum=jnp.zeros_like(ravel_pytree(params)[0]),
-            width=jnp.full((), 0.3),
+            width=jnp.asarray(0.3, float),
         )
 
     def step(
@@ -201,7 +201,7 @@ class VMC(hs.Task):
 
     def logpsi(self, state: State, x: Array) -> Signed:
         """Sign and log|Ψ| of electrons ``(..., n, 3)`` in bohr, spin up first."""
-        return self._over(lambda y: self._psi(state.params, y, self.prepare()), x)
+        return _over(_program(self), state.params, x)
 
     def local_energy(
         self, state: State, x: Array, method: str = "forward"
@@ -210,12 +210,7 @@ class VMC(hs.Task):
 
         At ``state.walkers`` it gives ``state.energies``, whose mean is the last row.
         """
-        return self._over(self._energy(state.params, self.prepare(), method), x)
-
-    def _over(self, f: Any, x: Array) -> Any:
-        x = jnp.asarray(x, float)
-        values = jax.jit(jax.vmap(f))(x.reshape(-1, *x.shape[-2:]))
-        return jax.tree.map(lambda v: v.reshape(x.shape[:-2]), values)
+        return _over(_program(self, method), state.params, x)
 
     def _psi(self, params: Params, x: Array, data: Data) -> Signed:
         return self.ansatz(params, x, jnp.asarray(data.nuclei, x.dtype))
@@ -269,6 +264,26 @@ class VMC(hs.Task):
         return jnp.concatenate(
             [leaf.reshape(self.walkers, -1) for leaf in leaves], axis=1
         )
+
+
+@lru_cache(maxsize=8)
+def _program(task: VMC, method: str | None = None) -> Any:
+    """log|Ψ|, or E_L by a method, of many walkers: compiled once per task and shape."""
+    data = task.prepare()
+
+    def one(params: Params, x: Array) -> Any:
+        if method is None:
+            return task._psi(params, x, data)
+        return task._energy(params, data, method)(x)
+
+    return jax.jit(jax.vmap(one, (None, 0)))
+
+
+def _over(program: Any, params: Params, x: Array) -> Any:
+    """A program's values at electrons with any leading axes ``(..., n, 3)``."""
+    x = jnp.asarray(x, float)
+    values = program(params, x.reshape(-1, *x.shape[-2:]))
+    return jax.tree.map(lambda v: v.reshape(x.shape[:-2]), values)
 
 
 def schedule(step: Array, train: int, warm: int = 50) -> Array:
