@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
@@ -58,6 +59,7 @@ class Display:
     """One line that is kept up to date; where it cannot be, one every ten seconds."""
 
     EVERY = 10.0
+    RECENT = 20  # chunks that the rate is taken from
 
     def __init__(self, console: Console) -> None:
         self.console = console
@@ -69,8 +71,9 @@ class Display:
     def following(self, record: Record, task: Task, until: int) -> Iterator[None]:
         self.record, self.task, self.until = record, task, until
         self._began = time.monotonic()
-        self._from = self._at = record.steps
-        self._block_steps = {}
+        self._at = record.steps
+        self._block_steps: dict[int, int] = {}
+        self._recent: deque[tuple[float, int]] = deque(maxlen=self.RECENT)
         self._say(
             f"{type(task).__name__}: {self._at} of {until} steps, in {record.path}"
         )
@@ -91,12 +94,11 @@ class Display:
             self._asking.join(timeout=120)
 
     def saw(self, chunk: Chunk) -> None:
-        if self._at == self._from and not self._block_steps:
-            self._first, self._first_at = time.monotonic(), chunk.stop
         self._block_steps[chunk.block] = chunk.stop
         self._at = sum(self._block_steps.values()) // blocks_of(self.task)
-        self._ask()
         now = time.monotonic()
+        self._recent.append((now, self._at))
+        self._ask()
         if not self.console.is_terminal and now - self._shown > self.EVERY:
             if self._asking:
                 self._asking.join(timeout=1)
@@ -118,11 +120,10 @@ class Display:
         if not self._block_steps:
             waited = time.monotonic() - self._began
             return f"{share}  starting and compiling, {waited:.0f} s"
-        spent = time.monotonic() - self._first
-        done = self._at - self._first_at
-        if done <= 0 or spent <= 0:
+        (then, before), (now, at) = self._recent[0], self._recent[-1]
+        if at <= before or now <= then:
             return f"{share}  {self._estimate}"
-        rate = done / spent
+        rate = (at - before) / (now - then)
         left = (self.until - self._at) / rate
         return f"{share}  {rate:.3g} steps/s  {_clock(left)} left  {self._estimate}"
 
