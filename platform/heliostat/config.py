@@ -7,6 +7,7 @@ digits of that are the run's id.  The length is not part of it: more steps exten
 
 from __future__ import annotations
 
+import ast
 import dataclasses
 import hashlib
 import inspect
@@ -257,13 +258,39 @@ def _content(name: str, file: File) -> str:
 def _source_digest(task: type[Task]) -> str:
     """Of a task from a notebook or a script: its code is part of what it means."""
     try:
-        text = inspect.getsource(task)
+        text = _source(task)
     except (OSError, TypeError) as error:
         raise RequestError(
             f"the source of {task.__name__} cannot be read; define it in a file, a "
             "notebook cell or an installed package"
         ) from error
     return hashlib.sha256(inspect.cleandoc(text).encode()).hexdigest()
+
+
+def _source(cls: type) -> str:
+    """The text of a class; in a notebook, which has no file, by way of its methods.
+
+    Raises:
+        OSError, TypeError: if there is none, as for a class typed at a prompt.
+    """
+    try:
+        return inspect.getsource(cls)
+    except (OSError, TypeError):
+        methods = [m for m in vars(cls).values() if inspect.isfunction(m)]
+        written = [m for m in methods if m.__code__.co_filename != "<string>"]
+        if not written:
+            raise
+        lines, _ = inspect.findsource(written[0])
+        text = "".join(lines)
+        try:
+            tree = ast.parse(text)
+        except SyntaxError:  # a cell with shell lines or magics in it
+            tree = ast.Module([], [])
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ClassDef) and node.name == cls.__name__:
+                first = min([node.lineno, *(d.lineno for d in node.decorator_list)])
+                return "".join(lines[first - 1 : node.end_lineno])
+        raise
 
 
 def _comments(task: type[Task]) -> dict[str, str]:
@@ -273,7 +300,7 @@ def _comments(task: type[Task]) -> dict[str, str]:
         if not dataclasses.is_dataclass(cls) or cls is Task:
             continue
         try:
-            source = inspect.cleandoc("\n" + inspect.getsource(cls))
+            source = inspect.cleandoc("\n" + _source(cls))
         except (OSError, TypeError):
             continue  # a class typed at a prompt has no comments to show
         for token in tokenize.generate_tokens(io.StringIO(source).readline):
