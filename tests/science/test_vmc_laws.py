@@ -15,9 +15,10 @@ from heliostat_tasks.vmc import VMC
 from heliostat_tasks.vmc.ansatz import slater_exponents
 from heliostat_tasks.vmc.hamiltonian import coulomb, local_energy
 from heliostat_tasks.vmc.start import homes
+from heliostat_tasks.vmc.task import SETTLE
 
 TINY = {"features": 8, "layers": 1, "heads": 2, "terms": 3}
-SMALL = TINY | {"walkers": 16, "train": 3, "moves": 2, "burn_in": 5}
+SMALL = TINY | {"walkers": 16, "train": SETTLE + 3, "moves": 2, "burn_in": 40}
 
 
 def first(task, seed=0):
@@ -231,7 +232,7 @@ def unrolled(task, steps, seed=0):
 
 def test_the_last_state_reproduces_the_last_row_in_both_phases():
     task = VMC(molecule="He", **SMALL)
-    for steps in (2, 5):
+    for steps in (task.train - 1, task.train + 2):
         state, rows, step = unrolled(task, steps)
         assert int(rows[-1]["evaluating"]) == (steps > task.train)
         again = task.local_energy(state, state.walkers)
@@ -242,8 +243,9 @@ def test_the_last_state_reproduces_the_last_row_in_both_phases():
 
 def test_evaluation_freezes_the_wavefunction_and_the_proposal():
     task = VMC(molecule="He", **SMALL)
-    (before, *_), (after, rows, _) = unrolled(task, 3), unrolled(task, 6)
-    widths = {float(row["proposal"]) for row in rows[3:]}
+    before, *_ = unrolled(task, task.train)
+    after, rows, _ = unrolled(task, task.train + 3)
+    widths = {float(row["proposal"]) for row in rows[task.train :]}
     assert widths == {float(after.width)} == {float(before.width)}
     for a, b in zip(*map(jax.tree.leaves, (before.params, after.params)), strict=True):
         np.testing.assert_array_equal(a, b)
@@ -251,7 +253,7 @@ def test_evaluation_freezes_the_wavefunction_and_the_proposal():
 
 def test_walkers_that_are_not_finite_are_counted_and_recover():
     task = VMC(molecule="He", **SMALL)
-    state, _, step = unrolled(task, 2)
+    state, _, step = unrolled(task, task.train - 1)
     hurt = state._replace(
         walkers=state.walkers.at[0].set(jnp.nan),
         energies=state.energies.at[0].set(jnp.nan),
@@ -264,7 +266,7 @@ def test_walkers_that_are_not_finite_are_counted_and_recover():
 
 def test_an_update_that_is_not_finite_is_skipped_and_counted():
     task = VMC(molecule="He", **SMALL)
-    state, _, step = unrolled(task, 2)
+    state, _, step = unrolled(task, task.train - 1)
     hurt = state._replace(momentum=state.momentum.at[0].set(jnp.inf))
     after, row = step(jax.random.key(7), hurt, task.prepare())
     assert int(row["skipped"]) == 1 and float(row["update"]) == 0
@@ -287,7 +289,7 @@ def test_an_update_that_is_not_finite_is_skipped_and_counted():
 )
 def test_steps_are_finite_for_all_kinds_of_molecules(fields):
     task = VMC(**(SMALL | {"walkers": 4}), **fields)
-    state, rows, _ = unrolled(task, 4)
+    state, rows, _ = unrolled(task, task.train + 1)
     assert state.walkers.shape == (4, task.molecular.electrons, 3)
     assert all(np.isfinite(row["energy"]) for row in rows)
     assert sum(int(row["nonfinite"]) for row in rows) == 0

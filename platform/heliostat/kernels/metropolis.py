@@ -96,7 +96,7 @@ def sweep(
     return walkers.position, count / jnp.asarray(moves, positions.dtype)
 
 
-def adapt(width: Array, accepted: Array, rate: float = 0.1) -> Array:
+def adapt(width: Array, accepted: Array, rate: Array | float = 0.1) -> Array:
     """The proposal width after one look at the accepted fraction.
 
         log w ← log w + rate · (accepted − 0.525)

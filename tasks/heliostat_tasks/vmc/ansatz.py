@@ -109,38 +109,60 @@ class Ansatz:
 
     def _orbitals(self, key: Array, nuclei: Array) -> Params:
         """Envelopes from Slater's rules, scores that tell the shells apart."""
-        keys = jax.random.split(key, 4)
-        count = (self.terms, len(self.shells))
+        keys = jax.random.split(key, 3)
+        count = (2, self.terms, len(self.shells))
         exponents = jnp.log(jnp.asarray([zeta for *_, zeta in self.shells], float))
-        contrast = self._contrast(nuclei)
-        spread = self.features**-0.5
+        filling = jnp.stack([self._filling(self.up), self._filling(self.down)])
+        # up to two electrons of a spin are told apart by shell; more by direction too
+        spread = jnp.where(jnp.array([self.up, self.down]) > 2, 1.0, 0.05)
+        directions = jax.random.normal(keys[0], (2, self.features, self.terms))
+        noise = 0.02 * jax.random.normal(keys[1], count)
+        contrast = self._contrast(nuclei) + 0.05 * jax.random.normal(keys[2], count)
         return {
-            "zeta": exponents[None] + 0.02 * jax.random.normal(keys[0], count),
-            "pi": jnp.zeros(count),
-            "score": 0.05
-            * spread
-            * jax.random.normal(keys[1], (2, self.features, self.terms)),
-            "share": contrast[None, None]
-            + 0.05 * jax.random.normal(keys[2], (2, *count)),
+            "zeta": exponents[None, None] + noise,
+            "pi": jnp.broadcast_to(filling[:, None], count),
+            "score": (spread * self.features**-0.5)[:, None, None] * directions,
+            "share": contrast,
             "factor": jnp.zeros((self.features, self.terms)),
             "length": jnp.zeros(self.terms),
         }
 
+    def _filling(self, electrons: int) -> Array:
+        """log π of each shell for one spin: normalised, 3/2 log ζ, where it is needed.
+
+        Shells beyond what the electrons fill start near empty.  From three electrons on
+        scores alone do not keep a core from holding two, so inner shells start lighter.
+        """
+        logs, left = np.zeros(len(self.shells)), electrons
+        for depth in sorted({depth for _, depth, _ in self.shells}, reverse=True):
+            here = [i for i, shell in enumerate(self.shells) if shell[1] == depth]
+            logs[here] = 1.5 * np.log([self.shells[i][2] for i in here])
+            logs[here] -= 4.0 if left <= 0 < electrons else 0.0
+            logs[here] -= 2.5 * depth if electrons > 2 else 0.0
+            left -= sum(self._capacity(i) for i in here)
+        return jnp.asarray(logs)
+
+    def _capacity(self, index: int) -> int:
+        """Electrons of one spin in a shell: 1 in the innermost of a nucleus, else 4."""
+        first = index == 0 or self.shells[index - 1][0] != self.shells[index][0]
+        return 1 if first else 4
+
     def _contrast(self, nuclei: Array) -> Array:
-        """The score of each shell: inner ones high, outer ones low, ``(shells,)``.
+        """The score of each shell: inner ones high, outer ones low, ``(1, 1, shells)``.
 
         Where there are more electrons of one spin than kinds of shell, nuclei are told
         apart too, by their place along the molecule's longest axis.
         """
         depth = np.array([depth for _, depth, _ in self.shells], float)
-        score = jnp.asarray(2 * depth - depth.max())
+        score = jnp.asarray(2 * depth - depth.max())[None, None]
         if max(self.up, self.down) <= len(set(depth)) or len(self.charges) == 1:
             return score
         centred = nuclei - jnp.mean(nuclei, axis=0, keepdims=True)
         axis = jnp.linalg.svd(centred, full_matrices=False)[2][0]
         along = centred @ axis
         along = along / jnp.max(jnp.abs(along))
-        return score + 0.5 * along[np.array([nucleus for nucleus, *_ in self.shells])]
+        places = np.array([nucleus for nucleus, *_ in self.shells])
+        return score + 0.5 * along[places][None, None]
 
     def _backbone(self, params: Params, x: Array, away: Array, s: Array) -> Array:
         """Features of every electron among the others, ``(n, features)``."""
@@ -175,7 +197,8 @@ class Ansatz:
     def _envelope(self, params: Params, s: Array) -> tuple[Array, Array]:
         """log g_k(r_i) ``(n, K)`` and the shares p_ks(r_i) ``(n, K, shells)``."""
         at = s[:, np.array([nucleus for nucleus, *_ in self.shells])]
-        logs = params["pi"][None] - jnp.exp(params["zeta"])[None] * at[:, None, :]
+        spin = np.repeat([0, 1], [self.up, self.down])
+        logs = params["pi"][spin] - jnp.exp(params["zeta"])[spin] * at[:, None, :]
         total = jax.nn.logsumexp(logs, axis=-1)
         return total, jnp.exp(logs - total[..., None])
 

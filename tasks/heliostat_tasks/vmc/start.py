@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from heliostat_tasks.vmc.ansatz import slater_exponents
+
 
 def homes(charges: Sequence[int], up: int, down: int) -> np.ndarray:
     """The nucleus of every electron, ``(up + down,)`` indices, spin up first.
@@ -31,6 +33,25 @@ def homes(charges: Sequence[int], up: int, down: int) -> np.ndarray:
             dealt.append((nucleus, spin))
     ordered = [i for i, s in dealt if s > 0] + [i for i, s in dealt if s < 0]
     return np.array(ordered, dtype=np.int32)
+
+
+def spreads(charges: Sequence[int], homes: np.ndarray, up: int) -> np.ndarray:
+    """How far electrons start from their nucleus, per coordinate, ``(n,)`` bohr.
+
+    1/ζ of the shell that an electron of its spin would fill next, at most 1.5: a core
+    electron that starts far out would take thousands of moves to come home.
+
+    Example:
+        >>> spreads((3, 1), np.array([0, 0, 0, 1]), 2).round(2).tolist()
+        [0.37, 1.5, 0.37, 1.0]
+    """
+    found = []
+    for i, nucleus in enumerate(homes):
+        exponents = slater_exponents(charges[nucleus])
+        alike = homes[:i] if i < up else homes[up:i]
+        shell = int(np.searchsorted((1, 5, 9, 18), np.sum(alike == nucleus), "right"))
+        found.append(min(1.5, 1 / exponents[min(shell, len(exponents) - 1)]))
+    return np.array(found)
 
 
 def _seats(charges: Sequence[int], electrons: int) -> list[int]:

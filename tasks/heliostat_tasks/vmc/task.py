@@ -22,10 +22,14 @@ from heliostat_tasks.vmc import estimates
 from heliostat_tasks.vmc.ansatz import Ansatz, Params
 from heliostat_tasks.vmc.hamiltonian import LocalEnergy, coulomb, local_energy
 from heliostat_tasks.vmc.molecule import Molecule
-from heliostat_tasks.vmc.start import homes
+from heliostat_tasks.vmc.start import homes, spreads
 
 if TYPE_CHECKING:
     import xarray as xr
+
+
+SETTLE = 20
+"""First steps, in which walkers find |ψ|² and the proposal its width, and no more."""
 
 
 class Data(NamedTuple):
@@ -34,6 +38,7 @@ class Data(NamedTuple):
     nuclei: Any  # (M, 3) bohr
     charges: Any  # (M,) elementary charges
     start: Any  # (n, 3) bohr, where electrons start
+    spread: Any  # (n,) bohr, how far around it
 
 
 class State(NamedTuple):
@@ -163,17 +168,18 @@ class VMC(hs.Task):
     def prepare(self) -> Data:
         m = self.molecular
         nuclei = np.array(m.positions, dtype=float)
-        start = nuclei[homes(m.charges, m.n_up, m.n_down)]
-        return Data(nuclei, np.array(m.charges, dtype=float), start)
+        home = homes(m.charges, m.n_up, m.n_down)
+        spread = spreads(m.charges, home, m.n_up)
+        return Data(nuclei, np.array(m.charges, dtype=float), nuclei[home], spread)
 
     def init(self, key: Array, replica: Array, data: Data) -> State:
         spreading, weighing = jax.random.split(key)
-        start = jnp.asarray(data.start, float)
-        shape = (self.walkers, *start.shape)
+        start, spread = jnp.asarray(data.start, float), jnp.asarray(data.spread, float)
+        away = jax.random.normal(spreading, (self.walkers, *start.shape))
         params = self.ansatz.init(weighing, jnp.asarray(data.nuclei, float))
         return State(
             step=jnp.zeros((), jnp.int32),
-            walkers=start[None] + jax.random.normal(spreading, shape),
+            walkers=start[None] + spread[None, :, None] * away,
             energies=jnp.zeros(self.walkers),  # all equal: the first update is none
             params=params,
             momentum=jnp.zeros_like(ravel_pytree(params)[0]),
@@ -186,14 +192,16 @@ class VMC(hs.Task):
         state = state._replace(step=state.step + 1)
         training = state.step <= self.train
         state, update = self._learn(state, data, training)
-        fresh = (state.step == 1) | (state.step == self.train + 1)
-        moves = jnp.where(fresh, self.burn_in, self.moves)
+        settling = state.step <= SETTLE
+        settle = jnp.where(settling, -(-self.burn_in // SETTLE), self.moves)
+        moves = jnp.where(state.step == self.train + 1, self.burn_in, settle)
         logpsi = partial(self._log, state.params, data=data)
         walkers, accepted = sweep(logpsi, key, state.walkers, state.width, moves)
         energy = jax.vmap(self._energy(state.params, data))(walkers)
         row = _row(energy, accepted, state.width) | update
         row["evaluating"] = 1 - training.astype(jnp.int32)
-        width = jnp.where(training, adapt(state.width, row["acceptance"]), state.width)
+        adapted = adapt(state.width, row["acceptance"], jnp.where(settling, 1.0, 0.1))
+        width = jnp.where(training, adapted, state.width)
         return state._replace(walkers=walkers, energies=energy.total, width=width), row
 
     def headline(self, rows: xr.Dataset) -> Mapping[str, hs.Estimate]:
@@ -287,7 +295,8 @@ def _over(program: Any, params: Params, x: Array) -> Any:
 
 
 def schedule(step: Array, train: int, warm: int = 50) -> Array:
-    """The learning rate's course: a linear rise, a plateau, a linear fall to nothing.
+    """The learning rate's course: nothing while walkers settle, then a linear rise, a
+    plateau and a linear fall.
 
     Args:
         step: from 1.
@@ -296,7 +305,7 @@ def schedule(step: Array, train: int, warm: int = 50) -> Array:
     """
     progress = step / max(train, 1)
     fall = jnp.clip((1 - progress) / 0.6, 0.02, 1.0)
-    return jnp.minimum(1.0, step / warm) * fall
+    return jnp.clip((step - SETTLE) / warm, 0.0, 1.0) * fall
 
 
 def _row(energy: LocalEnergy, accepted: Array, width: Array) -> dict[str, Array]:
