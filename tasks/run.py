@@ -3,7 +3,8 @@
     ray submit clusters/X.yaml tasks/run.py -- vmc --molecule LiH
     ray job submit --working-dir . -- python tasks/run.py vmc --preset quick
 
-Unless ``--on`` says otherwise, the run goes to the cluster that this script is on.
+Unless ``--on`` says otherwise, the run goes to the cluster that this script is on; and
+unless ``--store`` or ``$HELIOSTAT_STORE`` do, the result to ``~/runs`` there.
 """
 
 from __future__ import annotations
@@ -49,6 +50,9 @@ def main() -> int:
         words = words[1:]
     if not any(word.partition("=")[0] == "--on" for word in words):
         words += ["--on", "auto"]
+    if not any(word.partition("=")[0] == "--store" for word in words):
+        # the folder that a job is unpacked into is deleted in the end
+        os.environ.setdefault("HELIOSTAT_STORE", str(Path.home() / "runs"))
     if (Path(__file__).resolve().parents[1] / "platform" / "heliostat").is_dir():
         import_from_here()  # what was sent along comes before what is installed
     from heliostat.cli import main as heliostat

@@ -13,7 +13,7 @@ import pandas as pd
 
 from heliostat import lock
 from heliostat.errors import RequestError, StoreError, did_you_mean
-from heliostat.stored import Run, default_store
+from heliostat.stored import Run, store_folder
 
 COLUMNS = ("id", "task", "status", "steps", "seed", "created")
 
@@ -36,7 +36,7 @@ def runs(
     Example:
         >>> hs.runs(task="vmc").query("energy < -8.07")  # doctest: +SKIP
     """
-    root = Path(store) if store is not None else default_store()
+    root = store_folder(store)
     folders = sorted(p.parent for p in root.glob(f"{task or '*'}/*/spec.json"))
     table = pd.DataFrame([_line(f) for f in folders if f.name[0] != "."])
     if table.empty:
@@ -52,7 +52,7 @@ def gc(store: str | Path | None = None) -> list[Path]:
     Returns:
         What was removed. Runs themselves, also unfinished ones, are never touched.
     """
-    root = Path(store) if store is not None else default_store()
+    root = store_folder(store)
     removed = []
     for path in sorted(root.glob("*/.*")):
         if path.is_dir() and time.time() - path.stat().st_mtime > lock.LEASE:

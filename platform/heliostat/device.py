@@ -41,6 +41,24 @@ def claim(core: int | None = None, gpus: float = 0) -> None:
     remember_programs()
 
 
+def narrow() -> None:
+    """Give this process's XLA one thread, unless it has started already.
+
+    XLA sizes its thread pool by the cores it is born with, and sums of wide arrays
+    round differently with the pool: one thread, as a worker has, gives the same bits.
+    """
+    import jax
+
+    if not hasattr(os, "sched_setaffinity"):
+        return
+    allowed = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(allowed)})
+    try:
+        jax.devices()
+    finally:
+        os.sched_setaffinity(0, allowed)
+
+
 def remember_programs() -> None:
     """Keep compiled programs on disk, so that the second run starts at once."""
     import jax

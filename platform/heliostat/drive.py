@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from heliostat import device
 from heliostat.config import Spec
-from heliostat.errors import RunFailed
+from heliostat.errors import Busy, RequestError, RunFailed
 from heliostat.grid import Chunk, Job, Span, blocks_of
 from heliostat.lock import Lock
 from heliostat.progress import Progress, silent
@@ -32,6 +32,7 @@ def chunks(job: Job, place: Place, tell: Callable[..., None]) -> Iterator[Chunk]
     """The chunks of a job from wherever it is computed."""
     if place.on == "here":
         device.remember_programs()
+        device.narrow()
         yield from unfold_here(job, place.seconds)
         return
     device.authenticate(place.on)
@@ -54,19 +55,25 @@ def drive(
         Busy: if another driver owns the run.
         RunFailed: if a task raised, or workers were lost again and again.
     """
-    with Lock(record.path):
+    with Lock(record.path) as lock:
+        if record.steps >= until:
+            return  # another driver has brought it there in the meantime
         stop_request(record).unlink(missing_ok=True)
         spec = record.spec
         job = _job(record, task, spec, until)
         record.allocate(until, task.stride)
-        began = record.steps
-        record.update(status="running", steps=until)
+        began, before = record.steps, record.attrs
+        record.update(status="running", steps=until, reason=None)
         event = "resumed" if began else "started"
         record.tell(event, at=began, until=until, **place._asdict())
         try:
-            status = _commit_all(record, task, job, until, place, progress)
+            status = _commit_all(record, task, job, until, place, progress, lock)
         except KeyboardInterrupt:
             _end(record, task, "interrupted")
+            raise
+        except RequestError as error:  # it never began: all is as before
+            record.update(status=before["status"], steps=before.get("steps"))
+            record.tell("refused", reason=str(error))
             raise
         except Exception as error:
             record.tell("failed", reason=str(error), traceback=traceback.format_exc())
@@ -86,7 +93,7 @@ def _job(record: Record, task: Task, spec: Spec, until: int) -> Job:
     """What is left to do, from the last state of each block on a full stride."""
     spans = []
     for block in range(blocks_of(task)):
-        start = record.rewind(block, task.stride)
+        start = record.resumes_at(block, task.stride)
         state = record.checkpoints.load(block, start) if start else None
         spans.append(Span(block, start, until, state))
     return Job(task, spec.identity["seed"], spec.identity["x64"], tuple(spans))
@@ -99,6 +106,7 @@ def _commit_all(
     until: int,
     place: Place,
     progress: Progress,
+    lock: Lock,
 ) -> str:
     def tell(event: str, **details: object) -> None:
         record.tell(event, **details)
@@ -106,6 +114,8 @@ def _commit_all(
 
     with progress.following(record, task, until):
         for chunk in chunks(job, place, tell):
+            if lock.lost:
+                raise Busy(f"another driver has taken over {record.path.name}")
             record.commit(chunk, task, until)
             record.tell(
                 "committed",
@@ -125,9 +135,12 @@ def _commit_all(
 def _end(record: Record, task: Task, status: str, **attrs: str) -> None:
     """The last words of a driver: how it ended and what the run says so far."""
     headline = {}
-    if record.steps:
-        rows = record.rows().load()
-        headline = {n: list(e) for n, e in task.headline(rows).items()}
+    try:
+        if record.steps:
+            rows = record.rows().load()
+            headline = {n: list(e) for n, e in task.headline(rows).items()}
+    except Exception as error:  # must not hide how the run ended
+        record.tell("no headline", reason=str(error))
     record.update(status=status, headline=headline, ended=time.time(), **attrs)
     record.tell(status, at=record.steps)
 

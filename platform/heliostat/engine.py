@@ -209,14 +209,28 @@ class Plain:
         self, block: int, state: Any, start: int, stop: int
     ) -> tuple[Any, State]:
         states, rows = asyncio.run(self._walk(block, state, start, stop))
-        columns = {
-            name: np.array(
-                [[row[name] for row in replica] for replica in rows],
-                dtype=_dtype(var, _is_x64()),
-            )
-            for name, var in self.task.emits.items()
+        table = {
+            name: [[row[name] for row in replica] for replica in rows]
+            for name in self.task.emits
         }
-        return states, columns
+        emits = self.task.emits.items()
+        return states, {
+            name: self._column(name, var, table[name]) for name, var in emits
+        }
+
+    def _column(self, name: str, var: Var, values: list[list[Any]]) -> np.ndarray:
+        """The rows of one variable as an array; nothing is cut to fit."""
+        wanted = _dtype(var, _is_x64())
+        text = np.dtypes.StringDType() if var.dtype == "str" else None
+        found = np.array(values, dtype=text)
+        fits = text is not None or np.can_cast(found.dtype, wanted, "same_kind")
+        if not fits or found.ndim != 2 + len(var.dims):
+            there = f"{found.dtype}{list(found.shape[2:])}"
+            raise RequestError(
+                f"{type(self.task).__name__}: row '{name}' is {there}, emits says "
+                f"{wanted} with dims {list(var.dims)}"
+            )
+        return found.astype(wanted)
 
     async def _walk(self, block: int, states: list[Any], start: int, stop: int) -> Any:
         """All replicas of the block at once; each takes its steps in order."""

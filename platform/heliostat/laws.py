@@ -86,6 +86,7 @@ def check_task(task: Task, workers: Sequence[int] = (1, 2)) -> dict[str, str | N
         >>> broken = {k: v for k, v in check_task(task).items() if v}  # doctest: +SKIP
     """
     device.remember_programs()
+    device.narrow()
     bench = Bench(task, workers)
     laws = LAWS | (TRACED if task.traced else {}) | (FLEET if workers else {})
     return {name: _try(law, bench) for name, law in laws.items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import secrets
@@ -30,6 +31,7 @@ class Lock:
     def __init__(self, folder: Path) -> None:
         self.path = folder / "lock.json"
         self.token = secrets.token_hex(8)
+        self.lost = False
         self._stop = threading.Event()
         self._renewer: threading.Thread | None = None
 
@@ -42,7 +44,7 @@ class Lock:
                     f"{self.path.parent.name} is driven by process {owner['pid']} on "
                     f"{owner['host']}; `heliostat watch` follows it, `stop` ends it"
                 ) from None
-            self.path.unlink(missing_ok=True)
+            self._clear()
             self._take()
         except OSError as error:
             reason = error.strerror
@@ -59,17 +61,32 @@ class Lock:
             self.path.unlink(missing_ok=True)
 
     def _take(self) -> None:
-        flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY
-        with os.fdopen(os.open(self.path, flags, 0o644), "w") as stream:
-            stream.write(self._text())
+        """Linking a file that is whole: nobody ever reads half a lock."""
+        mine = self._write()
+        try:
+            os.link(mine, self.path)
+        finally:
+            mine.unlink()
+
+    def _clear(self) -> None:
+        """Move an abandoned lock aside; of two drivers that try, one finds none."""
+        aside = self.path.with_suffix(f".{self.token}.old")
+        with contextlib.suppress(FileNotFoundError):
+            self.path.rename(aside)
+            aside.unlink()
+
+    def _write(self) -> Path:
+        mine = self.path.with_suffix(f".{self.token}")
+        mine.write_text(self._text())
+        return mine
 
     def _renew(self) -> None:
         while not self._stop.wait(LEASE / 4):
             if self._owner().get("token") != self.token:
-                return  # the run was removed or taken over
-            partial = self.path.with_suffix(f".{self.token}")
-            partial.write_text(self._text())
-            partial.replace(self.path)
+                self.lost = True  # the run was removed or taken over
+                return
+            with contextlib.suppress(OSError):  # a full disk: try again
+                self._write().replace(self.path)
 
     def _text(self) -> str:
         return json.dumps(
@@ -88,11 +105,9 @@ class Lock:
 def holder(folder: Path) -> dict[str, Any] | None:
     """Who drives the run in ``folder`` now: pid, host, expires; None if nobody."""
     owner = _read(folder / "lock.json")
-    if not owner or owner.get("expires", 0) < time.time():
-        return None
-    if owner.get("host") == socket.gethostname() and not _alive(owner.get("pid", -1)):
-        return None
-    return owner
+    if owner.get("host") == socket.gethostname():
+        return owner if _alive(owner.get("pid", -1)) else None
+    return owner if owner.get("expires", 0) > time.time() else None
 
 
 def _read(path: Path) -> dict[str, Any]:

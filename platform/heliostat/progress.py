@@ -5,7 +5,6 @@ The only module that prints while computing, and only to standard error.
 
 from __future__ import annotations
 
-import sys
 import threading
 import time
 from collections import deque
@@ -72,7 +71,8 @@ class Display:
         self.record, self.task, self.until = record, task, until
         self._began = time.monotonic()
         self._at = record.steps
-        self._block_steps: dict[int, int] = {}
+        self._block_steps = dict(enumerate(record.committed.tolist()))
+        self._asked = (0.0, 0.0)  # when the estimate was renewed, and for how long
         self._recent: deque[tuple[float, int]] = deque(maxlen=self.RECENT)
         self._say(
             f"{type(task).__name__}: {self._at} of {until} steps, in {record.path}"
@@ -117,7 +117,7 @@ class Display:
 
     def _line(self) -> str:
         share = f"step {self._at}/{self.until}"
-        if not self._block_steps:
+        if not self._recent:
             waited = time.monotonic() - self._began
             return f"{share}  starting and compiling, {waited:.0f} s"
         (then, before), (now, at) = self._recent[0], self._recent[-1]
@@ -128,17 +128,21 @@ class Display:
         return f"{share}  {rate:.3g} steps/s  {_clock(left)} left  {self._estimate}"
 
     def _ask(self) -> None:
-        """Renew the estimate beside the run, so that it never waits for it."""
-        if self._asking is None or not self._asking.is_alive():
+        """Renew the estimate beside the run, which never waits, and seldom if slow."""
+        began, took = self._asked
+        idle = self._asking is None or not self._asking.is_alive()
+        if idle and time.monotonic() > began + 10 * took:
             self._asking = threading.Thread(target=self._renew, daemon=True)
             self._asking.start()
 
     def _renew(self) -> None:
+        began = time.monotonic()
         try:
             headline = self.task.headline(self.record.rows().load())
         except Exception as error:  # the display must not end the run
             self._estimate = f"(no estimate: {error})"
             return
+        self._asked = (began, time.monotonic() - began)
         own = [(n, e) for n, e in headline.items() if e.source == "this run"]
         self._estimate = "  ".join(f"{name} {value}" for name, value in own[:2])
 
@@ -154,8 +158,3 @@ def _clock(seconds: float) -> str:
     return (
         f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"
     )
-
-
-def progress_to(stream: Any = None) -> Display:
-    """A display on another stream, for a log."""
-    return Display(Console(file=stream or sys.stderr, highlight=False))

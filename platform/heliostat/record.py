@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
+import secrets
 import shutil
 import time
 from collections.abc import Iterator, Mapping
@@ -63,7 +63,7 @@ class Record:
         Raises:
             StoreError: if the store cannot be written.
         """
-        partial = path.with_name(f".{path.name}.{os.getpid()}")
+        partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
         try:
             partial.mkdir(parents=True)
             text = json.dumps(spec._asdict(), indent=1, sort_keys=True).encode()
@@ -148,6 +148,8 @@ class Record:
     def allocate(self, steps: int, stride: int) -> None:
         """Make room for ``steps``; what lies past the commits is overwritten later."""
         root = self._root("r+")
+        if "rows" in root and not self.committed.any():
+            del root["rows"]  # perhaps half made, and nothing of it counts
         _grow(root["digests"], 1, -(-steps // stride))
         for array in _arrays(root, "rows"):
             for axis, dim in enumerate(array.metadata.dimension_names or ()):
@@ -164,6 +166,7 @@ class Record:
     def _commit(self, root: Any, chunk: Chunk, task: Task, until: int) -> None:
         if "rows" not in root:
             _create_rows(root, chunk, task, until)
+        self._drop_after(root, chunk.block, chunk.start)
         first = chunk.block * task.width
         last = first + valid_of(task, chunk.block)
         for name, values in chunk.rows.items():
@@ -177,18 +180,22 @@ class Record:
         root["committed"][chunk.block] = chunk.stop
         self.checkpoints.thin(chunk.block, task.stride)
 
-    def rewind(self, block: int, stride: int) -> int:
-        """Drop a tail shorter than a stride and what is uncommitted; say where it is.
+    def resumes_at(self, block: int, stride: int) -> int:
+        """The last kept state of a block on a full stride; 0 where there is none.
 
         A run that ended between two multiples of its stride continues from the last
         multiple, so that its digests become those of the longer run.
         """
-        step = int(self.committed[block]) // stride * stride
+        come = int(self.committed[block])
         kept = self.checkpoints.steps(block)
-        step = max((s for s in kept if s <= step and s % stride == 0), default=0)
-        self._root("r+")["committed"][block] = step
-        self.checkpoints.drop(block, [s for s in kept if s > step])
-        return step
+        return max((s for s in kept if s <= come and s % stride == 0), default=0)
+
+    def _drop_after(self, root: Any, block: int, step: int) -> None:
+        """What lies past a step no longer counts: it is about to be written anew."""
+        if root["committed"][block] > step:
+            root["committed"][block] = step
+        later = [s for s in self.checkpoints.steps(block) if s > step]
+        self.checkpoints.drop(block, later)
 
     def _write_digests(self, root: Any, chunk: Chunk, stride: int) -> None:
         index = chunk.start // stride

@@ -16,6 +16,20 @@ from heliostat.record import Record
 from heliostat.task import Estimate, Task
 
 
+def store_folder(store: str | Path | None = None) -> Path:
+    """The folder of a store as it was given.
+
+    Raises:
+        RequestError: for a URL.
+    """
+    if "://" in str(store or default_store()):
+        raise RequestError(
+            f"store '{store or default_store()}': expected a folder; object stores are "
+            "not supported yet"
+        )
+    return Path(store) if store is not None else default_store()
+
+
 def default_store() -> Path:
     """``$HELIOSTAT_STORE``, else ``./runs``."""
     return Path(os.environ.get("HELIOSTAT_STORE") or "runs")
@@ -96,7 +110,9 @@ class Run:
 
         block = replica // self.task.width
         kept = self.kept(block)
-        if step < 0 and -step <= len(kept):
+        if step == -1 and self._limit:
+            step = self._limit  # of the beginning of a longer run
+        elif step < 0 and -step <= len(kept):
             step = kept[step]
         if step not in kept:
             near = min(kept, key=lambda s: abs(s - step), default=None)
@@ -110,7 +126,7 @@ class Run:
 
     def kept(self, block: int = 0) -> list[int]:
         """The steps of which states are kept."""
-        come = int(self.record.committed[block])
+        come = min(int(self.record.committed[block]), self._limit or sys.maxsize)
         return [s for s in self.record.checkpoints.steps(block) if s <= come]
 
     def events(self) -> list[dict[str, Any]]:
@@ -155,7 +171,7 @@ def open_run(
 
 def find(run: str, store: str | Path | None = None) -> Path:
     """The folder of a run, by the first digits of its id."""
-    root = Path(store) if store is not None else default_store()
+    root = store_folder(store)
     digits = run.rpartition("/")[2]
     found = [p for p in root.glob(f"*/{digits}*") if (p / "spec.json").exists()]
     if not digits or not found or set(digits) - set("0123456789abcdef"):

@@ -145,10 +145,6 @@ class Task:
         """Fields with several spellings of one meaning, in the one that is hashed."""
         return {}
 
-    def coords(self, data: Any) -> Mapping[str, Any]:
-        """Labels of the dims named in ``emits``; unnamed ones count from 0."""
-        return {}
-
     def headline(self, rows: xr.Dataset) -> Mapping[str, Estimate]:
         """What the run found so far, from its rows; called live and at the end."""
         return {}

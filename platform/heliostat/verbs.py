@@ -12,10 +12,10 @@ from typing import Any
 
 from heliostat import config, device, lock, registry
 from heliostat.drive import Place, drive, stop_request
-from heliostat.errors import RequestError, RunFailed
+from heliostat.errors import Busy, RequestError, RunFailed, StoreError
 from heliostat.progress import Progress, default_progress
 from heliostat.record import Record
-from heliostat.stored import Run, as_run, default_store, find
+from heliostat.stored import Run, as_run, find, store_folder
 from heliostat.task import Task
 
 
@@ -57,7 +57,12 @@ def run(
         _recompute(record, task, on, workers)
     if record.steps < until:
         place = Place(on, workers, gpus)
-        drive(record, task, until, place, progress or default_progress())
+        try:
+            drive(record, task, until, place, progress or default_progress())
+        except RequestError:
+            if not record.steps:
+                remove(Run(record.path, task))  # a bad request stores nothing
+            raise
     limit = until if until < record.steps else None
     return Run(record.path, task, limit)
 
@@ -87,7 +92,10 @@ def start(
     spec, until = _plan(task, seed, x64, steps)
     _check_place(on, workers, gpus)
     record = _find_or_create(task, spec, store)
+    if lock.holder(record.path) and record.attrs.get("steps", 0) < until:
+        raise Busy(f"run {spec.id} is being driven, to fewer steps; stop it first")
     if record.steps < until and not lock.holder(record.path):
+        record.update(status="created", steps=until, asked=time.time())
         words = ["resume", spec.id, "--store", str(record.path.parents[1].resolve())]
         words += ["--steps", str(until), "--on", on]
         words += ["--workers", str(workers)] if workers else []
@@ -116,7 +124,8 @@ def resume(
     """
     _check_place(on, workers, gpus)
     found = as_run(run, store, task)
-    until = steps or int(found.record.attrs.get("steps") or found.task.steps)
+    planned = int(found.record.attrs.get("steps") or found.task.steps)
+    until = planned if steps is None else steps
     _check_steps(until)
     if found.record.steps < until:
         place = Place(on, workers, gpus)
@@ -195,10 +204,13 @@ def _check_place(on: str, workers: int | None, gpus: float | None) -> None:
 
 
 def _find_or_create(task: Task, spec: config.Spec, store: str | Path | None) -> Record:
-    root = Path(store) if store is not None else default_store()
+    root = store_folder(store)
     path = root / spec.identity["task"] / spec.id
-    if path.exists():
-        return Run(path, task).record
+    try:
+        if path.exists():
+            return Run(path, task).record
+    except OSError as error:
+        raise StoreError(f"store {root} cannot be read: {error.strerror}") from error
     about = {
         "schema": config.SCHEMA,
         "task": spec.identity["task"],

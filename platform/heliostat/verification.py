@@ -101,10 +101,12 @@ def _stored(run: Run, task: Task) -> list[str]:
             if rows != stride.rows:
                 reasons.append(f"rows differ from their digest at {where}")
                 break
-        by_step = {s.stop: s for s, _ in strides}
-        for step in run.kept(block):
+        by_step, kept = {s.stop: s for s, _ in strides}, run.kept(block)
+        if int(run.record.committed[block]) not in kept:
+            reasons.append(f"the last state of block {block} is missing")
+        for step in kept:
             state = digest(run.record.checkpoints.load(block, step))
-            if step in by_step and state != by_step[step].state:
+            if step not in by_step or state != by_step[step].state:
                 reasons.append(f"the state of block {block} at step {step} differs")
     return reasons
 
@@ -185,12 +187,15 @@ def _distance(run: Run, task: Task, chunk: Chunk) -> float:
     there = run.record.block_rows(task, chunk.block, chunk.start, stop)
     worst = 0.0
     for name, stored in there.items():
-        if stored.dtype.kind != "f":
-            continue
         here = chunk.rows[name][:, : stop - chunk.start]
+        if stored.dtype.kind != "f":  # counts and flags may differ as rounding goes
+            if stored.dtype.kind not in "iu" and not np.array_equal(here, stored):
+                return np.inf
+            continue
         scale = max(float(np.nanmax(np.abs(stored), initial=0.0)), 1e-12)
         gap = np.abs(here - stored)
         gap = np.where(np.isnan(here) & np.isnan(stored), 0.0, gap)
+        gap = np.where(np.isnan(gap), np.inf, gap)
         worst = max(worst, float(np.max(gap, initial=0.0)) / scale)
     return worst
 

@@ -185,7 +185,8 @@ def test_fake_gpus_are_granted_and_groups_placed_on_them(fleet_ray, tmp_path):
     blocks = hs.run(toys.Walk(), store=tmp_path, workers=3, gpus=1, progress=silent)
     assert [e["gpus"] for e in placed(blocks)] == [[["0"]]] * 3
     with pytest.raises(hs.RequestError, match="gpus=5: the cluster has 2"):
-        hs.run(toys.Walk(), seed=3, store=tmp_path, gpus=5, progress=silent)
+        hs.run(toys.Walk(), seed=3, store=tmp_path / "none", gpus=5, progress=silent)
+    assert hs.runs(store=tmp_path / "none").empty
 
 
 def test_verification_replays_on_the_fleet(fleet_ray, tmp_path):

@@ -62,6 +62,33 @@ def test_fewer_steps_return_the_beginning(run, tmp_path):
     xr.testing.assert_equal(shorter.rows, run.rows.isel(draw=slice(0, 13)))
 
 
+def test_a_state_belongs_to_the_rows_that_are_shown(run, tmp_path):
+    shorter = here(toys.Walk(), steps=20, store=tmp_path)
+    if 20 in shorter.kept():
+        assert shorter.state(-1).x == shorter.rows.x.isel(chain=0, draw=-1)
+    odd = here(toys.Walk(), steps=13, store=tmp_path)
+    with pytest.raises(hs.RequestError, match="no state of step 13"):
+        odd.state(-1)
+
+
+def test_numbers_are_not_cut_to_fit(tmp_path):
+    from dataclasses import dataclass
+
+    @dataclass(frozen=True)
+    class Cut(toys.Raises):
+        def step(self, key, state, data):
+            return state, {"t": 0.75}
+
+    with pytest.raises(hs.RequestError, match="row 't' is float64"):
+        here(Cut(), store=tmp_path)
+    assert hs.runs(store=tmp_path).empty
+
+
+def test_urls_are_no_stores():
+    with pytest.raises(hs.RequestError, match="not supported yet"):
+        here(toys.Walk(), store="s3://bucket/runs")
+
+
 @pytest.mark.parametrize("first", [10, 13, 25])
 def test_an_extended_run_is_the_longer_run(first, run, tmp_path):
     short = here(toys.Walk(), steps=first, store=tmp_path / "other")

@@ -140,6 +140,34 @@ def test_damaged_runs_are_listed_as_damaged(run):
     assert table.status.tolist() == ["damaged"]
 
 
+def test_states_that_are_gone_are_missed(run):
+    shutil.rmtree(run.path / "checkpoints")
+    assert verdict(run).reasons[0] == "the last state of block 0 is missing"
+
+
+def test_a_crash_in_the_first_commit_can_be_resumed(tmp_path, monkeypatch):
+    from heliostat import record
+
+    def crashing(*args):
+        raise Crash
+
+    with monkeypatch.context() as patch:
+        patch.setattr(record, "_coordinate", crashing)
+        with pytest.raises(Crash):
+            hs.run(toys.Walk(), on="here", store=tmp_path, progress=silent)
+    run = hs.run(toys.Walk(), on="here", store=tmp_path, progress=silent)
+    assert hs.verify(run, on="here").status == "ACCEPT"
+
+
+def test_an_extension_that_fails_keeps_every_row(tmp_path):
+    task = toys.Raises(at=6)
+    run = hs.run(task, on="here", steps=5, store=tmp_path, progress=silent)
+    with pytest.raises(Exception, match="author's mistake"):
+        hs.extend(run, steps=20, on="here", progress=silent)
+    again = hs.open(run.id, store=tmp_path, task=toys.Raises)
+    assert again.steps == 5 and again.rows.t.values.tolist() == [1, 2, 3, 4, 5]
+
+
 class Crash(Exception):
     pass
 

@@ -212,7 +212,8 @@ def planned(run: Run) -> int:
 def _is_driven(run: Run) -> bool:
     """Also while its driver is still being started."""
     attrs = run.record.attrs
-    new = attrs["status"] == "created" and time.time() - attrs["created"] < SPAWNING
+    asked = attrs.get("asked", attrs["created"])
+    new = attrs["status"] == "created" and time.time() - asked < SPAWNING
     return new or run.status == "running"
 
 

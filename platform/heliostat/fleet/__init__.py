@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import ray
 
 from heliostat.engine import Indivisible
-from heliostat.errors import RunFailed
+from heliostat.errors import RequestError, RunFailed
 from heliostat.fleet.cluster import connected
 from heliostat.fleet.team import Lost, Team, Unplaced
 from heliostat.grid import Chunk, Job
@@ -64,6 +64,10 @@ class Crew(NamedTuple):
 
 def _crew(job: Job, workers: int, gpus: float) -> Crew:
     """Blocks are independent, so teams of one; a sharded replica takes one team."""
+    if gpus > workers and gpus % workers:
+        raise RequestError(
+            f"gpus={gpus:g}: expected a multiple of the {workers} workers"
+        )
     if job.task.sharded:
         return Crew(1, workers, gpus / workers)
     teams = min(workers, len(job.spans))
@@ -88,6 +92,7 @@ class _Field:
         self.teams: list[Team | None] = [None] * crew.teams
         self.flights: list[Flight] = []
         self.losses = 0
+        self.patience = 4 * PATIENCE  # until it is known how long a chunk takes
 
     def chunks(self) -> Iterator[Chunk]:
         self._form(dict.fromkeys(range(self.crew.teams), self.crew.size))
@@ -134,7 +139,10 @@ class _Field:
         """
         team.kill()
         if isinstance(loss, Indivisible):
-            size = max(d for d in range(1, team.size) if loss.length % d == 0)
+            divisors = [d for d in range(1, team.size) if loss.length % d == 0]
+            if not divisors:
+                raise RunFailed(f"{loss} of one worker") from loss
+            size = divisors[-1]
             self.crew = self.crew._replace(size=size)
             self.tell("resized", workers=size, reason=str(loss))
             return size
@@ -159,16 +167,16 @@ class _Field:
     def _land(self) -> Iterator[Chunk]:
         """Wait for one chunk; send its team on before anybody commits it."""
         first = [f.refs[0] for f in self.flights]
-        ready, _ = ray.wait(first, num_returns=1, timeout=PATIENCE)
+        ready, _ = ray.wait(first, num_returns=1, timeout=self.patience)
         flight = self.flights[first.index(ready[0])] if ready else self.flights[0]
         self.flights.remove(flight)
         try:
-            chunk = flight.team.collect(flight.span, flight.refs, PATIENCE)
+            chunk = flight.team.collect(flight.span, flight.refs, self.patience)
         except (Lost, Indivisible) as loss:
             place = self.teams.index(flight.team)
             self._form({place: self._end(flight.team, loss)})
             return
-        self.losses = 0
+        self.losses, self.patience = 0, max(PATIENCE, 20 * chunk.seconds)
         self.spans[flight.span] = self.spans[flight.span]._replace(
             start=chunk.stop, state=chunk.state
         )

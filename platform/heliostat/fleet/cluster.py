@@ -33,7 +33,7 @@ def connected(on: str, workers: int | None, gpus: float | None) -> Iterator[Offe
     """
     ours = not ray.is_initialized()
     if ours:
-        _embed(workers, gpus) if on == "local" else _attach(on)
+        _embed(workers) if on == "local" else _attach(on)
     try:
         yield _offer(workers, gpus)
     finally:
@@ -41,7 +41,7 @@ def connected(on: str, workers: int | None, gpus: float | None) -> Iterator[Offe
             ray.shutdown()
 
 
-def _embed(workers: int | None, gpus: float | None) -> None:
+def _embed(workers: int | None) -> None:
     """A private Ray on this machine, never a stranger's cluster, with its own token."""
     ray.init(
         address="local",

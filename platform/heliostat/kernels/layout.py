@@ -27,11 +27,6 @@ def whole(x: Array) -> Array:
     return _laid(x)
 
 
-def by_row(x: Array) -> Array:
-    """The array, its first axis split over the devices (which must divide it)."""
-    return _laid(x, 0)
-
-
 def by_column(x: Array) -> Array:
     """The array, its last axis split over the devices (which must divide it)."""
     return _laid(x, x.ndim - 1)
