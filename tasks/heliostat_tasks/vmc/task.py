@@ -78,7 +78,7 @@ class VMC(hs.Task):
     spin: int | None = None  # n_up - n_down; lowest of the element or molecule
     unit: str | None = None  # of a file's or inline text's lengths; angstrom or bohr
     walkers: int = 256  # Markov chains moved in parallel
-    train: int = 1600  # steps that optimise; later ones only evaluate
+    train: int = 3000  # steps that optimise; later ones only evaluate
     moves: int = 10  # Metropolis moves of every walker between two energies
     burn_in: int = 300  # moves before the first step and before evaluation
     terms: int = 8  # sortlets in the sum
