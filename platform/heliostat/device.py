@@ -7,7 +7,8 @@ import platform
 import secrets
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -66,6 +67,28 @@ def remember_programs() -> None:
     folder = os.environ.get("HELIOSTAT_CACHE") or Path.home() / ".cache" / "heliostat"
     jax.config.update("jax_compilation_cache_dir", str(Path(folder) / "programs"))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+
+
+@contextmanager
+def remembering_on_every_rank() -> Iterator[None]:
+    """While it is open, each process of a group keeps the programs it compiles.
+
+    JAX lets only process 0 write to its cache, since on GPUs all share one program. On
+    CPUs the cache's key tells processes apart, so the others would compile each time.
+    """
+    import jax
+    from jax._src import distributed  # JAX has no public switch for it
+
+    group = distributed.global_state
+    rank = group.process_id
+    if jax.default_backend() != "cpu":
+        yield
+        return
+    group.process_id = 0
+    try:
+        yield
+    finally:
+        group.process_id = rank
 
 
 def authenticate(on: str) -> None:

@@ -54,7 +54,7 @@ class Worker:
 
         ``task`` is pickled apart, since unpickling it may import JAX.
         """
-        from heliostat.device import claim
+        from heliostat.device import claim, remembering_on_every_rank
 
         claim(seat.core, self.gpus)
         import jax
@@ -77,7 +77,8 @@ class Worker:
         many = f" in {seat.size} processes" if seat.size > 1 else ""
         self.seat = seat
         self.loop = Loop(cloudpickle.loads(task), seed, mesh_of(jax.devices()))
-        self.loop.compile(fresh)
+        with remembering_on_every_rank():
+            self.loop.compile(fresh)
         self.layout = self.loop.layout + many
         return self.layout
 
