@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import operator
 import shutil
 import time
@@ -12,7 +13,7 @@ from typing import Any
 import pandas as pd
 
 from heliostat import lock
-from heliostat.errors import RequestError, StoreError, did_you_mean
+from heliostat.errors import Busy, RequestError, StoreError, did_you_mean
 from heliostat.stored import Run, store_folder
 
 COLUMNS = ("id", "task", "status", "steps", "seed", "created")
@@ -55,17 +56,32 @@ def gc(store: str | Path | None = None) -> list[Path]:
     root = store_folder(store)
     removed = []
     for path in sorted(root.glob("*/.*")):
-        if path.is_dir() and time.time() - path.stat().st_mtime > lock.LEASE:
+        if path.is_dir() and _stale(path):
             shutil.rmtree(path, ignore_errors=True)
             removed.append(path)
     for spec in sorted(root.glob("*/*/spec.json")):
-        if lock.holder(spec.parent):
-            continue
-        left = [spec.parent / "lock.json", *spec.parent.rglob("*.partial")]
-        for path in filter(Path.exists, left):
-            path.unlink()
-            removed.append(path)
+        removed += _sweep(spec.parent)
     return removed
+
+
+def _sweep(run: Path) -> list[Path]:
+    """Remove the leftovers of one run, as its driver: so nobody starts meanwhile."""
+    left = [*run.glob("lock.*"), *run.rglob("*.partial")]
+    if not left or lock.holder(run):
+        return []
+    with contextlib.suppress(Busy, StoreError), lock.Lock(run) as mine:
+        left = [p for p in left if p == mine.path or _stale(p)]
+        for path in set(left) - {mine.path}:  # its own goes as the lock is given back
+            path.unlink(missing_ok=True)
+        return left
+    return []
+
+
+def _stale(path: Path) -> bool:
+    """Whether nobody can be about to finish this file."""
+    with contextlib.suppress(OSError):
+        return time.time() - path.stat().st_mtime > lock.LEASE
+    return False
 
 
 def _line(folder: Path) -> dict[str, Any]:
