@@ -133,6 +133,25 @@ def provenance() -> dict[str, Any]:
     }
 
 
+def changed(then: dict[str, Any]) -> str:
+    """How this process differs from where a run began; empty where it does not.
+
+    Example:
+        >>> changed(provenance() | {"cpu": "abacus"}).startswith("cpu: abacus, now ")
+        True
+    """
+    now = provenance()
+    pairs = [
+        (name, then.get("packages", {}).get(name), now["packages"].get(name))
+        for name in PACKAGES
+    ]
+    pairs += [(name, then.get(name), now.get(name)) for name in ("cpu", "commit")]
+    told = [f"{name}: {was}, now {is_}" for name, was, is_ in pairs if was != is_]
+    if now.get("dirty"):
+        told.append("the sources differ from their commit")
+    return "; ".join(told)
+
+
 def _version(package: str) -> str | None:
     try:
         return version(package)

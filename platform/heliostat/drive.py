@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 import traceback
 from collections.abc import Callable, Iterator
@@ -9,7 +10,7 @@ from typing import NamedTuple
 
 from heliostat import device
 from heliostat.config import Spec
-from heliostat.errors import Busy, RequestError, RunFailed
+from heliostat.errors import Busy, RequestError, RunFailed, StoreError
 from heliostat.grid import Chunk, Job, Span, blocks_of
 from heliostat.lock import Lock
 from heliostat.progress import Progress, silent
@@ -66,6 +67,9 @@ def drive(
         record.update(status="running", steps=until, reason=None)
         event = "resumed" if began else "started"
         record.tell(event, at=began, until=until, **place._asdict())
+        if began and (change := device.changed(before.get("provenance", {}))):
+            record.tell("changed", reason=change)
+            progress.told("changed", {"reason": change})
         try:
             status = _commit_all(record, task, job, until, place, progress, lock)
         except KeyboardInterrupt:
@@ -76,8 +80,10 @@ def drive(
             record.tell("refused", reason=str(error))
             raise
         except Exception as error:
-            record.tell("failed", reason=str(error), traceback=traceback.format_exc())
-            _end(record, task, "failed", reason=_first_line(error))
+            with contextlib.suppress(OSError):  # a full disk must not hide the reason
+                reason = str(error)
+                record.tell("failed", reason=reason, traceback=traceback.format_exc())
+                _end(record, task, "failed", reason=_first_line(error))
             if isinstance(error, RunFailed):
                 raise RunFailed(f"run {spec.id}: {_first_line(error)}") from error
             raise
@@ -116,20 +122,30 @@ def _commit_all(
         for chunk in chunks(job, place, tell):
             if lock.lost:
                 raise Busy(f"another driver has taken over {record.path.name}")
-            record.commit(chunk, task, until)
-            record.tell(
-                "committed",
-                block=chunk.block,
-                start=chunk.start,
-                stop=chunk.stop,
-                seconds=round(chunk.seconds, 4),
-                layout=chunk.layout,
-            )
+            _commit(record, chunk, task, until)
             progress.saw(chunk)
             if stop_request(record).exists() and record.steps < until:
                 stop_request(record).unlink()
                 return "stopped"
     return "complete"
+
+
+def _commit(record: Record, chunk: Chunk, task: Task, until: int) -> None:
+    try:
+        record.commit(chunk, task, until)
+        record.tell(
+            "committed",
+            block=chunk.block,
+            start=chunk.start,
+            stop=chunk.stop,
+            seconds=round(chunk.seconds, 4),
+            layout=chunk.layout,
+        )
+    except OSError as error:
+        raise StoreError(
+            f"{record.path} cannot be written ({error.strerror}); what was committed "
+            f"stays: make room, then `heliostat resume {record.path.name}`"
+        ) from error
 
 
 def _end(record: Record, task: Task, status: str, **attrs: str) -> None:

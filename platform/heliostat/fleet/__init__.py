@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import ray
 
+from heliostat.device import cores
 from heliostat.engine import Indivisible
 from heliostat.errors import RequestError, RunFailed
 from heliostat.fleet.cluster import connected
@@ -47,6 +48,9 @@ def unfold(
         RunFailed: when a task raises, or after ``FAILURES`` losses in a row.
     """
     with connected(on, workers, gpus) as offered:
+        if on == "local" and not offered.gpus and offered.workers > len(cores()):
+            reason = f"{offered.workers} workers share {len(cores())} cores"
+            tell("crowded", reason=reason)
         field = _Field(job, _crew(job, *offered), seconds, tell)
         try:
             yield from field.chunks()
