@@ -227,10 +227,9 @@ def _recompute(record: Record, task: Task, on: str, workers: int | None) -> None
     from heliostat.verification import verify
 
     verdict = verify(Run(record.path, task), segments="all", on=on, workers=workers)
-    if verdict.status == "REJECT":
-        raise RunFailed(
-            f"run {record.path.name} is not reproduced: {verdict.reasons[0]}"
-        )
+    if verdict.status != "ACCEPT":
+        known = "is not reproduced" if verdict.status == "REJECT" else "is not settled"
+        raise RunFailed(f"run {record.path.name} {known}: {verdict.reasons[0]}")
 
 
 def _spawn(record: Record, words: list[str]) -> None:

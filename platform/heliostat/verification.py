@@ -188,10 +188,11 @@ def _distance(run: Run, task: Task, chunk: Chunk) -> float:
     worst = 0.0
     for name, stored in there.items():
         here = chunk.rows[name][:, : stop - chunk.start]
-        if stored.dtype.kind != "f":  # counts and flags may differ as rounding goes
-            if stored.dtype.kind not in "iu" and not np.array_equal(here, stored):
+        if stored.dtype.kind not in "fiu":
+            if not np.array_equal(here, stored):
                 return np.inf
             continue
+        here, stored = here.astype(float), stored.astype(float)
         scale = max(float(np.nanmax(np.abs(stored), initial=0.0)), 1e-12)
         gap = np.abs(here - stored)
         gap = np.where(np.isnan(here) & np.isnan(stored), 0.0, gap)
