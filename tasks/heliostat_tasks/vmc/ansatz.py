@@ -23,13 +23,15 @@ the first prints is replaced by the one whose slope at contact is c whatever β.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from jax.flatten_util import ravel_pytree
 
 from heliostat.kernels.sortlet import Signed, signed_logsumexp, sortlet
 
@@ -52,20 +54,24 @@ class Ansatz:
     def init(self, key: Array, nuclei: Array) -> Params:
         """Parameters of a first guess near Hartree-Fock.
 
+        All noise is one draw: a draw per weight would take seconds to compile.
+
         Args:
             key: of the random weights.
             nuclei: ``(M, 3)``, bohr.
         """
-        entry, body, heads = jax.random.split(key, 3)
-        layers = jax.random.split(body, self.layers)
-        params = {
-            "entry": _dense(entry, 4 * len(self.charges) + 1, self.features),
-            "layers": [self._layer(k) for k in layers],
-            "beta": jnp.zeros(2),  # log β, bohr: parallel, opposite spins
-            "core": jnp.log(jnp.asarray(self.charges, float)),  # log α, 1/bohr
-            "weight": jnp.ones(self.terms),
-        }
-        return params | self._orbitals(heads, nuclei)
+        guess = {
+            "entry": _dense(4 * len(self.charges) + 1, self.features),
+            "layers": [self._layer() for _ in range(self.layers)],
+            "beta": Guess(jnp.zeros(2)),  # log β, bohr: parallel, opposite spins
+            "core": Guess(jnp.log(jnp.asarray(self.charges, float))),  # log α, 1/bohr
+            "weight": Guess(jnp.ones(self.terms)),
+        } | self._orbitals(nuclei)
+        mean, unravel = ravel_pytree(_each(lambda g: g.mean, guess))
+        spread, _ = ravel_pytree(
+            _each(lambda g: jnp.broadcast_to(g.spread, g.mean.shape), guess)
+        )
+        return unravel(mean + spread * jax.random.normal(key, mean.shape, mean.dtype))
 
     def __call__(self, params: Params, x: Array, nuclei: Array) -> Signed:
         """Sign and log|Ψ| of one walker ``x (n, 3)``, spin up first, bohr."""
@@ -97,34 +103,31 @@ class Ansatz:
             for n, zeta in enumerate(zetas)
         )
 
-    def _layer(self, key: Array) -> Params:
-        keys = jax.random.split(key, 3)
+    def _layer(self) -> Params:
         size = self.features
         return {
-            "attend": _dense(keys[0], size, 3 * size),
-            "mix": _dense(keys[1], size, size),
-            "dense": _dense(keys[2], size, size),
-            "near": jnp.zeros((len(PAIR_LENGTHS) * 2, self.heads)),
+            "attend": _dense(size, 3 * size),
+            "mix": _dense(size, size),
+            "dense": _dense(size, size),
+            "near": Guess(jnp.zeros((len(PAIR_LENGTHS) * 2, self.heads))),
         }
 
-    def _orbitals(self, key: Array, nuclei: Array) -> Params:
+    def _orbitals(self, nuclei: Array) -> Params:
         """Envelopes from Slater's rules, scores that tell the shells apart."""
-        keys = jax.random.split(key, 3)
         count = (2, self.terms, len(self.shells))
+        wide = lambda x: jnp.broadcast_to(x, count)  # noqa: E731
         exponents = jnp.log(jnp.asarray([zeta for *_, zeta in self.shells], float))
         filling = jnp.stack([self._filling(self.up), self._filling(self.down)])
         # up to two electrons of a spin are told apart by shell; more by direction too
         spread = jnp.where(jnp.array([self.up, self.down]) > 2, 1.0, 0.05)
-        directions = jax.random.normal(keys[0], (2, self.features, self.terms))
-        noise = 0.02 * jax.random.normal(keys[1], count)
-        contrast = self._contrast(nuclei) + 0.05 * jax.random.normal(keys[2], count)
+        directions = jnp.zeros((2, self.features, self.terms))
         return {
-            "zeta": exponents[None, None] + noise,
-            "pi": jnp.broadcast_to(filling[:, None], count),
-            "score": (spread * self.features**-0.5)[:, None, None] * directions,
-            "share": contrast,
-            "factor": jnp.zeros((self.features, self.terms)),
-            "length": jnp.zeros(self.terms),
+            "zeta": Guess(wide(exponents), 0.02),
+            "pi": Guess(wide(filling[:, None])),
+            "score": Guess(directions, (spread * self.features**-0.5)[:, None, None]),
+            "share": Guess(wide(self._contrast(nuclei)), 0.05),
+            "factor": Guess(jnp.zeros((self.features, self.terms))),
+            "length": Guess(jnp.zeros(self.terms)),
         }
 
     def _filling(self, electrons: int) -> Array:
@@ -263,9 +266,20 @@ def slater_exponents(charge: int) -> tuple[float, ...]:
     return tuple(exponents)
 
 
-def _dense(key: Array, inputs: int, outputs: int) -> Params:
-    weights = jax.random.normal(key, (inputs, outputs)) * inputs**-0.5
-    return {"w": weights, "b": jnp.zeros(outputs)}
+class Guess(NamedTuple):
+    """What one array of parameters starts from: its mean and its spread around it."""
+
+    mean: Array
+    spread: Array | float = 0.0
+
+
+def _each(of: Callable[[Guess], Array], guess: Params) -> Params:
+    return jax.tree.map(of, guess, is_leaf=lambda leaf: isinstance(leaf, Guess))
+
+
+def _dense(inputs: int, outputs: int) -> Params:
+    weights = Guess(jnp.zeros((inputs, outputs)), inputs**-0.5)
+    return {"w": weights, "b": Guess(jnp.zeros(outputs))}
 
 
 def _apply(dense: Params, x: Array) -> Array:

@@ -34,7 +34,8 @@ def headline(rows: xr.Dataset, molecule: Molecule) -> Mapping[str, Estimate]:
     done = bool((evaluating == 1).any())
     recent = np.arange(len(energies)) >= len(energies) - PROVISIONAL
     # a step without one finite walker has no energy; the row nonfinite tells of it
-    kept = ((evaluating == 1) if done else recent) & np.isfinite(energies)
+    kept = (evaluating == 1) if done else recent
+    kept &= np.isfinite(energies) & np.isfinite(variances)
     if not kept.any():
         return {}
     energy = blocked(energies[kept])

@@ -92,7 +92,7 @@ class VMC(hs.Task):
     norm: float = 1e-3  # largest squared length of one parameter update
 
     sharded = ("walkers", "energies")
-    stride = 25
+    stride = 10
     emits = {
         "energy": hs.Var(units="hartree", about="mean local energy"),
         "variance": hs.Var(units="hartree^2", about="variance of the local energy"),
@@ -118,6 +118,11 @@ class VMC(hs.Task):
         for name in positive:
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
+        if 0 < self.train <= SETTLE:
+            raise ValueError(
+                f"train must be 0 or more than {SETTLE}, the steps in which walkers "
+                f"settle before parameters move, got {self.train}"
+            )
         for name in ("train", "lr", "damping", "norm"):
             if not getattr(self, name) >= 0:
                 raise ValueError(
@@ -288,10 +293,15 @@ def _program(task: VMC, method: str | None = None) -> Any:
 
 
 def _over(program: Any, params: Params, x: Array) -> Any:
-    """A program's values at electrons with any leading axes ``(..., n, 3)``."""
-    x = jnp.asarray(x, float)
-    values = program(params, x.reshape(-1, *x.shape[-2:]))
-    return jax.tree.map(lambda v: v.reshape(x.shape[:-2]), values)
+    """A program's values at electrons with any leading axes ``(..., n, 3)``.
+
+    In the precision of the parameters, which is that of the run they come from.
+    """
+    dtype = params["weight"].dtype
+    with jax.enable_x64(dtype == jnp.float64):
+        x = jnp.asarray(x, dtype)
+        values = program(params, x.reshape(-1, *x.shape[-2:]))
+        return jax.tree.map(lambda v: v.reshape(x.shape[:-2]), values)
 
 
 def schedule(step: Array, train: int, warm: int = 50) -> Array:
