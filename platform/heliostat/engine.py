@@ -23,6 +23,7 @@ from jax.sharding import PartitionSpec as P
 from heliostat.checkpoint import State
 from heliostat.errors import RequestError
 from heliostat.grid import key_of, replicas_of, valid_of
+from heliostat.kernels.compiler import jit
 from heliostat.task import Task, Var
 
 AXIS = "shard"
@@ -59,7 +60,7 @@ class Traced:
         split = self._split(self._template)
         with jax.set_mesh(self.mesh):
             if fresh:
-                start = jax.jit(self._init, out_shardings=split)
+                start = jit(self._init, out_shardings=split)
                 self._start = start.lower(self.root, replicas, self.data).compile()
             state = jax.tree.map(
                 lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s),
@@ -152,9 +153,7 @@ class Traced:
         if self.mesh.size == 1:
             return state
         if self._whole is None:
-            self._whole = jax.jit(
-                lambda s: s, out_shardings=NamedSharding(self.mesh, P())
-            )
+            self._whole = jit(lambda s: s, out_shardings=NamedSharding(self.mesh, P()))
         return self._whole(state)
 
     def _program(self, state: Any) -> Any:
@@ -188,7 +187,7 @@ class Traced:
             return jax.lax.fori_loop(0, length, body, (state, buffer))
 
         shardings = (self._split(state), NamedSharding(self.mesh, P()))
-        return jax.jit(advance, out_shardings=shardings, donate_argnums=0)
+        return jit(advance, out_shardings=shardings, donate_argnums=0)
 
 
 class Plain:

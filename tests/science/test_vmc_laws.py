@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from heliostat.kernels.compiler import jit
 from heliostat.kernels.laplacian import derivatives
 from heliostat.kernels.metropolis import sweep
 from heliostat.kernels.sortlet import sortlet
@@ -23,7 +24,7 @@ SMALL = TINY | {"walkers": 16, "train": SETTLE + 3, "moves": 2, "burn_in": 40}
 
 def first(task, seed=0):
     """The state before the first step; jitted, since op by op takes seconds."""
-    return jax.jit(lambda key: task.init(key, 0, task.prepare()))(jax.random.key(seed))
+    return jit(lambda key: task.init(key, 0, task.prepare()))(jax.random.key(seed))
 
 
 @lru_cache
@@ -157,7 +158,7 @@ def test_the_open_chain_of_three_pays_for_its_kink(x64):
     axes = np.meshgrid(6 * nodes, 4 * (nodes + 1), 4 * (nodes + 1), indexing="ij")
     centre, left, right = (jnp.asarray(axis) for axis in axes)
     ordered = jnp.stack([centre - left, centre, centre + right], -1).reshape(-1, 3, 1)
-    density, rayleigh, local = jax.jit(jax.vmap(_energies))(ordered)
+    density, rayleigh, local = jit(jax.vmap(_energies))(ordered)
     density = density * np.einsum("i,j,k->ijk", weights, weights, weights).ravel()
     density = density / density.sum()
     assert float(density @ local) == pytest.approx(4.76004, abs=1e-5)
@@ -177,7 +178,7 @@ def test_half_the_squared_gradient_is_the_kinetic_energy():
     state = first(task)
     logpsi = partial(task._log, state.params, data=task.prepare())
 
-    @jax.jit
+    @jit
     def differences(key, walkers):
         walkers, _ = sweep(logpsi, key, walkers, jnp.array(0.25), 40)
         found = jax.vmap(derivatives(logpsi))(walkers)
@@ -197,7 +198,7 @@ def test_half_the_squared_gradient_is_the_kinetic_energy():
 def test_spring_finds_the_ground_state_of_two_trapped_fermions():
     """The kernels alone: from a = 0.2 to the exact a = ½, E = 2 and no variance."""
 
-    @jax.jit
+    @jit
     def step(key, walkers, a, last):
         walkers, _ = sweep(lambda x: fermions(x, a), key, walkers, jnp.array(0.8), 10)
         energy = jax.vmap(local_energy(lambda x: fermions(x, a), trap))(walkers).total
@@ -217,7 +218,7 @@ def test_spring_finds_the_ground_state_of_two_trapped_fermions():
 @lru_cache
 def compiled(task):
     """One program per task, shared by all tests."""
-    return jax.jit(task.step)
+    return jit(task.step)
 
 
 def unrolled(task, steps, seed=0):
