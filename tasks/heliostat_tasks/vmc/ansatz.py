@@ -1,9 +1,10 @@
 """The wavefunction: K spin-factorised sortlets on the scores of an attention backbone.
 
-    Ψ(x) = e^{J(x)} Σ_k w_k S(a_k↑) S(a_k↓) Π_i g_k(r_i) e^{f_k(h_i)}
+    Ψ(x) = e^{J(x)} Σ_k w_k S(a_k↑) S(a_k↓) e^{−X_k} Π_i g_k(r_i) e^{f_k(h_i)}
 
     g_k(r) = Σ_s π_ks φ_ks(r)                 envelope: exponentials on every nucleus
     a_k(i) = v_k·h_i + Σ_s c_ks p_ks(r_i)       scores;  p_ks = π_ks φ_ks / g_k, shares
+    X_k    = Σ_s χ_ks Σ_{i<j, one spin} p_ks(r_i) p_ks(r_j)       crowding of shells
     J(x)   = − Σ_{i<j} c_ij β²/(β + r_ij) − Σ_{iI} Z_I u_I(r_iI)
 
 Two scores make a 2 × 2 determinant: with g = φ₁ + φ₂ and a = (φ₁ − φ₂)/g,
@@ -11,7 +12,8 @@ Two scores make a 2 × 2 determinant: with g = φ₁ + φ₂ and a = (φ₁ − 
     g(1) g(2) [a(1) − a(2)] = 2 [φ₁(1) φ₂(2) − φ₂(1) φ₁(2)].
 
 So exponentials from Slater's rules and shares in the score make a first guess near
-Hartree-Fock without pretraining; h, the backbone's output, corrects it.
+Hartree-Fock without pretraining; h, the backbone's output, corrects it.  From three
+electrons of a spin on, gaps alone do not keep a core from holding two: X does.
 
 Cusps are exact at any parameters.  J holds them: c = ½ for opposite, ¼ for parallel
 spins; u_I(r) = (1 − e^{−αr})/α.  All else sees a nucleus through s_I = r − u_I(r) ~ r²,
@@ -128,22 +130,26 @@ class Ansatz:
             "share": Guess(wide(self._contrast(nuclei)), 0.05),
             "factor": Guess(jnp.zeros((self.features, self.terms))),
             "length": Guess(jnp.zeros(self.terms)),
+            "crowd": Guess(wide(self._crowding()[:, None])),
         }
 
     def _filling(self, electrons: int) -> Array:
         """log π of each shell for one spin: normalised, 3/2 log ζ, where it is needed.
 
-        Shells beyond what the electrons fill start near empty.  From three electrons on
-        scores alone do not keep a core from holding two, so inner shells start lighter.
+        Shells beyond what the electrons fill start near empty.
         """
         logs, left = np.zeros(len(self.shells)), electrons
         for depth in sorted({depth for _, depth, _ in self.shells}, reverse=True):
             here = [i for i, shell in enumerate(self.shells) if shell[1] == depth]
             logs[here] = 1.5 * np.log([self.shells[i][2] for i in here])
             logs[here] -= 4.0 if left <= 0 < electrons else 0.0
-            logs[here] -= 2.5 * depth if electrons > 2 else 0.0
             left -= sum(self._capacity(i) for i in here)
         return jnp.asarray(logs)
+
+    def _crowding(self) -> Array:
+        """χ of each shell for both spins, ``(2, shells)``: inner ones hold one."""
+        inner = np.array([depth > 0 for _, depth, _ in self.shells], float)
+        return jnp.asarray([CROWD * inner * (n > 2) for n in (self.up, self.down)])
 
     def _capacity(self, index: int) -> int:
         """Electrons of one spin in a shell: 1 in the innermost of a nucleus, else 4."""
@@ -214,7 +220,9 @@ class Ansatz:
         for spin, block in enumerate((slice(0, self.up), slice(self.up, None))):
             if (self.up, self.down)[spin] > 1:
                 one = self._sortlets(params, spin, h[block], shares[block])
-                sign, logs = sign * one.sign, logs + one.log
+                crowding = params["crowd"][spin] * _pairs_within(shares[block])
+                logs = logs + one.log - jnp.sum(crowding, axis=-1)
+                sign = sign * one.sign
         return Signed(sign, logs + weight)
 
     def _sortlets(self, params: Params, spin: int, h: Array, shares: Array) -> Signed:
@@ -234,11 +242,19 @@ class Ansatz:
         return -jnp.sum(cusp * beta**2 / (beta + r))
 
 
+CROWD = 6.0
+"""First χ of an inner shell: a second electron of its spin costs e⁻⁶ there."""
+
 TINY = 1e-20
 """Added to squared distances (bohr²): the norm has no derivative at 0."""
 
 PAIR_LENGTHS = (0.7, 2.0)
 """Ranges over which attention can tell how near two electrons are, bohr."""
+
+
+def _pairs_within(shares: Array) -> Array:
+    """Σ_{i<j} p(i) p(j) over electrons, ``(K, shells)`` of ``(n, K, shells)``."""
+    return (jnp.sum(shares, axis=0) ** 2 - jnp.sum(shares**2, axis=0)) / 2
 
 
 def slater_exponents(charge: int) -> tuple[float, ...]:

@@ -91,6 +91,7 @@ class VMC(hs.Task):
     momentum: float = 0.95  # SPRING's decay of the last direction, in [0, 1)
     norm: float = 1e-3  # largest squared length of one parameter update
 
+    task_version = 2
     sharded = ("walkers", "energies")
     stride = 10
     emits = {
