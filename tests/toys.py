@@ -14,6 +14,10 @@ import numpy as np
 
 import heliostat as hs
 
+WALK = "toys:Walk"
+HERE = ("--on", "here")
+"""Words of command lines that run it in this process."""
+
 
 class Position(NamedTuple):
     x: jax.Array  # ()

@@ -66,9 +66,9 @@ def drive(
         began, before = record.steps, record.attrs
         record.update(status="running", steps=until, reason=None)
         event = "resumed" if began else "started"
-        record.tell(event, at=began, until=until, **place._asdict())
+        record.log.tell(event, at=began, until=until, **place._asdict())
         if began and (change := device.changed(before.get("provenance", {}))):
-            record.tell("changed", reason=change)
+            record.log.tell("changed", reason=change)
             progress.told("changed", {"reason": change})
         try:
             status = _commit_all(record, task, job, until, place, progress, lock)
@@ -77,13 +77,10 @@ def drive(
             raise
         except RequestError as error:  # it never began: all is as before
             record.update(status=before["status"], steps=before.get("steps"))
-            record.tell("refused", reason=str(error))
+            record.log.tell("refused", reason=str(error))
             raise
         except Exception as error:
-            with contextlib.suppress(OSError):  # a full disk must not hide the reason
-                reason = str(error)
-                record.tell("failed", reason=reason, traceback=traceback.format_exc())
-                _end(record, task, "failed", reason=_first_line(error))
+            _fail(record, task, error)
             if isinstance(error, RunFailed):
                 raise RunFailed(f"run {spec.id}: {_first_line(error)}") from error
             raise
@@ -115,7 +112,7 @@ def _commit_all(
     lock: Lock,
 ) -> str:
     def tell(event: str, **details: object) -> None:
-        record.tell(event, **details)
+        record.log.tell(event, **details)
         progress.told(event, details)
 
     with progress.following(record, task, until):
@@ -133,7 +130,7 @@ def _commit_all(
 def _commit(record: Record, chunk: Chunk, task: Task, until: int) -> None:
     try:
         record.commit(chunk, task, until)
-        record.tell(
+        record.log.tell(
             "committed",
             block=chunk.block,
             start=chunk.start,
@@ -148,6 +145,14 @@ def _commit(record: Record, chunk: Chunk, task: Task, until: int) -> None:
         ) from error
 
 
+def _fail(record: Record, task: Task, error: Exception) -> None:
+    """Write down why; a disk that is full must not hide it from who is waiting."""
+    told = {"reason": str(error), "traceback": traceback.format_exc()}
+    with contextlib.suppress(OSError):
+        record.log.tell("failed", **told)
+        _end(record, task, "failed", reason=_first_line(error))
+
+
 def _end(record: Record, task: Task, status: str, **attrs: str) -> None:
     """The last words of a driver: how it ended and what the run says so far."""
     headline = {}
@@ -156,9 +161,9 @@ def _end(record: Record, task: Task, status: str, **attrs: str) -> None:
             rows = record.rows().load()
             headline = {n: list(e) for n, e in task.headline(rows).items()}
     except Exception as error:  # must not hide how the run ended
-        record.tell("no headline", reason=str(error))
+        record.log.tell("no headline", reason=str(error))
     record.update(status=status, headline=headline, ended=time.time(), **attrs)
-    record.tell(status, at=record.steps)
+    record.log.tell(status, at=record.steps)
 
 
 def _first_line(error: BaseException) -> str:

@@ -1,4 +1,4 @@
-"""The stored form of one run: rows, digests and commits as a zarr tree, and its log.
+"""The stored form of one run: rows, digests and commits as a zarr tree.
 
 The only module that knows zarr::
 
@@ -18,7 +18,6 @@ import hashlib
 import json
 import secrets
 import shutil
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -39,6 +38,7 @@ from heliostat.checkpoint import (
 from heliostat.config import SCHEMA, Spec
 from heliostat.errors import StoreError
 from heliostat.grid import Chunk, blocks_of, valid_of
+from heliostat.log import Log
 from heliostat.task import Task
 
 CHUNK_ELEMENTS = 4096
@@ -54,6 +54,7 @@ class Record:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.checkpoints = Checkpoints(path / "checkpoints")
+        self.log = Log(path / "events.jsonl")
         self._writing: Any = None
 
     @classmethod
@@ -301,28 +302,6 @@ class Record:
         if mode == "r+":
             self._writing = root
         return root
-
-    # -- the log ------------------------------------------------------------------
-
-    def tell(self, event: str, **details: Any) -> None:
-        """Append one line to the log of the run."""
-        line = {"time": round(time.time(), 3), "event": event, **details}
-        with (self.path / "events.jsonl").open("a") as stream:
-            stream.write(json.dumps(line) + "\n")
-
-    def events(self) -> list[dict[str, Any]]:
-        """The log; a last line that was cut short by a crash is left out."""
-        found = []
-        try:
-            lines = (self.path / "events.jsonl").read_text().splitlines()
-        except FileNotFoundError:
-            return []
-        for line in lines:
-            try:
-                found.append(json.loads(line))
-            except ValueError:
-                continue
-        return found
 
 
 @contextmanager

@@ -130,7 +130,7 @@ class Run:
         return [s for s in self.record.checkpoints.steps(block) if s <= come]
 
     def events(self) -> list[dict[str, Any]]:
-        return self.record.events()
+        return self.record.log.events()
 
     def export(self, path: str | Path) -> Path:
         """Write rows and provenance to one netCDF-4 file.

@@ -217,7 +217,7 @@ DRIVER = textwrap.dedent(
 def driver(store):
     tests = os.path.dirname(toys.__file__)
     code = DRIVER.format(tests=tests, store=str(store))
-    return subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE)
+    return subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)
 
 
 def wait_for(condition, seconds=60):
@@ -282,6 +282,38 @@ def test_a_lease_runs_out(tmp_path):
     with lock.Lock(tmp_path):
         assert lock.holder(tmp_path)["pid"] == os.getpid()
     assert lock.holder(tmp_path) is None
+
+
+def take_over(folder):
+    """What a second driver leaves in the place of a lock whose lease ran out."""
+    other = {"token": "x", "pid": 1, "host": "elsewhere", "expires": time.time() + 60}
+    (folder / "lock.json").write_text(json.dumps(other))
+
+
+def test_a_driver_that_lost_its_lock_stops_and_leaves_the_others(tmp_path, monkeypatch):
+    monkeypatch.setattr(lock, "LEASE", 0.2)
+
+    class Thief:
+        """Takes the lock over at the first commit, and waits until that is noticed."""
+
+        following, told = silent.following, silent.told
+
+        def saw(self, chunk):
+            (folder,) = (p.parent for p in tmp_path.rglob("lock.json"))
+            take_over(folder)
+            time.sleep(1)
+
+    with pytest.raises(hs.Busy, match="another driver has taken over"):
+        hs.run(toys.Slow(), on="here", store=tmp_path, progress=Thief())
+    run = stored(tmp_path)
+    assert 0 < run.steps < 400 and lock.holder(run.path)["host"] == "elsewhere"
+
+
+def test_a_lock_is_renewed_while_it_is_held(tmp_path, monkeypatch):
+    monkeypatch.setattr(lock, "LEASE", 0.4)
+    with lock.Lock(tmp_path):
+        first = lock.holder(tmp_path)["expires"]
+        wait_for(lambda: lock.holder(tmp_path)["expires"] > first, seconds=10)
 
 
 def test_rm_and_gc(run, tmp_path):

@@ -1,0 +1,38 @@
+"""What happened to a run: one JSON object a line, appended, never rewritten.
+
+Wall times, workers and failures stand here and nowhere else: rows are reproducible.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+
+class Log:
+    """The events of one run, in the order in which they happened."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def tell(self, event: str, **details: Any) -> None:
+        """Append one event."""
+        line = {"time": round(time.time(), 3), "event": event, **details}
+        with self.path.open("a") as stream:
+            stream.write(json.dumps(line) + "\n")
+
+    def events(self) -> list[dict[str, Any]]:
+        """All events; a last line that was cut short by a crash is left out."""
+        try:
+            lines = self.path.read_text().splitlines()
+        except FileNotFoundError:
+            return []
+        found = []
+        for line in lines:
+            try:
+                found.append(json.loads(line))
+            except ValueError:
+                continue
+        return found

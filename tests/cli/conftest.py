@@ -1,0 +1,60 @@
+"""The command line as tests use it: words in; status, output and messages out."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from toys import HERE, WALK
+
+from heliostat import cli, device
+
+
+class Said(NamedTuple):
+    status: int
+    out: str
+    err: str
+
+    @property
+    def object(self) -> dict[str, Any]:
+        """What ``--json`` printed: one object on one line, and nothing else."""
+        assert self.out.count("\n") == 1
+        return json.loads(self.out, parse_constant=pytest.fail)
+
+    @property
+    def error(self) -> str:
+        """The one line that a mistake is answered with."""
+        assert self.err.startswith("heliostat: error: ") and self.err.count("\n") == 1
+        return self.err.removeprefix("heliostat: error: ").strip()
+
+
+@pytest.fixture
+def claimed(monkeypatch):
+    """What the command line would have pinned; the process of the tests stays free."""
+    calls = []
+    monkeypatch.setattr(device, "claim", lambda *args: calls.append(args))
+    return calls
+
+
+@pytest.fixture
+def type_in(claimed, capsys):
+    """``type_in("run", "toys:Walk")``: what the command said."""
+
+    def typed(*words: str | Path) -> Said:
+        status = cli.main([str(word) for word in words])
+        return Said(status, *capsys.readouterr())
+
+    return typed
+
+
+@pytest.fixture
+def store(tmp_path) -> Path:
+    return tmp_path / "store"
+
+
+@pytest.fixture
+def stored(type_in) -> dict[str, Any]:
+    """A complete run, as its ``--json`` told it."""
+    return type_in("run", WALK, *HERE, "--json").object

@@ -1,0 +1,109 @@
+"""A request that cannot be fulfilled gets one line, and stores nothing."""
+
+from __future__ import annotations
+
+import _thread
+import threading
+from pathlib import Path
+
+import pytest
+import toys
+from toys import HERE, WALK
+
+import heliostat as hs
+from heliostat import lock
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        ("vmc --molecule LiHe", "unknown molecule 'LiHe'"),
+        ("vmc --molecul LiH", "vmc has no field 'molecul'; did you mean 'molecule'?"),
+        ("vmc --molecule LiH --spin 1", "spin"),
+        ("vmc --molecule|Li 0 0 0; H 0 0 0", "nuclei"),
+        ("vmc --walkers -5", "walkers"),
+        ("vmc --walkers 1.5", "walkers='1.5': expected an int"),
+        ("vmc --steps 0", "--steps"),
+        ("vmc --steps 1.5", "--steps"),
+        ("vmc --seed -1", "--seed"),
+        ("vmc --workers 0", "--workers"),
+        ("vmc --gpus -1", "--gpus"),
+        ("vmc --molecule no/such/file.xyz", "no/such/file.xyz"),
+        ("vmc --preset quik", "vmc has no preset 'quik'"),
+        ("vmc --config no/such.yaml", "no/such.yaml cannot be read"),
+        ("vmc --molecule", "requires an argument"),
+        ("vmc LiH", "unexpected 'LiH'"),
+        ("vcm", "unknown task 'vcm'; did you mean 'vmc'?"),
+        ("no/such.py:Task", "no/such.py"),
+        ("toys:Wlak", "toys:Wlak"),
+        ("toys:Walk --sigma=-1", "sigma -1.0: expected a positive number"),
+        ("toys:Walk --workers 2 --on here", "workers 2"),
+        ("", "TASK"),
+    ],
+)
+def test_mistakes_get_one_line_and_store_nothing(type_in, store, words, line):
+    split = [w for part in words.split("|") for w in (part.split() or [""])]
+    if "|" in words:
+        split = [*words.split("|")[0].split(), words.split("|")[1]]
+    said = type_in("run", *filter(None, split))
+    assert said.status == 2 and line in said.error and said.out == ""
+    assert not store.exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        ("rn vmc", "did you mean 'run'?"),
+        ("resume", "RUN"),
+        ("resume 0123", "no run '0123'"),
+        ("extend 0123", "--steps"),
+        ("show vcm", "did you mean 'vmc'?"),
+        ("runs --stoer x", "did you mean '--store'?"),
+        ("runs --task vcm", "did you mean 'vmc'?"),
+        ("watch 0123", "no run '0123'"),
+        ("export 0123", "--output"),
+        ("check vcm", "did you mean 'vmc'?"),
+    ],
+)
+def test_other_verbs_too(type_in, words, line):
+    said = type_in(*words.split())
+    assert said.status == 2 and line in said.error and said.out == ""
+
+
+def test_json_also_tells_what_went_wrong(type_in):
+    said = type_in("run", "vmc", "--molecul", "He", "--json")
+    assert said.object == {"status": "error", "error": said.error} and said.status == 2
+
+
+def test_a_store_that_cannot_be_written(type_in):
+    said = type_in("run", WALK, *HERE, "--store", "/dev/null/x", "--json")
+    assert said.status == 1 and "/dev/null/x is not writable" in said.error
+    assert said.object["error"] == said.error
+
+
+def test_a_busy_run_is_left_alone(type_in, stored):
+    with lock.Lock(Path(stored["path"])):
+        said = type_in("run", WALK, "--steps", "60", *HERE, "--json")
+    assert said.status == 1 and "is driven by process" in said.error
+    assert said.object["id"] == stored["id"]
+
+
+def test_a_run_that_is_interrupted_says_how_to_go_on(type_in):
+    timer = threading.Timer(0.7, _thread.interrupt_main)
+    timer.start()
+    said = type_in("run", "toys:Slow", *HERE, "--json")
+    found = said.object
+    assert said.status == 130 and found["status"] == "interrupted"
+    steps = hs.open(found["id"], task=toys.Slow).steps
+    assert f"goes on from step {steps}" in found["error"]
+    assert f"heliostat resume {found['id']} --store" in found["error"]
+    assert "--task toys:Slow" in found["error"] and "Traceback" not in said.err
+
+
+def test_a_task_that_raises_ends_as_failed(type_in):
+    said = type_in("run", "toys:Raises", *HERE, "--json")
+    assert said.status == 1 and "the author's mistake" in said.object["error"]
+    run = hs.open(said.object["id"])
+    assert said.object["status"] == run.status == "failed" and run.steps == 6
+    assert "Traceback" not in type_in("logs", run.id).out
+    assert "ZeroDivisionError" in type_in("logs", run.id, "--full").out
