@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,8 +33,11 @@ def connected(on: str, workers: int | None, gpus: float | None) -> Iterator[Offe
             there.
     """
     ours = not ray.is_initialized()
-    if ours:
-        _embed(workers) if on == "local" else _attach(on)
+    with warnings.catch_warnings():
+        # JAX fears for forked children; those of Ray are other programs at once
+        warnings.filterwarnings("ignore", "os.fork", RuntimeWarning)
+        if ours:
+            _embed(workers) if on == "local" else _attach(on)
     try:
         yield _offer(workers, gpus)
     finally:
