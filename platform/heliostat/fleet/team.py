@@ -194,4 +194,5 @@ def _reason(error: Exception) -> str:
     text = " ".join(str(error).split())
     pid = text.partition(" pid: ")[2].partition(" ")[0]
     detail = text.partition("Worker exit detail: ")[2] or text
+    detail = detail.partition(" Some common causes")[0]
     return f"worker {pid} died: {detail[:200]}" if pid else text[:300]

@@ -46,7 +46,7 @@ def headline(rows: xr.Dataset, molecule: Molecule) -> Mapping[str, Estimate]:
     }
     if not done:
         return found
-    memory = Estimate(energy.tau, units="steps")
+    memory = Estimate(round(energy.tau, 2), units="steps")
     return (
         found | compared(found["energy"], molecule) | {"autocorrelation_time": memory}
     )
