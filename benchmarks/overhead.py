@@ -60,6 +60,7 @@ def bare(name: str) -> float:
     """Milliseconds a step of the bare loop, in this process, on one core."""
     from heliostat import device
     from heliostat.grid import key_of, root_of
+    from heliostat.kernels.compiler import jit
 
     device.claim(device.cores()[0])
     task, steps = task_named(name)
@@ -71,7 +72,7 @@ def bare(name: str) -> float:
     def advance(state, start, length):
         return jax.lax.scan(step, state, start + 1 + jnp.arange(length))
 
-    advance = jax.jit(advance, static_argnums=2, donate_argnums=0)
+    advance = jit(advance, static_argnums=2, donate_argnums=0)
     state = jax.jit(lambda: task.init(key_of(root, 0, 0), jnp.int32(0), data))()
     state, _ = jax.block_until_ready(advance(state, 0, task.stride))
     copy = jax.tree.map(jnp.copy, state)

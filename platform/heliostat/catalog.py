@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import contextlib
 import operator
+import re
 import shutil
 import time
 from pathlib import Path
@@ -15,6 +16,9 @@ import pandas as pd
 from heliostat import lock
 from heliostat.errors import Busy, RequestError, StoreError, did_you_mean
 from heliostat.stored import Run, store_folder
+
+HALF_MADE = re.compile(r"\.[0-9a-f]{16}\.[0-9a-f]{8}")
+"""Names that new runs bear until they are whole; nothing else hidden is ours."""
 
 COLUMNS = ("id", "task", "status", "steps", "seed", "created")
 
@@ -56,7 +60,7 @@ def gc(store: str | Path | None = None) -> list[Path]:
     root = store_folder(store)
     removed = []
     for path in sorted(root.glob("*/.*")):
-        if path.is_dir() and _stale(path):
+        if HALF_MADE.fullmatch(path.name) and path.is_dir() and _stale(path):
             shutil.rmtree(path, ignore_errors=True)
             removed.append(path)
     for spec in sorted(root.glob("*/*/spec.json")):

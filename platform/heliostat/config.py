@@ -7,21 +7,16 @@ digits of that are the run's id.  The length is not part of it: more steps exten
 
 from __future__ import annotations
 
-import ast
 import dataclasses
 import hashlib
-import inspect
-import io
 import json
 import math
-import re
-import tokenize
 import types
 import typing
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple, cast, get_args, get_origin, get_type_hints
 
-from heliostat import registry
+from heliostat import registry, source
 from heliostat.errors import RequestError, did_you_mean
 from heliostat.task import File, Task
 
@@ -80,7 +75,7 @@ def canonical_json(value: Any) -> bytes:
 
 def fields_of(task: type[Task]) -> dict[str, Field]:
     """The fields of a task with their types, defaults and the comments beside them."""
-    hints, comments = get_type_hints(task), _comments(task)
+    hints, comments = get_type_hints(task), source.comments(task)
     fields = {}
     for field in dataclasses.fields(task):
         if field.name in RESERVED:
@@ -143,7 +138,7 @@ def specify(task: Task, seed: int = 0, x64: bool = False) -> Spec:
     """
     if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**63:
         raise RequestError(f"seed {seed!r}: expected an integer from 0 to 2^63 - 1")
-    build(type(task), passed_fields(task))  # one check for every way in
+    task = build(type(task), passed_fields(task))  # one check for every way in
     if task.replicas < 1 or task.width < 1 or task.stride < 1:
         raise RequestError(
             f"{registry.name_of(type(task))}: replicas, width and stride must be >= 1, "
@@ -160,7 +155,7 @@ def specify(task: Task, seed: int = 0, x64: bool = False) -> Spec:
         "stride": task.stride,
     }
     if not registry.is_registered(type(task)):
-        identity["source"] = _source_digest(type(task))
+        identity["source"] = source.digest_of(type(task))
     return Spec(identity, passed_fields(task))
 
 
@@ -253,58 +248,3 @@ def _content(name: str, file: File) -> str:
     except OSError as error:
         reason = error.strerror or error
         raise RequestError(f"{name}={str(file)!r} cannot be read: {reason}") from error
-
-
-def _source_digest(task: type[Task]) -> str:
-    """Of a task from a notebook or a script: its code is part of what it means."""
-    try:
-        text = _source(task)
-    except (OSError, TypeError) as error:
-        raise RequestError(
-            f"the source of {task.__name__} cannot be read; define it in a file, a "
-            "notebook cell or an installed package"
-        ) from error
-    return hashlib.sha256(inspect.cleandoc(text).encode()).hexdigest()
-
-
-def _source(cls: type) -> str:
-    """The text of a class; in a notebook, which has no file, by way of its methods.
-
-    Raises:
-        OSError, TypeError: if there is none, as for a class typed at a prompt.
-    """
-    try:
-        return inspect.getsource(cls)
-    except (OSError, TypeError):
-        methods = [m for m in vars(cls).values() if inspect.isfunction(m)]
-        written = [m for m in methods if m.__code__.co_filename != "<string>"]
-        if not written:
-            raise
-        lines, _ = inspect.findsource(written[0])
-        text = "".join(lines)
-        try:
-            tree = ast.parse(text)
-        except SyntaxError:  # a cell with shell lines or magics in it
-            tree = ast.Module([], [])
-        for node in ast.walk(tree):
-            if isinstance(node, ast.ClassDef) and node.name == cls.__name__:
-                first = min([node.lineno, *(d.lineno for d in node.decorator_list)])
-                return "".join(lines[first - 1 : node.end_lineno])
-        raise
-
-
-def _comments(task: type[Task]) -> dict[str, str]:
-    """The trailing comment of every ``name: type = default`` line of the class."""
-    comments: dict[str, str] = {}
-    for cls in reversed(task.__mro__):
-        if not dataclasses.is_dataclass(cls) or cls is Task:
-            continue
-        try:
-            source = inspect.cleandoc("\n" + _source(cls))
-        except (OSError, TypeError):
-            continue  # a class typed at a prompt has no comments to show
-        for token in tokenize.generate_tokens(io.StringIO(source).readline):
-            named = re.match(r"\s*(\w+)\s*:", token.line)
-            if token.type == tokenize.COMMENT and named:
-                comments[named[1]] = token.string.lstrip("# ").strip()
-    return comments

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import platform
 import secrets
@@ -9,11 +10,18 @@ import socket
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-PACKAGES = ("heliostat", "jax", "jaxlib", "numpy", "xarray", "zarr", "ray", "pyscf")
+PACKAGES = (
+    *("heliostat", "jax", "jaxlib", "numpy", "folx", "optax"),
+    *("xarray", "zarr", "ray", "pyscf"),
+)
+
+BITS = ("jax", "jaxlib", "numpy", "folx", "optax", "pyscf")
+"""Packages whose versions may change the bits of a row."""
 
 GPU_FLAGS = "--xla_gpu_deterministic_ops=true --xla_gpu_autotune_level=0"
 """Kernels that give the same bits each time, chosen without timing them."""
@@ -131,6 +139,13 @@ def provenance() -> dict[str, Any]:
         "command": " ".join(sys.argv[:1]),
         **_git(),
     }
+
+
+@cache
+def fingerprint() -> str:
+    """Of the packages and the instruction set that decide about bits, 16 digits."""
+    parts = [f"{name} {_version(name)}" for name in BITS] + [_cpu()]
+    return hashlib.sha256("|".join(parts).encode()).hexdigest()[:16]
 
 
 def changed(then: dict[str, Any]) -> str:

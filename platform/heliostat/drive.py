@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from heliostat import device
 from heliostat.config import Spec
@@ -15,7 +16,7 @@ from heliostat.grid import Chunk, Job, Span, blocks_of
 from heliostat.lock import Lock
 from heliostat.progress import Progress, silent
 from heliostat.record import Record
-from heliostat.task import Task
+from heliostat.task import Estimate, Task
 from heliostat.unfold import unfold as unfold_here
 
 
@@ -57,8 +58,9 @@ def drive(
         RunFailed: if a task raised, or workers were lost again and again.
     """
     with Lock(record.path) as lock:
-        if record.steps >= until:
-            return  # another driver has brought it there in the meantime
+        if record.steps >= until:  # another driver has brought it there
+            finish(record, task)
+            return
         stop_request(record).unlink(missing_ok=True)
         spec = record.spec
         job = _job(record, task, spec, until)
@@ -75,7 +77,13 @@ def drive(
         except KeyboardInterrupt:
             _end(record, task, "interrupted")
             raise
-        except RequestError as error:  # it never began: all is as before
+        except Busy:
+            raise  # the record is another driver's now
+        except RequestError as error:
+            if record.steps != began:
+                _fail(record, task, error)
+                raise
+            # it never began: all is as before
             record.update(status=before["status"], steps=before.get("steps"))
             record.log.tell("refused", reason=str(error))
             raise
@@ -137,12 +145,20 @@ def _commit(record: Record, chunk: Chunk, task: Task, until: int) -> None:
             stop=chunk.stop,
             seconds=round(chunk.seconds, 4),
             layout=chunk.layout,
+            environment=chunk.environment,
         )
     except OSError as error:
         raise StoreError(
             f"{record.path} cannot be written ({error.strerror}); what was committed "
             f"stays: make room, then `heliostat resume {record.path.name}`"
         ) from error
+
+
+def finish(record: Record, task: Task) -> None:
+    """The last words of a driver that was killed between its last commit and them."""
+    attrs = record.attrs
+    if attrs.get("status") != "complete" and record.steps >= attrs["steps"]:
+        _end(record, task, "complete")
 
 
 def _fail(record: Record, task: Task, error: Exception) -> None:
@@ -159,11 +175,16 @@ def _end(record: Record, task: Task, status: str, **attrs: str) -> None:
     try:
         if record.steps:
             rows = record.rows().load()
-            headline = {n: list(e) for n, e in task.headline(rows).items()}
+            headline = {n: _plain(e) for n, e in task.headline(rows).items()}
     except Exception as error:  # must not hide how the run ended
         record.log.tell("no headline", reason=str(error))
     record.update(status=status, headline=headline, ended=time.time(), **attrs)
     record.log.tell(status, at=record.steps)
+
+
+def _plain(estimate: Estimate) -> list[Any]:
+    """For JSON, which has no NaN: an unknown error is null."""
+    return [v if isinstance(v, str) or math.isfinite(v) else None for v in estimate]
 
 
 def _first_line(error: BaseException) -> str:

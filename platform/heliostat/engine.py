@@ -10,6 +10,7 @@ import asyncio
 import inspect
 import json
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from typing import Any
 
@@ -207,7 +208,9 @@ class Plain:
     def advance(
         self, block: int, state: Any, start: int, stop: int
     ) -> tuple[Any, State]:
-        states, rows = asyncio.run(self._walk(block, state, start, stop))
+        walk = self._walk(block, state, start, stop)
+        with ThreadPoolExecutor(1) as apart:  # a notebook's thread has a loop already
+            states, rows = apart.submit(asyncio.run, walk).result()
         table = {
             name: [[row[name] for row in replica] for replica in rows]
             for name in self.task.emits

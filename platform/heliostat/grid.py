@@ -25,6 +25,7 @@ class Chunk(NamedTuple):
     state: State  # after ``stop``
     seconds: float
     layout: str = "1 device"
+    environment: str = ""  # fingerprint of what decides about bits
 
 
 class Span(NamedTuple):

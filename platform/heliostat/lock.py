@@ -37,15 +37,10 @@ class Lock:
 
     def __enter__(self) -> Lock:
         try:
-            self._take()
-        except FileExistsError:
-            if owner := holder(self.path.parent):
-                raise Busy(
-                    f"{self.path.parent.name} is driven by process {owner['pid']} on "
-                    f"{owner['host']}; `heliostat watch` follows it, `stop` ends it"
-                ) from None
-            self._clear()
-            self._take()
+            if not self._take():
+                self._clear(self._owner())
+                if not self._take():
+                    raise self._busy()
         except OSError as error:
             reason = error.strerror
             raise StoreError(f"{self.path.parent} is not writable: {reason}") from error
@@ -60,20 +55,41 @@ class Lock:
         if self._owner().get("token") == self.token:
             self.path.unlink(missing_ok=True)
 
-    def _take(self) -> None:
-        """Linking a file that is whole: nobody ever reads half a lock."""
+    def _take(self) -> bool:
+        """Link a file that is whole: nobody ever reads half a lock."""
         mine = self._write()
         try:
             os.link(mine, self.path)
+        except FileExistsError:
+            return False
         finally:
             mine.unlink()
+        return True
 
-    def _clear(self) -> None:
-        """Move an abandoned lock aside; of two drivers that try, one finds none."""
+    def _clear(self, owner: dict[str, Any]) -> None:
+        """Move an abandoned lock aside; what another driver took meanwhile goes back.
+
+        Raises:
+            Busy: if it is not abandoned.
+        """
+        if _holds(owner):
+            raise self._busy()
         aside = self.path.with_suffix(f".{self.token}.old")
         with contextlib.suppress(FileNotFoundError):
             self.path.rename(aside)
+            if _read(aside).get("token") != owner.get("token"):
+                with contextlib.suppress(FileExistsError):
+                    os.link(aside, self.path)
+                aside.unlink()
+                raise self._busy()
             aside.unlink()
+
+    def _busy(self) -> Busy:
+        owner = {"pid": "?", "host": "?"} | self._owner()
+        return Busy(
+            f"{self.path.parent.name} is driven by process {owner['pid']} on "
+            f"{owner['host']}; `heliostat watch` follows it, `stop` ends it"
+        )
 
     def _write(self) -> Path:
         mine = self.path.with_suffix(f".{self.token}")
@@ -93,6 +109,7 @@ class Lock:
             {
                 "token": self.token,
                 "pid": os.getpid(),
+                "born": _born(os.getpid()),
                 "host": socket.gethostname(),
                 "expires": time.time() + LEASE,
             }
@@ -105,9 +122,15 @@ class Lock:
 def holder(folder: Path) -> dict[str, Any] | None:
     """Who drives the run in ``folder`` now: pid, host, expires; None if nobody."""
     owner = _read(folder / "lock.json")
+    return owner if _holds(owner) else None
+
+
+def _holds(owner: dict[str, Any]) -> bool:
+    """Whether the owner of a lock lives, as far as can be told from here."""
     if owner.get("host") == socket.gethostname():
-        return owner if _alive(owner.get("pid", -1)) else None
-    return owner if owner.get("expires", 0) > time.time() else None
+        pid = owner.get("pid", -1)
+        return _alive(pid) and owner.get("born") in (None, _born(pid))
+    return owner.get("expires", 0) > time.time()
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -125,9 +148,18 @@ def _alive(pid: int) -> bool:
         return False
     except OSError:
         return True  # somebody else's process
-    try:  # a zombie has ended, although its number is still taken
-        return (
-            Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-        )
+    return _stat(pid)[:1] != ["Z"]  # a zombie has ended, its number is still taken
+
+
+def _born(pid: int) -> str | None:
+    """When a process began, in ticks since boot: its number may be used again."""
+    fields = _stat(pid)
+    return fields[19] if len(fields) > 19 else None
+
+
+def _stat(pid: int) -> list[str]:
+    """What Linux says of a process, from its state on; elsewhere nothing."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
-        return True
+        return []

@@ -6,6 +6,7 @@ Wall times, workers and failures stand here and nowhere else: rows are reproduci
 from __future__ import annotations
 
 import json
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -18,10 +19,14 @@ class Log:
         self.path = path
 
     def tell(self, event: str, **details: Any) -> None:
-        """Append one event."""
+        """Append one event, on a line of its own."""
         line = {"time": round(time.time(), 3), "event": event, **details}
-        with self.path.open("a") as stream:
-            stream.write(json.dumps(line) + "\n")
+        with self.path.open("ab+") as stream:
+            if stream.tell():
+                stream.seek(-1, os.SEEK_END)
+                whole = stream.read() == b"\n"
+                stream.write(b"" if whole else b"\n")  # a crash cut the last line
+            stream.write(json.dumps(line).encode() + b"\n")
 
     def events(self) -> list[dict[str, Any]]:
         """All events; a last line that was cut short by a crash is left out."""

@@ -9,17 +9,24 @@ import numpy as np
 import xarray as xr
 
 from heliostat.errors import RequestError, StoreError, did_you_mean
-from heliostat.stored import Run
+from heliostat.stored import Run, as_run
 from heliostat.task import Estimate
 
 LINES = 24
 """Replicas drawn one by one; of more, the median and the central 90 % are drawn."""
 
 
-def plot(run: Run, var: str | None = None, output: str | Path | None = None) -> Any:
+def plot(
+    run: str | Run,
+    var: str | None = None,
+    output: str | Path | None = None,
+    *,
+    store: str | Path | None = None,
+) -> Any:
     """Draw one variable of a run over its steps, with the run's own references.
 
     Args:
+        run: an id (or its first digits), or a :class:`Run`.
         var: a variable of the rows; default the first that the task emits.
         output: a file to write (its ending says the format); default none.
 
@@ -30,6 +37,7 @@ def plot(run: Run, var: str | None = None, output: str | Path | None = None) -> 
         RequestError: for an unknown variable, or one that is no number.
         StoreError: if the file cannot be written.
     """
+    run = as_run(run, store)
     rows = run.rows
     name = var or next(iter(run.task.emits))
     if name not in rows:

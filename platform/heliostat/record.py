@@ -44,6 +44,9 @@ from heliostat.task import Task
 CHUNK_ELEMENTS = 4096
 """Elements of a row array in one zarr chunk, roughly: small enough to rewrite often."""
 
+LOST = -1
+"""What zarr reads where the file of a commit marker is gone."""
+
 CODECS = [ZstdCodec(level=1), Crc32cCodec()]
 """The checksum comes last, so that any damaged byte is noticed when it is read."""
 
@@ -80,6 +83,7 @@ class Record:
                 compressors=CODECS,
                 dimension_names=["block"],
                 attributes={"long_name": "steps committed"},
+                fill_value=LOST,
             )[:] = 0
             root.create_array(
                 "digests",
@@ -136,8 +140,16 @@ class Record:
 
     @property
     def committed(self) -> np.ndarray:
-        """Steps committed by each block, ``(blocks,)`` int64."""
-        return np.asarray(self._read("committed", slice(None)))
+        """Steps committed by each block, ``(blocks,)`` int64.
+
+        Raises:
+            StoreError: if a marker is missing or damaged.
+        """
+        found = np.asarray(self._read("committed", slice(None)))
+        if (found == LOST).any():
+            block = int(np.argmax(found == LOST))
+            raise StoreError(f"{self.path}: the commit marker of block {block} is gone")
+        return found
 
     @property
     def steps(self) -> int:

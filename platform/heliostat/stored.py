@@ -17,22 +17,17 @@ from heliostat.task import Estimate, Task
 
 
 def store_folder(store: str | Path | None = None) -> Path:
-    """The folder of a store as it was given.
+    """The folder of a store as it was given; else ``$HELIOSTAT_STORE``, ``./runs``.
 
     Raises:
         RequestError: for a URL.
     """
-    if "://" in str(store or default_store()):
+    given = str(store or os.environ.get("HELIOSTAT_STORE") or "runs")
+    if "://" in given:
         raise RequestError(
-            f"store '{store or default_store()}': expected a folder; object stores are "
-            "not supported yet"
+            f"store '{given}': expected a folder; object stores are not supported yet"
         )
-    return Path(store) if store is not None else default_store()
-
-
-def default_store() -> Path:
-    """``$HELIOSTAT_STORE``, else ``./runs``."""
-    return Path(os.environ.get("HELIOSTAT_STORE") or "runs")
+    return Path(given).expanduser()
 
 
 class Run:
@@ -92,7 +87,7 @@ class Run:
         """What the run found: name -> value, error, units, source."""
         stored = self.record.attrs.get("headline")
         if self._limit is None and stored and self.status != "running":
-            return {name: Estimate(*entry) for name, entry in stored.items()}
+            return {name: _estimate(*entry) for name, entry in stored.items()}
         if not self.steps:
             return {}
         return dict(self.task.headline(self.rows.load()))
@@ -155,6 +150,14 @@ class Run:
         lines.append(f"  {self.steps} of {planned} steps in {self.path}")
         lines += [f"  {name} = {value}" for name, value in self.headline.items()]
         return "\n".join(lines)
+
+
+def _estimate(value: float | None, error: float | None, *more: str) -> Estimate:
+    """From JSON, where what is no number is null."""
+    nan = float("nan")
+    return Estimate(
+        nan if value is None else value, nan if error is None else error, *more
+    )
 
 
 def open_run(

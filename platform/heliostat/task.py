@@ -63,8 +63,9 @@ def format_error(value: float, error: float) -> str:
 class File(str):
     """A path to input data; a run's identity holds the SHA-256 of its content.
 
-    A field of this type accepts a path; the stored specification replaces the path by
-    ``sha256:…`` so that moving or renaming the file changes nothing, editing it does.
+    A field of this type accepts a path; the identity has ``sha256:…`` in its place:
+    another file of the same content is the same run, an edited one is another.  To
+    resume or replay, the file must be where it was.
     """
 
     @property

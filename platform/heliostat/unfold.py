@@ -16,6 +16,7 @@ import jax
 import numpy as np
 from jax.sharding import AxisType, Mesh
 
+from heliostat import device
 from heliostat.checkpoint import State, Stride, digest
 from heliostat.engine import AXIS, Plain, Traced
 from heliostat.grid import Chunk, Job, fresh_in, replicas_of, root_of
@@ -128,6 +129,7 @@ class Loop:
             packed,
             time.perf_counter() - began,
             self.layout,
+            device.fingerprint(),
         )
         return chunk, Position(block, start, state)
 

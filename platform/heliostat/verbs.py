@@ -55,7 +55,7 @@ def run(
     record = _find_or_create(task, spec, store)
     if fresh and record.steps:
         _recompute(record, task, on, workers)
-    if record.steps < until:
+    if record.steps < until or _unsaid(record):
         place = Place(on, workers, gpus)
         try:
             drive(record, task, until, place, progress or default_progress())
@@ -127,7 +127,7 @@ def resume(
     planned = int(found.record.attrs.get("steps") or found.task.steps)
     until = planned if steps is None else steps
     _check_steps(until)
-    if found.record.steps < until:
+    if found.record.steps < until or _unsaid(found.record):
         place = Place(on, workers, gpus)
         drive(found.record, found.task, until, place, progress or default_progress())
     return Run(found.path, found.task)
@@ -223,6 +223,13 @@ def _find_or_create(task: Task, spec: config.Spec, store: str | Path | None) -> 
     return Record.create(path, spec, task, about)
 
 
+def _unsaid(record: Record) -> bool:
+    """Whether a driver was killed after its last commit, before its last words."""
+    attrs = record.attrs
+    left = attrs.get("status") != "complete" and not lock.holder(record.path)
+    return left and 0 < attrs.get("steps", 0) <= record.steps
+
+
 def _recompute(record: Record, task: Task, on: str, workers: int | None) -> None:
     from heliostat.verification import verify
 
@@ -232,10 +239,14 @@ def _recompute(record: Record, task: Task, on: str, workers: int | None) -> None
         raise RunFailed(f"run {record.path.name} {known}: {verdict.reasons[0]}")
 
 
+_SPAWNED: list[subprocess.Popen[bytes]] = []
+"""Drivers that this process is the parent of; they end when they are done."""
+
+
 def _spawn(record: Record, words: list[str]) -> None:
     """A driver in a session of its own, so that it outlives this terminal."""
     with (record.path / "driver.log").open("ab") as log:
-        subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, "-m", "heliostat", *words],
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -243,3 +254,4 @@ def _spawn(record: Record, words: list[str]) -> None:
             start_new_session=True,
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
+    _SPAWNED.append(process)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import linecache
 import os
 import shutil
 import signal
@@ -10,6 +12,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -317,15 +320,113 @@ def test_a_lock_is_renewed_while_it_is_held(tmp_path, monkeypatch):
 
 
 def test_rm_and_gc(run, tmp_path):
-    half_made = run.path.parent / ".half.123"
-    half_made.mkdir()
-    os.utime(half_made, (0, 0))
+    half_made, foreign = (
+        run.path.parent / name for name in (f".{run.id}.0123abcd", ".git")
+    )
+    for folder in (half_made, foreign):
+        folder.mkdir()
+        os.utime(folder, (0, 0))
     dead = run.path / "lock.json"
     dead.write_text(json.dumps({"pid": -1, "host": "?", "expires": 0}))
-    assert set(hs.gc(store=tmp_path)) == {half_made, dead}
+    assert set(hs.gc(store=tmp_path)) == {half_made, dead} and foreign.exists()
     shutil.copytree(run.path, tmp_path / "copy")
     hs.remove(run)
     assert hs.runs(store=tmp_path).empty and (tmp_path / "copy").exists()
+
+
+def test_of_two_drivers_that_find_a_dead_lock_one_gets_it(tmp_path):
+    """The second judged the old lock dead before the first one took its place."""
+    with lock.Lock(tmp_path) as first:
+        second = lock.Lock(tmp_path)
+        with pytest.raises(hs.Busy):
+            second._clear({"token": "of a dead driver"})
+        assert lock._read(first.path)["token"] == first.token
+
+
+def test_a_process_number_that_is_used_again_holds_no_lock(tmp_path):
+    owner = {"pid": os.getpid(), "host": lock.socket.gethostname(), "token": "x"}
+    (tmp_path / "lock.json").write_text(json.dumps(owner | {"born": "1"}))
+    with lock.Lock(tmp_path):
+        assert lock.holder(tmp_path)["token"] != "x"
+
+
+def test_last_words_are_said_for_a_driver_killed_before_them(run, tmp_path):
+    said = run.record.attrs["headline"]
+    run.record.update(status="running", headline=None)
+    assert hs.open(run.id, store=tmp_path).status == "interrupted"
+    again = here(toys.Walk(), store=tmp_path)
+    assert again.status == "complete" and again.record.attrs["headline"] == said
+
+
+def test_a_number_has_one_spelling(tmp_path):
+    from heliostat.config import specify
+
+    assert specify(toys.Walk(sigma=2)).id == specify(toys.Walk(sigma=2.0)).id
+
+
+def test_python_tasks_run_where_a_loop_is_running(tmp_path):
+    """As in a notebook."""
+
+    async def cell():
+        return here(toys.Talk(), store=tmp_path)
+
+    assert asyncio.run(cell()).status == "complete"
+
+
+def test_a_helper_beside_a_task_is_part_of_its_identity(tmp_path):
+    from heliostat.config import specify
+    from heliostat.registry import from_path
+
+    ids = set()
+    for name, scale in [("one", 2), ("two", 3)]:
+        file = tmp_path / f"scaled_{name}.py"
+        body = Path(toys.__file__).read_text()
+        file.write_text(f"{body}\n\ndef scaled(x):\n    return {scale} * x\n")
+        ids.add(specify(from_path(f"{file}:Walk")()).identity["source"])
+    assert len(ids) == 2
+
+
+def test_in_a_notebook_what_a_task_names_is_part_of_its_identity():
+    from heliostat import source
+
+    cell = """
+def once(x): return {} * x
+def twice(x): return once(once(x))
+class Task_(Walk):
+    def step(self, key, state, data): return twice(state)
+"""
+    texts = []
+    for number in (2, 2, 3):
+        text, name = cell.format(number), f"<cell {number}>"
+        linecache.cache[name] = (len(text), None, text.splitlines(True), name)
+        space = {"Walk": toys.Walk, "__name__": "a_notebook"}
+        exec(compile(text, name, "exec"), space)
+        texts.append(list(source._texts(space["Task_"])))
+    assert texts[0] == texts[1] != texts[2]
+
+
+def test_the_log_survives_a_line_cut_short(run):
+    before = run.events()
+    with run.record.log.path.open("a") as stream:
+        stream.write('{"event": "committ')
+    run.record.log.tell("resumed")
+    assert [e["event"] for e in run.events()[len(before) :]] == ["resumed"]
+
+
+def test_attributes_are_strict_json(tmp_path, monkeypatch):
+    nothing = {"x": hs.Estimate(1.0)}
+    monkeypatch.setattr(toys.Walk, "headline", lambda self, rows: nothing)
+    run = here(toys.Walk(), store=tmp_path)
+    text = (run.path / "record.zarr" / "zarr.json").read_text()
+    stored = json.loads(text, parse_constant=pytest.fail)
+    assert stored["attributes"]["headline"]["x"][:2] == [1.0, None]
+    assert np.isnan(run.headline["x"].error)
+
+
+def test_a_store_may_be_below_home(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    run = here(toys.Walk(), store="~/mine")
+    assert run.path.is_relative_to(tmp_path / "mine")
 
 
 def test_a_file_enters_the_identity_by_its_content(tmp_path):

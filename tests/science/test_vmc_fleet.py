@@ -18,7 +18,7 @@ def local(task, store, **options):
 
 def test_two_workers_equal_one_to_1e_9_in_float64(fleet_ray, tmp_path):
     """Over thirty steps, the last ten of which move parameters."""
-    task = VMC(molecule="He", walkers=16, train=40, **TINY)
+    task = VMC(molecule="LiH", walkers=16, train=40, **TINY)
     one, two = (
         local(task, tmp_path / str(n), workers=n, steps=30, x64=True) for n in (1, 2)
     )
@@ -58,3 +58,30 @@ def test_two_workers_equal_one_in_float32_then_in_distribution(fleet_ray, tmp_pa
     a, b = one.headline["energy"], two.headline["energy"]
     assert 0 < a.error < 0.1
     assert abs(a.value - b.value) < 4 * np.hypot(a.error, b.error)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_vmc_obeys_every_law(fleet_ray):
+    found = hs.check_task(VMC(molecule="LiH", walkers=16, train=25, **TINY))
+    assert {law: reason for law, reason in found.items() if reason} == {}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1500)
+def test_the_default_run_of_lih_is_within_4_millihartree(fleet_ray, tmp_path):
+    """Exact: -8.070548 hartree (Cencek, Rychlewski 2000)."""
+    run = hs.run(VMC(molecule="LiH"), store=tmp_path, gpus=0, progress=silent)
+    energy = run.headline["energy"]
+    assert abs(energy.value + 8.070548) < 4e-3 and energy.error < 1e-3
+    assert run.headline["correlation_fraction"].value > 0.95
+    assert hs.verify(run).status == "ACCEPT"
+
+
+def test_start_drives_in_the_background_and_watch_follows(tmp_path):
+    from heliostat.cli import main
+
+    task = VMC(molecule="H", walkers=8, train=0, **TINY)
+    run = hs.start(task, steps=40, workers=1, store=tmp_path)
+    assert main(["watch", run.id, "--store", str(tmp_path)]) == 0
+    assert hs.open(run.id, store=tmp_path).status == "complete"

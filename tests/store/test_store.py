@@ -128,6 +128,22 @@ def test_a_missing_chunk_is_not_read_as_nan(run):
         reopened(run).rows  # noqa: B018
 
 
+def test_a_missing_commit_marker_is_not_read_as_nothing(run):
+    (run.path / "record.zarr" / "committed" / "c" / "1").unlink()
+    with pytest.raises(hs.StoreError, match="commit marker of block 1 is gone"):
+        reopened(run).rows  # noqa: B018
+    with pytest.raises(hs.StoreError, match="commit marker of block 1 is gone"):
+        hs.run(toys.Walk(), on="here", store=run.path.parents[1], progress=silent)
+    assert (run.path / "record.zarr" / "rows" / "x").exists()
+
+
+def test_a_forged_headline_is_found(run):
+    value, *more = run.record.attrs["headline"]["x"]
+    run.record.update(headline={"x": [value - 1, *more]})
+    found = hs.verify(reopened(run), segments=0, on="here")
+    assert found.status == "REJECT" and "the headline says x" in found.reasons[0]
+
+
 def test_an_older_schema_is_refused_by_name(run):
     run.record.update(schema=0)
     with pytest.raises(hs.StoreError, match="schema 0; this heliostat reads"):

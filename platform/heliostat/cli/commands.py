@@ -53,11 +53,11 @@ class Request(NamedTuple):
 
 def _request(task: str, fields: Fields, what: What, store: str | None) -> Request:
     """Defaults, then the preset, then the file, then what was typed."""
-    from heliostat.stored import default_store
+    from heliostat.stored import store_folder
 
     made, steps = _make(task, fields, what)
     spec = config.specify(made, what.seed, what.x64)
-    path = Path(store or default_store()) / spec.identity["task"] / spec.id
+    path = store_folder(store) / spec.identity["task"] / spec.id
     options = {"seed": what.seed, "x64": what.x64, "steps": steps}
     return Request(made, steps, path, options)
 
@@ -336,9 +336,9 @@ def runs(
     json: Json = False,
 ) -> Answer:
     """List the runs of a store."""
-    from heliostat.stored import default_store
+    from heliostat.stored import store_folder
 
-    root = Path(store or default_store())
+    root = store_folder(store)
     if task and not (root / task).exists():
         registry.find(task)  # says which one was meant
     return pages.runs(hs.runs(task, where, root), root)

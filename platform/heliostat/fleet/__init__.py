@@ -72,6 +72,11 @@ def _crew(job: Job, workers: int, gpus: float) -> Crew:
         raise RequestError(
             f"gpus={gpus:g}: expected a multiple of the {workers} workers"
         )
+    if job.task.sharded and 0 < gpus < workers:
+        raise RequestError(
+            f"workers {workers}: a sharded replica wants a GPU for each worker, there "
+            f"are {gpus:g}"
+        )
     if job.task.sharded:
         return Crew(1, workers, gpus / workers)
     teams = min(workers, len(job.spans))
@@ -120,7 +125,7 @@ class _Field:
             for place in set(teams) - set(failed):
                 self._announce(teams[place])
                 self._send(teams[place])
-            sizes = failed
+            sizes = {place: size for place, size in failed.items() if size}
 
     def _seat(self, teams: dict[int, Team]) -> dict[int, int]:
         """Wait for new teams; the places of those that were lost, and a size to try."""
@@ -139,7 +144,7 @@ class _Field:
         """End what is left of a team; the size that its successor should have.
 
         Normally the full one; but no more than there was room for, and a divisor of
-        the sharded axis.
+        the sharded axis.  0 where there is no room and others go on: they take over.
         """
         team.kill()
         if isinstance(loss, Indivisible):
@@ -150,6 +155,10 @@ class _Field:
             self.crew = self.crew._replace(size=size)
             self.tell("resized", workers=size, reason=str(loss))
             return size
+        if isinstance(loss, Unplaced) and not loss.placed and self._others(team):
+            self.tell("resized", workers=self._others(team), reason=str(loss))
+            self.teams[self.teams.index(team)] = None
+            return 0
         self.losses += 1
         if self.losses > FAILURES:
             raise RunFailed(
@@ -158,6 +167,10 @@ class _Field:
         self.tell("retried", losses=self.losses, reason=str(loss))
         room = loss.placed if isinstance(loss, Unplaced) else 0
         return room or self.crew.size
+
+    def _others(self, team: Team) -> int:
+        """How many other teams have found their places."""
+        return sum(t is not team and bool(t.places) for t in self.teams if t)
 
     def _announce(self, team: Team) -> None:
         self.tell(

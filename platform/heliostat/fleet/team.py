@@ -9,7 +9,7 @@ from typing import Any
 
 import ray
 from ray.cloudpickle import cloudpickle
-from ray.exceptions import GetTimeoutError, RayActorError, RayTaskError
+from ray.exceptions import RayError, RayTaskError
 
 from heliostat import registry
 from heliostat.device import spread
@@ -157,7 +157,7 @@ def _results(refs: list[Any], patience: float) -> list[Any]:
     done, pending = ray.wait(refs, num_returns=len(refs), timeout=patience)
     errors = [error for ref in done if (error := _error(ref))]
     for error in errors:
-        if isinstance(error, RayActorError | GetTimeoutError):
+        if not isinstance(error, RayTaskError):  # of a process, node or object
             raise Lost(_reason(error))
     for error in errors:
         cause = getattr(error, "cause", None) or error
@@ -174,7 +174,7 @@ def _results(refs: list[Any], patience: float) -> list[Any]:
 def _error(ref: Any) -> Exception | None:
     try:
         ray.get(ref, timeout=60)
-    except (RayActorError, RayTaskError, GetTimeoutError) as error:
+    except RayError as error:
         return error
     return None
 

@@ -63,9 +63,9 @@ def compared(energy: Estimate, molecule: Molecule) -> dict[str, Estimate]:
     best = known.get("exact", known.get("ccsd(t)"))
     if best is None or "hf" not in known:
         return dict(known)
-    depth = best.value - known["hf"].value
-    if abs(depth) < 1e-6:  # one electron: nothing to correlate
+    if molecule.electrons < 2:  # nothing to correlate
         return dict(known)
+    depth = best.value - known["hf"].value
     fraction = Estimate(
         (energy.value - known["hf"].value) / depth, energy.error / abs(depth)
     )

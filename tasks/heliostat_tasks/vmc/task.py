@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache, partial
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -215,7 +215,7 @@ class VMC(hs.Task):
 
     def logpsi(self, state: State, x: Array) -> Signed:
         """Sign and log|Ψ| of electrons ``(..., n, 3)`` in bohr, spin up first."""
-        return _over(_program(self), state.params, x)
+        return _over(_program(self.ansatz), self.prepare(), state.params, x)
 
     def local_energy(
         self, state: State, x: Array, method: str = "forward"
@@ -224,24 +224,14 @@ class VMC(hs.Task):
 
         At ``state.walkers`` it gives ``state.energies``, whose mean is the last row.
         """
-        return _over(_program(self, method), state.params, x)
-
-    def _psi(self, params: Params, x: Array, data: Data) -> Signed:
-        return self.ansatz(params, x, jnp.asarray(data.nuclei, x.dtype))
+        program = _program(self.ansatz, method)
+        return _over(program, self.prepare(), state.params, x)
 
     def _log(self, params: Params, x: Array, data: Data) -> Array:
-        return self._psi(params, x, data).log
+        return _psi(self.ansatz, params, x, data).log
 
-    def _energy(self, params: Params, data: Data, method: str = "forward") -> Any:
-        nuclei, charges = (
-            jnp.asarray(data.nuclei, float),
-            jnp.asarray(data.charges, float),
-        )
-        return local_energy(
-            partial(self._log, params, data=data),
-            partial(coulomb, nuclei=nuclei, charges=charges),
-            method,
-        )
+    def _energy(self, params: Params, data: Data) -> Any:
+        return _energy(self.ansatz, params, data)
 
     def _learn(self, state: State, data: Data, training: Array) -> tuple[State, dict]:
         """One SPRING update while training, none after."""
@@ -280,20 +270,35 @@ class VMC(hs.Task):
         )
 
 
+def _psi(ansatz: Ansatz, params: Params, x: Array, data: Data) -> Signed:
+    return ansatz(params, x, jnp.asarray(data.nuclei, x.dtype))
+
+
+def _energy(
+    ansatz: Ansatz, params: Params, data: Data, method: str = "forward"
+) -> Callable[[Array], LocalEnergy]:
+    nuclei = jnp.asarray(data.nuclei, float)
+    charges = jnp.asarray(data.charges, float)
+    return local_energy(
+        lambda x: _psi(ansatz, params, x, data).log,
+        partial(coulomb, nuclei=nuclei, charges=charges),
+        method,
+    )
+
+
 @lru_cache(maxsize=8)
-def _program(task: VMC, method: str | None = None) -> Any:
-    """log|Ψ|, or E_L by a method, of many walkers: compiled once per task and shape."""
-    data = task.prepare()
+def _program(ansatz: Ansatz, method: str | None = None) -> Any:
+    """log|Ψ|, or E_L by a method, of many walkers: compiled once per shape."""
 
-    def one(params: Params, x: Array) -> Any:
+    def one(params: Params, x: Array, data: Data) -> Any:
         if method is None:
-            return task._psi(params, x, data)
-        return task._energy(params, data, method)(x)
+            return _psi(ansatz, params, x, data)
+        return _energy(ansatz, params, data, method)(x)
 
-    return jax.jit(jax.vmap(one, (None, 0)))
+    return jax.jit(jax.vmap(one, (None, 0, None)))
 
 
-def _over(program: Any, params: Params, x: Array) -> Any:
+def _over(program: Any, data: Data, params: Params, x: Array) -> Any:
     """A program's values at electrons with any leading axes ``(..., n, 3)``.
 
     In the precision of the parameters, which is that of the run they come from.
@@ -301,7 +306,7 @@ def _over(program: Any, params: Params, x: Array) -> Any:
     dtype = params["weight"].dtype
     with jax.enable_x64(dtype == jnp.float64):
         x = jnp.asarray(x, dtype)
-        values = program(params, x.reshape(-1, *x.shape[-2:]))
+        values = program(params, x.reshape(-1, *x.shape[-2:]), data)
         return jax.tree.map(lambda v: v.reshape(x.shape[:-2]), values)
 
 

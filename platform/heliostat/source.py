@@ -1,0 +1,114 @@
+"""The text of tasks that are not installed: part of what they mean, and their help."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import hashlib
+import inspect
+import io
+import re
+import sys
+import tokenize
+from collections.abc import Iterator
+from pathlib import Path
+from types import CodeType, FunctionType, ModuleType
+
+from heliostat.errors import RequestError
+from heliostat.task import Task
+
+
+def digest_of(task: type[Task]) -> str:
+    """SHA-256 of all that decides what a task computes, as far as it is not installed.
+
+    Of a task in a file, the file; of one in a notebook, the class and whatever its
+    methods name, and so on.  Its base classes count in the same way.
+
+    Raises:
+        RequestError: if there is no text, as for a class typed at a prompt.
+    """
+    bases = [c for c in task.__mro__ if issubclass(c, Task) and c is not Task]
+    try:
+        texts = [text for cls in bases for text in _texts(cls)]
+    except (OSError, TypeError) as error:
+        raise RequestError(
+            f"the source of {task.__name__} cannot be read; define it in a file, a "
+            "notebook cell or an installed package"
+        ) from error
+    return hashlib.sha256("\0".join(texts).encode()).hexdigest()
+
+
+def _texts(cls: type) -> Iterator[str]:
+    file = getattr(sys.modules.get(cls.__module__), "__file__", None)
+    if file and Path(file).is_file():
+        yield Path(file).read_text()
+        return
+    yield inspect.cleandoc(_source(cls))
+    seen: set[str] = set()
+    for method in _written(cls):
+        yield from _named(method, seen)
+
+
+def _named(function: FunctionType, seen: set[str]) -> Iterator[str]:
+    """The text of what a function's code names among the globals of its module."""
+    for name in sorted(_names(function.__code__) & set(function.__globals__) - seen):
+        seen.add(name)
+        value = function.__globals__[name]
+        if isinstance(value, FunctionType) and value.__module__ == function.__module__:
+            yield inspect.getsource(value)
+            yield from _named(value, seen)
+        elif not isinstance(value, ModuleType):
+            yield f"{name} = {re.sub(r' at 0x[0-9a-f]+', '', repr(value))}"
+
+
+def _names(code: CodeType) -> set[str]:
+    inner = [c for c in code.co_consts if isinstance(c, CodeType)]
+    return set(code.co_names).union(*map(_names, inner))
+
+
+def _written(cls: type) -> list[FunctionType]:
+    """The methods that somebody wrote; those of a dataclass are made from text."""
+    methods = filter(inspect.isfunction, vars(cls).values())
+    return [m for m in methods if m.__code__.co_filename != "<string>"]
+
+
+def _source(cls: type) -> str:
+    """The text of a class; in a notebook, which has no file, by way of its methods.
+
+    Raises:
+        OSError, TypeError: if there is none, as for a class typed at a prompt.
+    """
+    try:
+        return inspect.getsource(cls)
+    except (OSError, TypeError):
+        written = _written(cls)
+        if not written:
+            raise
+        lines, _ = inspect.findsource(written[0])
+        text = "".join(lines)
+        try:
+            tree = ast.parse(text)
+        except SyntaxError:  # a cell with shell lines or magics in it
+            tree = ast.Module([], [])
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ClassDef) and node.name == cls.__name__:
+                first = min([node.lineno, *(d.lineno for d in node.decorator_list)])
+                return "".join(lines[first - 1 : node.end_lineno])
+        raise
+
+
+def comments(task: type[Task]) -> dict[str, str]:
+    """The trailing comment of every ``name: type = default`` line of the class."""
+    found: dict[str, str] = {}
+    for cls in reversed(task.__mro__):
+        if not dataclasses.is_dataclass(cls) or cls is Task:
+            continue
+        try:
+            source = inspect.cleandoc("\n" + _source(cls))
+        except (OSError, TypeError):
+            continue  # a class typed at a prompt has no comments to show
+        for token in tokenize.generate_tokens(io.StringIO(source).readline):
+            named = re.match(r"\s*(\w+)\s*:", token.line)
+            if token.type == tokenize.COMMENT and named:
+                found[named[1]] = token.string.lstrip("# ").strip()
+    return found

@@ -1,0 +1,92 @@
+"""The embedded Ray of a run of its own: whatever ends the driver, nothing is left."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import toys
+
+import heliostat as hs
+from heliostat.progress import silent
+
+TASK = f"{toys.__file__}:Slow"
+
+
+def driver(store, *words):
+    command = (sys.executable, "-m", "heliostat", "run", TASK, "--store", store)
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    return subprocess.Popen([*command, *words], start_new_session=True, **quiet)
+
+
+def begun(store, steps=10):
+    """The run, once it has come so far."""
+    for _ in range(1200):
+        time.sleep(0.1)
+        table = hs.runs(store=store)
+        if len(table) and table.status[0] == "running" and table.steps[0] >= steps:
+            return hs.open(table.id[0], store=store, task=toys.Slow)
+    raise AssertionError("the run did not begin")
+
+
+def session(pid):
+    """Processes whose session is that of the driver or that descend from it."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = stat.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if fields[3] == str(pid) and fields[0] != "Z":
+            found.append(int(stat.parent.name))
+    return found
+
+
+def left_of(pids, patient=(), seconds=40):
+    """Names of the processes that do not end in time, but for the patient ones."""
+    deadline = time.monotonic() + seconds
+    while left := {name for pid in pids if (name := name_of(pid))} - set(patient):
+        if time.monotonic() > deadline:
+            return left
+        time.sleep(0.2)
+    return set()
+
+
+def name_of(pid):
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text().strip("\0").partition("\0")[0]
+    except OSError:
+        return ""
+
+
+AGENTS = {"ray::DashboardAgent", "ray::RuntimeEnvAgent"}
+"""They look whether their Ray is still there, and end a minute after it was not."""
+
+
+@pytest.mark.parametrize("blow", [signal.SIGKILL, signal.SIGINT], ids=["kill", "int"])
+def test_a_driver_that_is_struck_leaves_a_resumable_run_and_no_process(tmp_path, blow):
+    process = driver(tmp_path)
+    run = begun(tmp_path)
+    (worker,) = next(e for e in run.events() if e["event"] == "placed")["pids"]
+    pids = {worker, *session(process.pid)}
+    assert len(pids) > 3  # Ray's own are among them
+    os.kill(process.pid, blow)
+    process.wait(timeout=60)
+    assert left_of(pids, AGENTS if blow == signal.SIGKILL else ()) == set()
+    assert hs.open(run.id, store=tmp_path, task=toys.Slow).status == "interrupted"
+    kept = {"store": tmp_path, "task": toys.Slow, "progress": silent}
+    resumed = hs.resume(run.id, on="here", **kept)
+    assert resumed.rows.t.values.tolist() == list(range(1, 401))
+
+
+def test_a_run_that_ends_leaves_no_process(tmp_path):
+    process = driver(tmp_path, "--steps", "60")
+    begun(tmp_path, steps=5)
+    pids = session(process.pid)
+    assert process.wait(timeout=120) == 0
+    assert len(pids) > 3 and left_of(pids) == set()
