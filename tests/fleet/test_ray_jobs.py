@@ -14,10 +14,12 @@ import tempfile
 import time
 from contextlib import suppress
 from pathlib import Path
-from urllib.error import URLError
+from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
+import nbformat
 import pytest
+from nbclient import NotebookClient
 
 import heliostat as hs
 
@@ -58,6 +60,7 @@ def cluster(bare_python):
         "RAY_AUTH_TOKEN": secrets.token_hex(32),
         "RAY_USAGE_STATS_ENABLED": "0",
     }
+    log = (folder / "head.log").open("wb")
     head = subprocess.Popen(
         [
             *(bare_python, *RAY[1:], "start", "--head", "--block"),
@@ -70,7 +73,7 @@ def cluster(bare_python):
         env=env,
         cwd=folder,
         stdin=subprocess.DEVNULL,
-        stdout=(folder / "head.log").open("wb"),
+        stdout=log,
         stderr=subprocess.STDOUT,
         start_new_session=True,
     )
@@ -80,6 +83,7 @@ def cluster(bare_python):
         yield address, env
     finally:
         _end(head)
+        log.close()
         shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -125,6 +129,16 @@ def test_a_submitted_job_leaves_a_run_that_is_found_here(cluster, checkout, tmp_
     value, error, units, _ = run.headline["energy"]
     assert units == "hartree"
     assert abs(value - -2.903724) < 0.02 + 5 * error  # hartree, exact
+    asks = f"hs.runs(task='vmc', store={str(store)!r})"
+    cell = f"import heliostat as hs\nprint({asks}.id[0])"
+    assert _in_a_notebook(cell).strip() == run.id
+
+
+def _in_a_notebook(cell: str) -> str:
+    """What a cell prints in a kernel of its own."""
+    page = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell)])
+    NotebookClient(page, timeout=120, kernel_name="python3").execute()
+    return "".join(output.text for output in page.cells[0].outputs)
 
 
 def _submit(address: str, env: dict[str, str], folder: Path, *words: str) -> str:
@@ -171,8 +185,9 @@ def _status(address: str, token: str | None) -> int:
             Request(f"{address}/api/version", headers=headers), timeout=5
         ) as r:
             return r.status
-    except URLError as error:
-        return getattr(error, "code", 0)
+    except HTTPError as error:
+        error.close()
+        return error.code
     except OSError:
         return 0
 

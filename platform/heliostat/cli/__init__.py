@@ -42,16 +42,25 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     words = list(sys.argv[1:] if argv is None else argv)
     as_json = "--json" in words
-    console = Console(file=sys.stdout, highlight=False)
+    console = _Console(file=sys.stdout, highlight=False)
     try:
         with redirect_stdout(sys.stderr):
             answer = _app(words)(words, console=console, **QUIET)
+        sys.stdout.flush()  # of --help: a pipe that closed shall be noticed here
         return say(answer, as_json) if isinstance(answer, Answer) else 0
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # the flush at exit stays quiet
         return 1
     except (Exception, KeyboardInterrupt) as error:
         return _refuse(error, words, as_json)
+
+
+class _Console(Console):
+    """Leaves a pipe that closed to :func:`main`: rich would close standard error,
+    where ``print`` goes meanwhile."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
 
 
 def _app(words: Sequence[str]) -> App:
