@@ -72,7 +72,7 @@ def test_vmc_obeys_every_law(fleet_ray):
 @pytest.mark.timeout(1500)
 def test_the_default_run_of_lih_is_within_4_millihartree(fleet_ray, tmp_path):
     """Exact: -8.070548 hartree (Cencek, Rychlewski 2000)."""
-    run = hs.run(VMC(molecule="LiH"), store=tmp_path, gpus=0, progress=silent)
+    run = local(VMC(molecule="LiH"), tmp_path, workers=2)
     energy = run.headline["energy"]
     assert abs(energy.value + 8.070548) < 4e-3 and energy.error < 1e-3
     assert run.headline["correlation_fraction"].value > 0.95
