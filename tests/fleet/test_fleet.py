@@ -123,32 +123,25 @@ def test_a_group_takes_the_largest_divisor(fleet_ray, tmp_path):
     assert run.status == "complete"
 
 
-def test_a_group_shrinks_to_what_is_left(fleet_ray, tmp_path, monkeypatch):
+@pytest.fixture
+def room_for_one(fleet_ray, monkeypatch):
+    """Somebody else has three of the four cores."""
     monkeypatch.setattr(fleet.team, "PLACING", 8.0)
-    hog = fleet_ray.remote(num_cpus=3)(
-        type("Hog", (), {"ping": lambda self: 1})
-    ).remote()
+    hog = type("Hog", (), {"ping": lambda self: 1})
+    hog = fleet_ray.remote(num_cpus=3)(hog).remote()
     fleet_ray.get(hog.ping.remote(), timeout=60)
-    try:
-        run = local(toys.Drift(), tmp_path, workers=2)
-    finally:
-        fleet_ray.kill(hog)
+    yield
+    fleet_ray.kill(hog)
+
+
+def test_a_group_shrinks_to_what_is_left(room_for_one, tmp_path):
+    run = local(toys.Drift(), tmp_path, workers=2)
     assert [e["workers"] for e in placed(run)] == [1]
     assert run.status == "complete"
 
 
-def test_blocks_go_on_with_the_workers_that_there_is_room_for(
-    fleet_ray, tmp_path, monkeypatch
-):
-    monkeypatch.setattr(fleet.team, "PLACING", 8.0)
-    hog = fleet_ray.remote(num_cpus=3)(
-        type("Hog", (), {"ping": lambda self: 1})
-    ).remote()
-    fleet_ray.get(hog.ping.remote(), timeout=60)
-    try:
-        run = local(toys.Walk(), tmp_path / "a", workers=3)
-    finally:
-        fleet_ray.kill(hog)
+def test_blocks_go_on_with_the_workers_that_there_is_room_for(room_for_one, tmp_path):
+    run = local(toys.Walk(), tmp_path / "a", workers=3)
     whole = local(toys.Walk(), tmp_path / "b", on="here", gpus=None)
     assert len(placed(run)) == 1 and run.status == "complete"
     for block in range(3):

@@ -7,11 +7,6 @@ import json
 import linecache
 import os
 import shutil
-import signal
-import subprocess
-import sys
-import textwrap
-import time
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +15,6 @@ import toys
 import xarray as xr
 
 import heliostat as hs
-from heliostat import lock
 from heliostat.progress import silent
 
 
@@ -207,118 +201,6 @@ def test_a_mistake_in_a_step_fails_the_run_and_keeps_what_was_done(tmp_path):
     )
 
 
-DRIVER = textwrap.dedent(
-    """
-    import sys; sys.path.insert(0, {tests!r})
-    import toys, heliostat as hs
-    from heliostat.progress import silent
-    hs.run(toys.Slow(), on="here", store={store!r}, progress=silent)
-    """
-)
-
-
-def driver(store):
-    tests = os.path.dirname(toys.__file__)
-    code = DRIVER.format(tests=tests, store=str(store))
-    return subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)
-
-
-def wait_for(condition, seconds=60):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.05)
-
-
-def stored(store):
-    table = hs.runs(store=store)
-    return hs.open(table.id[0], store=store, task=toys.Slow) if len(table) else None
-
-
-def begun(store):
-    run = stored(store)
-    return run is not None and run.steps > 0
-
-
-def test_a_killed_driver_resumes_to_the_same_rows(tmp_path):
-    process = driver(tmp_path / "a")
-    wait_for(lambda: begun(tmp_path / "a"))
-    process.kill()
-    process.wait()
-    run = stored(tmp_path / "a")
-    assert run.status == "interrupted" and 0 < run.steps < 400
-    resumed = hs.resume(
-        run.id, on="here", store=tmp_path / "a", task=toys.Slow, progress=silent
-    )
-    assert resumed.status == "complete" and resumed.steps == 400
-    whole = here(toys.Slow(), store=tmp_path / "b")
-    assert resumed.record.strides(0, 5) == whole.record.strides(0, 5)
-
-
-def test_a_second_driver_is_refused_and_stop_stops_the_first(tmp_path):
-    process = driver(tmp_path)
-    wait_for(lambda: begun(tmp_path))
-    with pytest.raises(hs.Busy, match=str(process.pid)):
-        here(toys.Slow(), store=tmp_path)
-    run = hs.stop(stored(tmp_path), wait=30)
-    assert process.wait(timeout=30) == 0
-    assert run.status == "stopped" and 0 < run.steps < 400
-    with pytest.raises(hs.RequestError, match="not running"):
-        hs.stop(run)
-
-
-def test_ctrl_c_leaves_a_resumable_run(tmp_path):
-    process = driver(tmp_path)
-    wait_for(lambda: begun(tmp_path))
-    process.send_signal(signal.SIGINT)
-    process.wait(timeout=30)
-    assert stored(tmp_path).status == "interrupted"
-    assert not (stored(tmp_path).path / "lock.json").exists()
-
-
-def test_a_lease_runs_out(tmp_path):
-    (tmp_path / "lock.json").write_text(
-        json.dumps(
-            {"token": "x", "pid": 1, "host": "elsewhere", "expires": time.time() - 1}
-        )
-    )
-    with lock.Lock(tmp_path):
-        assert lock.holder(tmp_path)["pid"] == os.getpid()
-    assert lock.holder(tmp_path) is None
-
-
-def take_over(folder):
-    """What a second driver leaves in the place of a lock whose lease ran out."""
-    other = {"token": "x", "pid": 1, "host": "elsewhere", "expires": time.time() + 60}
-    (folder / "lock.json").write_text(json.dumps(other))
-
-
-def test_a_driver_that_lost_its_lock_stops_and_leaves_the_others(tmp_path, monkeypatch):
-    monkeypatch.setattr(lock, "LEASE", 0.2)
-
-    class Thief:
-        """Takes the lock over at the first commit, and waits until that is noticed."""
-
-        following, told = silent.following, silent.told
-
-        def saw(self, chunk):
-            (folder,) = (p.parent for p in tmp_path.rglob("lock.json"))
-            take_over(folder)
-            time.sleep(1)
-
-    with pytest.raises(hs.Busy, match="another driver has taken over"):
-        hs.run(toys.Slow(), on="here", store=tmp_path, progress=Thief())
-    run = stored(tmp_path)
-    assert 0 < run.steps < 400 and lock.holder(run.path)["host"] == "elsewhere"
-
-
-def test_a_lock_is_renewed_while_it_is_held(tmp_path, monkeypatch):
-    monkeypatch.setattr(lock, "LEASE", 0.4)
-    with lock.Lock(tmp_path):
-        first = lock.holder(tmp_path)["expires"]
-        wait_for(lambda: lock.holder(tmp_path)["expires"] > first, seconds=10)
-
-
 def test_rm_and_gc(run, tmp_path):
     half_made, foreign = (
         run.path.parent / name for name in (f".{run.id}.0123abcd", ".git")
@@ -332,22 +214,6 @@ def test_rm_and_gc(run, tmp_path):
     shutil.copytree(run.path, tmp_path / "copy")
     hs.remove(run)
     assert hs.runs(store=tmp_path).empty and (tmp_path / "copy").exists()
-
-
-def test_of_two_drivers_that_find_a_dead_lock_one_gets_it(tmp_path):
-    """The second judged the old lock dead before the first one took its place."""
-    with lock.Lock(tmp_path) as first:
-        second = lock.Lock(tmp_path)
-        with pytest.raises(hs.Busy):
-            second._clear({"token": "of a dead driver"})
-        assert lock._read(first.path)["token"] == first.token
-
-
-def test_a_process_number_that_is_used_again_holds_no_lock(tmp_path):
-    owner = {"pid": os.getpid(), "host": lock.socket.gethostname(), "token": "x"}
-    (tmp_path / "lock.json").write_text(json.dumps(owner | {"born": "1"}))
-    with lock.Lock(tmp_path):
-        assert lock.holder(tmp_path)["token"] != "x"
 
 
 def test_last_words_are_said_for_a_driver_killed_before_them(run, tmp_path):
