@@ -59,7 +59,8 @@ def drive(
     """
     with Lock(record.path) as lock:
         if record.steps >= until:  # another driver has brought it there
-            finish(record, task)
+            if unsaid(record):
+                _end(record, task, "complete")
             return
         stop_request(record).unlink(missing_ok=True)
         spec = record.spec
@@ -154,11 +155,10 @@ def _commit(record: Record, chunk: Chunk, task: Task, until: int) -> None:
         ) from error
 
 
-def finish(record: Record, task: Task) -> None:
-    """The last words of a driver that was killed between its last commit and them."""
+def unsaid(record: Record) -> bool:
+    """Whether its last words are missing although the last commit is there."""
     attrs = record.attrs
-    if attrs.get("status") != "complete" and record.steps >= attrs["steps"]:
-        _end(record, task, "complete")
+    return attrs["status"] != "complete" and 0 < attrs.get("steps", 0) <= record.steps
 
 
 def _fail(record: Record, task: Task, error: Exception) -> None:

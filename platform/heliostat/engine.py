@@ -208,9 +208,14 @@ class Plain:
     def advance(
         self, block: int, state: Any, start: int, stop: int
     ) -> tuple[Any, State]:
-        walk = self._walk(block, state, start, stop)
+        x64 = _is_x64()
+
+        def walk() -> Any:
+            with jax.enable_x64(x64):  # JAX keeps it per thread
+                return asyncio.run(self._walk(block, state, start, stop))
+
         with ThreadPoolExecutor(1) as apart:  # a notebook's thread has a loop already
-            states, rows = apart.submit(asyncio.run, walk).result()
+            states, rows = apart.submit(walk).result()
         table = {
             name: [[row[name] for row in replica] for replica in rows]
             for name in self.task.emits

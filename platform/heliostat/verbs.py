@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from heliostat import config, device, lock, registry
-from heliostat.drive import Place, drive, stop_request
+from heliostat.drive import Place, drive, stop_request, unsaid
 from heliostat.errors import Busy, RequestError, RunFailed, StoreError
 from heliostat.progress import Progress, default_progress
 from heliostat.record import Record
@@ -55,7 +55,7 @@ def run(
     record = _find_or_create(task, spec, store)
     if fresh and record.steps:
         _recompute(record, task, on, workers)
-    if record.steps < until or _unsaid(record):
+    if record.steps < until or _abandoned(record):
         place = Place(on, workers, gpus)
         try:
             drive(record, task, until, place, progress or default_progress())
@@ -127,7 +127,7 @@ def resume(
     planned = int(found.record.attrs.get("steps") or found.task.steps)
     until = planned if steps is None else steps
     _check_steps(until)
-    if found.record.steps < until or _unsaid(found.record):
+    if found.record.steps < until or _abandoned(found.record):
         place = Place(on, workers, gpus)
         drive(found.record, found.task, until, place, progress or default_progress())
     return Run(found.path, found.task)
@@ -223,11 +223,9 @@ def _find_or_create(task: Task, spec: config.Spec, store: str | Path | None) -> 
     return Record.create(path, spec, task, about)
 
 
-def _unsaid(record: Record) -> bool:
+def _abandoned(record: Record) -> bool:
     """Whether a driver was killed after its last commit, before its last words."""
-    attrs = record.attrs
-    left = attrs.get("status") != "complete" and not lock.holder(record.path)
-    return left and 0 < attrs.get("steps", 0) <= record.steps
+    return unsaid(record) and not lock.holder(record.path)
 
 
 def _recompute(record: Record, task: Task, on: str, workers: int | None) -> None:

@@ -72,8 +72,9 @@ def verify(
     if segments != "all" and segments < 0:
         raise RequestError(f"segments {segments}: expected 0 or more")
     try:
-        run = as_run(run, store)
-        task = run.task
+        given = as_run(run, store)
+        task = given.task
+        run = Run(given.path, task)  # whole: it may be the beginning of a longer one
         if not run.record.steps:
             return Verdict("INCONCLUSIVE", ["the run has no committed steps"], [])
         reasons = _stored(run, task) or _told(run, task)
@@ -118,7 +119,7 @@ def _told(run: Run, task: Task) -> list[str]:
     """Where the stored headline is not what the rows say."""
     if run.record.attrs.get("status") != "complete":
         return []
-    stored, found = run.headline, task.headline(run.record.rows().load())
+    stored, found = run.headline, task.headline(run.rows.load())
     return [
         f"the headline says {name} = {stored.get(name)}, the rows say {value}"
         for name, value in found.items()

@@ -9,6 +9,7 @@ import os
 import shutil
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 import toys
@@ -237,6 +238,24 @@ def test_python_tasks_run_where_a_loop_is_running(tmp_path):
         return here(toys.Talk(), store=tmp_path)
 
     assert asyncio.run(cell()).status == "complete"
+
+
+def test_python_tasks_compute_in_the_precision_of_their_run(tmp_path):
+    from dataclasses import dataclass
+
+    @dataclass(frozen=True)
+    class Bits(toys.Raises):
+        def step(self, key, state, data):
+            return state, {"t": 8 * jax.numpy.zeros(()).dtype.itemsize}
+
+    for x64, bits in [(False, 32), (True, 64)]:
+        run = here(Bits(), x64=x64, steps=2, store=tmp_path)
+        assert run.rows.t.values.tolist() == [bits, bits]
+
+
+def test_the_beginning_of_a_longer_run_is_accepted(run, tmp_path):
+    shorter = here(toys.Walk(), steps=13, store=tmp_path)
+    assert hs.verify(shorter, segments=0, on="here").status == "ACCEPT"
 
 
 def test_a_helper_beside_a_task_is_part_of_its_identity(tmp_path):
