@@ -1,1 +1,43 @@
-"""One file per numerical idea; kernels know neither task nor run."""
+"""Numerics that know neither tasks nor runs: every kernel can be used without either.
+
+    from heliostat.kernels import gibbs_with_gradients, ising
+
+    kernel = gibbs_with_gradients(ising(10, coupling=0.4))
+    chain = kernel.init(jnp.zeros(100, jnp.uint8))
+    chain, info = kernel.step(jax.random.key(0), chain)
+
+Kernels are written for one walker, chain or item; the caller vmaps.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+_HOMES = {
+    "target": "Target check_target checked_state exact_gains relaxed value_and_gains",
+    "lattices": "erdos_renyi ising pairwise potts",
+    "densities": "curie_weiss ebm fhmm independent rbm",
+    "chain": "Chain Info Kernel Sizes Tilt lazy",
+    "proposals": "dmala dula gibbs_with_gradients informed locally_balanced multi_flip "
+    "path_auxiliary",
+    "gibbs": "block_gibbs chromatic hamming_ball random_scan_gibbs "
+    "random_scan_metropolis",
+    "tempering": "Ladder tempered",
+    "annealing": "anneal smc two_sided",
+    "diagnostics": "ess_bulk ess_tail mcse_mean nested_rhat rhat summary",
+}
+
+_NAMES = {name: home for home, names in _HOMES.items() for name in names.split()}
+
+__all__ = sorted(_NAMES)  # pyright: ignore[reportUnsupportedDunderAll]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _NAMES:
+        raise AttributeError(f"module 'heliostat.kernels' has no attribute '{name}'")
+    return getattr(import_module(f"heliostat.kernels.{_NAMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_NAMES])

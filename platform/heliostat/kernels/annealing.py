@@ -1,0 +1,219 @@
+"""log Z by annealing: importance weights of paths from a product measure to a target.
+
+Annealed importance sampling moves a particle through p_β for β = β₀ … β_T and sums
+
+    w = Σ_t (β_{t+1} − β_t) φ(x_t),      φ(x) = f(x) − Σ_i b[i, x_i].
+
+Forwards (0 → 1, from exact draws of the product measure), E e^w = Z / Z₀, so that the
+mean of w is a lower bound of log Z/Z₀.  Backwards (1 → 0, from draws of the target),
+E e^w = Z₀ / Z: minus the mean of w is an upper bound.  Nothing but draws is needed for
+the first; the second is as good as its draws of the target are.  Bennett's estimate
+uses both.
+
+References: Neal, Stat. Comput. 11, 125 (2001); Grosse, Ghahramani and Adams,
+arXiv:1511.02543 [both directions]; Bennett, J. Comput. Phys. 22, 245 (1976), eq. 12.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jax.nn import logsumexp
+from numpy.typing import ArrayLike
+from scipy.optimize import brentq
+from scipy.special import expit
+
+from heliostat.kernels.chain import Chain, Kernel, Tilt, product
+
+
+def draw(key: Array, base: Array) -> Array:
+    """An exact draw of the product measure of log-weights ``base`` (D, K), (D,) uint8.
+
+    Example:
+        >>> draw(jax.random.key(0), jnp.zeros((4, 2))).shape
+        (4,)
+    """
+    chances = jax.nn.softmax(base, axis=1)
+    u = jax.random.uniform(key, (len(base), 1), chances.dtype)
+    passed = jnp.sum(jnp.cumsum(chances, 1)[:, :-1] <= u, 1)
+    return passed.astype(jnp.uint8)
+
+
+def log_z0(base: Array) -> Array:
+    """log Z of the product measure, ()."""
+    return jnp.sum(logsumexp(base, axis=1))
+
+
+def anneal(
+    kernel: Kernel,
+    key: Array,
+    chain: Chain,
+    betas: Array,
+    base: Array,
+    size: Any = 1.0,
+) -> tuple[Chain, Array]:
+    """One particle along a schedule, and its log-weight.
+
+    Args:
+        kernel: what moves it; must be reversible for the backward direction to be the
+            forward one reversed.
+        chain: a draw of p at ``betas[0]``.
+        betas: (T + 1,), rising forwards, falling backwards; may be a piece of a longer
+            schedule: weights of pieces add up.
+        base: (D, K) log-weights of the product measure.
+
+    Returns:
+        The particle at ``betas[-1]``, and w.
+    """
+
+    def step(carry: Any, t: Array) -> Any:
+        chain, weight = carry
+        phi = chain.logp - product(base, chain.x)
+        weight = weight + (betas[t + 1] - betas[t]) * phi
+        tilt = Tilt(betas[t + 1], base)
+        chain, _ = kernel.step(jax.random.fold_in(key, t), chain, size, tilt)
+        return (chain, weight), None
+
+    start = (chain, jnp.zeros_like(chain.logp))
+    return jax.lax.scan(step, start, jnp.arange(len(betas) - 1))[0]
+
+
+class LogZ(NamedTuple):
+    """log Z between two bounds, from both directions of annealing."""
+
+    lower: float  # mean of forward weights: E of it is below log Z
+    upper: float  # minus the mean of backward ones: E of it is above
+    value: float  # Bennett's estimate
+    error: float  # one sigma of it, by resampling particles
+
+
+def two_sided(forward: ArrayLike, backward: ArrayLike, log_z0: float = 0.0) -> LogZ:
+    """log Z from the log-weights of both directions.
+
+    Args:
+        forward, backward: (particles,) each.
+        log_z0: of the product measure.
+
+    Raises:
+        ValueError: if a weight is not finite.
+
+    Example:
+        >>> two_sided([1.0, 1.0], [-1.0, -1.0])
+        LogZ(lower=1.0, upper=1.0, value=1.0, error=0.0)
+    """
+    f, b = np.asarray(forward, float), np.asarray(backward, float)
+    if not (np.isfinite(f).all() and np.isfinite(b).all()):
+        raise ValueError("annealing gave weights that are not finite")
+    value = bennett(f, b)
+    again = np.random.default_rng(0)
+    resampled = [
+        bennett(again.choice(f, len(f)), again.choice(b, len(b))) for _ in range(64)
+    ]
+    low, high = float(f.mean()) + log_z0, log_z0 - float(b.mean())
+    return LogZ(low, high, value + log_z0, float(np.std(resampled)))
+
+
+def bennett(forward: np.ndarray, backward: np.ndarray) -> float:
+    """The c at which Σ expit(log-odds) of both directions agree: log Z/Z₀."""
+    odds = np.log(len(forward) / len(backward))
+
+    def gap(c: float) -> float:
+        ahead = expit(forward - c + odds)  # of being a backward one
+        behind = expit(backward + c - odds)
+        return float(ahead.sum() - behind.sum())
+
+    ends = np.concatenate([forward, -backward])
+    low, high = ends.min() - 1, ends.max() + 1
+    return float(brentq(gap, low, high)) if np.ptp(ends) > 0 else float(ends[0])
+
+
+class Particles(NamedTuple):
+    """What tempered sequential Monte Carlo found."""
+
+    chains: Chain  # each leaf (particles, ...), of equal weight
+    log_z: Array  # () of the target
+    betas: Array  # (rounds,) visited, padded with 1
+    rounds: Array  # () int32, how many were
+
+
+def smc(
+    kernel: Kernel,
+    key: Array,
+    particles: int,
+    base: Array,
+    moves: int = 5,
+    threshold: float = 0.5,
+    most: int = 200,
+    size: Any = 1.0,
+) -> Particles:
+    """Tempered SMC: the next β leaves ``threshold`` of the particles effective, then
+    they are resampled (systematically) and each takes ``moves`` steps.
+
+    Reference: Del Moral, Doucet and Jasra, J. R. Stat. Soc. B 68, 411 (2006).
+    """
+    drawing, going = jax.random.split(key)
+    x = jax.vmap(draw, (0, None))(jax.random.split(drawing, particles), base)
+    chains = jax.vmap(kernel.init)(x)
+
+    def phi(chains: Chain) -> Array:
+        return chains.logp - jax.vmap(product, (None, 0))(base, chains.x)
+
+    def body(carry: Any) -> Any:
+        chains, log_z, betas, round_ = carry
+        resampling, moving = jax.random.split(jax.random.fold_in(going, round_))
+        before, gaps = betas[round_ - 1], phi(chains)
+        beta = next_beta(gaps, before, threshold)
+        logs = (beta - before) * gaps
+        log_z = log_z + logsumexp(logs) - jnp.log(float(particles))
+        chosen = resample(jax.random.uniform(resampling), logs)
+        chains = jax.tree.map(lambda v: v[chosen], chains)
+        chains = _walk(kernel, moving, chains, Tilt(beta, base), moves, size)
+        return chains, log_z, betas.at[round_].set(beta), round_ + 1
+
+    def unfinished(carry: Any) -> Array:
+        return (carry[2][carry[3] - 1] < 1) & (carry[3] < most)
+
+    betas = jnp.ones(most).at[0].set(0.0)
+    begun = (chains, log_z0(base), betas, jnp.ones((), jnp.int32))
+    return Particles(*jax.lax.while_loop(unfinished, body, begun))
+
+
+def _walk(
+    kernel: Kernel, key: Array, chains: Chain, tilt: Tilt, moves: int, size: Any
+) -> Chain:
+    step = jax.vmap(lambda k, c: kernel.step(k, c, size, tilt)[0])
+
+    def move(t: Array, chains: Chain) -> Chain:
+        keys = jax.random.split(jax.random.fold_in(key, t), len(chains.logp))
+        return step(keys, chains)
+
+    return jax.lax.fori_loop(0, moves, move, chains)
+
+
+def next_beta(gaps: Array, before: Array, threshold: float) -> Array:
+    """The β at which the effective share of particles falls to ``threshold``, or 1."""
+
+    def share(beta: Array) -> Array:
+        logs = (beta - before) * gaps
+        return jnp.exp(2 * logsumexp(logs) - logsumexp(2 * logs)) / len(gaps)
+
+    def halve(_: Array, ends: Any) -> Any:
+        low, high = ends
+        middle = (low + high) / 2
+        enough = share(middle) > threshold
+        return jnp.where(enough, middle, low), jnp.where(enough, high, middle)
+
+    low, _ = jax.lax.fori_loop(0, 30, halve, (before, jnp.ones_like(before)))
+    return jnp.where(share(jnp.ones_like(before)) > threshold, 1.0, low)
+
+
+def resample(u: Array, logs: Array) -> Array:
+    """Systematic resampling: indices (particles,), one uniform number for all."""
+    n = len(logs)
+    ticks = (jnp.arange(n) + u) / n
+    marks = jnp.cumsum(jax.nn.softmax(logs))
+    return jnp.minimum(jnp.searchsorted(marks, ticks), n - 1)
