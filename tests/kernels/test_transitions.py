@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from spaces import index, states
 
 from heliostat.kernels import gibbs, ising, potts
 from heliostat.kernels.chain import Chain, Tilt, tilted
@@ -24,15 +25,6 @@ from heliostat.kernels.target import alternatives, value
 CRITICAL = np.log(1 + np.sqrt(2)) / 2
 
 pytestmark = pytest.mark.usefixtures("x64")
-
-
-def states(target):
-    every = product(range(target.values), repeat=target.sites)
-    return np.array(list(every), np.uint8)
-
-
-def index(x, values):
-    return x.astype(int) @ values ** np.arange(x.shape[-1])[::-1]
 
 
 def stationary(target, tilt=None):

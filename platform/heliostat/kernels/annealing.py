@@ -70,6 +70,8 @@ def anneal(
         The particle at ``betas[-1]``, and w.
     """
 
+    betas = jnp.asarray(betas, chain.logp.dtype)
+
     def step(carry: Any, t: Array) -> Any:
         chain, weight = carry
         phi = chain.logp - product(base, chain.x)
