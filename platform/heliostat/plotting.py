@@ -1,19 +1,21 @@
-"""Pictures of runs: rows over steps, with what they are compared with."""
+"""Pictures of runs, with what they are compared with."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import xarray as xr
 
+from heliostat import pictures
 from heliostat.errors import RequestError, StoreError, did_you_mean
 from heliostat.stored import Run, as_run
-from heliostat.task import Estimate
+from heliostat.task import Estimate, Task
 
-LINES = 24
-"""Replicas drawn one by one; of more, the median and the central 90 % are drawn."""
+KINDS = ("trace", "rank", "energy")
+
+Rows = TypeVar("Rows", xr.Dataset, xr.DataArray)
 
 
 def plot(
@@ -21,23 +23,61 @@ def plot(
     var: str | None = None,
     output: str | Path | None = None,
     *,
+    kind: str = "trace",
     store: str | Path | None = None,
 ) -> Any:
-    """Draw one variable of a run over its steps, with the run's own references.
+    """Draw one variable of a run, with the run's own references.
 
     Args:
         run: an id (or its first digits), or a :class:`Run`.
         var: a variable of the rows; default the first that the task emits.
         output: a file to write (its ending says the format); default none.
+        kind: ``trace`` draws it over all steps.  The others use what :func:`settled`
+            leaves: ``rank`` compares the ranks of chains, ``energy`` is the marginal
+            distribution.
 
     Returns:
         The path that was written, or the matplotlib Axes.
 
     Raises:
-        RequestError: for an unknown variable, or one that is no number.
+        RequestError: for an unknown kind or variable, one that is no number, or ranks
+            of a single chain.
         StoreError: if the file cannot be written.
+
+    Example:
+        >>> hs.plot("3f9a2c81", "energy", kind="rank")  # doctest: +SKIP
     """
     run = as_run(run, store)
+    if kind not in KINDS:
+        known = f"expected {', '.join(KINDS[:-1])} or {KINDS[-1]}"
+        raise RequestError(f"kind '{kind}': {known}{did_you_mean(kind, KINDS)}")
+    data = _variable(run, var)
+    if kind == "rank":
+        _comparable(run, data)
+    axes, title = _axes(output), f"{run.spec.identity['task']} {run.id}"
+    if kind == "trace":
+        _trace(axes, run, data)
+    else:
+        title += _settled(axes, run, data, kind)
+    _legend_below(axes)
+    axes.set_title(title, fontsize="medium")
+    return axes if output is None else _written(axes, Path(output))
+
+
+def settled(rows: Rows, task: Task) -> Rows:
+    """Rows behind the warm-up: the task's own ``warmup`` steps, at least half of all.
+
+    Example:
+        >>> rows = xr.Dataset({"x": ("step", np.arange(10.0))})
+        >>> settled(rows, Task()).x.values
+        array([5., 6., 7., 8., 9.])
+    """
+    steps = rows.sizes[task.step_dim]
+    first = max(int(getattr(task, "warmup", None) or 0), steps // 2)
+    return rows.isel({task.step_dim: slice(first, None)})
+
+
+def _variable(run: Run, var: str | None) -> xr.DataArray:
     rows = run.rows
     name = var or next(iter(run.task.emits))
     if name not in rows:
@@ -46,17 +86,19 @@ def plot(
     data = rows[name].load()
     if data.dtype.kind not in "iufb":
         raise RequestError(f"'{name}' is text; only numbers can be plotted")
-    axes = _axes(output)
-    _draw(axes, data, run.task.step_dim, run.task.replica_dim)
-    _references(axes, name, data, run.headline)
-    axes.set_title(f"{run.spec.identity['task']} {run.id}", fontsize="medium")
-    if output is None:
-        return axes
-    try:
-        axes.figure.savefig(output, dpi=150)
-    except (OSError, ValueError) as error:
-        raise StoreError(f"{output} cannot be written: {error}") from error
-    return Path(output)
+    return data
+
+
+def _comparable(run: Run, data: xr.DataArray) -> None:
+    """Ranks want one number of each of several chains."""
+    task = run.task
+    more = [str(d) for d in data.dims if d not in (task.replica_dim, task.step_dim)]
+    if data.sizes.get(task.replica_dim, 1) < 2:
+        raise RequestError(f"ranks compare {task.replica_dim}s, and {run.id} has one")
+    if more:
+        raise RequestError(f"'{data.name}' has an axis '{more[0]}'; ranks want numbers")
+    if not np.isfinite(data).all():
+        raise RequestError(f"'{data.name}' is not finite everywhere; ranks are of all")
 
 
 def _axes(output: str | Path | None) -> Any:
@@ -70,24 +112,53 @@ def _axes(output: str | Path | None) -> Any:
     return Figure(figsize=(8, 4.5), layout="constrained").subplots()
 
 
-def _draw(axes: Any, data: xr.DataArray, step: str, replica: str) -> None:
-    """Lines over steps; other dims become lines too, many of them a band."""
-    steps = data[step].values
-    rest = [d for d in data.dims if d != step]
-    lines = data.transpose(step, *rest).values.reshape(len(steps), -1)
-    if lines.shape[1] > LINES:
-        low, middle, high = np.nanpercentile(lines, [5, 50, 95], axis=1)
-        axes.fill_between(
-            steps, low, high, alpha=0.3, label=f"90 % of {lines.shape[1]}"
-        )
-        axes.plot(steps, middle, lw=1, label="median")
-    else:
-        thin = {"lw": 0.8, "alpha": 1 / (1 + 0.05 * lines.shape[1])}
-        axes.plot(steps, lines, **thin)
+def _written(axes: Any, output: Path) -> Path:
+    try:
+        axes.figure.savefig(output, dpi=150)
+    except (OSError, ValueError) as error:
+        raise StoreError(f"{output} cannot be written: {error}") from error
+    return output
+
+
+def _trace(axes: Any, run: Run, data: xr.DataArray) -> None:
+    """Lines over steps; other dims become lines too."""
+    step = run.task.step_dim
+    lines = data.transpose(step, ...).values.reshape(data.sizes[step], -1)
+    lines = lines.astype(np.float64)
+    pictures.trace(axes, data[step].values, lines)
     axes.set_xlabel(step)
     axes.set_ylabel(_label(data))
-    axes.set_ylim(*_limits(lines))
     axes.grid(alpha=0.25)
+    _references(axes, data, run.headline, "y")
+
+
+def _settled(axes: Any, run: Run, data: xr.DataArray, kind: str) -> str:
+    """A picture of what is left behind the warm-up; says how much that is."""
+    task, late = run.task, settled(data, run.task)
+    replica, step = task.replica_dim, task.step_dim
+    if not late.sizes[step]:
+        raise RequestError(f"all {data.sizes[step]} {step}s of {run.id} are warm-up")
+    late = late if replica in late.dims else late.expand_dims(replica)
+    values = late.transpose(replica, step, ...).values.astype(np.float64)
+    chains = values.reshape(len(values), -1)
+    if kind == "rank":
+        names = late.coords.get(replica, range(len(chains)))
+        pictures.rank(axes, chains, [int(name) for name in names], replica)
+    else:
+        pictures.marginal(axes, chains, replica)
+        axes.set_xlabel(_label(data))
+        _references(axes, data, run.headline, "x")
+    many = f" of {len(values)} {replica}s" if len(values) > 1 else ""
+    first, last = data.sizes[step] - late.sizes[step] + 1, data.sizes[step]
+    return f": {late.sizes[step]} {step}s ({first}–{last}){many}"
+
+
+def _legend_below(axes: Any) -> None:
+    """Outside, so that it covers nothing."""
+    handles, labels = axes.get_legend_handles_labels()
+    if handles:
+        place = {"loc": "outside lower center", "ncols": min(3, len(handles))}
+        axes.figure.legend(handles, labels, fontsize="small", frameon=False, **place)
 
 
 def _label(data: xr.DataArray) -> str:
@@ -96,36 +167,27 @@ def _label(data: xr.DataArray) -> str:
     return f"{about} ({unit})" if unit != "1" else str(about)
 
 
-def _limits(lines: np.ndarray) -> tuple[float | None, float | None]:
-    """Room for all but the steep beginning, which would flatten the rest."""
-    late = lines[lines.shape[0] // 10 :]
-    late = late[np.isfinite(late)]
-    if not late.size or late.min() == late.max():
-        return None, None
-    low, high = np.percentile(late, [0.1, 99.5])
-    room = 0.08 * max(high - low, 1e-12)
-    return low - room, high + room
-
-
 def _references(
-    axes: Any, name: str, data: xr.DataArray, headline: dict[str, Estimate]
+    axes: Any, data: xr.DataArray, headline: dict[str, Estimate], along: str
 ) -> None:
-    """The run's own value as a band; what it is compared with as dashed lines."""
-    unit = data.attrs.get("units")
-    own = headline.get(name)
-    low, high = axes.get_ylim()
+    """The run's own value as a band; what it is compared with as dashed lines.
+
+    Args:
+        along: the axis that has the variable's values, ``x`` or ``y``.
+    """
+    line = axes.axhline if along == "y" else axes.axvline
+    span = axes.axhspan if along == "y" else axes.axvspan
+    unit, own = data.attrs.get("units"), headline.get(str(data.name))
+    low, high = getattr(axes, f"get_{along}lim")()
     for index, (label, entry) in enumerate(headline.items()):
         if entry.units != unit or entry.source == "this run":
             continue
         low, high = min(low, entry.value), max(high, entry.value)
         style = {"ls": "--", "lw": 1.2, "color": f"C{index + 1}"}
-        axes.axhline(entry.value, label=f"{label}: {entry.source}", **style)
+        line(entry.value, label=f"{label}: {entry.source}", **style)
     if own is not None and own.units == unit and own.source == "this run":
-        axes.axhline(own.value, color="k", lw=1, label=f"this run: {own}")
+        line(own.value, color="k", lw=1, label=f"this run: {own}")
         if np.isfinite(own.error):
-            span = (own.value - own.error, own.value + own.error)
-            axes.axhspan(*span, color="k", alpha=0.15)
+            span(own.value - own.error, own.value + own.error, color="k", alpha=0.15)
     margin = 0.03 * (high - low)
-    axes.set_ylim(low - margin, high + margin)
-    if axes.get_legend_handles_labels()[0]:
-        axes.legend(fontsize="small", loc="upper right")
+    getattr(axes, f"set_{along}lim")(low - margin, high + margin)

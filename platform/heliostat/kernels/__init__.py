@@ -24,7 +24,8 @@ _HOMES = {
     "gibbs": "block_gibbs chromatic hamming_ball random_scan_gibbs "
     "random_scan_metropolis",
     "tempering": "Ladder tempered",
-    "annealing": "anneal smc two_sided",
+    "annealing": "anneal two_sided",
+    "sequential": "smc",
     "diagnostics": "ess_bulk ess_tail mcse_mean nested_rhat rhat summary",
 }
 

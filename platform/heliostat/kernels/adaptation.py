@@ -1,17 +1,18 @@
-"""Finding a sampler's size in warm-up, by dual averaging, and then leaving it alone.
+"""Finding a sampler's size in warm-up, and then leaving it alone.
 
-The size s (a step size or a radius) follows the acceptance a of each step::
+The size s (a step size or a radius) follows the acceptance a of each step by stochastic
+approximation, and a mean that forgets the beginning is what remains of the search::
 
-    h_t = (1 − 1/(t + t₀)) h_{t−1} + (a* − a_t) / (t + t₀)
-    log s_t = log s₁ − √t / γ · h_t,        γ = 0.05, t₀ = 10
-    log s̄_t = t^−κ log s_t + (1 − t^−κ) log s̄_{t−1},    κ = 0.75
+    log s_t+1 = log s_t + t^−0.6 (a_t − a*)
+    log s̄_t  = log s̄_t−1 + min(1, 3/t) (log s_t − log s̄_t−1)
 
 After warm-up s̄ is used and never changes: a size that follows its chain forever does
-not leave the target stationary.  The target a* = 0.574 is optimal for locally balanced
+not leave the target stationary.  The goal a* = 0.574 is optimal for locally balanced
 proposals in high dimensions.
 
-References: Hoffman and Gelman, J. Mach. Learn. Res. 15, 1593 (2014), sec. 3.2; Sun et
-al., arXiv:2209.08183 [0.574].
+References: Robbins and Monro, Ann. Math. Stat. 22, 400 (1951); Polyak and Juditsky,
+SIAM J. Control Optim. 30, 838 (1992) [averaging]; Andrieu and Thoms, Stat. Comput. 18,
+343 (2008) [for MCMC]; Sun et al., arXiv:2209.08183 [0.574].
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from jax import Array
 from heliostat.kernels.chain import Sizes
 
 OPTIMAL = 0.574
-GAMMA, DELAY, KAPPA = 0.05, 10.0, 0.75
+DECAY, RECENT = 0.6, 3.0
 
 
 class Search(NamedTuple):
@@ -32,8 +33,7 @@ class Search(NamedTuple):
 
     size: Array  # () the one to use in the next step
     mean: Array  # () log of the averaged one
-    error: Array  # () h
-    count: Array  # () int32, steps seen
+    seen: Array  # () int32, steps
 
 
 def start(sizes: Sizes) -> Search:
@@ -45,7 +45,7 @@ def start(sizes: Sizes) -> Search:
         True
     """
     size = jnp.asarray(sizes.start, float)
-    return Search(size, jnp.log(size), jnp.zeros(()), jnp.zeros((), jnp.int32))
+    return Search(size, jnp.log(size), jnp.zeros((), jnp.int32))
 
 
 def adapt(
@@ -58,14 +58,11 @@ def adapt(
         sizes: the range that is not left.
         goal: the acceptance aimed at.
     """
-    t = search.count + 1
-    weight = 1 / (t + DELAY)
-    error = (1 - weight) * search.error + weight * (goal - acceptance)
-    log = jnp.log(sizes.start) - jnp.sqrt(t * 1.0) / GAMMA * error
+    t = search.seen + 1
+    log = jnp.log(search.size) + (1.0 * t) ** -DECAY * (acceptance - goal)
     log = jnp.clip(log, jnp.log(sizes.low), jnp.log(sizes.high))
-    share = (t * 1.0) ** -KAPPA
-    mean = share * log + (1 - share) * search.mean
-    return Search(jnp.exp(log), mean, error, t)
+    mean = search.mean + jnp.minimum(1.0, RECENT / t) * (log - search.mean)
+    return Search(jnp.exp(log), mean, t)
 
 
 def frozen(search: Search) -> Search:

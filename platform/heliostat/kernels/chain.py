@@ -70,7 +70,7 @@ class Kernel(NamedTuple):
         tilts: whether a tilt is possible.
     """
 
-    init: Callable[[Array], Chain]
+    init: Callable[[Array], Any]
     step: Callable[..., tuple[Any, Info]]
     sizes: Sizes | None = None
     proposal: Any = None

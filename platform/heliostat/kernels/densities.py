@@ -143,7 +143,7 @@ def curie_weiss(sites: int, coupling: float) -> Target:
     Its log Z = log Σ_k C(N, k) exp(K (2k − N)² / N) is exact for any N.
     """
     k = np.arange(sites + 1)
-    counts = np.array([math.lgamma(sites + 1) - _lgamma2(i, sites) for i in k])
+    counts = np.array([math.lgamma(sites + 1) - _lgamma2(int(i), sites) for i in k])
     log_z = np.logaddexp.reduce(counts + coupling * (2 * k - sites) ** 2 / sites)
 
     def logp(x: Array) -> Array:

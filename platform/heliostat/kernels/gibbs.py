@@ -49,7 +49,9 @@ def _plain(target: Target):
 
 
 def random_scan_gibbs(target: Target) -> Kernel:
-    """Random-scan Gibbs: p(x_i | the rest) of a uniformly drawn site, K − 1 evaluations.
+    """Random-scan Gibbs: p(x_i | the rest) of a uniformly drawn site.
+
+    A step costs K − 1 evaluations.
 
     Example:
         >>> from heliostat.kernels import ising, random_scan_gibbs

@@ -3,10 +3,10 @@
     Ising   log p = K Σ_edges s_i s_j + h Σ_i s_i,       s = 2x − 1 ∈ {−1, 1}
     Potts   log p = K Σ_edges [x_i = x_j]
 
-Each edge counts once, so K is β J of the textbooks; other codes count edges twice (there
-K is 2σ, for Potts with ±σ 4σ) or leave boundaries open.  Both are multilinear: Taylor's
-gains are exact.  Energies are per site, in units of J: −Σ_edges s_i s_j / N without the
-field.
+Each edge counts once, so K is β J of the textbooks; other codes count edges twice
+(there K is 2σ, for Potts with ±σ 4σ) or leave boundaries open.  Both are multilinear:
+Taylor's gains are exact.  Energies are per site, in units of J: −Σ_edges s_i s_j / N
+without the field.
 """
 
 from __future__ import annotations

@@ -18,7 +18,9 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
+from jax.typing import ArrayLike
 
 from heliostat.kernels.chain import Chain, Info, Kernel, Tilt, product
 from heliostat.kernels.target import Target
@@ -48,7 +50,7 @@ def ladder(rungs: int, coldest: float = 1.0, hottest: float = 0.1) -> Array:
 
 
 def tempered(
-    kernel: Kernel, target: Target, betas: Array, base: Array | None = None
+    kernel: Kernel, target: Target, betas: ArrayLike, base: ArrayLike | None = None
 ) -> Kernel:
     """Parallel tempering around any sampler that can be tilted.
 
@@ -67,8 +69,8 @@ def tempered(
     if not kernel.tilts:
         raise ValueError("this sampler cannot be tempered: it knows the target only")
     shape = (target.sites, target.values)
-    weights = jnp.zeros(shape) if base is None else jnp.asarray(base)
-    rungs = len(betas)
+    weights = np.zeros(shape) if base is None else base
+    rungs = np.shape(betas)[0]
 
     def init(x: Array) -> Ladder:
         one = kernel.init(x)
@@ -80,9 +82,11 @@ def tempered(
     ) -> tuple[Ladder, Info]:
         moving, swapping = jax.random.split(key)
         keys = jax.random.split(moving, rungs)
-        move = lambda k, c, b: kernel.step(k, c, size, Tilt(b, weights))  # noqa: E731
-        chains, info = jax.vmap(move)(keys, state.chains, betas)
-        order, chances = exchange(swapping, chains, betas, weights, state.odd)
+        kind = state.chains.logp.dtype
+        heat, flat = jnp.asarray(betas, kind), jnp.asarray(weights, kind)
+        move = lambda k, c, b: kernel.step(k, c, size, Tilt(b, flat))  # noqa: E731
+        chains, info = jax.vmap(move)(keys, state.chains, heat)
+        order, chances = exchange(swapping, chains, heat, flat, state.odd)
         chains = jax.tree.map(lambda v: v[order], chains)
         hops = jnp.sum(chains.x[0] != state.chains.x[0], dtype=jnp.int32)
         return Ladder(chains, ~state.odd, chances), Info(info.acceptance[0], hops)
