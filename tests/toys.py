@@ -31,6 +31,7 @@ class Walk(hs.Task):
     sigma: float = 1.0  # size of a step
     chains: int = 5  # how many walks
     emits = {"x": hs.Var(about="position", units="bohr"), "n": hs.Var(("d",), "int32")}
+    observes = {"drift": hs.Var(("axis",), about="drift"), "far": hs.Var((), "bool")}
     width = 2
     stride = 10
     steps = 40
@@ -52,9 +53,43 @@ class Walk(hs.Task):
         drift = jnp.tanh(state.drift + x)
         return Position(x, drift), {"x": x, "n": jnp.arange(3, dtype=jnp.int32)}
 
+    def observe(self, state, data):
+        return {"drift": state.drift, "far": jnp.abs(state.x) > 3}
+
     def headline(self, rows):
         last = rows.x.isel(draw=-1).values.astype(float)
         return {"x": hs.Estimate(last.mean(), last.std() / len(last) ** 0.5, "bohr")}
+
+
+@dataclass(frozen=True)
+class Spreading(Walk):
+    """Walks that are followed until they are far apart."""
+
+    finds = ("spread",)
+    steps = 400
+
+    def headline(self, rows):
+        return {"spread": hs.Estimate(float(rows.x.std()), 0.1 * rows.sizes["draw"])}
+
+
+@dataclass(frozen=True)
+class Coded(hs.Task):
+    """x(t) = f(x(t-1)), with a function that its user wrote."""
+
+    rule: hs.Code  # the function f
+    emits = {"x": hs.Var()}
+    stride = 5
+    steps = 10
+
+    def prepare(self):
+        return jax.tree_util.Partial(self.rule.load())
+
+    def init(self, key, replica, data):
+        return (jnp.zeros(()),)
+
+    def step(self, key, state, data):
+        x = data(state[0])
+        return (x,), {"x": x}
 
 
 class Cloud(NamedTuple):
@@ -68,6 +103,7 @@ class Drift(hs.Task):
 
     points: int = 12  # points
     emits = {"mean": hs.Var(about="mean of all points"), "spread": hs.Var()}
+    observes = {"points": hs.Var(("point", "axis"), about="all points")}
     stride = 5
     steps = 20
     sharded = ("points",)
@@ -82,6 +118,9 @@ class Drift(hs.Task):
         row = {"mean": jnp.mean(points), "spread": spread}
         return Cloud(points, 0.5 * state.scale + spread), row
 
+    def observe(self, state, data):
+        return {"points": state.points}
+
 
 @dataclass(frozen=True)
 class Talk(hs.Task):
@@ -92,6 +131,7 @@ class Talk(hs.Task):
         "word": hs.Var(dtype="str", about="what was said"),
         "length": hs.Var((), "int32"),
     }
+    observes = {"last": hs.Var(dtype="str"), "lengths": hs.Var(("word",), "int64")}
     traced = False
     stride = 2
     steps = 4
@@ -112,6 +152,10 @@ class Talk(hs.Task):
         word = f"{state['item']}:{number}"
         said = [*state["said"], word]
         return {**state, "said": said}, {"word": word, "length": len(said)}
+
+    def observe(self, state, data):
+        lengths = [len(word) for word in state["said"][-2:]]
+        return {"last": state["said"][-1], "lengths": lengths}
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from heliostat.usercode import Code
 from heliostat.errors import Busy, RequestError, RunFailed, StoreError
 from heliostat.task import Estimate, File, Task, Var
 
@@ -55,6 +56,7 @@ _HOMES = {
 
 __all__ = [
     "Busy",
+    "Code",
     "Estimate",
     "File",
     "RequestError",

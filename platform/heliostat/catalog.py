@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import ast
 import contextlib
-import operator
 import re
 import shutil
 import time
@@ -14,7 +12,8 @@ from typing import Any
 import pandas as pd
 
 from heliostat import lock
-from heliostat.errors import Busy, RequestError, StoreError, did_you_mean
+from heliostat.condition import Condition
+from heliostat.errors import Busy, StoreError, did_you_mean
 from heliostat.stored import Run, store_folder
 
 HALF_MADE = re.compile(r"\.[0-9a-f]{16}\.[0-9a-f]{8}")
@@ -108,61 +107,16 @@ def _line(folder: Path) -> dict[str, Any]:
     }
 
 
-_OPERATORS = {
-    ast.Lt: operator.lt,
-    ast.LtE: operator.le,
-    ast.Gt: operator.gt,
-    ast.GtE: operator.ge,
-    ast.Eq: operator.eq,
-    ast.NotEq: operator.ne,
-}
-
-
 def _condition(text: str, table: pd.DataFrame) -> pd.Series:
-    """A small safe grammar: names, numbers, texts, comparisons, and, or, not."""
-    try:
-        tree = ast.parse(text, mode="eval").body
-    except SyntaxError as error:
-        raise RequestError(f"where '{text}': not a condition ({error.msg})") from error
+    """Which runs of a table a condition on its columns holds for."""
+    condition = Condition(text, "where", "energy < -8.07 and status == 'complete'")
 
-    def truth(node: ast.expr) -> pd.Series:
-        match node:
-            case ast.BoolOp(op=op, values=values):
-                parts = [truth(v) for v in values]
-                joined = parts[0]
-                for part in parts[1:]:
-                    joined = joined & part if isinstance(op, ast.And) else joined | part
-                return joined
-            case ast.UnaryOp(op=ast.Not(), operand=operand):
-                return ~truth(operand)
-            case ast.Compare(left=left, ops=ops, comparators=rest):
-                result = pd.Series(True, index=table.index)
-                for op, right in zip(ops, rest, strict=True):
-                    if type(op) not in _OPERATORS:
-                        break
-                    result &= _OPERATORS[type(op)](value(left), value(right))
-                    left = right
-                else:
-                    return result
-        raise RequestError(
-            f"where '{text}': expected comparisons joined by and, or, not, "
-            "such as \"energy < -8.07 and status == 'complete'\""
-        )
+    def column(name: str) -> Any:
+        if name not in table:
+            hint = did_you_mean(name, map(str, table.columns))
+            raise condition.refusal(f"no column '{name}'{hint}")
+        return table[name]
 
-    def value(node: ast.expr) -> Any:
-        match node:
-            case ast.Name(id=name):
-                if name not in table:
-                    hint = did_you_mean(name, table.columns)
-                    raise RequestError(f"where '{text}': no column '{name}'{hint}")
-                return table[name]
-            case ast.Constant(value=int() | float() | str() as constant):
-                return constant
-            case ast.UnaryOp(op=ast.USub(), operand=operand):
-                return -value(operand)
-        raise RequestError(f"where '{text}': '{ast.unparse(node)}' is not allowed here")
-
-    try:
-        return truth(tree).fillna(False).astype(bool)
-    except TypeError as error:
-        raise RequestError(f"where '{text}': {error}") from error
+    every = pd.Series(True, index=table.index)
+    found: Any = condition.holds(column, every)
+    return found.fillna(False).astype(bool)

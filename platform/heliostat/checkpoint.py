@@ -25,16 +25,13 @@ from heliostat.errors import StoreError
 
 State = Mapping[str, np.ndarray]
 
-KEPT = 16
-"""States kept per block: the first, the last and a few between."""
-
 
 class Stride(NamedTuple):
     """The digests of one stride of one block."""
 
     stop: int  # the step it ends with
     state: bytes  # (32,) SHA-256 of the state after that step
-    rows: bytes  # (32,) SHA-256 of the rows of its steps
+    rows: bytes  # (32,) SHA-256 of the rows of its steps, and of what was observed
 
 
 def digest(arrays: State) -> bytes:
@@ -56,6 +53,11 @@ def digest(arrays: State) -> bytes:
         h.update(f"{name}|{kind}|{array.shape}|{len(payload)}|".encode())
         h.update(payload)
     return h.digest()
+
+
+def rows_digest(rows: State, observed: State) -> bytes:
+    """The digest of a stride: over its rows, and over what was observed at its end."""
+    return digest({**rows, **{f"observed.{n}": v for n, v in observed.items()}})
 
 
 def first_link(genesis: str, block: int) -> bytes:
@@ -114,15 +116,15 @@ class Checkpoints:
         for step in steps:
             self._path(block, step).unlink(missing_ok=True)
 
-    def thin(self, block: int, stride: int) -> None:
-        """Drop until ``KEPT`` are left: each time the one whose neighbours are nearest.
+    def thin(self, block: int, stride: int, kept: int) -> None:
+        """Drop until ``kept`` are left: each time the one whose neighbours are nearest.
 
         The first, the last and the last on a multiple of the stride stay: replays start
         from the first, resuming from the last, extending from the last full stride.
         """
         steps = self.steps(block)
         anchor = max((s for s in steps if s % stride == 0), default=0)
-        while len(steps) > KEPT:
+        while len(steps) > kept:
             inner = [i for i in range(1, len(steps) - 1) if steps[i] != anchor]
             least = min(inner, key=lambda i: steps[i + 1] - steps[i - 1])
             self.drop(block, [steps.pop(least)])

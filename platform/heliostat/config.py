@@ -13,10 +13,11 @@ import json
 import math
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, cast, get_args, get_origin, get_type_hints
 
 from heliostat import registry, source
+from heliostat.usercode import REFERENCE, Code
 from heliostat.errors import RequestError, did_you_mean
 from heliostat.task import File, Task
 
@@ -117,15 +118,18 @@ def passed_fields(task: Task) -> dict[str, Any]:
 
 
 def resolved_fields(task: Task) -> dict[str, Any]:
-    """The fields as they enter the identity: files by content, names by meaning.
+    """The fields as they enter the identity: files and code by content, names by
+    meaning.
 
     A task whose fields have several spellings of one meaning (a molecule's name, file
     or inline text) defines ``canonical() -> dict`` with the one spelling.
     """
     resolved = passed_fields(task)
     for name, value in resolved.items():
-        if isinstance(getattr(task, name), File) and value is not None:
-            resolved[name] = _content(name, getattr(task, name))
+        given = getattr(task, name)
+        resolved[name] = _content(name, given) if isinstance(given, File) else value
+        if any(_codes(given)):
+            resolved[name] = _references(given)
     resolved.update({k: _plain(v) for k, v in task.canonical().items()})
     return resolved
 
@@ -138,11 +142,16 @@ def specify(task: Task, seed: int = 0, x64: bool = False) -> Spec:
     """
     if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**63:
         raise RequestError(f"seed {seed!r}: expected an integer from 0 to 2^63 - 1")
-    task = build(type(task), passed_fields(task))  # one check for every way in
+    codes = {n: v for n in fields_of(type(task)) if any(_codes(v := getattr(task, n)))}
+    task = build(type(task), passed_fields(task) | codes)  # one check for all ways in
     if task.replicas < 1 or task.width < 1 or task.stride < 1:
         raise RequestError(
             f"{registry.name_of(type(task))}: replicas, width and stride must be >= 1, "
             f"got {task.replicas}, {task.width}, {task.stride}"
+        )
+    if task.kept < 3:
+        raise RequestError(
+            f"{registry.name_of(type(task))}: kept must be >= 3, got {task.kept}"
         )
     identity = {
         "schema": SCHEMA,
@@ -159,17 +168,26 @@ def specify(task: Task, seed: int = 0, x64: bool = False) -> Spec:
     return Spec(identity, passed_fields(task))
 
 
-def rebuild(spec: Spec, task: type[Task] | None = None) -> Task:
+def rebuild(
+    spec: Spec, task: type[Task] | None = None, code: Sequence[Code] = ()
+) -> Task:
     """The task that a stored spec describes; the passed spelling where it still holds.
+
+    Code is the exception: of what is stored only its digest is taken, never a path to
+    read from, so that opening a store cannot execute anything.  Whoever wants to step
+    the task supplies the code.
 
     Raises:
         RequestError: if the task is not known here, or its fields no longer mean what
-            they meant (a file was edited, the task has a new version).
+            they meant (a file was edited, the task has a new version); also for code
+            that is not the run's.
     """
     cls = task or registry.find(spec.identity["task"])
-    reason = "its identity differs"
+    reason, stored = "its identity differs", _stored_codes(cls, spec)
+    supplied = _supplied(spec, stored, code)
     for fields in (spec.passed, spec.identity["fields"]):
         try:
+            fields = fields | {n: _replaced(v, supplied) for n, v in stored.items()}
             candidate = build(cls, fields)
             found = specify(candidate, spec.identity["seed"], spec.identity["x64"])
         except RequestError as error:
@@ -179,6 +197,91 @@ def rebuild(spec: Spec, task: type[Task] | None = None) -> Task:
             return candidate
         reason = _difference(found.identity, spec.identity)
     raise RequestError(f"run {spec.id} cannot be rebuilt: {reason}")
+
+
+def codes_of(task: Task) -> list[Code]:
+    """The code among the fields of a task whose text is there."""
+    values = (getattr(task, field.name) for field in dataclasses.fields(task))
+    return [code for value in values for code in _codes(value) if code.text is not None]
+
+
+def _codes(value: Any) -> Iterator[Code]:
+    """Code in a value, also in a tuple of several."""
+    if isinstance(value, Code):
+        yield value
+    elif isinstance(value, tuple):
+        for one in value:
+            yield from _codes(one)
+
+
+def _references(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [_references(one) for one in value]
+    return value.reference if isinstance(value, Code) else _plain(value)
+
+
+def _stored_codes(cls: type[Task], spec: Spec) -> dict[str, Any]:
+    """The fields of a stored spec that hold code, as references.
+
+    Raises:
+        RequestError: for anything else: no path in a store is ever read.
+    """
+
+    def checked(value: Any, name: str) -> Any:
+        if isinstance(value, list):
+            return tuple(checked(one, name) for one in value)
+        if value in words[name]:
+            return value
+        if value is None or (isinstance(value, str) and REFERENCE.fullmatch(value)):
+            return value if value is None else Code(value)
+        raise RequestError(f"run {spec.id}: the stored {name} is no digest of code")
+
+    hints = {f.name: f.type for f in fields_of(cls).values() if _is_code(f.type)}
+    words = {name: _words(hint) for name, hint in hints.items()}
+    stored = spec.identity["fields"]
+    return {name: checked(stored.get(name), name) for name in hints}
+
+
+def _is_code(hint: Any) -> bool:
+    return hint is Code or any(map(_is_code, get_args(hint)))
+
+
+def _words(hint: Any) -> tuple[Any, ...]:
+    """The names that a field accepts beside code."""
+    parts = [a for a in get_args(hint) if get_origin(a) is Literal]
+    return tuple(word for part in parts for word in get_args(part))
+
+
+def _supplied(
+    spec: Spec, stored: Mapping[str, Any], given: Sequence[Code]
+) -> dict[str, Code]:
+    """What was typed for a run, by its digest: nothing but the run's own code."""
+    known = [code for value in stored.values() for code in _codes(value)]
+    for code in given:
+        if code in known:
+            continue
+        named = [k for k in known if k.name == code.name]
+        if not known:
+            raise RequestError(
+                f"code '{code}': run {spec.id} has no code in its fields"
+            )
+        if not named:
+            raise RequestError(
+                f"code '{code}': run {spec.id} has no code of the name {code.name}, "
+                f"its code is {', '.join(k.name for k in known)}"
+            )
+        raise RequestError(
+            f"code '{code}' is not the code of run {spec.id}: the file is now "
+            f"{code.reference[:19]}…, the store has {named[0][:19]}…"
+        )
+    return {code.reference: code for code in given}
+
+
+def _replaced(value: Any, supplied: Mapping[str, Code]) -> Any:
+    """References in a value, replaced by code whose text is there."""
+    if isinstance(value, tuple):
+        return tuple(_replaced(one, supplied) for one in value)
+    return supplied.get(value.reference, value) if isinstance(value, Code) else value
 
 
 def _difference(found: Mapping[str, Any], stored: Mapping[str, Any]) -> str:
@@ -201,7 +304,8 @@ def _plain(value: Any) -> Any:
     if value is None or isinstance(value, bool | int | float):
         return value
     raise RequestError(
-        f"{value!r} cannot be a field: expected a number, text, tuple or hs.File"
+        f"{value!r} cannot be a field: expected a number, text, tuple, hs.File or "
+        "hs.Code"
     )
 
 
@@ -211,8 +315,7 @@ def _coerce(value: Any, hint: Any, name: str) -> Any:
     if origin in (types.UnionType, typing.Union):
         if value is None and type(None) in args:
             return None
-        rest = [a for a in args if a is not type(None)]
-        return _coerce(value, rest[0], name)
+        return _one_of(value, [a for a in args if a is not type(None)], name)
     if origin is Literal:
         if value in args:
             return value
@@ -228,9 +331,22 @@ def _coerce(value: Any, hint: Any, name: str) -> Any:
     if hint in (int, bool) and type(value) is hint:
         return value
     if isinstance(hint, type) and issubclass(hint, str) and isinstance(value, str):
-        return hint(value)
+        return value if hint is Code and isinstance(value, Code) else hint(value)
     kind = getattr(hint, "__name__", str(hint)).lower()
     raise RequestError(f"{name}={value!r}: expected {_article(kind)} {kind}")
+
+
+def _one_of(value: Any, hints: Sequence[Any], name: str) -> Any:
+    """``value`` as a word of the first hint, or else of the second: a name or code."""
+    words, *more = hints
+    if not more or value in get_args(words):
+        return _coerce(value, words, name)
+    try:
+        return _coerce(value, more[0], name)
+    except RequestError:
+        if isinstance(value, str) and ":" in value:
+            raise
+        return _coerce(value, words, name)  # its refusal knows what was meant
 
 
 def _is_number(value: Any) -> bool:

@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 from heliostat import device
 from heliostat.config import Spec
 from heliostat.errors import Busy, RequestError, RunFailed, StoreError
-from heliostat.grid import Chunk, Job, Span, blocks_of
+from heliostat.goal import Goal
+from heliostat.grid import Chunk, Job, Span, blocks_of, unbounded
 from heliostat.lock import Lock
 from heliostat.progress import Progress, silent
 from heliostat.record import Record
@@ -30,25 +31,30 @@ class Place(NamedTuple):
     seconds: float = 2.0  # between commits
 
 
-def chunks(job: Job, place: Place, tell: Callable[..., None]) -> Iterator[Chunk]:
+def chunks(
+    job: Job,
+    place: Place,
+    tell: Callable[..., None],
+    goal: Callable[[], int] = unbounded,
+) -> Iterator[Chunk]:
     """The chunks of a job from wherever it is computed."""
     if place.on == "here":
         device.remember_programs()
         device.narrow()
-        yield from unfold_here(job, place.seconds)
+        yield from unfold_here(job, place.seconds, goal)
         return
     device.authenticate(place.on)
     from heliostat import fleet
 
     yield from fleet.unfold(
-        job, place.seconds, place.on, place.workers, place.gpus, tell
+        job, place.seconds, place.on, place.workers, place.gpus, tell, goal
     )
 
 
 def drive(
-    record: Record, task: Task, until: int, place: Place, progress: Progress = silent
+    record: Record, task: Task, goal: Goal, place: Place, progress: Progress = silent
 ) -> None:
-    """Bring a run to ``until`` steps, from wherever it stands; one driver at a time.
+    """Bring a run to its goal, from wherever it stands; one driver at a time.
 
     Ends with status ``complete``; or ``stopped`` on request, ``interrupted`` by the
     keyboard, ``failed`` for a reason that the log tells.  What was committed stays.
@@ -58,23 +64,25 @@ def drive(
         RunFailed: if a task raised, or workers were lost again and again.
     """
     with Lock(record.path) as lock:
-        if record.steps >= until:  # another driver has brought it there
-            if unsaid(record):
-                _end(record, task, "complete")
+        if goal.reached(record):  # another driver has brought it there
+            if unsaid(record, goal):
+                _complete(record, task, goal)
             return
         stop_request(record).unlink(missing_ok=True)
         spec = record.spec
-        job = _job(record, task, spec, until)
-        record.allocate(until, task.stride)
+        job = _job(record, task, spec, goal.length)
+        record.allocate(goal.length, task.stride)
         began, before = record.steps, record.attrs
-        record.update(status="running", steps=until, reason=None)
+        record.update(
+            status="running", steps=goal.length, reason=None, until=_told(goal)
+        )
         event = "resumed" if began else "started"
-        record.log.tell(event, at=began, until=until, **place._asdict())
+        record.log.tell(event, at=began, until=goal.length, **place._asdict())
         if began and (change := device.changed(before.get("provenance", {}))):
             record.log.tell("changed", reason=change)
             progress.told("changed", {"reason": change})
         try:
-            status = _commit_all(record, task, job, until, place, progress, lock)
+            status = _commit_all(record, task, job, goal, place, progress, lock)
         except KeyboardInterrupt:
             _end(record, task, "interrupted")
             raise
@@ -85,7 +93,11 @@ def drive(
                 _fail(record, task, error)
                 raise
             # it never began: all is as before
-            record.update(status=before["status"], steps=before.get("steps"))
+            record.update(
+                status=before["status"],
+                steps=before.get("steps"),
+                until=before.get("until"),
+            )
             record.log.tell("refused", reason=str(error))
             raise
         except Exception as error:
@@ -93,7 +105,10 @@ def drive(
             if isinstance(error, RunFailed):
                 raise RunFailed(f"run {spec.id}: {_first_line(error)}") from error
             raise
-        _end(record, task, status)
+        if status == "complete":
+            _complete(record, task, goal)
+        else:
+            _end(record, task, status)
 
 
 def stop_request(record: Record):
@@ -115,7 +130,7 @@ def _commit_all(
     record: Record,
     task: Task,
     job: Job,
-    until: int,
+    goal: Goal,
     place: Place,
     progress: Progress,
     lock: Lock,
@@ -124,13 +139,15 @@ def _commit_all(
         record.log.tell(event, **details)
         progress.told(event, details)
 
-    with progress.following(record, task, until):
-        for chunk in chunks(job, place, tell):
+    with progress.following(record, task, goal.length):
+        for chunk in chunks(job, place, tell, goal):
             if lock.lost:
                 raise Busy(f"another driver has taken over {record.path.name}")
-            _commit(record, chunk, task, until)
+            _commit(record, chunk, task, goal.length)
             progress.saw(chunk)
-            if stop_request(record).exists() and record.steps < until:
+            if chunk.stop >= goal.mark and goal.reached(record):
+                return "complete"
+            if stop_request(record).exists():
                 stop_request(record).unlink()
                 return "stopped"
     return "complete"
@@ -155,10 +172,31 @@ def _commit(record: Record, chunk: Chunk, task: Task, until: int) -> None:
         ) from error
 
 
-def unsaid(record: Record) -> bool:
+def unsaid(record: Record, goal: Goal) -> bool:
     """Whether its last words are missing although the last commit is there."""
-    attrs = record.attrs
-    return attrs["status"] != "complete" and 0 < attrs.get("steps", 0) <= record.steps
+    attrs, come = record.attrs, record.steps
+    if attrs["status"] == "complete":
+        return False
+    return 0 < (attrs.get("steps") or 0) <= come or _ends_there(record, goal)
+
+
+def _ends_there(record: Record, goal: Goal) -> bool:
+    """Whether a run ends with its last step, and not with one before it."""
+    return goal.ended and goal.mark == record.steps
+
+
+def _complete(record: Record, task: Task, goal: Goal) -> None:
+    """Last words; a run that ended early is as if it had been asked for its length."""
+    there = _ends_there(record, goal)
+    if there and goal.mark < goal.length:
+        record.trim(task.stride)
+    steps = min(record.attrs.get("steps") or record.steps, record.steps)
+    until = _told(goal) if there else None
+    _end(record, task, "complete", steps=steps, until=until)
+
+
+def _told(goal: Goal) -> dict[str, Any] | None:
+    return goal.outcome._asdict() if goal.outcome else None
 
 
 def _fail(record: Record, task: Task, error: Exception) -> None:
@@ -169,7 +207,7 @@ def _fail(record: Record, task: Task, error: Exception) -> None:
         _end(record, task, "failed", reason=_first_line(error))
 
 
-def _end(record: Record, task: Task, status: str, **attrs: str) -> None:
+def _end(record: Record, task: Task, status: str, **attrs: Any) -> None:
     """The last words of a driver: how it ended and what the run says so far."""
     headline = {}
     try:

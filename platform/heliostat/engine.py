@@ -1,7 +1,7 @@
 """How a block of replicas is stepped: as one compiled program, or as plain Python.
 
-Both engines offer ``init``, ``advance``, ``pack``, ``unpack`` and ``pick``; the loop in
-``unfold`` does not know which one it has.
+Both engines offer ``init``, ``advance``, ``observe``, ``pack``, ``unpack``, ``pick``
+and ``stack``; the loop in ``unfold`` does not know which one it has.
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ from __future__ import annotations
 import asyncio
 import inspect
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -49,6 +49,7 @@ class Traced:
         self.task, self.root, self.data, self.mesh = task, root, data, mesh
         self._start: Any = None
         self._advance: Any = None
+        self._observe: Any = None
         self._whole: Any = None
 
     def compile(self, fresh: bool) -> None:
@@ -71,6 +72,8 @@ class Traced:
             program = self._program(state)
             arguments = (state, self.root, replicas, zero, zero, self.data)
             self._advance = program.lower(*arguments).compile()
+            if self.task.observes:
+                self._observe = self._observer().lower(state, self.data).compile()
 
     def init(self, replicas: np.ndarray) -> Any:
         with jax.set_mesh(self.mesh):
@@ -89,6 +92,13 @@ class Traced:
         rows = {k: np.asarray(v)[:length].swapaxes(0, 1) for k, v in rows.items()}
         return state, {k: np.ascontiguousarray(v[:valid]) for k, v in rows.items()}
 
+    def observe(self, block: int, state: Any) -> State:
+        """What the task tells of a state, ``(replicas, 1, ...)`` on the host."""
+        with jax.set_mesh(self.mesh):
+            found = self._observe(state, self.data)
+        valid = valid_of(self.task, block)
+        return {name: np.asarray(v)[:valid, None] for name, v in found.items()}
+
     def pack(self, block: int, state: Any) -> State:
         with jax.set_mesh(self.mesh):
             leaves = jax.tree_util.tree_leaves_with_path(self._gather(state))
@@ -97,18 +107,28 @@ class Traced:
 
     def unpack(self, block: int, state: State) -> Any:
         """Named arrays as the sharded pytree; padding is filled with replica 0's."""
-        paths, tree = jax.tree_util.tree_flatten_with_path(self._template)
-        missing = [_name(p) for p, _ in paths if _name(p) not in state]
-        if missing:
-            raise RequestError(f"the stored state has no {', '.join(missing)}")
         padding = self.task.width - valid_of(self.task, block)
-        leaves = [state[_name(p)] for p, _ in paths]
-        leaves = [np.concatenate([x, *[x[:1]] * padding]) for x in leaves]
-        whole = jax.tree.unflatten(tree, leaves)
+        whole = jax.tree.map(
+            lambda x: np.concatenate([x, *[x[:1]] * padding]), self._tree(state)
+        )
         return jax.tree.map(_put, whole, self._split(self._template))
 
     def pick(self, state: Any, place: int) -> Any:
         return jax.tree.map(lambda x: x[place], state)
+
+    def stack(self, states: Sequence[State]) -> Any:
+        """The replicas of all blocks along one leading axis, as the task's pytree."""
+        trees = [self._tree(state) for state in states]
+        return jax.tree.map(lambda *leaves: np.concatenate(leaves), *trees)
+
+    def _tree(self, state: State) -> Any:
+        """Named arrays as the task's pytree."""
+        paths, tree = jax.tree_util.tree_flatten_with_path(self._template)
+        names = [_name(path) for path, _ in paths]
+        missing = [name for name in names if name not in state]
+        if missing:
+            raise RequestError(f"the stored state has no {', '.join(missing)}")
+        return jax.tree.unflatten(tree, [state[name] for name in names])
 
     def _init(self, root: Any, replicas: Any, data: Any) -> Any:
         def one(replica: Any) -> Any:
@@ -168,7 +188,7 @@ class Traced:
             self.data,
         )
         traced, shapes = jax.make_jaxpr(self._step, return_shape=True)(*args)
-        _check_rows(task, shapes[1])
+        _check(task, STEP, shapes[1])
         step = jaxpr_as_fun(traced)
         tree = jax.tree.structure(shapes)
 
@@ -189,6 +209,16 @@ class Traced:
 
         shardings = (self._split(state), NamedSharding(self.mesh, P()))
         return jit(advance, out_shardings=shardings, donate_argnums=0)
+
+    def _observer(self) -> Any:
+        """A program of its own: a step does not wait for what is told seldom."""
+
+        def observe(state: Any, data: Any) -> Any:
+            found = self._over_block(lambda one: self.task.observe(one, data))(state)
+            _check(self.task, OBSERVE, found)
+            return found
+
+        return jit(observe, out_shardings=NamedSharding(self.mesh, P()))
 
 
 class Plain:
@@ -220,23 +250,33 @@ class Plain:
             name: [[row[name] for row in replica] for replica in rows]
             for name in self.task.emits
         }
-        emits = self.task.emits.items()
-        return states, {
-            name: self._column(name, var, table[name]) for name, var in emits
-        }
+        return states, self._columns(STEP, table)
 
-    def _column(self, name: str, var: Var, values: list[list[Any]]) -> np.ndarray:
-        """The rows of one variable as an array; nothing is cut to fit."""
+    def observe(self, block: int, state: Any) -> State:
+        """What the task tells of each replica, as arrays ``(replicas, 1, ...)``."""
+        found = [
+            self.task.observe(one, self.data)
+            for one in state[: valid_of(self.task, block)]
+        ]
+        for one in found:
+            _check_names(self.task, OBSERVE, one)
+        names = self.task.observes
+        return self._columns(OBSERVE, {n: [[one[n]] for one in found] for n in names})
+
+    def _columns(self, told: Told, values: Mapping[str, list[list[Any]]]) -> State:
+        table = told.table(self.task).items()
+        return {n: self._column(told, n, var, values[n]) for n, var in table}
+
+    def _column(
+        self, told: Told, name: str, var: Var, values: list[list[Any]]
+    ) -> np.ndarray:
+        """The values of one variable as an array; nothing is cut to fit."""
         wanted = _dtype(var, _is_x64())
         text = np.dtypes.StringDType() if var.dtype == "str" else None
         found = np.array(values, dtype=text)
         fits = text is not None or np.can_cast(found.dtype, wanted, "same_kind")
         if not fits or found.ndim != 2 + len(var.dims):
-            there = f"{found.dtype}{list(found.shape[2:])}"
-            raise RequestError(
-                f"{type(self.task).__name__}: row '{name}' is {there}, emits says "
-                f"{wanted} with dims {list(var.dims)}"
-            )
+            raise _misfit(self.task, told, name, found.dtype, found.shape[2:])
         return found.astype(wanted)
 
     async def _walk(self, block: int, states: list[Any], start: int, stop: int) -> Any:
@@ -248,7 +288,7 @@ class Plain:
                 key = key_of(self.root, index, t)
                 result = self.task.step(key, state, self.data)
                 state, row = await result if inspect.isawaitable(result) else result
-                _check_names(self.task, row)
+                _check_names(self.task, STEP, row)
                 rows.append(row)
             return state, rows
 
@@ -267,26 +307,51 @@ class Plain:
     def pick(self, state: Any, place: int) -> Any:
         return state[place]
 
+    def stack(self, states: Sequence[State]) -> list[Any]:
+        return [one for state in states for one in self.unpack(0, state)]
 
-def _check_rows(task: Task, row: Mapping[str, Any]) -> None:
+
+class Told(NamedTuple):
+    """What a method of a task tells, and where the task says what that is."""
+
+    method: str
+    declared: str
+    thing: str
+
+    def table(self, task: Task) -> Mapping[str, Var]:
+        return getattr(task, self.declared)
+
+
+STEP = Told("step", "emits", "row")
+OBSERVE = Told("observe", "observes", "observed")
+
+
+def _check(task: Task, told: Told, found: Mapping[str, Any]) -> None:
     """The law "rows match emits", said in one line where it is broken."""
-    _check_names(task, row)
-    for name, var in task.emits.items():
-        dtype, shape = row[name].dtype, row[name].shape[1:]
-        wanted = _dtype(var, _is_x64())
-        if dtype != wanted or len(shape) != len(var.dims):
-            raise RequestError(
-                f"{type(task).__name__}: row '{name}' is {dtype}{list(shape)}, emits "
-                f"says {wanted} with dims {list(var.dims)}"
-            )
+    _check_names(task, told, found)
+    for name, var in told.table(task).items():
+        dtype, shape = found[name].dtype, found[name].shape[1:]
+        if dtype != _dtype(var, _is_x64()) or len(shape) != len(var.dims):
+            raise _misfit(task, told, name, dtype, shape)
 
 
-def _check_names(task: Task, row: Mapping[str, Any]) -> None:
-    if set(row) != set(task.emits):
+def _check_names(task: Task, told: Told, found: Mapping[str, Any]) -> None:
+    wanted = told.table(task)
+    if set(found) != set(wanted):
         raise RequestError(
-            f"{type(task).__name__}: step returns the rows {sorted(row)}, emits has "
-            f"{sorted(task.emits)}"
+            f"{type(task).__name__}: {told.method} returns {sorted(found)}, "
+            f"{told.declared} has {sorted(wanted)}"
         )
+
+
+def _misfit(
+    task: Task, told: Told, name: str, dtype: Any, shape: Sequence[int]
+) -> RequestError:
+    var = told.table(task)[name]
+    return RequestError(
+        f"{type(task).__name__}: {told.thing} '{name}' is {dtype}{list(shape)}, "
+        f"{told.declared} says {_dtype(var, _is_x64())} with dims {list(var.dims)}"
+    )
 
 
 def _is_x64() -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -26,6 +27,7 @@ class Chunk(NamedTuple):
     seconds: float
     layout: str = "1 device"
     environment: str = ""  # fingerprint of what decides about bits
+    observed: Mapping[str, np.ndarray] = {}  # each (replicas, full strides, ...)
 
 
 class Span(NamedTuple):
@@ -46,6 +48,11 @@ class Job(NamedTuple):
     spans: tuple[Span, ...]
 
 
+def unbounded() -> int:
+    """The goal of a job that ends nowhere but where its spans do."""
+    return sys.maxsize
+
+
 def fresh_in(job: Job) -> bool:
     """Whether some span of a job starts from ``init``."""
     return any(span.state is None for span in job.spans)
@@ -59,6 +66,11 @@ def blocks_of(task: Task) -> int:
 def replicas_of(task: Task, block: int) -> np.ndarray:
     """The replica indices of a block, ``(width,)``; the last block is padded."""
     return np.arange(block * task.width, (block + 1) * task.width, dtype=np.int32)
+
+
+def has_replica_dim(task: Task) -> bool:
+    """Whether rows have an axis of replicas: if there are several, or it has a name."""
+    return task.replicas > 1 or task.replica_dim != Task.replica_dim
 
 
 def valid_of(task: Task, block: int) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,7 +13,7 @@ import numpy as np
 import yaml
 
 from heliostat import config, device
-from heliostat.checkpoint import Stride, digest
+from heliostat.checkpoint import Stride, digest, rows_digest
 from heliostat.drive import Place, chunks
 from heliostat.grid import Chunk, Job, Span, blocks_of
 from heliostat.record import Record
@@ -30,6 +30,7 @@ class Unfolded(NamedTuple):
     """What some chunks of one block add up to."""
 
     rows: dict[str, np.ndarray]
+    observed: dict[str, np.ndarray]
     strides: tuple[Stride, ...]
     last: Chunk
 
@@ -63,12 +64,20 @@ class Bench:
             by_block.setdefault(chunk.block, []).append(chunk)
         return {
             block: Unfolded(
-                {n: np.concatenate([c.rows[n] for c in cs], 1) for n in cs[0].rows},
+                _joined([c.rows for c in cs]),
+                _joined([c.observed for c in cs]),
                 tuple(s for c in cs for s in c.strides),
                 cs[-1],
             )
             for block, cs in by_block.items()
         }
+
+
+def _joined(tables: list[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    """What chunks tell, one after another; a tail may have nothing to tell."""
+    told = [table for table in tables if table]
+    names = told[0] if told else ()
+    return {name: np.concatenate([t[name] for t in told], axis=1) for name in names}
 
 
 def check_task(task: Task, workers: Sequence[int] = (1, 2)) -> dict[str, str | None]:
@@ -101,11 +110,18 @@ def _try(law: Law, bench: Bench) -> str | None:
 
 
 def rows_match_emits(bench: Bench) -> str | None:
-    """Names, types and numbers of dims of a row are those of ``emits``."""
+    """Names, types and numbers of dims of a row are those of ``emits``; and of what is
+    observed once a stride, those of ``observes``."""
+    strides = bench.length // bench.task.stride
     for block in bench.whole.values():  # the loop itself checks names and types
         for name, values in block.rows.items():
             if values.shape[1] != bench.length:
                 return f"{name} has {values.shape[1]} of {bench.length} steps"
+        if set(block.observed) != set(bench.task.observes):
+            return f"observed is {sorted(block.observed)}, observes says otherwise"
+        for name, values in block.observed.items():
+            if values.shape[1] != strides:
+                return f"{name} was observed {values.shape[1]} times in {strides}"
     return None
 
 
@@ -168,8 +184,11 @@ def store_round_trips(bench: Bench) -> str | None:
         for chunk in unfold_here(bench.job(), seconds=1e-9):
             record.commit(chunk, task, bench.length)
         for block, whole in bench.whole.items():
-            rows = record.rows_digest(task, block, 0, bench.length)
-            if rows != digest(whole.rows):
+            found = (
+                record.block_rows(task, block, 0, bench.length),
+                record.block_observed(task, block, 0, bench.length),
+            )
+            if rows_digest(*found) != rows_digest(whole.rows, whole.observed):
                 return f"block {block}: stored rows differ from computed ones"
             state = record.checkpoints.load(block, bench.length)
             if digest(state) != whole.strides[-1].state:

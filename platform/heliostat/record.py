@@ -1,10 +1,11 @@
 """The stored form of one run: rows, digests and commits as a zarr tree.
 
-The only module that knows zarr::
+With ``series``, the only module that knows zarr::
 
     STORE/<task>/<run id>/
       spec.json       what defines the run
-      record.zarr/    /rows (replica?, step, ...), /committed (block), /digests
+      record.zarr/    /rows (replica?, step, ...), /observed (replica?, stride, ...),
+                      /committed (block), /digests
       checkpoints/    kept states
       events.jsonl    started, committed, retried, failed, finished
 
@@ -26,29 +27,18 @@ from typing import Any
 import numpy as np
 import xarray as xr
 import zarr
-from zarr.codecs import Crc32cCodec, ZstdCodec
 
-from heliostat.checkpoint import (
-    Checkpoints,
-    Stride,
-    digest,
-    first_link,
-    next_link,
-)
+from heliostat import checkpoint, series
+from heliostat.checkpoint import Checkpoints, Stride, first_link, next_link
 from heliostat.config import SCHEMA, Spec
 from heliostat.errors import StoreError
-from heliostat.grid import Chunk, blocks_of, valid_of
+from heliostat.grid import Chunk, blocks_of, has_replica_dim
 from heliostat.log import Log
+from heliostat.series import CODECS, EVERY_STEP, EVERY_STRIDE, Series
 from heliostat.task import Task
-
-CHUNK_ELEMENTS = 4096
-"""Elements of a row array in one zarr chunk, roughly: small enough to rewrite often."""
 
 LOST = -1
 """What zarr reads where the file of a commit marker is gone."""
-
-CODECS = [ZstdCodec(level=1), Crc32cCodec()]
-"""The checksum comes last, so that any damaged byte is noticed when it is read."""
 
 
 class Record:
@@ -161,15 +151,22 @@ class Record:
     def allocate(self, steps: int, stride: int) -> None:
         """Make room for ``steps``; what lies past the commits is overwritten later."""
         root = self._root("r+")
-        if "rows" in root and not self.committed.any():
-            del root["rows"]  # perhaps half made, and nothing of it counts
-        _grow(root["digests"], 1, -(-steps // stride))
-        for array in _arrays(root, "rows"):
-            for axis, dim in enumerate(array.metadata.dimension_names or ()):
-                if dim == root.attrs["step_dim"]:
-                    _grow(array, axis, steps)
-        if "rows" in root:
-            _fill_steps(root["rows"][root.attrs["step_dim"]])
+        if not self.committed.any():  # perhaps half made, and nothing of it counts
+            for group in {EVERY_STEP, EVERY_STRIDE} & set(root):
+                del root[group]
+        self._resize(root, max(steps, int(self.committed.max())), stride)
+
+    def trim(self, stride: int) -> None:
+        """Give back the room past the commits, in a run that ended before its bound."""
+        self._resize(self._root("r+"), int(self.committed.max()), stride)
+
+    def _resize(self, root: Any, steps: int, stride: int) -> None:
+        digests = root["digests"]
+        shape = list(digests.shape)
+        shape[1] = -(-steps // stride)
+        digests.resize(tuple(shape))
+        series.resize(root, EVERY_STEP, steps, 1)
+        series.resize(root, EVERY_STRIDE, steps // stride, stride)
 
     def commit(self, chunk: Chunk, task: Task, until: int) -> None:
         """Rows, digests, state, and last the marker that makes them count."""
@@ -177,21 +174,13 @@ class Record:
             self._commit(self._root("r+"), chunk, task, until)
 
     def _commit(self, root: Any, chunk: Chunk, task: Task, until: int) -> None:
-        if "rows" not in root:
-            _create_rows(root, chunk, task, until)
         self._drop_after(root, chunk.block, chunk.start)
-        first = chunk.block * task.width
-        last = first + valid_of(task, chunk.block)
-        for name, values in chunk.rows.items():
-            array, steps = root["rows"][name], slice(chunk.start, chunk.stop)
-            if task.replicas == 1:
-                array[steps] = values[0]
-            else:
-                array[first:last, steps] = values
+        for told in (series.rows_of(task), series.observed_of(task)):
+            series.write(root, told, chunk, task, until)
         self._write_digests(root, chunk, task.stride)
         self.checkpoints.save(chunk.block, chunk.stop, chunk.state)
         root["committed"][chunk.block] = chunk.stop
-        self.checkpoints.thin(chunk.block, task.stride)
+        self.checkpoints.thin(chunk.block, task.stride, task.kept)
 
     def resumes_at(self, block: int, stride: int) -> int:
         """The last kept state of a block on a full stride; 0 where there is none.
@@ -227,25 +216,29 @@ class Record:
     # -- reading ----------------------------------------------------------------
 
     def rows(self) -> xr.Dataset:
-        """The committed rows, lazily: dims replica (if several), step and each row's.
+        """The committed rows, lazily: dims replica (if any), step and each row's.
 
         Raises:
             StoreError: if chunks of the committed part are missing or damaged.
         """
-        root, steps = self._root("r"), self.steps
-        if "rows" not in root:
+        return self._open(EVERY_STEP, self.steps)
+
+    def observed(self) -> xr.Dataset:
+        """What was observed at the committed strides, lazily; like :meth:`rows`."""
+        return self._open(EVERY_STRIDE, self.steps // self.spec.identity["stride"])
+
+    def _open(self, group: str, entries: int) -> xr.Dataset:
+        root = self._root("r")
+        if group not in root:
             return xr.Dataset(attrs=self.attrs)
+        store, step = self.path / "record.zarr", root.attrs["step_dim"]
         with _damage(f"{self.path}: the record"):
-            self._check_files(root, steps)
+            for file in series.missing(root, store, group, entries):
+                raise StoreError(f"{file}: this part of the record is missing")
             data = xr.open_zarr(
-                self.path / "record.zarr",
-                group="rows",
-                consolidated=False,
-                chunks=None,
-                decode_times=False,
+                store, group=group, consolidated=False, chunks=None, decode_times=False
             )
-        step = {root.attrs["step_dim"]: slice(0, steps)}
-        return data.isel(step).assign_attrs(self.attrs)
+        return data.isel({step: slice(0, entries)}).assign_attrs(self.attrs)
 
     def strides(self, block: int, stride: int) -> list[tuple[Stride, bytes]]:
         """The stored digests and link of every committed stride of a block."""
@@ -259,47 +252,56 @@ class Record:
         ]
 
     def rows_digest(self, task: Task, block: int, start: int, stop: int) -> bytes:
-        """The digest of stored rows, recomputed from what is on disk now."""
-        return digest(self.block_rows(task, block, start, stop))
+        """The digest of one stored stride, recomputed from what is on disk now."""
+        rows = self.block_rows(task, block, start, stop)
+        return checkpoint.rows_digest(
+            rows, self.block_observed(task, block, start, stop)
+        )
 
     def block_rows(
         self, task: Task, block: int, start: int, stop: int
     ) -> dict[str, np.ndarray]:
         """Stored rows as a chunk has them: ``(replicas of the block, steps, ...)``."""
-        first = block * task.width
-        last = first + valid_of(task, block)
-        single = task.replicas == 1
-        where = (
-            slice(start, stop) if single else (slice(first, last), slice(start, stop))
-        )
-        found = {n: np.asarray(self._read(f"rows/{n}", where)) for n in task.emits}
-        return {n: v[None] if single else v for n, v in found.items()}
+        return self._block(series.rows_of(task), task, block, start, stop)
 
-    def labels(self, task: Task) -> dict[str, np.ndarray]:
-        """The coordinates of the rows, read whole."""
-        dims = [task.step_dim, *([task.replica_dim] if task.replicas > 1 else [])]
-        return {d: np.asarray(self._read(f"rows/{d}", slice(None))) for d in dims}
+    def block_observed(
+        self, task: Task, block: int, start: int, stop: int
+    ) -> dict[str, np.ndarray]:
+        """What was observed, as a chunk has it: nothing without a full stride."""
+        if start // task.stride == stop // task.stride:
+            return {}
+        return self._block(series.observed_of(task), task, block, start, stop)
+
+    def _block(
+        self, told: Series, task: Task, block: int, start: int, stop: int
+    ) -> dict[str, np.ndarray]:
+        where = series.place(task, block, told.entries(start, stop))
+        names, several = told.variables, has_replica_dim(task)
+        found = {n: np.asarray(self._read(f"{told.group}/{n}", where)) for n in names}
+        return {n: v if several else v[None] for n, v in found.items()}
+
+    def labels(self, task: Task) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        """The coordinates of all that is told: as they are, and as they should be."""
+        found = {}
+        for told in (series.rows_of(task), series.observed_of(task)):
+            for dim in self._coordinates(told, task):
+                labels = np.asarray(self._read(f"{told.group}/{dim}", slice(None)))
+                right = np.arange(len(labels))
+                if dim == task.step_dim:
+                    right = told.every * (right + 1)
+                found[f"{told.group}/{dim}"] = labels, right
+        return found
+
+    def _coordinates(self, told: Series, task: Task) -> list[str]:
+        if not told.variables or self.steps < told.every:
+            return []
+        return [task.step_dim, *([task.replica_dim] if has_replica_dim(task) else [])]
 
     def _read(self, name: str, where: Any) -> Any:
         root = self._root("r")
         with _damage(f"{self.path}: {name}"):
             array = root[name]
             return array[where]
-
-    def _check_files(self, root: Any, steps: int) -> None:
-        """Every committed chunk is there: zarr would read holes as fill values."""
-        for array in _arrays(root, "rows"):
-            dims = array.metadata.dimension_names or ()
-            shape = [
-                steps if d == root.attrs["step_dim"] else n
-                for d, n in zip(dims, array.shape, strict=True)
-            ]
-            grid = [-(-n // c) for n, c in zip(shape, array.chunks, strict=True)]
-            folder = self.path / "record.zarr" / array.path / "c"
-            for index in np.ndindex(*grid):
-                file = folder.joinpath(*map(str, index))
-                if not file.is_file() or not file.stat().st_size:
-                    raise StoreError(f"{file}: this part of the record is missing")
 
     def _root(self, mode: Any) -> Any:  # zarr's types do not tell arrays from groups
         if self._writing is not None:
@@ -326,68 +328,3 @@ def _damage(what: str) -> Iterator[None]:
     except Exception as error:
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise StoreError(f"{what} is damaged ({reason})") from error
-
-
-def _create_rows(root: Any, chunk: Chunk, task: Task, until: int) -> None:
-    """Arrays for the rows and their coordinates, shaped as the first chunk is."""
-    several = task.replicas > 1
-    group = root.create_group("rows")
-    for name, var in task.emits.items():
-        sizes = chunk.rows[name].shape[2:]
-        shape = (task.replicas, until, *sizes) if several else (until, *sizes)
-        dims = ([task.replica_dim] if several else []) + [task.step_dim, *var.dims]
-        length = _chunk_length(task, int(np.prod(sizes)))
-        chunks = (task.width, length, *sizes) if several else (length, *sizes)
-        values = chunk.rows[name]
-        text = values.dtype.kind == "T"
-        group.create_array(
-            name,
-            shape=shape,
-            chunks=tuple(max(1, c) for c in chunks),
-            dtype=str if text else values.dtype,
-            fill_value="" if text else (np.nan if values.dtype.kind == "f" else 0),
-            compressors=CODECS,
-            dimension_names=dims,
-            attributes={"units": var.units, "long_name": var.about or name},
-        )
-    for dim, size, origin in [
-        (task.step_dim, until, 1),
-        *([(task.replica_dim, task.replicas, 0)] if several else []),
-    ]:
-        _coordinate(group, dim, size, origin)
-
-
-def _coordinate(group: zarr.Group, dim: str, size: int, origin: int) -> None:
-    array = group.create_array(
-        dim,
-        shape=(size,),
-        chunks=(max(size, 4096),),
-        dtype="int64",
-        compressors=CODECS,
-        dimension_names=[dim],
-    )
-    array[:] = np.arange(origin, origin + size)
-
-
-def _fill_steps(array: Any) -> None:
-    array[:] = np.arange(1, array.shape[0] + 1)
-
-
-def _chunk_length(task: Task, elements: int) -> int:
-    """Steps in one zarr chunk: whole strides, about ``CHUNK_ELEMENTS`` numbers."""
-    strides = CHUNK_ELEMENTS // max(1, task.stride * task.width * elements)
-    return task.stride * max(1, strides)
-
-
-def _arrays(root: Any, group: str) -> list[Any]:
-    if group not in root:
-        return []
-    members = root[group]
-    return [array for _, array in members.arrays()]
-
-
-def _grow(array: Any, axis: int, size: int) -> None:
-    if array.shape[axis] < size:
-        shape = list(array.shape)
-        shape[axis] = size
-        array.resize(tuple(shape))

@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import xarray as xr
 
 from heliostat import config, lock
+from heliostat.usercode import Code
 from heliostat.errors import RequestError, StoreError
+from heliostat.goal import Outcome
+from heliostat.grid import blocks_of
 from heliostat.record import Record
 from heliostat.task import Estimate, Task
 
@@ -38,10 +42,16 @@ class Run:
         >>> run.headline["energy"], run.rows.energy.plot()  # doctest: +SKIP
     """
 
-    def __init__(self, path: Path, task: Task | None = None, limit: int | None = None):
+    def __init__(
+        self,
+        path: Path,
+        task: Task | None = None,
+        limit: int | None = None,
+        until: Outcome | None = None,
+    ):
         self.record = Record(path)
         self.spec = self.record.spec
-        self._task, self._limit = task, limit
+        self._task, self._limit, self._until = task, limit, until
 
     @property
     def id(self) -> str:
@@ -76,11 +86,40 @@ class Run:
         return min(self.record.steps, self._limit or sys.maxsize)
 
     @property
+    def until(self) -> Outcome | None:
+        """The condition that it was asked to come to, and whether that held."""
+        stored = self.record.attrs.get("until") if self._limit is None else None
+        return self._until or (Outcome(**stored) if stored else None)
+
+    @property
     def rows(self) -> xr.Dataset:
         """Its rows, opened lazily: dims replica (if there are several), step, …"""
-        rows = self.record.rows()
+        return self._cut(self.record.rows(), self._limit)
+
+    @property
+    def observed(self) -> xr.Dataset:
+        """What its task observes at every multiple of the stride, opened lazily."""
+        stride = self.spec.identity["stride"]
+        limit = None if self._limit is None else self._limit // stride
+        return self._cut(self.record.observed(), limit)
+
+    @property
+    def tree(self) -> xr.DataTree:
+        """Rows as the groups that the task makes of them, and what it observes.
+
+        Their attributes are numbers and texts, so that netCDF can hold them.
+        """
+        groups = dict(self.task.tree(self.rows))
+        if len(observed := self.observed):
+            groups.setdefault("observed", observed)
+        for name, group in groups.items():
+            groups[name] = group.copy()
+            groups[name].attrs = _plain(group.attrs)
+        return xr.DataTree.from_dict(groups)
+
+    def _cut(self, data: xr.Dataset, entries: int | None) -> xr.Dataset:
         dim = self.record.attrs["step_dim"]
-        return rows.isel({dim: slice(0, self._limit)}) if dim in rows.dims else rows
+        return data.isel({dim: slice(0, entries)}) if dim in data.dims else data
 
     @property
     def headline(self) -> dict[str, Estimate]:
@@ -101,10 +140,30 @@ class Run:
         Raises:
             RequestError: if no state of that step is kept, naming the nearest.
         """
-        from heliostat.unfold import Loop, precision
-
         block = replica // self.task.width
-        kept = self.kept(block)
+        step = self._kept_at(step, self.kept(block))
+        stored = self.record.checkpoints.load(block, step)
+        return self._of_task(lambda loop: loop.replica(replica, stored))
+
+    def states(self, step: int = -1) -> Any:
+        """The states of all replicas at a kept step, along a leading axis of replicas.
+
+        Args:
+            step: one that every block has kept; -1 is the last.
+
+        Returns:
+            The task's own pytree, of numpy arrays; of untraced tasks a list.
+
+        Raises:
+            RequestError: if no state of that step is kept, naming the nearest.
+        """
+        blocks = range(blocks_of(self.task))
+        common = sorted(set.intersection(*(set(self.kept(b)) for b in blocks)))
+        step = self._kept_at(step, common)
+        stored = [self.record.checkpoints.load(block, step) for block in blocks]
+        return self._of_task(lambda loop: loop.replicas(stored))
+
+    def _kept_at(self, step: int, kept: list[int]) -> int:
         if step == -1 and self._limit:
             step = self._limit  # of the beginning of a longer run
         elif step < 0 and -step <= len(kept):
@@ -114,10 +173,14 @@ class Run:
             raise RequestError(
                 f"no state of step {step} is kept; the nearest is {near}"
             )
-        stored = self.record.checkpoints.load(block, step)
+        return step
+
+    def _of_task(self, make: Callable[[Any], Any]) -> Any:
+        """What the task's own loop makes of stored states, in the run's precision."""
+        from heliostat.unfold import Loop, precision
+
         with precision(self.spec.identity["x64"]):
-            loop = Loop(self.task, self.spec.identity["seed"])
-            return loop.replica(replica, stored)
+            return make(Loop(self.task, self.spec.identity["seed"]))
 
     def kept(self, block: int = 0) -> list[int]:
         """The steps of which states are kept."""
@@ -134,10 +197,7 @@ class Run:
             StoreError: if the file cannot be written.
         """
         rows = self.rows.load()
-        rows.attrs = {
-            name: value if isinstance(value, int | float | str) else json.dumps(value)
-            for name, value in {**rows.attrs, "id": self.id}.items()
-        }
+        rows.attrs = _plain({**rows.attrs, "id": self.id})
         try:
             rows.to_netcdf(path, engine="h5netcdf")
         except OSError as error:
@@ -152,6 +212,20 @@ class Run:
         return "\n".join(lines)
 
 
+def _plain(attrs: Mapping[Any, Any]) -> dict[str, Any]:
+    """Attributes that netCDF can hold: what is no number or text becomes JSON, and
+    what is nothing is left out."""
+    return {
+        str(name): value if _is_plain(value) else json.dumps(value)
+        for name, value in attrs.items()
+        if value is not None
+    }
+
+
+def _is_plain(value: Any) -> bool:
+    return isinstance(value, int | float | str) and not isinstance(value, bool)
+
+
 def _estimate(value: float | None, error: float | None, *more: str) -> Estimate:
     """From JSON, where what is no number is null."""
     nan = float("nan")
@@ -161,15 +235,25 @@ def _estimate(value: float | None, error: float | None, *more: str) -> Estimate:
 
 
 def open_run(
-    run: str, *, store: str | Path | None = None, task: type[Task] | None = None
+    run: str,
+    *,
+    store: str | Path | None = None,
+    task: type[Task] | None = None,
+    code: str | Sequence[str] = (),
 ) -> Run:
     """A stored run by its id, or by the first digits of it.
 
+    Args:
+        task: the class of a task that is not installed.
+        code: FILE.py:NAME of each function that is a field of the task; without them,
+            all can be read but nothing stepped.
+
     Raises:
-        RequestError: if there is none, or if several begin like this.
+        RequestError: if there is none, or if several begin like this; or for code that
+            is not the run's.
         StoreError: if what is stored is damaged.
     """
-    return as_run(run, store, task)
+    return as_run(run, store, task, code)
 
 
 def find(run: str, store: str | Path | None = None) -> Path:
@@ -186,11 +270,19 @@ def find(run: str, store: str | Path | None = None) -> Path:
 
 
 def as_run(
-    run: str | Run, store: str | Path | None, task: type[Task] | None = None
+    run: str | Run,
+    store: str | Path | None,
+    task: type[Task] | None = None,
+    code: str | Sequence[str] = (),
 ) -> Run:
+    """A run by its id, or one that is open already; with its code, if that is given."""
+    typed = [Code(text) for text in ([code] if isinstance(code, str) else code)]
     if isinstance(run, Run):
-        return run
-    found = Run(find(run, store))
-    if task is not None:
-        found._task = config.rebuild(found.spec, task)
+        if not typed:
+            return run
+        task, found = task or type(run.task), Run(run.path, None, run._limit)
+    else:
+        found = Run(find(run, store))
+    if task is not None or typed:
+        found._task = config.rebuild(found.spec, task, typed)
     return found

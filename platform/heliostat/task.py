@@ -77,9 +77,9 @@ class File(str):
 class Task:
     """What every science implements: two pure functions and a table of what they emit.
 
-    Subclasses are frozen dataclasses whose fields are scalars, strings, tuples and
-    :class:`File`; the comment after a field is its ``--help`` text.  The configuration
-    *is* the identity of a run.
+    Subclasses are frozen dataclasses whose fields are scalars, strings, tuples,
+    :class:`File` and :class:`heliostat.Code`; the comment after a field is its
+    ``--help`` text.  The configuration *is* the identity of a run.
 
     ``init`` and ``step`` are written for one replica in the global view; the platform
     maps them over the replicas of a block, and splits the leading axis of the state
@@ -120,6 +120,17 @@ class Task:
 
     replica_dim: ClassVar[str] = "replica"
     step_dim: ClassVar[str] = "step"
+    """Names of the axes of rows. A run of one replica has no replica axis, unless its
+    task names that axis itself."""
+
+    observes: ClassVar[Mapping[str, Var]] = {}
+    """One entry per variable of :meth:`observe`."""
+
+    kept: ClassVar[int] = 16
+    """States kept of each block: the first, the last and a few between; at least 3."""
+
+    finds: ClassVar[tuple[str, ...]] = ()
+    """Names that :meth:`headline` can have; then a condition on others is refused."""
 
     sharded: ClassVar[tuple[str, ...]] = ()
     """State fields whose leading axis may be split over devices."""
@@ -142,6 +153,14 @@ class Task:
         """One transition: the next state, and a row that matches ``emits``."""
         raise NotImplementedError(f"{type(self).__name__} must define step")
 
+    def observe(self, state: Any, data: Any) -> dict[str, Any]:
+        """What is wide or costly to tell of one replica, once a stride.
+
+        It sees the state after every multiple of the stride, and must match
+        ``observes``.  A shorter tail of a run has none.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must define observe")
+
     def canonical(self) -> dict[str, Any]:
         """Fields with several spellings of one meaning, in the one that is hashed."""
         return {}
@@ -149,3 +168,7 @@ class Task:
     def headline(self, rows: xr.Dataset) -> Mapping[str, Estimate]:
         """What the run found so far, from its rows; called live and at the end."""
         return {}
+
+    def tree(self, rows: xr.Dataset) -> Mapping[str, xr.Dataset]:
+        """The rows as the groups that the tools of its science expect."""
+        return {"rows": rows}

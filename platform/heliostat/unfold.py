@@ -8,7 +8,7 @@ steps.  Untraced tasks run as plain or async Python in the same place.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -17,16 +17,21 @@ import numpy as np
 from jax.sharding import AxisType, Mesh
 
 from heliostat import device
-from heliostat.checkpoint import State, Stride, digest
+from heliostat.checkpoint import State, Stride, digest, rows_digest
 from heliostat.engine import AXIS, Plain, Traced
-from heliostat.grid import Chunk, Job, fresh_in, replicas_of, root_of
+from heliostat.grid import Chunk, Job, fresh_in, replicas_of, root_of, unbounded
 from heliostat.task import Task
 
 
-def unfold(job: Job, seconds: float = 2.0) -> Iterator[Chunk]:
+def unfold(
+    job: Job, seconds: float = 2.0, goal: Callable[[], int] = unbounded
+) -> Iterator[Chunk]:
     """Every chunk of a job, computed in this process, the span furthest behind first.
 
-    ``seconds`` decides how many strides go into one chunk, and nothing else.
+    Args:
+        seconds: decides how many strides go into one chunk, and nothing else.
+        goal: a step that no block may pass yet; whoever takes the chunks may move it
+            before taking the next one.
     """
     pace = Pace(seconds)
     with precision(job.x64):
@@ -36,13 +41,12 @@ def unfold(job: Job, seconds: float = 2.0) -> Iterator[Chunk]:
     while behind := [
         (at.step, index)
         for index, (at, span) in enumerate(zip(reached, job.spans, strict=True))
-        if at.step < span.stop
+        if at.step < min(span.stop, goal())
     ]:
         index = min(behind)[1]
+        stop = min(job.spans[index].stop, goal())
         with precision(job.x64):  # not around the yield: the caller has its own
-            chunk, reached[index] = loop.chunk(
-                reached[index], pace.strides, job.spans[index].stop
-            )
+            chunk, reached[index] = loop.chunk(reached[index], pace.strides, stop)
         pace.saw(chunk)
         yield chunk
 
@@ -113,23 +117,27 @@ class Loop:
         """
         began, stride = time.perf_counter(), self.task.stride
         block, start, state = position
-        digests, rows, packed = [], [], {}
+        digests, rows, observed, packed = [], [], [], {}
         for stop in _stops(start, strides, stride, until):
             state, row = self._engine.advance(block, state, start, stop)
-            packed = self._engine.pack(block, state)
-            digests.append(Stride(stop, digest(packed), digest(row)))
+            packed, seen = self._engine.pack(block, state), {}
+            if self.task.observes and stop % stride == 0:
+                seen = self._engine.observe(block, state)
+                observed.append(seen)
+            digests.append(Stride(stop, digest(packed), rows_digest(row, seen)))
             rows.append(row)
             start = stop
         chunk = Chunk(
             block,
             position.step,
             start,
-            {n: np.concatenate([r[n] for r in rows], axis=1) for n in rows[0]},
+            _joined(rows),
             tuple(digests),
             packed,
             time.perf_counter() - began,
             self.layout,
             device.fingerprint(),
+            _joined(observed),
         )
         return chunk, Position(block, start, state)
 
@@ -137,6 +145,10 @@ class Loop:
         """One replica out of its block's state, as the task's own pytree."""
         block, place = divmod(index, self.task.width)
         return self._engine.pick(self._engine.unpack(block, state), place)
+
+    def replicas(self, states: Sequence[State]) -> Any:
+        """All replicas out of the states of all blocks, along one leading axis."""
+        return self._engine.stack(states)
 
 
 def mesh_of(devices: Sequence[Any]) -> Mesh:
@@ -149,6 +161,12 @@ def precision(x64: bool) -> Iterator[None]:
     """Within it, JAX's default floats are 64 bits wide, or 32."""
     with jax.enable_x64(x64):
         yield
+
+
+def _joined(tables: Sequence[State]) -> State:
+    """Tables of arrays ``(replicas, steps, ...)``, one after another in steps."""
+    names = tables[0] if tables else ()
+    return {n: np.concatenate([t[n] for t in tables], axis=1) for n in names}
 
 
 def _stops(start: int, strides: int, stride: int, until: int) -> list[int]:

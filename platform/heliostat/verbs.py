@@ -7,12 +7,14 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from heliostat import config, device, lock, registry
 from heliostat.drive import Place, drive, stop_request, unsaid
 from heliostat.errors import Busy, RequestError, RunFailed, StoreError
+from heliostat.goal import Goal, Outcome
 from heliostat.progress import Progress, default_progress
 from heliostat.record import Record
 from heliostat.stored import Run, as_run, find, store_folder
@@ -24,6 +26,7 @@ def run(
     *,
     seed: int = 0,
     steps: int | None = None,
+    until: str | None = None,
     on: str = "local",
     workers: int | None = None,
     gpus: float | None = None,
@@ -37,6 +40,9 @@ def run(
     Args:
         task: what to run; with ``seed`` and ``x64`` it defines the run's id.
         steps: length; default the task's natural one. Not part of the identity.
+        until: a condition on the headline, such as ``"ess > 400 and rhat < 1.01"``:
+            the run ends at the first mark where it holds, see ``heliostat.goal``.
+            ``steps`` stays the upper bound. Not part of the identity.
         on: ``"local"`` an embedded Ray, ``"here"`` this process, ``"auto"`` the
             cluster of this process, or a cluster's address.
         workers: processes; default the whole machine or cluster.
@@ -50,21 +56,17 @@ def run(
         StoreError: if the store cannot be written or is damaged.
         RunFailed: if it failed; `resume` goes on from the last commit.
     """
-    spec, until = _plan(task, seed, x64, steps)
+    spec, goal = _plan(task, seed, x64, steps, until)
     _check_place(on, workers, gpus)
     record = _find_or_create(task, spec, store)
     if fresh and record.steps:
         _recompute(record, task, on, workers)
-    if record.steps < until or _abandoned(record):
-        place = Place(on, workers, gpus)
-        try:
-            drive(record, task, until, place, progress or default_progress())
-        except RequestError:
-            if not record.steps:
-                remove(Run(record.path, task))  # a bad request stores nothing
-            raise
-    limit = until if until < record.steps else None
-    return Run(record.path, task, limit)
+    try:
+        return _bring(record, task, goal, Place(on, workers, gpus), progress)
+    except RequestError:
+        if not record.steps:
+            remove(Run(record.path, task))  # a bad request stores nothing
+        raise
 
 
 def start(
@@ -72,6 +74,7 @@ def start(
     *,
     seed: int = 0,
     steps: int | None = None,
+    until: str | None = None,
     on: str = "local",
     workers: int | None = None,
     gpus: float | None = None,
@@ -89,18 +92,19 @@ def start(
             f"{type(task).__name__} is not installed, so another process cannot find "
             "it; use run(), or register it as an entry point of heliostat.tasks"
         )
-    spec, until = _plan(task, seed, x64, steps)
+    spec, goal = _plan(task, seed, x64, steps, until)
     _check_place(on, workers, gpus)
     record = _find_or_create(task, spec, store)
-    if lock.holder(record.path) and record.attrs.get("steps", 0) < until:
+    if goal.reached(record) and not _abandoned(record, goal):
+        return _as_asked(record, task, goal)
+    if not lock.holder(record.path):
+        outcome = Outcome(goal.condition.text)._asdict() if goal.condition else None
+        steps = max(goal.length, record.steps)
+        about = {"status": "created", "steps": steps, "until": outcome}
+        record.update(**about, asked=time.time())
+        _spawn(record, _words(record, task, goal, Place(on, workers, gpus)))
+    elif (record.attrs.get("steps") or 0) < goal.length:
         raise Busy(f"run {spec.id} is being driven, to fewer steps; stop it first")
-    if record.steps < until and not lock.holder(record.path):
-        record.update(status="created", steps=until, asked=time.time())
-        words = ["resume", spec.id, "--store", str(record.path.parents[1].resolve())]
-        words += ["--steps", str(until), "--on", on]
-        words += ["--workers", str(workers)] if workers else []
-        words += ["--gpus", str(gpus)] if gpus is not None else []
-        _spawn(record, words)
     return Run(record.path, task)
 
 
@@ -108,11 +112,13 @@ def resume(
     run: str | Run,
     *,
     steps: int | None = None,
+    until: str | None = None,
     on: str = "local",
     workers: int | None = None,
     gpus: float | None = None,
     store: str | Path | None = None,
     task: type[Task] | None = None,
+    code: str | Sequence[str] = (),
     progress: Progress | None = None,
 ) -> Run:
     """Bring an unfinished run to the length it was asked for.
@@ -120,32 +126,42 @@ def resume(
     Args:
         run: an id (or its first digits), or a :class:`Run`.
         steps: another length; default the one it was planned for.
+        until: another condition; default the one it has not come to yet, "" for none.
         task: the class of a task that is not installed.
+        code: FILE.py:NAME of each function that is a field of the task.
     """
     _check_place(on, workers, gpus)
-    found = as_run(run, store, task)
-    planned = int(found.record.attrs.get("steps") or found.task.steps)
-    until = planned if steps is None else steps
-    _check_steps(until)
-    if found.record.steps < until or _abandoned(found.record):
-        place = Place(on, workers, gpus)
-        drive(found.record, found.task, until, place, progress or default_progress())
-    return Run(found.path, found.task)
+    found = as_run(run, store, task, code)
+    attrs = found.record.attrs
+    planned = int(attrs.get("steps") or found.task.steps)
+    length = planned if steps is None else steps
+    _check_steps(length)
+    asked = attrs.get("until")
+    if until is None and asked and asked["met"] is None:
+        until = asked["condition"]
+    goal = Goal(found.task, length, until)
+    return _bring(found.record, found.task, goal, Place(on, workers, gpus), progress)
 
 
-def extend(run: str | Run, *, steps: int, **where: Any) -> Run:
+def extend(
+    run: str | Run, *, steps: int, until: str | None = None, **where: Any
+) -> Run:
     """Continue a run to ``steps`` in total; exactly as if it had been asked at first.
+
+    Args:
+        until: a condition that may end it earlier; what it was asked before is over.
 
     Raises:
         RequestError: if the run is already as long.
     """
-    found = as_run(run, where.get("store"), where.pop("task", None))
+    typed = where.pop("task", None), where.pop("code", ())
+    found = as_run(run, where.get("store"), *typed)
     if steps <= found.record.steps:
         raise RequestError(
             f"run {found.id} has {found.record.steps} steps already; "
             f"extend it to more than that, got {steps}"
         )
-    return resume(found, steps=steps, **where)
+    return resume(found, steps=steps, until=until or "", **where)
 
 
 def stop(run: str | Run, *, store: str | Path | None = None, wait: float = 0) -> Run:
@@ -179,12 +195,27 @@ def remove(run: str | Run, *, store: str | Path | None = None) -> None:
 
 
 def _plan(
-    task: Task, seed: int, x64: bool, steps: int | None
-) -> tuple[config.Spec, int]:
+    task: Task, seed: int, x64: bool, steps: int | None, until: str | None
+) -> tuple[config.Spec, Goal]:
     spec = config.specify(task, seed, x64)
-    until = task.steps if steps is None else steps
-    _check_steps(until)
-    return spec, until
+    length = task.steps if steps is None else steps
+    _check_steps(length)
+    return spec, Goal(task, length, until)
+
+
+def _bring(
+    record: Record, task: Task, goal: Goal, place: Place, progress: Progress | None
+) -> Run:
+    """Bring a run to its goal, unless it has been there."""
+    if not goal.reached(record) or _abandoned(record, goal):
+        drive(record, task, goal, place, progress or default_progress())
+    return _as_asked(record, task, goal)
+
+
+def _as_asked(record: Record, task: Task, goal: Goal) -> Run:
+    """A run as far as it was asked for: perhaps the beginning of a longer one."""
+    limit = goal.mark if goal.ended and goal.mark < record.steps else None
+    return Run(record.path, task, limit, goal.outcome)
 
 
 def _check_steps(steps: Any) -> None:
@@ -223,9 +254,9 @@ def _find_or_create(task: Task, spec: config.Spec, store: str | Path | None) -> 
     return Record.create(path, spec, task, about)
 
 
-def _abandoned(record: Record) -> bool:
+def _abandoned(record: Record, goal: Goal) -> bool:
     """Whether a driver was killed after its last commit, before its last words."""
-    return unsaid(record) and not lock.holder(record.path)
+    return unsaid(record, goal) and not lock.holder(record.path)
 
 
 def _recompute(record: Record, task: Task, on: str, workers: int | None) -> None:
@@ -239,6 +270,19 @@ def _recompute(record: Record, task: Task, on: str, workers: int | None) -> None
 
 _SPAWNED: list[subprocess.Popen[bytes]] = []
 """Drivers that this process is the parent of; they end when they are done."""
+
+
+def _words(record: Record, task: Task, goal: Goal, place: Place) -> list[str]:
+    """The command line of a driver of its own."""
+    words = ["resume", record.path.name]
+    words += ["--store", str(record.path.parents[1].resolve())]
+    words += ["--steps", str(goal.length), "--on", place.on]
+    words += ["--until", goal.condition.text] if goal.condition else []
+    words += ["--workers", str(place.workers)] if place.workers else []
+    words += ["--gpus", str(place.gpus)] if place.gpus is not None else []
+    for code in config.codes_of(task):
+        words += ["--code", str(code)]
+    return words
 
 
 def _spawn(record: Record, words: list[str]) -> None:

@@ -9,6 +9,7 @@ are compared within a tolerance instead.
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -56,6 +57,7 @@ def verify(
     on: str = "local",
     workers: int | None = None,
     seed: int | None = None,
+    code: str | Sequence[str] = (),
 ) -> Verdict:
     """Check a stored run against its chain, and replay some of its strides.
 
@@ -65,6 +67,7 @@ def verify(
             that follow a kept state; ``"all"`` replays the whole run.
         workers: default what the run was computed with, so that bits can agree.
         seed: of the draw; default fresh.
+        code: FILE.py:NAME of each function that is a field of the task.
 
     Returns:
         A :class:`Verdict`; its reasons name the first places that disagree.
@@ -72,7 +75,7 @@ def verify(
     if segments != "all" and segments < 0:
         raise RequestError(f"segments {segments}: expected 0 or more")
     try:
-        given = as_run(run, store)
+        given = as_run(run, store, None, code)
         task = given.task
         run = Run(given.path, task)  # whole: it may be the beginning of a longer one
         if not run.record.steps:
@@ -88,10 +91,9 @@ def verify(
 def _stored(run: Run, task: Task) -> list[str]:
     """Where rows, kept states or links disagree with the chain; the first of each."""
     reasons = []
-    for dim, labels in run.record.labels(task).items():
-        origin = 1 if dim == task.step_dim else 0
-        if (labels != np.arange(origin, origin + len(labels))).any():
-            reasons.append(f"the labels of {dim} are wrong")
+    for name, (labels, right) in run.record.labels(task).items():
+        if (labels != right).any():
+            reasons.append(f"the labels of {name} are wrong")
     for block in range(blocks_of(task)):
         link = first_link(run.spec.genesis, block)
         strides = run.record.strides(block, task.stride)

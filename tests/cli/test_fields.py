@@ -32,6 +32,7 @@ class Kinds(hs.Task):
     names: tuple[str, ...] = ()  # several texts
     pair: tuple[str, float] = ("a", 1.0)  # one of each
     geometry: hs.File | None = None  # a path
+    code: hs.Code | None = None  # a function in a file
 
 
 class Dumper(yaml.SafeDumper):
@@ -56,6 +57,8 @@ kinds = st.builds(
     names=st.lists(st.text()).map(tuple),
     pair=st.tuples(st.text(), numbers),
     geometry=st.none() | st.text().map(hs.File),
+    code=st.none()
+    | st.sampled_from([f"{__file__}:kinds", f"sha256:{'0f' * 32}:f"]).map(hs.Code),
 )
 
 

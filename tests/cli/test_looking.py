@@ -80,6 +80,13 @@ def test_plot_writes_a_picture(type_in, stored, tmp_path, monkeypatch):
     assert said.out.strip() == f"{stored['id']}.png" and Path(said.out.strip()).exists()
 
 
+def test_plot_takes_a_kind(type_in, stored, tmp_path):
+    words = ("plot", stored["id"], "x", "--task", WALK, "-o", tmp_path / "x.png")
+    said = type_in(*words, "--kind", "rank")
+    assert said.status == 0 and (tmp_path / "x.png").exists()
+    assert "did you mean 'energy'?" in type_in(*words, "--kind", "energies").error
+
+
 def test_rm_asks_first(type_in, stored):
     assert "wants --yes" in type_in("rm", stored["id"]).error
     assert type_in("rm", stored["id"], "--yes").status == 0

@@ -35,10 +35,22 @@ class WrongDims(toys.Walk):
     emits = {"x": hs.Var(("d",)), "n": hs.Var(("d",), "int32")}
 
 
+@dataclass(frozen=True)
+class WrongObserved(toys.Walk):
+    """What it observes is right, what it says of that is not."""
+
+    observes = {"far": hs.Var((), "bool")}
+
+
 @pytest.mark.parametrize("task", [WrongName(), WrongType(), WrongDims()])
 def test_rows_that_do_not_match_emits_are_named(task):
     reason = laws.check_task(task, workers=())["rows match emits"]
     assert reason and ("emits" in reason)
+
+
+def test_what_is_observed_must_match_observes():
+    reason = laws.check_task(WrongObserved(), workers=())["rows match emits"]
+    assert reason and "observe returns ['drift', 'far'], observes has" in reason
 
 
 counter = itertools.count()

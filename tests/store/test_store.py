@@ -162,13 +162,13 @@ def test_states_that_are_gone_are_missed(run):
 
 
 def test_a_crash_in_the_first_commit_can_be_resumed(tmp_path, monkeypatch):
-    from heliostat import record
+    from heliostat import series
 
     def crashing(*args):
         raise Crash
 
     with monkeypatch.context() as patch:
-        patch.setattr(record, "_coordinate", crashing)
+        patch.setattr(series, "_coordinate", crashing)
         with pytest.raises(Crash):
             hs.run(toys.Walk(), on="here", store=tmp_path, progress=silent)
     run = hs.run(toys.Walk(), on="here", store=tmp_path, progress=silent)
@@ -216,7 +216,7 @@ def test_states_are_thinned_to_the_first_the_last_and_some_between(tmp_path):
     checkpoints = Checkpoints(tmp_path)
     for step in [*range(10, 1010, 10), 1013]:
         checkpoints.save(0, step, {"x": np.arange(3)})
-        checkpoints.thin(0, 10)
+        checkpoints.thin(0, 10, 16)
     kept = checkpoints.steps(0)
     assert len(kept) == 16 and kept[0] == 10 and kept[-2:] == [1000, 1013]
     assert max(np.diff(kept)) <= 200

@@ -54,11 +54,14 @@ def say(answer: Answer, as_json: bool) -> int:
 
 def ended(run: Run, asked: int) -> Answer:
     """How a run came out, where it is, and how to open it."""
+    outcome = run.until
+    asked = asked if outcome is None or outcome.step is None else outcome.step
     complete = run.steps >= asked
     data = _about(run) | ({"status": "complete"} if complete else {})
     word = f"{run.spec.identity['task']} {run.id}: {data['status']}"
     lines = [
         f"{word}, {run.steps} of {asked} steps",
+        *([f"  {outcome}"] if outcome else []),
         *headline_lines(run),
         *_where(run),
     ]
@@ -70,7 +73,7 @@ def ended(run: Run, asked: int) -> Answer:
 
 def started(run: Run, asked: int) -> Answer:
     """That a driver is on its way, and how to follow it."""
-    if run.steps >= asked:
+    if run.steps >= asked or (run.until and run.until.step):
         return ended(run, asked)
     watch = f"heliostat watch {run.id} --store {run.path.parents[1]}"
     lines = [f"started {run.id} in {run.path}", f"  follow  {watch}"]
@@ -184,6 +187,7 @@ def _about(run: Run) -> dict[str, Any]:
         "steps": run.steps,
         "path": run.path,
         "headline": {name: e._asdict() for name, e in run.headline.items()},
+        **({"until": run.until._asdict()} if run.until else {}),
     }
 
 

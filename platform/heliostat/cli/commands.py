@@ -7,7 +7,7 @@ and mistakes in typing are answered at once.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -29,7 +29,9 @@ from heliostat.cli.options import (
     Json,
     RunId,
     Store,
+    Supplied,
     TaskName,
+    Until,
     What,
     Where,
     option,
@@ -47,18 +49,21 @@ class Request(NamedTuple):
     options: dict[str, Any]
 
     @property
-    def until(self) -> int:
+    def length(self) -> int:
         return self.steps or self.task.steps
 
 
 def _request(task: str, fields: Fields, what: What, store: str | None) -> Request:
     """Defaults, then the preset, then the file, then what was typed."""
+    from heliostat.goal import Goal
     from heliostat.stored import store_folder
 
     made, steps = _make(task, fields, what)
     spec = config.specify(made, what.seed, what.x64)
     path = store_folder(store) / spec.identity["task"] / spec.id
-    options = {"seed": what.seed, "x64": what.x64, "steps": steps}
+    Goal(made, steps or made.steps, what.until)  # also --dry-run refuses what is none
+    more = {"steps": steps, "until": what.until}
+    options = {"seed": what.seed, "x64": what.x64, **more}
     return Request(made, steps, path, options)
 
 
@@ -78,9 +83,10 @@ def _class(task: str) -> type[Task]:
 
 
 @contextmanager
-def _driving(path: Path, task: str | None) -> Iterator[None]:
+def _driving(path: Path, task: str | None, made: Task) -> Iterator[None]:
     """Whatever ends a run early says which run it was, and how to go on."""
     run, more = path.name, f" --task {task}" if task and ":" in task else ""
+    more += "".join(f" --code {code}" for code in config.codes_of(made))
     try:
         yield
     except KeyboardInterrupt as error:
@@ -135,11 +141,11 @@ def run(
     """
     asked = _request(task, fields, what, where.store)
     if dry_run:
-        return answers.plan(asked.task, asked.path, asked.until, what.seed, what.x64)
+        return answers.plan(asked.task, asked.path, asked.length, what.seed, what.x64)
     where.settle()
-    with _driving(asked.path, task):
+    with _driving(asked.path, task, asked.task):
         found = hs.run(asked.task, fresh=fresh, **asked.options, **where.options)
-    return answers.ended(found, asked.until)
+    return answers.ended(found, asked.length)
 
 
 def start(
@@ -154,10 +160,10 @@ def start(
     """Like run, but return at once: a driver of its own goes on."""
     asked = _request(task, fields, what, where.store)
     if dry_run:
-        return answers.plan(asked.task, asked.path, asked.until, what.seed, what.x64)
-    with _driving(asked.path, task):
+        return answers.plan(asked.task, asked.path, asked.length, what.seed, what.x64)
+    with _driving(asked.path, task, asked.task):
         found = hs.start(asked.task, **asked.options, **where.options)
-    return answers.started(found, asked.until)
+    return answers.started(found, asked.length)
 
 
 def resume(
@@ -165,14 +171,16 @@ def resume(
     /,
     *,
     steps: Annotated[int | None, COUNT, option("Another length.")] = None,
+    until: Until = None,
     where: Where = LOCAL,
     task: Foreign = None,
+    code: Supplied = (),
 ) -> Answer:
-    """Bring an unfinished run to the length it was asked for."""
-    found = _open(run, where.store, task)
+    """Bring an unfinished run to the length, or the precision, it was asked for."""
+    found = _open(run, where.store, task, code)
     where.settle()
-    with _driving(found.path, task):
-        found = hs.resume(found, steps=steps, **where.options)
+    with _driving(found.path, task, found.task):
+        found = hs.resume(found, steps=steps, until=until, **where.options)
     return answers.ended(found, steps or int(found.record.attrs["steps"]))
 
 
@@ -181,14 +189,16 @@ def extend(
     /,
     *,
     steps: Annotated[int, COUNT, option("Its new length, in total.")],
+    until: Until = None,
     where: Where = LOCAL,
     task: Foreign = None,
+    code: Supplied = (),
 ) -> Answer:
     """Continue a run, exactly as if it had been asked for more at first."""
-    found = _open(run, where.store, task)
+    found = _open(run, where.store, task, code)
     where.settle()
-    with _driving(found.path, task):
-        found = hs.extend(found, steps=steps, **where.options)
+    with _driving(found.path, task, found.task):
+        found = hs.extend(found, steps=steps, until=until, **where.options)
     return answers.ended(found, steps)
 
 
@@ -203,9 +213,16 @@ def stop(
     return answers.stopping(hs.stop(run, store=store, wait=wait))
 
 
-def watch(run: RunId, /, *, store: Store = None, task: Foreign = None) -> Answer:
+def watch(
+    run: RunId,
+    /,
+    *,
+    store: Store = None,
+    task: Foreign = None,
+    code: Supplied = (),
+) -> Answer:
     """Follow a run that is driven elsewhere; Ctrl-C leaves the run alone."""
-    return answers.watch(_open(run, store, task))
+    return answers.watch(_open(run, store, task, code))
 
 
 def logs(
@@ -255,12 +272,17 @@ def plot(
     /,
     *,
     output: Annotated[Path | None, option("Default ID.png.", "--output", "-o")] = None,
+    kind: Annotated[
+        str, option("trace, rank of chains, or energy: its distribution.")
+    ] = "trace",
     store: Store = None,
     task: Foreign = None,
+    code: Supplied = (),
 ) -> Answer:
-    """Draw a variable of a run over its steps."""
-    found = _open(run, store, task)
-    return Answer([str(hs.plot(found, var, output or f"{found.id}.png"))])
+    """Draw a variable of a run: over its steps, by ranks, or as a distribution."""
+    found = _open(run, store, task, code)
+    picture = hs.plot(found, var, output or f"{found.id}.png", kind=kind)
+    return Answer([str(picture)])
 
 
 def export(
@@ -290,6 +312,7 @@ def verify(
     store: Store = None,
     json: Json = False,
     task: Foreign = None,
+    code: Supplied = (),
 ) -> Answer:
     """Check a stored run against its digests, and replay parts of it."""
     from heliostat.stored import find
@@ -301,7 +324,7 @@ def verify(
     path = find(run, store)
     Where(on).settle()
     try:
-        found = _open(run, store, task)
+        found = _open(run, store, task, code)
         verdict = hs.verify(found, segments=count, on=on, workers=workers)
     except StoreError as error:
         verdict = Verdict("REJECT", [str(error)], [])
@@ -344,8 +367,14 @@ def runs(
     return pages.runs(hs.runs(task, where, root), root)
 
 
-def _open(run: str, store: str | None, task: str | None = None) -> hs.Run:
-    return hs.open(run, store=store, task=_class(task) if task else None)
+def _open(
+    run: str,
+    store: str | None,
+    task: str | None = None,
+    code: Sequence[str] = (),
+) -> hs.Run:
+    cls = _class(task) if task else None
+    return hs.open(run, store=store, task=cls, code=code)
 
 
 def _confirmed(question: str) -> bool:

@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal, TypedDict, Union, get_args, get_orig
 from cyclopts import App, CycloptsError, Group, Parameter, Token
 
 from heliostat import config, registry
+from heliostat.usercode import Code
 from heliostat.config import Field
 from heliostat.errors import RequestError
 from heliostat.task import Task
@@ -98,11 +99,15 @@ def _option(field: Field, group: Group) -> Any:
     kind = _kind(field.type)
     several = get_origin(kind) is tuple
     if several:  # of any length here: config.build counts them
-        element = Union[tuple(a for a in get_args(kind) if a is not Ellipsis)]  # noqa: UP007
+        parts = (_typed(a) for a in get_args(kind) if a is not Ellipsis)
+        element = Union[tuple(parts)]  # noqa: UP007
         kind = tuple[element, ...]
+    about = f"{field.help} [{_default(field)}]".strip()
+    if several_kinds := _words_or_code(field.type):
+        kind, about = str, f"{about} [choices: {several_kinds}]"
     parameter = Parameter(
         name=f"--{field.name.replace('_', '-')}",
-        help=f"{field.help} [{_default(field)}]".strip(),
+        help=about,
         group=group,
         converter=None if kind is bool else _reader(field.type),
         consume_multiple=several,
@@ -110,7 +115,20 @@ def _option(field: Field, group: Group) -> Any:
         negative_none=_none_prefix(field),
         negative_iterable=(),
     )
+    kind = _typed(kind)
     return Annotated[Union[kind, None] if _optional(field.type) else kind, parameter]  # noqa: UP007
+
+
+def _words_or_code(hint: Any) -> str:
+    """The words of a hint like ``Literal["a", "b"] | Code``; else nothing."""
+    literal, *more = [a for a in get_args(hint) if a is not type(None)] or [None]
+    words = get_args(literal) if get_origin(literal) is Literal else ()
+    return f"{', '.join(map(str, words))}, FILE.py:NAME" if words and more else ""
+
+
+def _typed(kind: Any) -> Any:
+    """What a person types: code is a text here, and is read by config.build."""
+    return str if kind is Code else kind
 
 
 def _default(field: Field) -> str:

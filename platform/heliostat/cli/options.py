@@ -34,6 +34,19 @@ Foreign = Annotated[
 ]
 
 
+Until = Annotated[
+    str | None, option('End where this holds, such as "ess > 400 and rhat < 1.01".')
+]
+Supplied = Annotated[
+    tuple[str, ...],
+    option(
+        "FILE.py:NAME of code that is a field of the task.",
+        "--code",
+        show_default=False,
+    ),
+]
+
+
 @Parameter(name="*")
 @dataclass(frozen=True)
 class What:
@@ -45,6 +58,7 @@ class What:
     """Fields from a YAML file; they come before the preset's."""
     steps: Annotated[int | None, COUNT] = None
     """Length of the run; default the task's natural one. More steps extend it."""
+    until: Until = None
     seed: Annotated[int, Parameter(converter=_whole, validator=Number(gte=0))] = 0
     """Root of all randomness."""
     x64: bool = False

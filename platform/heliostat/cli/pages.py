@@ -25,7 +25,7 @@ from heliostat.cli.answers import (
     words,
 )
 from heliostat.errors import RequestError
-from heliostat.task import Task, format_error
+from heliostat.task import Task, Var, format_error
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -58,15 +58,15 @@ def task(cls: type[Task]) -> Answer:
         )
         default = "required" if field.default is MISSING else str(field.default)
         fields.add_row(field.name, kind, default, field.help)
-    rows = _table("variable", "dims", "units", "about", title="a row")
-    for variable, var in cls.emits.items():
-        rows.add_row(variable, ", ".join(var.dims), var.units, var.about)
+    told = [_variables(cls.emits, "a row")]
+    if cls.observes:
+        told.append(_variables(cls.observes, "observed once a stride"))
     chosen = _table("preset", "fields", title="presets")
     for preset in presets.names(cls):
         found = presets.load(cls, preset)
         given = found.fields | ({"steps": found.steps} if found.steps else {})
         chosen.add_row(preset, ", ".join(f"{k}={v}" for k, v in given.items()))
-    parts = [fields, *([chosen] if chosen.rows else []), rows]
+    parts = [fields, *([chosen] if chosen.rows else []), *told]
     return Answer([f"{name}: {_doc(cls)}", *parts, _lengths(cls)])
 
 
@@ -76,6 +76,7 @@ def run(run: Run) -> Answer:
     come = f"{run.status}, {run.steps} of {planned(run)} steps"
     lines = [
         f"{identity['task']} {run.id}: {come}",
+        *([f"  {run.until}"] if run.until else []),
         *headline_lines(run),
         *([f"  reason: {attrs['reason']}"] if attrs.get("reason") else []),
         f"  seed {identity['seed']}, {'float64' if identity['x64'] else 'float32'}, "
@@ -135,6 +136,13 @@ def _first_value(entry: Mapping[str, Any], names: Iterable[str]) -> str:
         return "-"
     error = entry[f"{name}_error"]
     return f"{name} {format_error(entry[name], math.nan if error is None else error)}"
+
+
+def _variables(variables: Mapping[str, Var], title: str) -> Table:
+    table = _table("variable", "dims", "units", "about", title=title)
+    for name, var in variables.items():
+        table.add_row(name, ", ".join(var.dims), var.units, var.about)
+    return table
 
 
 def _lengths(cls: type[Task]) -> str:

@@ -16,7 +16,7 @@ from heliostat.engine import Indivisible
 from heliostat.errors import RequestError, RunFailed
 from heliostat.fleet.cluster import connected
 from heliostat.fleet.team import Lost, Team, Unplaced
-from heliostat.grid import Chunk, Job
+from heliostat.grid import Chunk, Job, unbounded
 from heliostat.unfold import Pace
 
 FAILURES = 3
@@ -35,6 +35,7 @@ def unfold(
     workers: int | None = None,
     gpus: float | None = None,
     tell: Tell = lambda event, **details: None,
+    goal: Callable[[], int] = unbounded,
 ) -> Iterator[Chunk]:
     """Every chunk of a job from workers on Ray; see :func:`heliostat.unfold.unfold`.
 
@@ -43,6 +44,8 @@ def unfold(
         workers: how many processes; default the whole machine or cluster.
         gpus: GPUs for all of them together; default all there are.
         tell: receives what happens to workers: ``placed``, ``resized``, ``retried``.
+        goal: a step that no block may pass yet; whoever takes the chunks may move it
+            before taking the next one, and the same teams go on.
 
     Raises:
         RunFailed: when a task raises, or after ``FAILURES`` losses in a row.
@@ -51,7 +54,7 @@ def unfold(
         if on == "local" and not offered.gpus and offered.workers > len(cores()):
             reason = f"{offered.workers} workers share {len(cores())} cores"
             tell("crowded", reason=reason)
-        field = _Field(job, _crew(job, *offered), seconds, tell)
+        field = _Field(job, _crew(job, *offered), seconds, tell, goal)
         try:
             yield from field.chunks()
         finally:
@@ -94,8 +97,15 @@ class Flight(NamedTuple):
 class _Field:
     """The teams of one run, and what each is doing."""
 
-    def __init__(self, job: Job, crew: Crew, seconds: float, tell: Tell) -> None:
-        self.job, self.crew, self.tell = job, crew, tell
+    def __init__(
+        self,
+        job: Job,
+        crew: Crew,
+        seconds: float,
+        tell: Tell,
+        goal: Callable[[], int],
+    ) -> None:
+        self.job, self.crew, self.tell, self.goal = job, crew, tell, goal
         self.pace = Pace(seconds)
         self.spans = list(job.spans)  # what is left of each, from its last chunk on
         self.teams: list[Team | None] = [None] * crew.teams
@@ -107,6 +117,7 @@ class _Field:
         self._form(dict.fromkeys(range(self.crew.teams), self.crew.size))
         while self.flights:
             yield from self._land()
+            self._send_idle()
 
     def kill(self) -> None:
         for team in filter(None, self.teams):
@@ -201,15 +212,24 @@ class _Field:
         self._send(flight.team)
         yield chunk
 
+    def _send_idle(self) -> None:
+        """The goal may have moved while a chunk was with whoever took it."""
+        busy = [flight.team for flight in self.flights]
+        for team in self.teams:
+            if team is not None and team not in busy:
+                self._send(team)
+
     def _send(self, team: Team) -> None:
         """Give the team the span that is furthest behind and nobody works on."""
         busy = {f.span for f in self.flights}
         behind = [
             (span.start, index)
             for index, span in enumerate(self.spans)
-            if span.start < span.stop and index not in busy
+            if span.start < min(span.stop, self.goal()) and index not in busy
         ]
         if behind:
             step, index = min(behind)
-            refs = team.advance(index, self.spans[index], step, self.pace.strides)
+            span = self.spans[index]
+            span = span._replace(stop=min(span.stop, self.goal()))
+            refs = team.advance(index, span, step, self.pace.strides)
             self.flights.append(Flight(team, index, refs))

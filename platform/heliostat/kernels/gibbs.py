@@ -117,9 +117,12 @@ def chromatic(target: Target) -> Kernel:
     def step(
         key: Array, chain: Chain, size: Any = 1.0, tilt: Tilt | None = None
     ) -> tuple[Chain, Info]:
-        x = chain.x
-        for colour in range(colours.max() + 1):
-            x = recolour(target, jax.random.fold_in(key, colour), x, colour, tilt)
+        def body(colour: Array, x: Array) -> Array:
+            return recolour(target, jax.random.fold_in(key, colour), x, colour, tilt)
+
+        # a loop, and not one expression: XLA would evaluate the draws of one colour
+        # anew for every neighbour that the next colour has
+        x = jax.lax.fori_loop(0, colours.max() + 1, body, chain.x)
         hops = jnp.sum(x != chain.x, dtype=jnp.int32)
         return init(x), Info(_one(chain.logp), hops)
 
@@ -127,12 +130,16 @@ def chromatic(target: Target) -> Kernel:
 
 
 def recolour(
-    target: Target, key: Array, x: Array, colour: int, tilt: Tilt | None = None
+    target: Target,
+    key: Array,
+    x: Array,
+    colour: Array | int,
+    tilt: Tilt | None = None,
 ) -> Array:
     """``x`` with all sites of one colour drawn from their conditionals."""
     moves = conditionals(target, x, tilt)
     u = jax.random.uniform(key, (target.sites, 1), moves.dtype)
-    mine = np.asarray(target.colours) == colour
+    mine = jnp.asarray(target.colours) == colour
     if target.values == 2:
         return jnp.where(mine & (u < moves)[:, 0], 1 - x, x)
     passed = jnp.sum(jnp.cumsum(moves, 1) <= u, 1, dtype=jnp.int32)

@@ -1,0 +1,142 @@
+"""Conditions as people type them: a small safe grammar, never evaluated as Python.
+
+Names, numbers, texts, comparisons (also chained), ``and``, ``or``, ``not``,
+parentheses and a minus sign.  What a name means is up to who asks: a column of a table,
+or a number.
+"""
+
+from __future__ import annotations
+
+import ast
+import math
+import operator
+from collections.abc import Callable
+from typing import Any
+
+from heliostat.errors import RequestError
+
+_OPERATORS = {
+    ast.Lt: operator.lt,
+    ast.LtE: operator.le,
+    ast.Gt: operator.gt,
+    ast.GtE: operator.ge,
+    ast.Eq: operator.eq,
+    ast.NotEq: operator.ne,
+}
+
+
+class Condition:
+    """Comparisons joined by ``and``, ``or`` and ``not``; with the names in them.
+
+    Args:
+        text: the condition.
+        option: the option that it was given for; messages begin with it.
+        example: what a condition for this option may look like.
+
+    Raises:
+        RequestError: if the text is no condition.
+
+    Example:
+        >>> Condition("0 < x <= 2 and not y == 1", "where").names
+        ['x', 'y']
+    """
+
+    def __init__(self, text: str, option: str, example: str = "x > 1") -> None:
+        self.text, self.option, self.example = " ".join(text.split()), option, example
+        self.names: list[str] = []
+        self.texts: list[str] = []
+        try:
+            self._tree = ast.parse(self.text, mode="eval").body
+            self._check(self._tree)
+        except SyntaxError as error:
+            raise self.refusal(f"not a condition ({error.msg})") from error
+        except (ValueError, RecursionError, MemoryError) as error:
+            if isinstance(error, RequestError):
+                raise
+            raise self.refusal("not a condition (it is too long)") from error
+
+    def refusal(self, reason: str) -> RequestError:
+        """What is wrong with the condition, to be raised."""
+        return RequestError(f"{self.option} '{self.text}': {reason}")
+
+    def holds(self, look_up: Callable[[str], Any], true: Any = True) -> Any:
+        """Whether it holds, where names have these values.
+
+        Args:
+            look_up: the value of a name: a number, or a column of numbers or texts. A
+                number that is NaN compares false with everything.
+            true: what always holds: True, or a column of it.
+
+        Example:
+            >>> Condition("x < 2", "where").holds({"x": 1.0}.__getitem__)
+            True
+        """
+        try:
+            return self._truth(self._tree, look_up, true)
+        except TypeError as error:
+            raise self.refusal(str(error)) from error
+
+    def _truth(self, node: ast.expr, look_up: Callable[[str], Any], true: Any) -> Any:
+        match node:
+            case ast.BoolOp(op=op, values=values):
+                join = operator.and_ if isinstance(op, ast.And) else operator.or_
+                joined, *parts = [self._truth(v, look_up, true) for v in values]
+                for part in parts:
+                    joined = join(joined, part)
+                return joined
+            case ast.UnaryOp(operand=operand):
+                return true ^ self._truth(operand, look_up, true)
+            case ast.Compare(left=left, ops=ops, comparators=rest):
+                values = [self._value(v, look_up) for v in (left, *rest)]
+                result = true
+                for op, a, b in zip(ops, values, values[1:], strict=False):
+                    result = result & _compare(_OPERATORS[type(op)], a, b)
+                return result
+        raise AssertionError(node)
+
+    def _value(self, node: ast.expr, look_up: Callable[[str], Any]) -> Any:
+        match node:
+            case ast.Name(id=name):
+                return look_up(name)
+            case ast.Constant(value=value):
+                return value
+            case ast.UnaryOp(operand=operand):
+                return -self._value(operand, look_up)
+        raise AssertionError(node)
+
+    def _check(self, node: ast.expr) -> None:
+        match node:
+            case ast.BoolOp(values=parts):
+                for part in parts:
+                    self._check(part)
+            case ast.UnaryOp(op=ast.Not(), operand=operand):
+                self._check(operand)
+            case ast.Compare(left=left, ops=ops, comparators=rest) if all(
+                type(op) in _OPERATORS for op in ops
+            ):
+                for value in (left, *rest):
+                    self._check_value(value)
+            case _:
+                raise self.refusal(
+                    "expected comparisons joined by and, or, not, such as "
+                    f'"{self.example}"'
+                )
+
+    def _check_value(self, node: ast.expr) -> None:
+        match node:
+            case ast.Name(id=name):
+                self.names += [name] * (name not in self.names)
+            case ast.Constant(value=str(text)):
+                self.texts.append(text)
+            case ast.Constant(value=int() | float()):
+                pass
+            case ast.UnaryOp(op=ast.USub(), operand=operand):
+                self._check_value(operand)
+            case _:
+                raise self.refusal(f"'{ast.unparse(node)}' is not allowed here")
+
+
+def _compare(compare: Callable[[Any, Any], Any], left: Any, right: Any) -> Any:
+    if any(isinstance(v, float) and math.isnan(v) for v in (left, right)):
+        return False
+    return compare(left, right)

@@ -1,0 +1,177 @@
+"""What a run tells over its steps, as zarr arrays: its rows, and what it observed.
+
+A series is a group of the record: an array for each variable, with dims ``(replica?,
+step, ...)``, and their coordinates.  Rows have an entry for every step, what a task
+observes one for every stride.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from zarr.codecs import Crc32cCodec, ZstdCodec
+
+from heliostat.grid import Chunk, has_replica_dim, valid_of
+from heliostat.task import Task, Var
+
+CHUNK_ELEMENTS = 4096
+"""Elements of an array in one zarr chunk, roughly: small enough to rewrite often."""
+
+CODECS = [ZstdCodec(level=1), Crc32cCodec()]
+"""The checksum comes last, so that any damaged byte is noticed when it is read."""
+
+EVERY_STEP = "rows"
+EVERY_STRIDE = "observed"
+
+
+class Series(NamedTuple):
+    """The variables of one group, and how many steps lie between two entries."""
+
+    group: str
+    variables: Mapping[str, Var]
+    every: int
+
+    def entries(self, start: int, stop: int) -> slice:
+        """The entries that the steps (start, stop] have; from a full stride on."""
+        return slice(start // self.every, stop // self.every)
+
+    def of(self, chunk: Chunk) -> Mapping[str, np.ndarray]:
+        return chunk.rows if self.group == EVERY_STEP else chunk.observed
+
+
+def rows_of(task: Task) -> Series:
+    return Series(EVERY_STEP, task.emits, 1)
+
+
+def observed_of(task: Task) -> Series:
+    return Series(EVERY_STRIDE, task.observes, task.stride)
+
+
+def write(root: Any, series: Series, chunk: Chunk, task: Task, until: int) -> None:
+    """The part of a chunk that belongs to a series; the first one lays it out."""
+    arrays = series.of(chunk)
+    if not arrays:
+        return
+    if series.group not in root:
+        _create(root, series, arrays, task, until)
+    where = place(task, chunk.block, series.entries(chunk.start, chunk.stop))
+    group: Any = root[series.group]
+    for name, values in arrays.items():
+        group[name][where] = values if has_replica_dim(task) else values[0]
+
+
+def place(task: Task, block: int, entries: slice) -> Any:
+    """Where in an array some entries of a block are."""
+    if not has_replica_dim(task):
+        return entries
+    first = block * task.width
+    return slice(first, first + valid_of(task, block)), entries
+
+
+def resize(root: Any, group: str, entries: int, every: int) -> None:
+    """Give a series room for so many entries; one that is half made is dropped."""
+    dim = str(root.attrs["step_dim"])
+    if group not in root:
+        return
+    if dim not in (found := root[group]):  # its coordinate is laid out last
+        del root[group]
+        return
+    for array in arrays_of(root, group):
+        dims = array.metadata.dimension_names or ()
+        sizes = zip(dims, array.shape, strict=True)
+        shape = [entries if d == dim else n for d, n in sizes]
+        if tuple(shape) != array.shape:
+            array.resize(tuple(shape))
+    found[dim][:] = every * np.arange(1, entries + 1)
+
+
+def missing(root: Any, store: Path, group: str, entries: int) -> Iterator[Path]:
+    """Files of the first entries that are not there: zarr would read fill values."""
+    for array in arrays_of(root, group):
+        dims = array.metadata.dimension_names or ()
+        step = root.attrs["step_dim"]
+        shape = [
+            entries if d == step else n for d, n in zip(dims, array.shape, strict=True)
+        ]
+        grid = [-(-n // c) for n, c in zip(shape, array.chunks, strict=True)]
+        folder = store / array.path / "c"
+        for index in np.ndindex(*grid):
+            file = folder.joinpath(*map(str, index))
+            if not file.is_file() or not file.stat().st_size:
+                yield file
+
+
+def arrays_of(root: Any, group: str) -> list[Any]:
+    """The arrays of a group, or none where there is no such group."""
+    if group not in root:
+        return []
+    members: Any = root[group]
+    return [array for _, array in members.arrays()]
+
+
+def _create(
+    root: Any,
+    series: Series,
+    arrays: Mapping[str, np.ndarray],
+    task: Task,
+    until: int,
+) -> None:
+    """Arrays for variables and coordinates, shaped as the first chunk is."""
+    group, entries = root.create_group(series.group), until // series.every
+    for name, var in series.variables.items():
+        _create_array(group, name, var, arrays[name], series, task, entries)
+    if has_replica_dim(task):
+        _coordinate(group, task.replica_dim, np.arange(task.replicas))
+    labels = series.every * np.arange(1, entries + 1)
+    _coordinate(group, task.step_dim, labels)
+
+
+def _create_array(
+    group: Any,
+    name: str,
+    var: Var,
+    values: np.ndarray,
+    series: Series,
+    task: Task,
+    entries: int,
+) -> None:
+    several, sizes = has_replica_dim(task), values.shape[2:]
+    length = _chunk_length(task, series, int(np.prod(sizes)))
+    text = values.dtype.kind == "T"
+    group.create_array(
+        name,
+        shape=((task.replicas,) if several else ()) + (entries, *sizes),
+        chunks=tuple(
+            max(1, c) for c in ((task.width,) if several else ()) + (length, *sizes)
+        ),
+        dtype=str if text else values.dtype,
+        fill_value="" if text else (np.nan if values.dtype.kind == "f" else 0),
+        compressors=CODECS,
+        dimension_names=[
+            *([task.replica_dim] if several else []),
+            task.step_dim,
+            *var.dims,
+        ],
+        attributes={"units": var.units, "long_name": var.about or name},
+    )
+
+
+def _coordinate(group: Any, dim: str, labels: np.ndarray) -> None:
+    array = group.create_array(
+        dim,
+        shape=labels.shape,
+        chunks=(max(len(labels), 4096),),
+        dtype="int64",
+        compressors=CODECS,
+        dimension_names=[dim],
+    )
+    array[:] = labels
+
+
+def _chunk_length(task: Task, series: Series, elements: int) -> int:
+    """Entries in one zarr chunk: of whole strides, about ``CHUNK_ELEMENTS`` numbers."""
+    stride = task.stride // series.every
+    return stride * max(1, CHUNK_ELEMENTS // max(1, stride * task.width * elements))

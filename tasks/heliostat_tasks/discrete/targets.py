@@ -1,0 +1,109 @@
+"""The targets by name: a word of the command line becomes a density."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+import heliostat as hs
+from heliostat.kernels.densities import (
+    curie_weiss,
+    ebm,
+    fhmm,
+    independent,
+    network,
+    ripples,
+    waves,
+)
+from heliostat.kernels.lattices import erdos_renyi, ising, pairwise, potts
+from heliostat.kernels.target import Target
+
+if TYPE_CHECKING:
+    from heliostat_tasks.discrete.task import Discrete
+
+
+def target_of(task: Discrete) -> Target:
+    """The density that a task's fields describe.
+
+    Raises:
+        ValueError: if they describe none.
+    """
+    if isinstance(task.target, hs.Code):
+        return _users(task.target, task.size, task.values or 2)
+    return TARGETS[task.target](task)
+
+
+def _ising(task: Discrete) -> Target:
+    if task.couplings is None:
+        return ising(task.size, task.coupling, task.field)
+    j = matrix(task.couplings)
+    return pairwise(task.coupling * j, task.field)
+
+
+def _graph(task: Discrete) -> Target:
+    j = erdos_renyi(task.size, task.degree, coupling=1.0)
+    return pairwise(task.coupling * j, task.field)
+
+
+def _network(task: Discrete) -> Target:
+    import jax
+
+    return ebm(network(jax.random.key(0), task.size, task.hidden))
+
+
+def _independent(task: Discrete) -> Target:
+    values = task.values or 2
+    table = task.field * np.arange(values)[None] * np.ones((task.size, 1))
+    return independent(table if values > 2 else table[:, 1])
+
+
+TARGETS: dict[str, Callable[[Any], Target]] = {
+    "ising": _ising,
+    "potts": lambda t: potts(t.size, t.values or 3, t.coupling),
+    "random-graph": _graph,
+    "rbm": lambda t: waves(t.size, t.hidden, t.scale),
+    "fhmm": lambda t: fhmm(ripples(t.size, t.hidden)),
+    "independent": _independent,
+    "curie-weiss": lambda t: curie_weiss(t.size, t.coupling),
+    "ebm": _network,
+}
+
+
+def _users(code: hs.Code, sites: int, values: int) -> Target:
+    """A user's own: a function log p of one state, or a whole Target."""
+    found: Any = code.load()
+    if isinstance(found, Target):
+        return found
+    if not callable(found):
+        raise ValueError(
+            f"target {str(code)!r} is {type(found).__name__}: expected a function "
+            "log p(x), or a heliostat.kernels.Target"
+        )
+    log_p: Any = found
+    return Target(log_p, sites, values)
+
+
+def matrix(given: hs.File | str) -> np.ndarray:
+    """A matrix from a ``.npy`` file, or from text with a row per line.
+
+    Raises:
+        ValueError: if it is neither; nothing in a file is ever executed.
+    """
+    file = hs.File(given)
+    try:
+        if file.path.suffix == ".npy":
+            return np.load(file.path, allow_pickle=False)
+        return np.loadtxt(file.path, delimiter="," if _has_commas(file) else None)
+    except OSError as error:
+        raise ValueError(f"{file} cannot be read: {error.strerror or error}") from error
+    except ValueError as error:
+        reason = " ".join(str(error).split())
+        raise ValueError(
+            f"{file}: expected .npy or rows of numbers: {reason}"
+        ) from error
+
+
+def _has_commas(file: hs.File) -> bool:
+    return "," in file.path.read_text().partition("\n")[0]

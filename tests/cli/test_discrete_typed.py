@@ -1,0 +1,48 @@
+"""``heliostat run discrete``: what makes no sense is told in one line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+USERS = Path(__file__).parents[1] / "users.py"
+
+MISTAKES = {
+    "--chains 0": "chains 0: expected at least 1",
+    "--size 2": "side 2: expected 3 or more",
+    "--target isin": "did you mean 'ising'?",
+    "--target users.py:nan": "log p is NaN at 64 of 64 random states",
+    "--target users.py:vector": "expected a scalar float",
+    "--target users.py:broken": "log p fails at a state of shape (10,)",
+    "--target users.py:number": "expected a function log p(x)",
+    "--target users.py:nothing": "does not define 'nothing'",
+    "--target missing.py:f": "No such file",
+    "--couplings lopsided.txt": "couplings are not symmetric: J[0, 1] =",
+    "--couplings users.py": "expected .npy or rows of numbers",
+    "--target potts --size 3 --begin-at five.txt": "at site 8: expected whole numbers",
+    "--begin-at five.txt": "expected (100,)",
+    "--sampler chromatic --target rbm": "needs a target whose sites have colours",
+    "--sampler block": "block Gibbs needs an RBM",
+    "--sampler block --target rbm --rungs 3": "cannot be tempered",
+    "--lazy 1": "lazy 1",
+    "--values 1 --target potts": "values 1: expected 2 to 256",
+    "--until|esss > 100": "did you mean 'ess'?",
+}
+
+
+@pytest.mark.parametrize("words", MISTAKES)
+def test_mistakes_get_one_line_and_store_nothing(
+    words, tmp_path, monkeypatch, type_in, store
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "users.py").write_text(USERS.read_text())
+    (tmp_path / "lopsided.txt").write_text("0 1\n0.5 0\n")
+    (tmp_path / "five.txt").write_text("0 1 2 0 1 2 0 1 5\n")
+    first, _, rest = words.partition("|")
+    split = [*first.split(), *([rest] if rest else [])]
+    said = type_in("run", "discrete", *split, "--on", "here", "--steps", "100")
+    assert said.status == 2 and said.out == ""
+    last = said.err.strip().splitlines()[-1]
+    assert last.startswith("heliostat: error: ") and MISTAKES[words] in last
+    assert not [*store.glob("*/*")]

@@ -1,0 +1,189 @@
+"""Runs of ``discrete`` against exact values, on any number of workers.
+
+A mean is judged by |mean − exact| < 4 errors: at the fixed seeds of these tests a false
+alarm had probability 6e-5 each; and the error itself must be small enough to tell.
+"""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import heliostat as hs
+from heliostat.progress import silent
+from heliostat_tasks.discrete import Discrete
+
+SMALL = {"size": 4, "coupling": 0.2, "warmup": 100}
+
+
+def here(task, store, **options):
+    return hs.run(task, store=store, on="here", progress=silent, **options)
+
+
+def strides(run):
+    blocks = range(-(-run.task.chains // run.task.width))
+    return [run.record.strides(block, run.task.stride) for block in blocks]
+
+
+CASES = {
+    "gwg": (Discrete(size=8, coupling=0.2, warmup=200), 12_000),
+    "chromatic": (Discrete(size=8, coupling=0.4, sampler="chromatic"), 4_000),
+    "path": (Discrete(size=8, coupling=0.2, sampler="path", longest=12), 6_000),
+    "independent": (Discrete(target="independent", size=20, field=0.7), 3_000),
+    "curie-weiss": (Discrete(target="curie-weiss", size=12, coupling=0.3), 20_000),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_energies_are_exact_within_their_errors(tmp_path, name):
+    task, steps = CASES[name]
+    found = here(task, tmp_path, steps=steps).headline
+    energy, exact = found["energy_per_site"], found["exact"].value
+    assert abs(energy.value - exact) < 4 * energy.error
+    assert energy.error < 0.005 * abs(exact)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("coupling", "steps"), [(0.2, 40_000), (0.4, 8_000)])
+def test_a_larger_torus_is_kaufmans(tmp_path, coupling, steps):
+    sampler = "gwg" if coupling < 0.3 else "chromatic"
+    task = Discrete(size=16, coupling=coupling, sampler=sampler, warmup=2_000)
+    found = here(task, tmp_path, steps=steps).headline
+    energy, exact = found["energy_per_site"], found["exact"].value
+    assert abs(energy.value - exact) < 3 * energy.error
+    assert energy.error < 0.005 * abs(exact)
+
+
+@pytest.mark.parametrize(
+    ("task", "steps", "exact"),
+    [
+        (
+            Discrete(target="rbm", size=16, hidden=10, scale=1.5),
+            4_000,
+            -29.69604747 / 16,
+        ),
+        (Discrete(target="potts", size=4, coupling=0.5), 6_000, -0.93826562),
+        (
+            Discrete(target="potts", size=4, coupling=0.5, sampler="chromatic"),
+            2_000,
+            -0.93826562,
+        ),
+    ],
+    ids=["rbm", "potts", "potts-chromatic"],
+)
+def test_other_targets_are_exact_within_their_errors(tmp_path, task, steps, exact):
+    """Values of independent enumerations and transfer matrices."""
+    energy = here(task, tmp_path, steps=steps).headline["energy_per_site"]
+    assert abs(energy.value - exact) < 4 * energy.error
+    assert energy.error < 0.005 * abs(exact)
+
+
+def test_a_small_fhmm_has_its_exact_mean(tmp_path):
+    """Σ E x of 4 times and 3 factors, by enumeration."""
+    run = here(Discrete(target="fhmm", size=4, hidden=3), tmp_path, steps=20_000)
+    mean = run.headline["magnetisation"]
+    assert abs(12 * mean.value - 3.06110119) < 4 * 12 * mean.error
+    assert mean.error < 0.005 * mean.value
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_an_fhmm_has_its_exact_marginals(tmp_path):
+    """Σ E x and E x_00 by scaled forward-backward, of 20 times and 4 factors."""
+    task = Discrete(target="fhmm", size=20, hidden=4, warmup=5_000)
+    run = here(task, tmp_path, steps=200_000)
+    mean = run.headline["magnetisation"]
+    assert abs(80 * mean.value - 22.70752386) < 3 * 80 * mean.error
+    assert mean.error < 0.005 * mean.value
+    each = np.asarray(run.states().occupied)[:, 0, 0]  # running means after warm-up
+    error = each.std(ddof=1) / len(each) ** 0.5
+    assert abs(each.mean() - 0.16817396) < 4 * error
+
+
+def test_workers_kills_and_length_change_no_draw(fleet_ray, tmp_path):
+    task = Discrete(chains=40, sampler="dmala", **SMALL)
+    whole = here(task, tmp_path / "here", steps=400)
+    for workers in (1, 2, 4):
+        run = hs.run(
+            task,
+            store=tmp_path / str(workers),
+            steps=200,
+            workers=workers,
+            gpus=0,
+            progress=silent,
+        )
+        run = hs.extend(run, steps=400, workers=workers, gpus=0, progress=silent)
+        assert strides(run) == strides(whole)
+
+
+def test_more_chains_of_a_class_begin_with_the_same_ones(tmp_path):
+    few = here(Discrete(chains=40, **SMALL), tmp_path, steps=200).rows.lp
+    many = here(Discrete(chains=70, **SMALL), tmp_path, steps=200).rows.lp
+    np.testing.assert_array_equal(few, many[:40])
+
+
+def test_a_size_is_frozen_after_warm_up(tmp_path):
+    task = Discrete(size=4, coupling=0.2, chains=4, sampler="dmala", warmup=500)
+    run = here(task, tmp_path, steps=1_000)
+    size = run.rows.step_size.values
+    assert (size[:, 500:] == size[:, 500:501]).all()
+    assert (np.ptp(size[:, :500], axis=1) > 0).all()
+    late = run.rows.acceptance_rate.values[:, 500:].mean()
+    assert abs(late - 0.574) < 0.05
+
+
+def test_observed_states_are_the_chains(tmp_path):
+    task = Discrete(target="potts", size=3, coupling=0.5, chains=5, warmup=10)
+    run = here(task, tmp_path, steps=300)
+    states = task.states(run.observed)
+    assert dict(states.sizes) == {"chain": 5, "draw": 3, "site": 9}
+    assert states.draw.values.tolist() == [100, 200, 300]
+    last = np.asarray(run.states().chain.x)
+    np.testing.assert_array_equal(states.isel(draw=-1), last)
+
+
+def test_frozen_statistics_are_undefined_and_counted(tmp_path):
+    """In a strong field nothing moves once all spins agree: no sample size of that."""
+    task = Discrete(size=4, coupling=5.0, field=9.0, chains=8, sampler="chromatic")
+    found = here(task, tmp_path, steps=600).headline
+    assert found["frozen"].value >= 1
+    assert np.isnan(found["energy_per_site"].error)
+
+
+def test_arviz_reads_the_tree(tmp_path):
+    stats = pytest.importorskip("arviz_stats")
+    run = here(Discrete(chains=6, **SMALL), tmp_path, steps=600)
+    tree = run.tree
+    groups = {"posterior", "sample_stats", "warmup_posterior", "warmup_sample_stats"}
+    assert groups <= set(tree.children)
+    assert tree["posterior"].sizes == {"chain": 6, "draw": 500}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        ess = stats.ess(tree, var_names=["energy_per_site"])
+    ours = run.headline["ess"].value
+    assert ours > 0 and float(np.asarray(ess.energy_per_site)) > 0
+
+
+def test_until_stops_at_a_stride(tmp_path):
+    task = Discrete(chains=16, sampler="chromatic", **SMALL)
+    run = here(task, tmp_path, steps=5_000, until="ess > 400 and rhat < 1.05")
+    assert run.steps % task.stride == 0 and 100 < run.steps < 5_000
+    assert run.headline["ess"].value > 400 and run.headline["rhat"].value < 1.05
+
+
+USERS = Path(__file__).parents[1] / "users.py"
+
+
+def test_a_users_density_is_sampled(tmp_path):
+    """An open chain of 12 spins: ⟨s s'⟩ = tanh K of each of its 11 bonds."""
+    task = Discrete(target=f"{USERS}:chain", size=12, warmup=200)
+    run = here(task, tmp_path / "s", steps=4_000)
+    energy = run.headline["lp"]
+    assert abs(energy.value - 0.4 * 11 * np.tanh(0.4)) < 4 * energy.error
+    again = hs.open(run.id, store=tmp_path / "s")
+    assert again.headline.keys() == run.headline.keys()
+    with pytest.raises(hs.RequestError, match=r"--code FILE\.py:chain"):
+        hs.extend(again, steps=5_000, on="here", progress=silent)
