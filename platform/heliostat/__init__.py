@@ -23,9 +23,9 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from heliostat.usercode import Code
 from heliostat.errors import Busy, RequestError, RunFailed, StoreError
 from heliostat.task import Estimate, File, Task, Var
+from heliostat.usercode import Code
 
 if TYPE_CHECKING:
     from heliostat.catalog import gc, runs

@@ -17,9 +17,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, cast, get_args, get_origin, get_type_hints
 
 from heliostat import registry, source
-from heliostat.usercode import REFERENCE, Code
 from heliostat.errors import RequestError, did_you_mean
 from heliostat.task import File, Task
+from heliostat.usercode import REFERENCE, Code
 
 SCHEMA = 1
 

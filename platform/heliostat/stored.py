@@ -12,12 +12,12 @@ from typing import Any
 import xarray as xr
 
 from heliostat import config, lock
-from heliostat.usercode import Code
 from heliostat.errors import RequestError, StoreError
 from heliostat.goal import Outcome
 from heliostat.grid import blocks_of
 from heliostat.record import Record
 from heliostat.task import Estimate, Task
+from heliostat.usercode import Code
 
 
 def store_folder(store: str | Path | None = None) -> Path:

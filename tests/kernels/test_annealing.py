@@ -49,7 +49,10 @@ def both(target, temperatures=TEMPERATURES):
     return forward, backward, float(log_z0(base))
 
 
-@pytest.mark.parametrize("name", TARGETS)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=[pytest.mark.slow] * (n == "ising")) for n in TARGETS],
+)
 def test_both_directions_bracket_log_z(name):
     target = TARGETS[name]
     exact = enumerated(target)[2]

@@ -110,7 +110,14 @@ KERNELS = {
 }
 
 
-@pytest.mark.parametrize("name", KERNELS)
+SLOW = "ratio,min,max,locally balanced,ball of two,lazy,categorical gibbs,".split(",")
+SLOW += "categorical metropolis,categorical multi,potts chromatic,multi".split(",")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=[pytest.mark.slow] * (n in SLOW)) for n in KERNELS],
+)
 def test_exact_draws_stay_exact(name):
     target, kernel, size = KERNELS[name]
     found = moved(target, kernel, 5, size)

@@ -109,13 +109,20 @@ SINGLES = [(i,) for i in range(9)]
 LATTICE = ising(3, CRITICAL)
 
 
-@pytest.mark.parametrize("balancing", ["sqrt", "ratio", "min", "max"])
-@pytest.mark.parametrize("differences", ["taylor", "exact"])
+@pytest.mark.parametrize(
+    ("balancing", "differences"),
+    [
+        ("sqrt", "taylor"),
+        ("ratio", "exact"),
+        ("min", "taylor"),
+        ("max", "exact"),
+    ],
+)
 def test_single_moves_are_in_detailed_balance(balancing, differences):
-    for target in (ising(3, 0.6, field=0.3), waves(9, 3, 1.5)):
-        kernel = informed(target, balancing, differences)
-        p = matrix(target, kernel, by_sites(target, SINGLES))
-        assert balance(p, stationary(target)) < 1e-12
+    target = waves(9, 3, 1.5)  # whose Taylor gains are not exact
+    kernel = informed(target, balancing, differences)
+    p = matrix(target, kernel, by_sites(target, SINGLES))
+    assert balance(p, stationary(target)) < 1e-12
 
 
 @pytest.mark.parametrize("moves", ["multi", "path"])

@@ -37,7 +37,13 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[pytest.mark.slow] * (name in ("path", "curie-weiss")))
+        for name in CASES
+    ],
+)
 def test_energies_are_exact_within_their_errors(tmp_path, name):
     task, steps = CASES[name]
     found = here(task, tmp_path, steps=steps).headline
@@ -65,7 +71,12 @@ def test_a_larger_torus_is_kaufmans(tmp_path, coupling, steps):
             4_000,
             -29.69604747 / 16,
         ),
-        (Discrete(target="potts", size=4, coupling=0.5), 6_000, -0.93826562),
+        pytest.param(
+            Discrete(target="potts", size=4, coupling=0.5),
+            6_000,
+            -0.93826562,
+            marks=pytest.mark.slow,
+        ),
         (
             Discrete(target="potts", size=4, coupling=0.5, sampler="chromatic"),
             2_000,
@@ -81,6 +92,7 @@ def test_other_targets_are_exact_within_their_errors(tmp_path, task, steps, exac
     assert energy.error < 0.005 * abs(exact)
 
 
+@pytest.mark.slow
 def test_a_small_fhmm_has_its_exact_mean(tmp_path):
     """Σ E x of 4 times and 3 factors, by enumeration."""
     run = here(Discrete(target="fhmm", size=4, hidden=3), tmp_path, steps=20_000)
@@ -103,19 +115,15 @@ def test_an_fhmm_has_its_exact_marginals(tmp_path):
     assert abs(each.mean() - 0.16817396) < 4 * error
 
 
-def test_workers_kills_and_length_change_no_draw(fleet_ray, tmp_path):
+def test_workers_and_length_change_no_draw(fleet_ray, tmp_path):
     task = Discrete(chains=40, sampler="dmala", **SMALL)
     whole = here(task, tmp_path / "here", steps=400)
-    for workers in (1, 2, 4):
-        run = hs.run(
-            task,
-            store=tmp_path / str(workers),
-            steps=200,
-            workers=workers,
-            gpus=0,
-            progress=silent,
-        )
-        run = hs.extend(run, steps=400, workers=workers, gpus=0, progress=silent)
+    fleet = {"gpus": 0, "progress": silent}
+    for workers, steps in ((1, 400), (2, 200), (4, 400)):
+        store = tmp_path / str(workers)
+        run = hs.run(task, store=store, steps=steps, workers=workers, **fleet)
+        if steps < 400:
+            run = hs.extend(run, steps=400, workers=workers, **fleet)
         assert strides(run) == strides(whole)
 
 

@@ -16,10 +16,10 @@ from typing import Annotated, Any, Literal, TypedDict, Union, get_args, get_orig
 from cyclopts import App, CycloptsError, Group, Parameter, Token
 
 from heliostat import config, registry
-from heliostat.usercode import Code
 from heliostat.config import Field
 from heliostat.errors import RequestError
 from heliostat.task import Task
+from heliostat.usercode import Code
 
 Fields = Mapping[str, Any]
 """In a verb's signature: the fields of the task that is named."""

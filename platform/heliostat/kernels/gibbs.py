@@ -117,8 +117,11 @@ def chromatic(target: Target) -> Kernel:
     def step(
         key: Array, chain: Chain, size: Any = 1.0, tilt: Tilt | None = None
     ) -> tuple[Chain, Info]:
+        kind = chain.logp.dtype
+        u = jax.random.uniform(key, (target.sites, 1), kind)  # each site moves once
+
         def body(colour: Array, x: Array) -> Array:
-            return recolour(target, jax.random.fold_in(key, colour), x, colour, tilt)
+            return recolour(target, u, x, colour, tilt)
 
         # a loop, and not one expression: XLA would evaluate the draws of one colour
         # anew for every neighbour that the next colour has
@@ -131,14 +134,14 @@ def chromatic(target: Target) -> Kernel:
 
 def recolour(
     target: Target,
-    key: Array,
+    u: Array,
     x: Array,
     colour: Array | int,
     tilt: Tilt | None = None,
 ) -> Array:
-    """``x`` with all sites of one colour drawn from their conditionals."""
+    """``x`` with all sites of one colour drawn from their conditionals, by uniform
+    numbers (D, 1)."""
     moves = conditionals(target, x, tilt)
-    u = jax.random.uniform(key, (target.sites, 1), moves.dtype)
     mine = jnp.asarray(target.colours) == colour
     if target.values == 2:
         return jnp.where(mine & (u < moves)[:, 0], 1 - x, x)

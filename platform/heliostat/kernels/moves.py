@@ -23,6 +23,9 @@ from jax.nn import logsumexp
 from heliostat.kernels.selection import select
 from heliostat.kernels.target import alternatives
 
+DEEPEST = -80.0
+"""Lowest log-weight of a site below the highest; e^−80 is a float32 still."""
+
 
 class Moves(NamedTuple):
     """How new states are drawn, and with which probability, given auxiliary ``sites``.
@@ -54,8 +57,8 @@ def sequence(longest: int, again: bool) -> Moves:
         x: Array, logits: Array, y: Array, sites: Array, count: Array, size: Array
     ) -> Array:
         marginal = _marginal(logits)
-        chosen = _log_chances(marginal, sites, again)
         counted = jnp.arange(longest) < count
+        chosen = _log_chances(marginal, sites, counted, again)
         total = jnp.sum(jnp.where(counted, chosen, 0.0))
         if logits.shape[1] == 1:
             return total
@@ -85,27 +88,34 @@ def _count(key: Array, size: Array | float, longest: int) -> Array:
 
 def _sites(u: Array, logits: Array, again: bool) -> Array:
     """One site per uniform number, each selected in proportion to e^logits."""
-    weights = jnp.exp(logits - jnp.max(logits))
+    weights = jnp.exp(_above_ground(logits))
     if again or len(u) == 1:
         return jax.vmap(select, (0, None))(u, weights)
 
     def pick(left: Array, u: Array) -> tuple[Array, Array]:
-        weights = jnp.exp(left - jnp.max(left))
-        site = select(u, weights)
-        return left.at[site].set(-jnp.inf), site
+        site = select(u, left)
+        return left.at[site].set(0.0), site
 
-    return jax.lax.scan(pick, logits, u)[1]
+    return jax.lax.scan(pick, weights, u)[1]
 
 
-def _log_chances(logits: Array, sites: Array, again: bool) -> Array:
+def _log_chances(logits: Array, sites: Array, counted: Array, again: bool) -> Array:
     """log of the probability of each site of a sequence, given the ones before it."""
+    logits = _above_ground(logits)
+    weights = jnp.exp(logits)
     if again or len(sites) == 1:
-        return logits[sites] - logsumexp(logits)
+        return logits[sites] - jnp.log(jnp.sum(weights))
+    # what is left before site r: all never chosen, and those from r on; only sums
+    taken = jnp.where(counted, weights[sites], 0.0)
+    never = jnp.sum(weights.at[sites].multiply(jnp.where(counted, 0.0, 1.0)))
+    left = never + jnp.cumsum(taken[::-1])[::-1]
+    return logits[sites] - jnp.log(left)
 
-    def look(left: Array, site: Array) -> tuple[Array, Array]:
-        return left.at[site].set(-jnp.inf), left[site] - logsumexp(left)
 
-    return jax.lax.scan(look, logits, sites)[1]
+def _above_ground(logits: Array) -> Array:
+    """Logits from 0 down to ``DEEPEST``: no weight vanishes, so that a path never runs
+    out of sites.  Proposing what is hopeless once in e^80 draws is no less exact."""
+    return jnp.maximum(logits - jnp.max(logits), DEEPEST)
 
 
 def _moved(x: Array, logits: Array, sites: Array, count: Array, v: Array) -> Array:
@@ -137,19 +147,24 @@ def factorised(longest: int) -> Moves:
     """q_i(k) ∝ g(e^Δ[i, k]) e^(−1/2α), against 1 for staying."""
 
     def draw(key: Array, x: Array, logits: Array, size: Array) -> tuple:
-        weights = jnp.exp(_against_staying(logits, size))
         u = jax.random.uniform(key, (len(x), 1), logits.dtype)
+        none, one = jnp.zeros((1,), jnp.int32), jnp.ones((), jnp.int32)
+        if logits.shape[1] == 1:
+            flips = (u < jax.nn.sigmoid(logits - 1 / (2 * size)))[:, 0]
+            return jnp.where(flips, 1 - x, x), none, one
+        weights = jnp.exp(_against_staying(logits, size))
         passed = jnp.sum(jnp.cumsum(weights, 1) <= u, 1, dtype=jnp.int32)
         values = logits.shape[1] + 1
         passed = jnp.minimum(passed, values - 1)  # the last one means staying
         there = jnp.concatenate([alternatives(x, values), x[:, None]], 1)
-        y = jnp.take_along_axis(there, passed[:, None], 1)[:, 0]
-        none = jnp.zeros((1,), jnp.int32)
-        return y, none, jnp.ones((), jnp.int32)
+        return jnp.take_along_axis(there, passed[:, None], 1)[:, 0], none, one
 
     def score(
         x: Array, logits: Array, y: Array, sites: Array, count: Array, size: Array
     ) -> Array:
+        if logits.shape[1] == 1:
+            odds = logits[:, 0] - 1 / (2 * size)
+            return jnp.sum(jax.nn.log_sigmoid(jnp.where(y == x, -odds, odds)))
         moves = _against_staying(logits, size)
         stays = -logsumexp(jnp.pad(logits - 1 / (2 * size), ((0, 0), (1, 0))), axis=1)
         there = alternatives(x, logits.shape[1] + 1) == y[:, None]

@@ -137,7 +137,10 @@ def informed(
         "path": Sizes(min(2.0, longest), 1.0, longest),
         "factorised": Sizes(0.2, 1e-3, 1e3),
     }
-    return Kernel(look, step, sizes.get(moves), proposal, reversible=adjusted)
+    found = sizes.get(moves)
+    if found and not adjusted:  # there is no acceptance to adapt it to
+        found = found._replace(low=found.start, high=found.start)
+    return Kernel(look, step, found, proposal, reversible=adjusted)
 
 
 def chances(
