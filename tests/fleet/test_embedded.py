@@ -68,7 +68,11 @@ AGENTS = {"ray::DashboardAgent", "ray::RuntimeEnvAgent"}
 """They look whether their Ray is still there, and end a minute after it was not."""
 
 
-@pytest.mark.parametrize("blow", [signal.SIGKILL, signal.SIGINT], ids=["kill", "int"])
+@pytest.mark.parametrize(
+    "blow",
+    [signal.SIGKILL, pytest.param(signal.SIGINT, marks=pytest.mark.slow)],
+    ids=["kill", "int"],
+)
 def test_a_driver_that_is_struck_leaves_a_resumable_run_and_no_process(tmp_path, blow):
     process = driver(tmp_path)
     run = begun(tmp_path)

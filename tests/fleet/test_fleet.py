@@ -94,7 +94,11 @@ def test_a_killed_worker_changes_no_row(fleet_ray, tmp_path, brisk):
         assert strides(run, block) == strides(whole, block)
 
 
-@pytest.mark.parametrize("which", [0, 1], ids=["coordinator", "member"])
+@pytest.mark.parametrize(
+    "which",
+    [pytest.param(0, marks=pytest.mark.slow), 1],
+    ids=["coordinator", "member"],
+)
 def test_a_group_comes_back_at_its_size_and_with_its_bits(
     fleet_ray, tmp_path, brisk, which
 ):
@@ -140,6 +144,7 @@ def test_a_group_shrinks_to_what_is_left(room_for_one, tmp_path):
     assert run.status == "complete"
 
 
+@pytest.mark.slow
 def test_blocks_go_on_with_the_workers_that_there_is_room_for(room_for_one, tmp_path):
     run = local(toys.Walk(), tmp_path / "a", workers=3)
     whole = local(toys.Walk(), tmp_path / "b", on="here", gpus=None)

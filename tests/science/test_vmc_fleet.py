@@ -16,6 +16,7 @@ def local(task, store, **options):
     return hs.run(task, store=store, gpus=0, progress=silent, **options)
 
 
+@pytest.mark.slow
 def test_two_workers_equal_one_to_1e_9_in_float64(fleet_ray, tmp_path):
     """Over thirty steps, the last ten of which move parameters."""
     task = VMC(molecule="LiH", walkers=16, train=40, **TINY)

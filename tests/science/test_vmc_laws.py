@@ -172,6 +172,7 @@ def _energies(x):
     return jnp.exp(2 * log), 0.5 * square + trap(x), kinetic + trap(x)
 
 
+@pytest.mark.slow
 def test_half_the_squared_gradient_is_the_kinetic_energy():
     """½⟨|∇ log|ψ||²⟩ = ⟨T⟩ for the whole ansatz, sampled: within four sigma."""
     task = VMC(molecule="Li", walkers=1024, **TINY)
@@ -281,7 +282,10 @@ def test_an_update_that_is_not_finite_is_skipped_and_counted():
     [
         {"molecule": "H"},
         pytest.param({"molecule": "H2", "spin": 2}, marks=pytest.mark.slow),
-        {"molecule": "O 0 0 0; H 0 0 0.97", "charge": -1, "smooth": True},
+        pytest.param(
+            {"molecule": "O 0 0 0; H 0 0 0.97", "charge": -1, "smooth": True},
+            marks=pytest.mark.slow,
+        ),
         pytest.param({"molecule": "He", "charge": 1}, marks=pytest.mark.slow),
         pytest.param({"molecule": "N"}, marks=pytest.mark.slow),
         pytest.param({"molecule": "Na 0 0 0"}, marks=pytest.mark.slow),
