@@ -1,0 +1,154 @@
+"""Pictures of a run for a notebook: what was learned beside what it was learned from.
+
+import heliostat as hs
+from heliostat_tasks.learn.pictures import draw
+
+draw(hs.open("0ed4b8379459a924"))
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from heliostat_tasks.learn.models import Pairwise
+
+if TYPE_CHECKING:
+    from heliostat import Run
+    from heliostat_tasks.learn.task import Learn
+
+INK = {"fontsize": "medium"}
+GAP = "0.7"  # grey between images
+
+
+def draw(run: Run, output: str | None = None) -> Any:
+    """Four panels: couplings, the truth or how the two directions of annealing meet,
+    states of the data, states of the model.
+
+    Args:
+        run: of this task, with one stride or more.
+        output: a file to write (its ending says the format); default none.
+
+    Returns:
+        The matplotlib Figure.
+
+    Raises:
+        ValueError: for a run that is shorter than a stride.
+
+    Example:
+        >>> draw(run, "couplings.png")  # doctest: +SKIP
+    """
+    import matplotlib.pyplot as plt
+
+    task: Any = run.task
+    seen = run.observed
+    if not seen.sizes.get("step"):
+        raise ValueError(f"run {run.id} is shorter than a stride: nothing to draw")
+    last = seen.isel(step=-1).load()
+    figure, axes = plt.subplots(1, 4, figsize=(15, 4), layout="constrained")
+    _weights(axes[0], last["weights"].values, task)
+    _truth(axes[1], last, run)
+    shown = last["samples"].values
+    _states(axes[2], task.states.train[: len(shown)], task, "data")
+    _states(axes[3], shown, task, "persistent chains of the model")
+    figure.suptitle(f"learn {run.id}: {task.model}, step {int(last.step)}", **INK)
+    if output is not None:
+        figure.savefig(output, dpi=120)
+    return figure
+
+
+def matrix_of_truth(task: Learn) -> np.ndarray | None:
+    """The true couplings as the picture shows learned ones, (D, D); None if unknown."""
+    truth = task.states.truth
+    if truth is None or not isinstance(task.learned, Pairwise):
+        return None
+    norms = np.sqrt((truth**2).sum((1, 2))) if truth.ndim == 3 else truth
+    matrix = np.zeros((task.learned.sites,) * 2)
+    matrix[task.learned.ends] = norms
+    return matrix + matrix.T
+
+
+def _weights(axes: Any, weights: np.ndarray, task: Learn) -> None:
+    """Couplings, or what the units of a first layer look for, sites in their places."""
+    if isinstance(task.learned, Pairwise):
+        _matrix(axes, weights, _limit(weights, task), "learned couplings")
+        return
+    side = math.isqrt(len(weights))
+    square = side**2 == len(weights)
+    tiles = weights.T.reshape(-1, side, side)[:16] if square else weights.T[:, None]
+    limit = float(np.abs(tiles).max()) or 1.0
+    about = "first layer" + (", 16 of its units" if square else "")
+    _matrix(axes, _tiled(tiles), limit, about)
+    axes.set_facecolor(GAP)
+    axes.set(xticks=[], yticks=[], xlabel="weights, sites in their places", ylabel="")
+
+
+def _truth(axes: Any, last: Any, run: Run) -> None:
+    task: Any = run.task
+    truth = matrix_of_truth(task)
+    if truth is not None:
+        _matrix(axes, truth, _limit(truth, task), "true couplings")
+        return
+    headline = run.headline
+    z = headline.get("log_z")
+    axes.set_title("log Z by each particle of the last pass", **INK)
+    axes.set_xlabel("log Z minus its Bennett estimate (nat)")
+    axes.set_ylabel("particles")
+    if z is None:
+        axes.text(0.5, 0.5, "no pass is complete", ha="center", va="center")
+        return
+    base = float(np.sum(np.logaddexp.reduce(run_base(task), axis=1)))
+    for sign, name, how in ((1, "forward", "forwards"), (-1, "backward", "backwards")):
+        values = base + sign * last[name].values - z.value
+        axes.hist(values, bins=20, alpha=0.55, label=how)
+    axes.axvline(0, color="k", lw=1)
+    axes.legend(fontsize="small")
+
+
+def run_base(task: Learn) -> np.ndarray:
+    """The log-weights that annealing begins with, (D, K)."""
+    from heliostat_tasks.learn.data import log_weights
+
+    return log_weights(task.states.train, task.values)
+
+
+def _limit(weights: np.ndarray, task: Learn) -> float:
+    """One colour scale for what is learned and for the truth."""
+    truth = matrix_of_truth(task)
+    both = weights if truth is None else truth
+    return float(np.abs(both).max()) or 1.0
+
+
+def _matrix(axes: Any, values: np.ndarray, limit: float, title: str) -> None:
+    colours = {"cmap": "RdBu_r", "vmin": -limit, "vmax": limit}
+    image = axes.imshow(values, interpolation="nearest", **colours)
+    axes.figure.colorbar(image, ax=axes, shrink=0.8)
+    axes.set_title(title, **INK)
+    axes.set_xlabel("site")
+    axes.set_ylabel("site")
+
+
+def _states(axes: Any, x: np.ndarray, task: Learn, title: str) -> None:
+    """States as images, four by four; of sites that form no square, as rows."""
+    side = math.isqrt(x.shape[1])
+    square = side**2 == x.shape[1]
+    image = _tiled(x.reshape(-1, side, side)[:16].astype(float)) if square else x
+    axes.imshow(image, cmap="gray_r" if task.values == 2 else "viridis")
+    axes.set_facecolor(GAP)
+    axes.set_title(title, **INK)
+    axes.set_xticks([])
+    axes.set_yticks([])
+
+
+def _tiled(images: np.ndarray) -> np.ndarray:
+    """Images (n, h, w) in rows of four, with gaps that no colour fills."""
+    n, h, w = images.shape
+    wide = min(4, n)
+    tall = -(-n // wide)
+    canvas = np.full((tall * (h + 1) - 1, wide * (w + 1) - 1), np.nan)
+    for k, image in enumerate(images):
+        top, left = (k // wide) * (h + 1), (k % wide) * (w + 1)
+        canvas[top : top + h, left : left + w] = image
+    return canvas
