@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import heliostat as hs
-from heliostat.kernels.annealing import log_z0, two_sided
+from heliostat.kernels.annealing import draw, log_z0, two_sided
 from heliostat.kernels.compiler import jit
 from heliostat.kernels.proposals import informed
 from heliostat.kernels.target import value
@@ -19,11 +19,11 @@ from heliostat.progress import silent
 from heliostat_tasks.learn import Learn, lattice
 from heliostat_tasks.learn.data import baseline, log_weights
 from heliostat_tasks.learn.evaluation import (
+    Particles,
     Schedule,
     advance,
     bennett,
     bounds,
-    start_pass,
     walk,
 )
 from heliostat_tasks.learn.models import Couplings, Pairwise, Residual, zero_sum
@@ -38,8 +38,8 @@ def log_ps(model, params):
     """Of all states, not normalised, and their log Z."""
     target = model.target(params)
     states = every_state(model.sites, model.values)
-    found = jax.vmap(lambda x: value(target, x))(jnp.asarray(states))
-    return states, np.asarray(found, float), float(jax.nn.logsumexp(found))
+    found = np.asarray(jit(jax.vmap(lambda x: value(target, x)))(states), float)
+    return states, found, float(np.logaddexp.reduce(found))
 
 
 def pairwise(values, sites=5, seed=0):
@@ -52,9 +52,8 @@ def pairwise(values, sites=5, seed=0):
 
 def exact_moments(model, params):
     states, f, z = log_ps(model, params)
-    each = [model.summary(states[k : k + 1]) for k in range(len(states))]
-    p = np.exp(f - z)
-    return jax.tree.map(lambda *v: np.tensordot(p, np.stack(v), 1), *each)
+    each = jit(jax.vmap(lambda x: model.summary(x[None])))(states)
+    return jax.tree.map(lambda v: np.tensordot(np.exp(f - z), v, 1), each)
 
 
 # -- models ---------------------------------------------------------------------------
@@ -78,7 +77,7 @@ def test_the_gradient_is_moments_of_the_data_minus_those_of_the_model(values):
         f = jax.vmap(lambda x: value(target, x))(states)
         return model.mean(params, data) - jax.nn.logsumexp(f)
 
-    found, moments = jax.grad(likelihood)(params), exact_moments(model, params)
+    found, moments = jit(jax.grad(likelihood))(params), exact_moments(model, params)
     for slope, there, here in zip(found, data, moments, strict=True):
         np.testing.assert_allclose(slope, there - here, atol=2e-6)
 
@@ -191,14 +190,13 @@ def test_both_directions_bracket_the_enumerated_log_z():
     base = jnp.asarray(np.random.default_rng(0).normal(0, 1, (10, 2)), float)
     params = model.start(jax.random.key(3), base)
     params = params._replace(write=40 * params.write)
-    _, _, exact = log_ps(model, params)
+    states, f, exact = log_ps(model, params)
     kernel, n, size = informed(model.target(params)), 256, jnp.asarray(1.0)
-    plan = Schedule(temperatures=200, pieces=2)
-
-    x = jax.random.bernoulli(jax.random.key(1), shape=(n, 10)).astype(jnp.uint8)
-    begun = jit(lambda key: start_pass(kernel, key, x, base, n, size, 200))
+    plan, pick = Schedule(temperatures=200, pieces=2), np.random.default_rng(0)
+    ahead = jax.vmap(draw, (0, None))(jax.random.split(jax.random.key(1), n), base)
+    back = jnp.asarray(states[pick.choice(len(f), n, p=np.exp(f - exact))])
     moved = jit(lambda *args: advance(kernel, *args, base, size))
-    both = begun(jax.random.key(0))
+    both = (Particles(ahead, jnp.zeros(n)), Particles(back, jnp.zeros(n)))
     for piece in range(2):
         both = moved(jax.random.key(2 + piece), both, plan.betas(jnp.asarray(piece)))
     f, b = both[0].weight, both[1].weight
@@ -262,9 +260,20 @@ def test_a_lattice_of_100_sites_is_recovered(tmp_path, coupling):
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_potts_couplings_are_recovered_in_the_zero_sum_gauge(tmp_path):
+def test_potts_couplings_are_recovered_in_the_zero_sum_gauge(tmp_path, monkeypatch):
+    monkeypatch.setenv("MPLBACKEND", "Agg")
+    from heliostat_tasks.learn import pictures
+
     run = here(Learn(model="potts", size=5, coupling=0.5), tmp_path)
     assert run.headline["rmse"].value < 0.03
+    figure = pictures.draw(run, str(tmp_path / "learned.png"))
+    titles = [axes.get_title() for axes in figure.axes if axes.get_title()]
+    assert titles[:3] == [
+        "learned couplings, norms of q × q blocks",
+        "true couplings, norms of q × q blocks",
+        "data",
+    ]
+    assert (tmp_path / "learned.png").stat().st_size > 10_000
 
 
 @pytest.mark.slow

@@ -70,10 +70,14 @@ def matrix_of_truth(task: Learn) -> np.ndarray | None:
     return matrix + matrix.T
 
 
+def _what(task: Learn) -> str:
+    return "couplings" if task.values == 2 else "couplings, norms of q × q blocks"
+
+
 def _weights(axes: Any, weights: np.ndarray, task: Learn) -> None:
     """Couplings, or what the units of a first layer look for, sites in their places."""
     if isinstance(task.learned, Pairwise):
-        _matrix(axes, weights, _limit(weights, task), "learned couplings")
+        _matrix(axes, weights, _limit(weights, task), f"learned {_what(task)}")
         return
     side = math.isqrt(len(weights))
     square = side**2 == len(weights)
@@ -89,7 +93,7 @@ def _truth(axes: Any, last: Any, run: Run) -> None:
     task: Any = run.task
     truth = matrix_of_truth(task)
     if truth is not None:
-        _matrix(axes, truth, _limit(truth, task), "true couplings")
+        _matrix(axes, truth, _limit(truth, task), f"true {_what(task)}")
         return
     headline = run.headline
     z = headline.get("log_z")
