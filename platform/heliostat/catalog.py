@@ -100,7 +100,8 @@ def _line(folder: Path) -> dict[str, Any]:
         return line | {"status": "damaged"}
     line["seed"] = run.spec.identity["seed"]
     for name, (value, error, *_) in (attrs.get("headline") or {}).items():
-        line |= {name: value, f"{name}_error": error}
+        pair = {name: value, f"{name}_error": error}
+        line |= {n: float(v) if isinstance(v, str) else v for n, v in pair.items()}
     fields = run.spec.passed.items()
     return line | {
         n: str(v) if isinstance(v, list) else v for n, v in fields if n not in line

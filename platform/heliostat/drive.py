@@ -221,8 +221,11 @@ def _end(record: Record, task: Task, status: str, **attrs: Any) -> None:
 
 
 def _plain(estimate: Estimate) -> list[Any]:
-    """For JSON, which has no NaN: an unknown error is null."""
-    return [v if isinstance(v, str) or math.isfinite(v) else None for v in estimate]
+    """For JSON, which has no NaN: what is unknown is null, and infinity a word."""
+    return [
+        v if isinstance(v, str) or math.isfinite(v) else None if v != v else str(v)
+        for v in estimate
+    ]
 
 
 def _first_line(error: BaseException) -> str:

@@ -125,7 +125,7 @@ class Run:
     def headline(self) -> dict[str, Estimate]:
         """What the run found: name -> value, error, units, source."""
         stored = self.record.attrs.get("headline")
-        if self._limit is None and stored and self.status != "running":
+        if self._limit is None and stored is not None and self.status != "running":
             return {name: _estimate(*entry) for name, entry in stored.items()}
         if not self.steps:
             return {}
@@ -226,12 +226,12 @@ def _is_plain(value: Any) -> bool:
     return isinstance(value, int | float | str) and not isinstance(value, bool)
 
 
-def _estimate(value: float | None, error: float | None, *more: str) -> Estimate:
-    """From JSON, where what is no number is null."""
-    nan = float("nan")
-    return Estimate(
-        nan if value is None else value, nan if error is None else error, *more
-    )
+def _estimate(
+    value: float | str | None, error: float | str | None, *more: str
+) -> Estimate:
+    """From JSON, where what is unknown is null, and infinity a word."""
+    numbers = [float("nan") if v is None else float(v) for v in (value, error)]
+    return Estimate(numbers[0], numbers[1], *more)
 
 
 def open_run(

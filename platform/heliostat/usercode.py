@@ -78,9 +78,10 @@ class Code(str):
                 f"the code of {self.name} is not part of the store; give it with "
                 f"--code FILE.py:{self.name} (code='FILE.py:{self.name}' in Python)"
             )
-        module = self._module()
+        module, before = self._module(), set(sys.modules)
         try:
             exec(compile(self.text, str(module.__file__), "exec"), vars(module))
+            _refuse_neighbours(set(sys.modules) - before, Path(str(module.__file__)))
             return vars(module)[self.name]
         except (Exception, SystemExit) as error:  # whatever a user's file does
             del sys.modules[module.__name__]
@@ -106,6 +107,22 @@ class Code(str):
 
     def __reduce__(self) -> Any:
         return _with_text, (str(self), self.text)
+
+
+def _refuse_neighbours(names: set[str], file: Path) -> None:
+    """Files beside the code would decide what it computes, and be in no digest.
+
+    Raises:
+        ImportError: if one of the modules just imported is such a file.
+    """
+    for name in sorted(names):
+        found = getattr(sys.modules.get(name), "__file__", None)
+        if found and Path(found).absolute().parent in (file.parent, Path.cwd()):
+            del sys.modules[name]
+            raise ImportError(
+                f"it imports {Path(found).name} beside it, which a run's identity does "
+                "not hold: put all of it into one file, or install it"
+            )
 
 
 def _with_text(value: str, text: str | None) -> Code:

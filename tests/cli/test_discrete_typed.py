@@ -12,7 +12,7 @@ MISTAKES = {
     "--chains 0": "chains 0: expected at least 1",
     "--size 2": "side 2: expected 3 or more",
     "--target isin": "did you mean 'ising'?",
-    "--target users.py:nan": "log p is NaN at 64 of 64 random states",
+    "--target users.py:nan": "log p is NaN at 64 of 64 states tried",
     "--target users.py:vector": "expected a scalar float",
     "--target users.py:broken": "log p fails at a state of shape (10,)",
     "--target users.py:number": "expected a function log p(x)",
@@ -26,6 +26,8 @@ MISTAKES = {
     "--sampler block": "block Gibbs needs an RBM",
     "--sampler block --target rbm --rungs 3": "cannot be tempered",
     "--lazy 1": "lazy 1",
+    "--chains 4 --starts 3": "starts 3: expected 0, or 2 or more that divide",
+    "--target neighbour.py:f": "imports users.py beside it",
     "--values 1 --target potts": "values 1: expected 2 to 256",
     "--until|esss > 100": "did you mean 'ess'?",
 }
@@ -37,6 +39,8 @@ def test_mistakes_get_one_line_and_store_nothing(
 ):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "users.py").write_text(USERS.read_text())
+    (tmp_path / "neighbour.py").write_text("import users\nf = users.chain\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
     (tmp_path / "lopsided.txt").write_text("0 1\n0.5 0\n")
     (tmp_path / "five.txt").write_text("0 1 2 0 1 2 0 1 5\n")
     first, _, rest = words.partition("|")

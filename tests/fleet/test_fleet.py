@@ -138,6 +138,7 @@ def room_for_one(fleet_ray, monkeypatch):
     fleet_ray.kill(hog)
 
 
+@pytest.mark.slow
 def test_a_group_shrinks_to_what_is_left(room_for_one, tmp_path):
     run = local(toys.Drift(), tmp_path, workers=2)
     assert [e["workers"] for e in placed(run)] == [1]

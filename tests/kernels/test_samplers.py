@@ -170,6 +170,36 @@ def test_tempering_keeps_rung_zero_and_crosses():
     assert abs(z) < 5  # false alarm: 6e-7; without tempering all stay near 0
 
 
+@pytest.mark.parametrize(
+    "build",
+    [
+        informed,
+        locally_balanced,
+        lambda t: informed(t, "max", "exact"),
+        dmala,
+        random_scan_gibbs,
+    ],
+    ids=["gwg", "locally balanced", "max", "dmala", "gibbs"],
+)
+def test_chains_leave_what_is_impossible_and_stay_out(build):
+    """Of nine bits at most two may be on; chains start with all of them on."""
+    target = Target(lambda x: jnp.where(jnp.sum(x) <= 2, 0.1 * jnp.sum(x), -jnp.inf), 9)
+    kernel = build(target)
+
+    def walk(key):
+        def body(chain, t):
+            chain, _ = kernel.step(jax.random.fold_in(key, t), chain, 0.5)
+            return chain, chain.x.sum()
+
+        return jax.lax.scan(
+            body, kernel.init(jnp.ones(9, jnp.uint8)), jnp.arange(2000)
+        )[1]
+
+    sums = np.asarray(jit(jax.vmap(walk))(jax.random.split(jax.random.key(0), 32)))
+    assert (sums[:, -500:] <= 2).all()
+    assert (np.ptp(sums[:, -500:], axis=1) > 0).all()
+
+
 def test_adaptation_finds_the_wanted_acceptance_and_then_stands_still():
     sizes = Sizes(1.0, 1e-3, 1e3)
 

@@ -182,7 +182,7 @@ WRONG = {
     "expected a scalar": lambda x: x,
     "is NaN at": lambda x: jnp.sum(x) * jnp.nan,
     "is \\+inf at": lambda x: jnp.sum(x) + jnp.inf,
-    "give a start state": lambda x: jnp.sum(x) - jnp.inf,
+    "expected a start that is possible": lambda x: jnp.sum(x) - jnp.inf,
     "fails at a state": lambda x: x @ jnp.zeros((3, 3)),
     "expected a scalar float": lambda x: jnp.argmax(x),
 }

@@ -230,6 +230,7 @@ def here(task, tmp_path, **options):
     return hs.run(task, store=tmp_path, on="here", progress=silent, **options)
 
 
+@pytest.mark.slow
 def test_a_small_lattice_is_recovered(tmp_path):
     """4 × 4, K = 0.3: error below 0.03, where 1/√samples is 0.022; edges stand out."""
     run = here(Learn(coupling=0.3, train=300, **SMALL), tmp_path)

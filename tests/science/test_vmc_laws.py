@@ -68,6 +68,7 @@ def test_opposite_spins_are_told_apart(x64):
     assert abs(both.log[0] - both.log[1]) > 1e-6
 
 
+@pytest.mark.slow
 def test_forward_laplacian_equals_the_hessian(x64):
     task = VMC(molecule="LiH", **TINY)
     state, x = stirred(task), sample(task)
@@ -280,7 +281,7 @@ def test_an_update_that_is_not_finite_is_skipped_and_counted():
 @pytest.mark.parametrize(
     "fields",
     [
-        {"molecule": "H"},
+        pytest.param({"molecule": "H"}, marks=pytest.mark.slow),
         pytest.param({"molecule": "H2", "spin": 2}, marks=pytest.mark.slow),
         pytest.param(
             {"molecule": "O 0 0 0; H 0 0 0.97", "charge": -1, "smooth": True},

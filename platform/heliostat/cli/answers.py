@@ -62,7 +62,7 @@ def ended(run: Run, asked: int) -> Answer:
     lines = [
         f"{word}, {run.steps} of {asked} steps",
         *([f"  {outcome}"] if outcome else []),
-        *headline_lines(run),
+        *(headline_lines(run) or ["  no estimates: too few rows for any"]),
         *_where(run),
     ]
     if not complete:

@@ -68,8 +68,13 @@ def anneal(
 
     Returns:
         The particle at ``betas[-1]``, and w.
+
+    Raises:
+        ValueError: for a sampler that is not reversible.
     """
 
+    if not kernel.reversible:
+        raise ValueError("annealing both ways needs a reversible sampler")
     betas = jnp.asarray(betas, chain.logp.dtype)
 
     def step(carry: Any, t: Array) -> Any:
@@ -124,8 +129,8 @@ def bennett(forward: np.ndarray, backward: np.ndarray) -> float:
     odds = np.log(len(forward) / len(backward))
 
     def gap(c: float) -> float:
-        ahead = expit(forward - c + odds)  # of being a backward one
-        behind = expit(backward + c - odds)
+        ahead = expit(forward - c - odds)  # of being a backward one
+        behind = expit(backward + c + odds)
         return float(ahead.sum() - behind.sum())
 
     ends = np.concatenate([forward, -backward])

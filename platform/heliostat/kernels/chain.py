@@ -98,10 +98,13 @@ def product(base: Array, x: Array) -> Array:
 def metropolis_hastings(
     key: Array, chain: Chain, proposed: Chain, log_ratio: Array
 ) -> tuple[Chain, Info]:
-    """Accept with min(1, exp(log_ratio)); what is not finite is never entered."""
-    stuck = ~jnp.isfinite(chain.logp)
-    wins = jnp.log(jax.random.uniform(key, dtype=log_ratio.dtype)) < log_ratio
-    moves = (wins | stuck) & jnp.isfinite(proposed.logp)
+    """Accept with min(1, exp(log_ratio)); nothing impossible (−inf) is entered, unless
+    the chain is at such a state already: then it walks until something is possible."""
+    f = proposed.logp
+    u = jax.random.uniform(key, dtype=log_ratio.dtype)
+    wins = (jnp.log1p(-u) <= log_ratio) & jnp.isfinite(f)  # never log 0
+    lost = ~jnp.isfinite(chain.logp)
+    moves = jnp.where(lost, f < jnp.inf, wins)
     hops = jnp.sum(proposed.x != chain.x, dtype=jnp.int32)
     chance = jnp.where(jnp.isnan(log_ratio), 0.0, jnp.minimum(1.0, jnp.exp(log_ratio)))
     chosen = jax.tree.map(lambda new, old: jnp.where(moves, new, old), proposed, chain)

@@ -60,7 +60,7 @@ def rbm(weights: ArrayLike, visible: ArrayLike, hidden: ArrayLike) -> Target:
         hidden = jnp.sum(softplus(moved) - softplus(inputs)[None], 1)
         return (flip * jnp.asarray(b, v.dtype) + hidden)[:, None]
 
-    return Target(logp, len(b), exact=exact, visible=(w, b, c))
+    return Target(logp, len(b), exact=exact, weights=(w, b, c))
 
 
 def waves(visible: int, hidden: int, scale: float = 1.0) -> Target:
@@ -174,7 +174,11 @@ class Network(NamedTuple):
 def network(key: Array, sites: int, features: int = 32, blocks: int = 2) -> Network:
     """Random weights, small enough that the energy starts near zero."""
     a, b, c, d = jax.random.split(key, 4)
-    normal = jax.random.normal
+
+    def normal(key: Array, shape: tuple[int, ...]) -> Array:
+        """The same numbers in either precision."""
+        return jax.random.normal(key, shape, jnp.float32).astype(float)
+
     return Network(
         normal(a, (sites, features)) * sites**-0.5,
         normal(b, (blocks, features, features)) * features**-0.5,

@@ -38,6 +38,12 @@ from heliostat.kernels.target import Target, alternatives, exact_gains, value
 NO_GAINS = (0, 0)
 
 
+def chances(logits: Array) -> Array:
+    """e^logits up to a factor; all alike where nothing is possible, to get away."""
+    top = jnp.max(logits)
+    return jnp.where(top == -jnp.inf, 1.0, jnp.exp(logits - top))
+
+
 def _plain(target: Target):
     """``init`` of samplers that carry no gains."""
 
@@ -69,7 +75,7 @@ def random_scan_gibbs(target: Target) -> Kernel:
         others = jax.vmap(init)(neighbours(target, chain.x, site))
         every = jax.tree.map(lambda a, b: jnp.stack([a, *b]), chain, others)
         logits = jax.vmap(lambda c: tilted(c, tilt)[0])(every)
-        weights = jnp.exp(logits - jnp.max(logits))
+        weights = chances(logits)
         chosen = select(jax.random.uniform(choosing, dtype=logits.dtype), weights)
         hops = jnp.where(chosen > 0, 1, 0).astype(jnp.int32)
         return jax.tree.map(lambda v: v[chosen], every), Info(_one(logits), hops)
@@ -166,9 +172,9 @@ def block_gibbs(target: Target) -> Kernel:
     Raises:
         ValueError: for a target that is no RBM.
     """
-    if target.visible is None:
+    if target.weights is None:
         raise ValueError("block Gibbs needs an RBM")
-    weights = target.visible
+    weights = target.weights
     init = _plain(target)
 
     def step(
@@ -222,7 +228,7 @@ def hamming_ball(target: Target, block: int = 10, radius: int = 1) -> Kernel:
         u = around(chain.x, sites)[jax.random.randint(shaking, (), 0, len(shifts))]
         every = jax.vmap(init)(around(u, sites))
         logits = jax.vmap(lambda c: tilted(c, tilt)[0])(every)
-        weights = jnp.exp(logits - jnp.max(logits))
+        weights = chances(logits)
         chosen = select(jax.random.uniform(choosing, dtype=logits.dtype), weights)
         new = jax.tree.map(lambda v: v[chosen], every)
         hops = jnp.sum(new.x != chain.x, dtype=jnp.int32)

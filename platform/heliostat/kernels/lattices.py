@@ -5,8 +5,8 @@
 
 Each edge counts once, so K is β J of the textbooks; other codes count edges twice
 (there K is 2σ, for Potts with ±σ 4σ) or leave boundaries open.  Both are multilinear:
-Taylor's gains are exact.  Energies are per site, in units of J: −Σ_edges s_i s_j / N
-without the field.
+Taylor's gains are exact.  Energies on lattices are per site, in units of J and without
+the field: −Σ_edges s_i s_j / N; on a graph, whose edges differ, −log p / N.
 """
 
 from __future__ import annotations

@@ -60,6 +60,9 @@ BALANCING: dict[str, Callable[[Array], Array]] = {
 }
 """log g(e^Δ) of the balancing functions g."""
 
+FAR = 1e4
+"""What stands for an infinite gain, from or to an impossible state."""
+
 Balancing = Literal["sqrt", "ratio", "min", "max"]
 Differences = Literal["taylor", "exact"]
 Kind = Literal["single", "multi", "path", "factorised"]
@@ -116,8 +119,8 @@ def informed(
             f, gains = value_and_gains(target, x)
         else:
             f, gains = value(target, x), exact_gains(target, x)
-        # where f is −inf nothing is known of its slope: any way out will do
-        return Chain(x, f, jnp.where(jnp.isnan(gains), 0.0, gains))
+        # gains only propose: what is impossible is unlikely, what is unknown is even
+        return Chain(x, f, jnp.nan_to_num(gains, nan=0.0, posinf=FAR, neginf=-FAR))
 
     def step(
         key: Array, chain: Chain, size: Array | float = 1.0, tilt: Tilt | None = None

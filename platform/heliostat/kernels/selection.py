@@ -48,7 +48,7 @@ def _first(threshold: Array, weights: Array) -> tuple[Array, Array]:
     order = jnp.arange(weights.shape[0], dtype=jnp.int32)
     below = order[None] < order[:, None]
     before = jnp.sum(jnp.where(below, weights[None], 0), 1)  # cumulative, exclusive
-    passed = jnp.sum(before + weights <= threshold, dtype=jnp.int32)
     last = jnp.max(jnp.where(weights > 0, order, 0))
-    index = jnp.minimum(passed, last)
+    beyond = (before + weights > threshold) & (weights > 0)
+    index = jnp.min(jnp.where(beyond, order, last))
     return index, threshold - before[index]

@@ -48,7 +48,7 @@ class Target(NamedTuple):
     energy: Density | None = None  # relaxed state -> (); per site; default −f/D
     order: Density | None = None  # relaxed state -> (); default the mean value
     log_z: float | None = None  # where it is known exactly
-    visible: Any = None  # an RBM's weights, for block Gibbs
+    weights: Any = None  # of an RBM: W, b and c, for block Gibbs
 
 
 def relaxed(target: Target, x: Array) -> Array:
@@ -131,6 +131,11 @@ def check_target(target: Target, states: np.ndarray) -> None:
         ValueError: if it is no scalar, or NaN or +inf at one of the states; −inf marks
             what is impossible, and is allowed as long as one state is possible.
     """
+    if target.sites < 1 or not 2 <= target.values <= 256:
+        raise ValueError(
+            f"a target of {target.sites} sites with {target.values} values: expected "
+            "at least 1 site, with 2 to 256 values"
+        )
     argument = jax.eval_shape(lambda x: relaxed(target, x), states[0])
     try:
         shape = jax.eval_shape(target.logp, argument)
@@ -150,10 +155,11 @@ def check_target(target: Target, states: np.ndarray) -> None:
     for what, bad in (("NaN", np.isnan(found)), ("+inf", found == np.inf)):
         if bad.any():
             raise ValueError(
-                f"log p is {what} at {bad.sum()} of {len(states)} random states: "
+                f"log p is {what} at {bad.sum()} of {len(states)} states tried: "
                 "expected a finite number, or -inf for what is impossible"
             )
     if not np.isfinite(found).any():
-        raise ValueError(
-            f"log p is -inf at all of {len(states)} random states: give a start state"
+        what = (
+            "the start state" if len(states) == 1 else f"all {len(states)} states tried"
         )
+        raise ValueError(f"log p is -inf at {what}: expected a start that is possible")

@@ -104,7 +104,7 @@ def exchange(
     pairs = jnp.arange(len(betas) - 1)
     tried = pairs % 2 == odd
     chances = jnp.where(tried, jnp.minimum(1.0, jnp.exp(ratio)), 0.0)
-    swaps = jax.random.uniform(key, chances.shape, chances.dtype) < chances
+    swaps = 1 - jax.random.uniform(key, chances.shape, chances.dtype) <= chances
     up = jnp.pad(swaps, (0, 1)).astype(jnp.int32)  # rung r takes from r + 1
     down = jnp.pad(swaps, (1, 0)).astype(jnp.int32)
     return jnp.arange(len(betas)) + up - down, chances

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from heliostat_tasks.discrete.task import Discrete
 
 REPORTED = ("energy_per_site", "magnetisation", "lp")
-FOUND = (*REPORTED, "ess", "rhat", "nested_rhat", "acceptance_rate", "frozen", "exact")
+FOUND = (*REPORTED, "ess", "rhat", "nested_rhat", "acceptance_rate")
+FOUND += ("frozen", "impossible", "exact")
 FEWEST = 8
 """Draws below which nothing is said."""
 
@@ -46,10 +47,12 @@ def headline(rows: xr.Dataset, task: Discrete) -> Mapping[str, Estimate]:
         name: Estimate(float(found.mean[i]), float(found.mcse[i]), units[i])
         for i, name in enumerate(REPORTED)
     }
-    ess = np.minimum(found.ess_bulk, found.ess_tail)
+    lost = int((~np.isfinite(rows.lp.values)).any(axis=1).sum())
+    unknown = np.nan if lost else 0.0  # no draws of the density: nothing holds
+    ess = np.fmin(found.ess_bulk, found.ess_tail) + unknown
     told = {
         "ess": Estimate(_worst(np.fmin.reduce, ess), units="draws"),
-        "rhat": Estimate(_worst(np.fmax.reduce, found.rhat)),
+        "rhat": Estimate(_worst(np.fmax.reduce, found.rhat + unknown)),
         "acceptance_rate": Estimate(float(rows.acceptance_rate.mean())),
     }
     if task.starts:
@@ -58,6 +61,8 @@ def headline(rows: xr.Dataset, task: Discrete) -> Mapping[str, Estimate]:
         told["nested_rhat"] = Estimate(_worst(np.fmax.reduce, nested))
     if frozen := int(np.sum(found.constant)):
         told["frozen"] = Estimate(float(frozen), units="statistics")
+    if lost:
+        told["impossible"] = Estimate(float(lost), units="chains")
     return means | told | references(task)
 
 

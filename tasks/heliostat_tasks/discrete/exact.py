@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from heliostat_tasks.discrete.task import Discrete
 
 
+COLDEST = 100.0
+"""The largest K for which the energy is computed: far below, it is −2 to all digits."""
+
+
 def torus_log_z(side: int, coupling: float) -> float:
     """log Z of the Ising model on a periodic lattice, K > 0, no field.
 
@@ -53,6 +57,7 @@ def torus_energy(side: int, coupling: float, by: float = 1e-4) -> float:
         >>> round(torus_energy(8, 0.4), 6)
         -1.222321
     """
+    by = min(by, coupling / 4)
     f = [torus_log_z(side, coupling + i * by) for i in (-2, -1, 1, 2)]
     return -(f[0] - 8 * f[1] + 8 * f[2] - f[3]) / (12 * by) / side**2
 
@@ -60,13 +65,13 @@ def torus_energy(side: int, coupling: float, by: float = 1e-4) -> float:
 def references(task: Discrete) -> dict[str, Estimate]:
     """The exact energy per site of a task's target, if it is known."""
     lattice = task.target == "ising" and task.couplings is None
-    if lattice and not task.field and task.coupling > 0:
+    if lattice and not task.field and 0 < task.coupling <= COLDEST:
         value = torus_energy(task.size, task.coupling)
         return _exact(value, "Kaufman (1949), finite torus")
     if task.target == "independent":
         k = np.arange(task.values or 2)
         chances = np.exp(task.field * k - np.logaddexp.reduce(task.field * k))
-        return _exact(-float(task.field * k @ chances), "closed form")
+        return _exact(0.0 - float(task.field * k @ chances), "closed form")
     if task.target == "curie-weiss":
         return _exact(curie_weiss_energy(task.size, task.coupling), "sum over M")
     return {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import jax
@@ -127,9 +127,13 @@ class Discrete(hs.Task):
         for name in ("size", "chains", "hidden", "longest", "rungs"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} {getattr(self, name)}: expected at least 1")
-        for name in ("warmup", "starts"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name} {getattr(self, name)}: expected 0 or more")
+        if self.warmup < 0:
+            raise ValueError(f"warmup {self.warmup}: expected 0 or more")
+        if self.starts and (self.starts < 2 or self.chains % self.starts):
+            raise ValueError(
+                f"starts {self.starts}: expected 0, or 2 or more that divide the "
+                f"{self.chains} chains"
+            )
         if self.step_size is not None and not self.step_size > 0:
             raise ValueError(f"step_size {self.step_size}: expected more than 0")
         if not 0 <= self.lazy < 1:
@@ -154,15 +158,15 @@ class Discrete(hs.Task):
         """Fixed per class of sizes, so that runs of like size have the same chains."""
         return next((w for most, w in WIDTHS if self.chains <= most), 1024)
 
-    @cached_property
+    @property
     def model(self) -> Target:
         """The density that the fields describe."""
-        return target_of(self)
+        return _model(self, jax.dtypes.canonicalize_dtype(float))
 
-    @cached_property
+    @property
     def kernel(self) -> Kernel:
         """The sampler that the fields describe."""
-        return kernel_of(self, self.model)
+        return _kernel(self, jax.dtypes.canonicalize_dtype(float))
 
     def prepare(self) -> None:
         """Try the target at random states: a mistake is told before anything runs."""
@@ -174,8 +178,8 @@ class Discrete(hs.Task):
             if self.begin_at is not None:
                 states = self._given[None]
             check_target(model, states)
-            _ = self.kernel
-        except ValueError as error:
+            jax.eval_shape(self.kernel.init, states[0])
+        except (ValueError, TypeError) as error:
             raise hs.RequestError(f"target {self.target}: {error}") from error
 
     def init(self, key: Array, replica: Array, data: Any) -> State:
@@ -233,7 +237,7 @@ class Discrete(hs.Task):
         like = packed.isel(byte=0, drop=True).expand_dims(site=x.shape[-1], axis=-1)
         return like.copy(data=x)
 
-    @cached_property
+    @property
     def _given(self) -> np.ndarray:
         """The state that chains start from, if one was given."""
         assert self.begin_at is not None
@@ -272,6 +276,18 @@ class Discrete(hs.Task):
             lambda a, b: jnp.where(t == self.warmup, a, b), frozen(new), new
         )
         return jax.tree.map(lambda a, b: jnp.where(t <= self.warmup, a, b), new, search)
+
+
+@lru_cache(maxsize=16)
+def _model(task: Discrete, precision: Any) -> Target:
+    """Built once per precision, in which a user's file may make arrays; not kept in the
+    task, which travels to workers."""
+    return target_of(task)
+
+
+@lru_cache(maxsize=16)
+def _kernel(task: Discrete, precision: Any) -> Kernel:
+    return kernel_of(task, _model(task, precision))
 
 
 def _running(mean: Array, x: Array, n: Array) -> Array:
