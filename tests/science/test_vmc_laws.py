@@ -233,6 +233,7 @@ def unrolled(task, steps, seed=0):
     return state, rows, step
 
 
+@pytest.mark.slow
 def test_the_last_state_reproduces_the_last_row_in_both_phases():
     task = VMC(molecule="He", **SMALL)
     for steps in (task.train - 1, task.train + 2):
