@@ -79,7 +79,7 @@ def model_of(target: Target):
     import numpyro
     import numpyro.distributions as dist
 
-    w, b, c = (jnp.asarray(v, jnp.float32) for v in target.visible)
+    w, b, c = (jnp.asarray(v, jnp.float32) for v in target.weights)
 
     def model():
         numpyro.sample("dummy", dist.Normal())
