@@ -10,6 +10,7 @@ import xarray as xr
 
 from heliostat import pictures
 from heliostat.errors import RequestError, StoreError, did_you_mean
+from heliostat.kernels import diagnostics
 from heliostat.stored import Run, as_run
 from heliostat.task import Estimate, Task
 
@@ -72,9 +73,9 @@ def settled(rows: Rows, task: Task) -> Rows:
         >>> settled(rows, Task()).x.values
         array([5., 6., 7., 8., 9.])
     """
-    steps = rows.sizes[task.step_dim]
-    first = max(int(getattr(task, "warmup", None) or 0), steps // 2)
-    return rows.isel({task.step_dim: slice(first, None)})
+    warmup = int(getattr(task, "warmup", None) or 0)
+    late = diagnostics.settled(rows.sizes[task.step_dim], warmup)
+    return rows.isel({task.step_dim: late})
 
 
 def _variable(run: Run, var: str | None) -> xr.DataArray:

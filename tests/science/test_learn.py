@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import heliostat as hs
-from heliostat.kernels.annealing import draw, log_z0, two_sided
+from heliostat.kernels.annealing import bennett, draw, log_z0, two_sided
 from heliostat.kernels.compiler import jit
 from heliostat.kernels.proposals import informed
 from heliostat.kernels.target import value
@@ -22,7 +22,6 @@ from heliostat_tasks.learn.evaluation import (
     Particles,
     Schedule,
     advance,
-    bennett,
     bounds,
     walk,
 )

@@ -11,9 +11,10 @@ import toys
 import xarray as xr
 
 import heliostat as hs
-from heliostat import drive, series
+from heliostat import drive
 from heliostat.checkpoint import digest
 from heliostat.progress import silent
+from heliostat.record import series
 
 
 def here(task, store, **options):

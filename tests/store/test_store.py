@@ -162,7 +162,7 @@ def test_states_that_are_gone_are_missed(run):
 
 
 def test_a_crash_in_the_first_commit_can_be_resumed(tmp_path, monkeypatch):
-    from heliostat import series
+    from heliostat.record import series
 
     def crashing(*args):
         raise Crash

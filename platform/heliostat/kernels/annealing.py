@@ -16,16 +16,15 @@ arXiv:1511.02543 [both directions]; Bennett, J. Comput. Phys. 22, 245 (1976), eq
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from jax.nn import logsumexp
+from jax.nn import logsumexp, sigmoid
 from numpy.typing import ArrayLike
-from scipy.optimize import brentq
-from scipy.special import expit
 
 from heliostat.kernels.chain import Chain, Kernel, Tilt, product
 
@@ -95,7 +94,7 @@ class LogZ(NamedTuple):
     lower: float  # mean of forward weights: E of it is below log Z
     upper: float  # minus the mean of backward ones: E of it is above
     value: float  # Bennett's estimate
-    error: float  # one sigma of it, by resampling particles
+    error: float  # one sigma of it, to first order
 
 
 def two_sided(forward: ArrayLike, backward: ArrayLike, log_z0: float = 0.0) -> LogZ:
@@ -109,31 +108,41 @@ def two_sided(forward: ArrayLike, backward: ArrayLike, log_z0: float = 0.0) -> L
         ValueError: if a weight is not finite.
 
     Example:
-        >>> two_sided([1.0, 1.0], [-1.0, -1.0])
-        LogZ(lower=1.0, upper=1.0, value=1.0, error=0.0)
+        >>> bounds = two_sided([1.0, 1.0], [-1.0, -1.0])
+        >>> bounds.lower, bounds.upper, round(bounds.value, 6)
+        (1.0, 1.0, 1.0)
     """
     f, b = np.asarray(forward, float), np.asarray(backward, float)
     if not (np.isfinite(f).all() and np.isfinite(b).all()):
         raise ValueError("annealing gave weights that are not finite")
-    value = bennett(f, b)
-    again = np.random.default_rng(0)
-    resampled = [
-        bennett(again.choice(f, len(f)), again.choice(b, len(b))) for _ in range(64)
-    ]
+    with jax.enable_x64(True):
+        value, error = map(float, bennett(jnp.asarray(f), jnp.asarray(b)))
     low, high = float(f.mean()) + log_z0, log_z0 - float(b.mean())
-    return LogZ(low, high, value + log_z0, float(np.std(resampled)))
+    return LogZ(low, high, value + log_z0, error)
 
 
-def bennett(forward: np.ndarray, backward: np.ndarray) -> float:
-    """The c at which Σ expit(log-odds) of both directions agree: log Z/Z₀."""
-    odds = np.log(len(forward) / len(backward))
+def bennett(forward: Array, backward: Array) -> tuple[Array, Array]:
+    """log Z/Z₀ from both directions, and its standard error to first order.
 
-    def gap(c: float) -> float:
-        ahead = expit(forward - c - odds)  # of being a backward one
-        behind = expit(backward + c + odds)
-        return float(ahead.sum() - behind.sum())
+    The c at which Σ_F σ(w − c − m) = Σ_B σ(w + c + m), with σ the logistic function and
+    m the log of how many forward weights there are per backward one; found by halving.
+    """
 
-    ends = np.concatenate([forward, -backward])
-    low, high = ends.min() - 1, ends.max() + 1
-    root: Any = brentq(gap, low, high) if np.ptp(ends) > 0 else ends[0]
-    return float(root)
+    def shares(c: Array) -> tuple[Array, Array]:
+        return sigmoid(forward - c - odds), sigmoid(backward + c + odds)
+
+    def halve(_: Any, ends: Any) -> Any:
+        low, high = ends
+        ahead, behind = shares((low + high) / 2)
+        rises = jnp.sum(ahead) > jnp.sum(behind)
+        middle = (low + high) / 2
+        return jnp.where(rises, middle, low), jnp.where(rises, high, middle)
+
+    odds = math.log(len(forward) / len(backward))
+    every = jnp.concatenate([forward, -backward])
+    room = 1 + abs(odds)  # unequal numbers move c by no more than that
+    ends = (jnp.min(every) - room, jnp.max(every) + room)
+    low, high = jax.lax.fori_loop(0, 48, halve, ends)
+    c = (low + high) / 2
+    relative = lambda p: jnp.var(p) / jnp.mean(p) ** 2 / len(p)  # noqa: E731
+    return c, jnp.sqrt(sum(map(relative, shares(c))))

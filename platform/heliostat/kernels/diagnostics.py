@@ -36,6 +36,18 @@ from heliostat.kernels.slabs import batched, checked
 Array = NDArray[np.float64]
 
 
+def settled(draws: int, warmup: int) -> slice:
+    """The draws that count: behind the warm-up, and of all at most the later half.
+
+    Chains that start anywhere need time, and nobody knows beforehand how much.
+
+    Example:
+        >>> settled(1000, warmup=200), settled(1000, warmup=700)
+        (slice(500, None, None), slice(700, None, None))
+    """
+    return slice(min(draws, max(warmup, draws // 2)), None)
+
+
 class Diagnosis(NamedTuple):
     """What many chains say of one statistic, or arrays ``(…)`` of many.
 

@@ -109,8 +109,10 @@ def next_beta(gaps: Array, before: Array, threshold: float) -> Array:
         enough = share(middle) > threshold
         return jnp.where(enough, middle, low), jnp.where(enough, high, middle)
 
-    low, _ = jax.lax.fori_loop(0, 30, halve, (before, jnp.ones_like(before)))
-    return jnp.where(share(jnp.ones_like(before)) > threshold, 1.0, low)
+    # the end just beyond: where too many particles are impossible, no β leaves enough,
+    # and the first step away from 0 resamples them
+    _, high = jax.lax.fori_loop(0, 30, halve, (before, jnp.ones_like(before)))
+    return jnp.where(share(jnp.ones_like(before)) > threshold, 1.0, high)
 
 
 def resample(u: Array, logs: Array) -> Array:

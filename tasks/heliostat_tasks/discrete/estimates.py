@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from heliostat import Estimate
-from heliostat.kernels.diagnostics import nested_rhat, summary
+from heliostat.kernels.diagnostics import nested_rhat, settled, summary
 from heliostat_tasks.discrete.exact import references
 
 if TYPE_CHECKING:
@@ -29,15 +29,9 @@ FEWEST = 8
 """Draws below which nothing is said."""
 
 
-def settled(rows: xr.Dataset, warmup: int) -> xr.Dataset:
-    """The draws that count."""
-    draws = rows.sizes["draw"]
-    return rows.isel(draw=slice(max(min(warmup, draws), draws // 2), None))
-
-
 def headline(rows: xr.Dataset, task: Discrete) -> Mapping[str, Estimate]:
     """Means, the worst effective sample size and R-hat, and exact values."""
-    rows = settled(rows, task.warmup)
+    rows = rows.isel(draw=settled(rows.sizes["draw"], task.warmup))
     if rows.sizes["draw"] < FEWEST:
         return {}
     columns = np.stack([rows[name].values for name in REPORTED], -1)

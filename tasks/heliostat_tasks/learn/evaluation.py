@@ -22,9 +22,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import Array
-from jax.nn import sigmoid
 
-from heliostat.kernels.annealing import anneal, draw
+from heliostat.kernels.annealing import anneal, bennett, draw
 from heliostat.kernels.chain import Kernel
 from heliostat.kernels.layout import whole
 
@@ -135,22 +134,3 @@ def bounds(forward: Array, backward: Array, log_z0: Array) -> dict[str, Array]:
         "log_z_upper": log_z0 - jnp.mean(b),
         "log_z_upper_error": spread(b),
     }
-
-
-def bennett(forward: Array, backward: Array) -> tuple[Array, Array]:
-    """log Z/Z₀ by Bennett's equation for as many forward as backward weights, and its
-    standard error to first order."""
-
-    def halve(_: Any, ends: Any) -> Any:
-        low, high = ends
-        c = (low + high) / 2
-        ahead = jnp.sum(sigmoid(forward - c)) > jnp.sum(sigmoid(backward + c))
-        return jnp.where(ahead, c, low), jnp.where(ahead, high, c)
-
-    every = jnp.concatenate([forward, -backward])
-    ends = (jnp.min(every) - 1, jnp.max(every) + 1)
-    low, high = jax.lax.fori_loop(0, 40, halve, ends)
-    c = (low + high) / 2
-    relative = lambda p: jnp.var(p) / jnp.mean(p) ** 2  # noqa: E731
-    shares = (sigmoid(forward - c), sigmoid(backward + c))
-    return c, jnp.sqrt(sum(relative(p) for p in shares) / len(forward))

@@ -1,6 +1,6 @@
 """The stored form of one run: rows, digests and commits as a zarr tree.
 
-With ``series``, the only module that knows zarr::
+The only folder that knows zarr; ``series`` lays out what has an entry per step::
 
     STORE/<task>/<run id>/
       spec.json       what defines the run
@@ -28,13 +28,14 @@ import numpy as np
 import xarray as xr
 import zarr
 
-from heliostat import checkpoint, series
+from heliostat import checkpoint
 from heliostat.checkpoint import Checkpoints, Stride, first_link, next_link
 from heliostat.config import SCHEMA, Spec
 from heliostat.errors import StoreError
 from heliostat.grid import Chunk, blocks_of, has_replica_dim
 from heliostat.log import Log
-from heliostat.series import CODECS, EVERY_STEP, EVERY_STRIDE, Series
+from heliostat.record import series
+from heliostat.record.series import CODECS, EVERY_STEP, EVERY_STRIDE, Series
 from heliostat.task import Task
 
 LOST = -1
