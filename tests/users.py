@@ -2,6 +2,8 @@
 
 import jax.numpy as jnp
 
+from heliostat.kernels import Target
+
 K = 0.4
 
 
@@ -31,3 +33,4 @@ def odd(x):  # exactly six of twelve are on
 
 
 number = 3
+WHOLE = Target(chain, sites=12)

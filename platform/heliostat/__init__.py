@@ -24,7 +24,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from heliostat.errors import Busy, RequestError, RunFailed, StoreError
-from heliostat.task import Estimate, File, Task, Var
+from heliostat.task import Estimate, File, Task, Var, check_used
 from heliostat.usercode import Code
 
 if TYPE_CHECKING:
@@ -66,6 +66,7 @@ __all__ = [
     "Task",
     "Var",
     "check_task",
+    "check_used",
     "extend",
     "gc",
     "open",

@@ -124,7 +124,8 @@ def _condition(task: Task, text: str) -> Condition:
     for name in condition.names:
         if task.finds and name not in known:
             hint = did_you_mean(name, known) or f"; it has {', '.join(known)}"
-            found = f"the headline of {registry.name_of(type(task))} has no '{name}'"
+            of = f"{registry.name_of(type(task))} with these fields"
+            found = f"the headline of {of} has no '{name}'"
             raise condition.refusal(f"{found}{hint}")
     if condition.texts:
         raise condition.refusal(f"expected numbers, got '{condition.texts[0]}'")

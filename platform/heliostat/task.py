@@ -11,7 +11,7 @@ chunk sizes, worker counts, the planned length or retries.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
@@ -172,3 +172,32 @@ class Task:
     def tree(self, rows: xr.Dataset) -> Mapping[str, xr.Dataset]:
         """The rows as the groups that the tools of its science expect."""
         return {"rows": rows}
+
+
+def check_used(task: Task, uses: Mapping[str, tuple[bool, str]]) -> None:
+    """Refuse fields that were given though nothing reads them: they would make another
+    run of the same numbers.
+
+    Args:
+        task: whose fields they are.
+        uses: for a field, whether anything reads it, and what it is for.
+
+    Raises:
+        ValueError: for the first that differs from its default and is not read.
+
+    Example:
+        >>> @dataclass(frozen=True)
+        ... class Walk(Task):
+        ...     sigma: float = 1.0
+        >>> check_used(Walk(2.0), {"sigma": (False, "slow walks")})
+        Traceback (most recent call last):
+        ValueError: sigma 2.0: nothing reads it here, it is for slow walks; leave it out
+    """
+    for field in fields(task):
+        used, purpose = uses.get(field.name, (True, ""))
+        given = getattr(task, field.name)
+        if not used and given != field.default:
+            raise ValueError(
+                f"{field.name} {given}: nothing reads it here, it is for {purpose}; "
+                "leave it out"
+            )

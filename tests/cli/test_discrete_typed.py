@@ -30,6 +30,12 @@ MISTAKES = {
     "--target neighbour.py:f": "imports users.py beside it",
     "--values 1 --target potts": "values 1: expected 2 to 256",
     "--until|esss > 100": "did you mean 'ess'?",
+    "--chains 1 --until|rhat < 1.01": "discrete with these fields has no 'rhat'",
+    "--step-size 0.3": "step_size 0.3: nothing reads it here, it is for sampler multi",
+    "--values 4": "values 4: nothing reads it here, it is for target potts",
+    "--size 8 --couplings two.txt": "targets without a file of couplings",
+    "--hottest 0.5": "it is for 2 rungs or more",
+    "--target users.py:WHOLE --size 5": "the Target of users.py:WHOLE knows its own",
 }
 
 
@@ -42,6 +48,7 @@ def test_mistakes_get_one_line_and_store_nothing(
     (tmp_path / "neighbour.py").write_text("import users\nf = users.chain\n")
     monkeypatch.syspath_prepend(str(tmp_path))
     (tmp_path / "lopsided.txt").write_text("0 1\n0.5 0\n")
+    (tmp_path / "two.txt").write_text("0 1\n1 0\n")
     (tmp_path / "five.txt").write_text("0 1 2 0 1 2 0 1 5\n")
     first, _, rest = words.partition("|")
     split = [*first.split(), *([rest] if rest else [])]

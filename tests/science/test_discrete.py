@@ -9,12 +9,18 @@ from __future__ import annotations
 import warnings
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
+from spaces import states
 
 import heliostat as hs
+from heliostat.kernels.target import value
 from heliostat.progress import silent
 from heliostat_tasks.discrete import Discrete
+from heliostat_tasks.discrete.checks import SAMPLERS_THAT_READ, TARGETS_THAT_READ
+from heliostat_tasks.discrete.samplers import SAMPLERS, kernel_of
+from heliostat_tasks.discrete.targets import TARGETS, target_of
 
 SMALL = {"size": 4, "coupling": 0.2, "warmup": 100}
 
@@ -113,6 +119,63 @@ def test_an_fhmm_has_its_exact_marginals(tmp_path):
     each = np.asarray(run.states().occupied)[:, 0, 0]  # running means after warm-up
     error = each.std(ddof=1) / len(each) ** 0.5
     assert abs(each.mean() - 0.16817396) < 4 * error
+
+
+def test_swap_rates_of_a_ladder_are_exact(tmp_path):
+    """E min(1, exp[(β − β')(f(y) − f(x))]) over x ~ p_β, y ~ p_β', by enumeration.
+
+    |mean − exact| < 4 errors of 64 chains, of both pairs: false alarm 1e-4.
+    """
+    task = Discrete(size=3, coupling=0.3, rungs=3, hottest=0.25, warmup=100)
+    run = here(task, tmp_path, steps=2_000)
+    f = np.asarray(jax.vmap(lambda x: value(task.model, x))(states(task.model)), float)
+    heat = [1.0, 0.5, 0.25]
+    p = [np.exp(b * f - np.logaddexp.reduce(b * f)) for b in heat]
+    rates = run.rows.swap_rate[:, 100:].mean("draw").values
+    for pair in (0, 1):
+        gap = (heat[pair] - heat[pair + 1]) * (f[None] - f[:, None])
+        exact = p[pair] @ np.minimum(1.0, np.exp(gap)) @ p[pair + 1]
+        error = rates[:, pair].std(ddof=1) / 8
+        assert error < 0.01 and abs(rates[:, pair].mean() - exact) < 4 * error
+    worst = run.rows.swap_rate[:, 1_000:].mean(["chain", "draw"]).min()
+    assert run.headline["swap_rate"].value == pytest.approx(float(worst), rel=1e-5)
+
+
+class Reads:
+    """A task that remembers which of its fields were read."""
+
+    def __init__(self, task):
+        self.task, self.names = task, set()
+
+    def __getattr__(self, name):
+        self.names.add(name)
+        return getattr(self.task, name)
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_a_target_reads_what_it_is_said_to_read(name):
+    reads = Reads(Discrete(size=6, target=name))
+    target_of(reads)
+    said = {field for field, targets in TARGETS_THAT_READ.items() if name in targets}
+    assert reads.names - {"size", "target"} == said
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_a_sampler_reads_what_it_is_said_to_read(name):
+    task = Discrete(target="rbm" if name == "block" else "ising", sampler=name)
+    reads = Reads(task)
+    kernel = kernel_of(reads, task.model)
+    said = {field for field, names in SAMPLERS_THAT_READ.items() if name in names}
+    step_size = {"step_size"} if kernel.sizes is not None else set()
+    assert reads.names - {"sampler", "rungs", "lazy"} | step_size == said
+
+
+def test_values_left_to_their_default_are_the_same_run(tmp_path):
+    ids = {
+        here(Discrete(target="potts", values=q, chains=2, **SMALL), tmp_path, steps=10)
+        for q in (None, 3)
+    }
+    assert len({run.id for run in ids}) == 1
 
 
 def test_workers_and_length_change_no_draw(fleet_ray, tmp_path):

@@ -157,6 +157,9 @@ def test_test_states_of_another_size_are_refused(tmp_path):
         ({"temperatures": 10, "evaluate": 3}, "expected a multiple of evaluate, 3"),
         ({"particles": 4096}, "particles 4096: expected at most 256"),
         ({"test": hs.File("x.npy")}, "give data too"),
+        ({"features": 8}, "features 8: nothing reads it here, it is for model ebm"),
+        ({"longest": 4}, "it is for sampler path"),
+        ({"model": "ebm", "l1": 0.1}, "it is for couplings, model ising or potts"),
     ],
 )
 def test_fields_that_make_no_sense_are_refused_in_one_line(fields, says):

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from heliostat.verification import Verdict
 
 INTERRUPTED = 130
+NOTHING_YET = "no estimates: too few steps, or none after the warm-up"
 PIPE_WIDTH = 160  # columns of a table that no terminal limits
 SPAWNING = 60.0  # seconds that a driver may take until it owns its run
 
@@ -62,7 +63,7 @@ def ended(run: Run, asked: int) -> Answer:
     lines = [
         f"{word}, {run.steps} of {asked} steps",
         *([f"  {outcome}"] if outcome else []),
-        *(headline_lines(run) or ["  no estimates: too few rows for any"]),
+        *(headline_lines(run) or [f"  {NOTHING_YET}"]),
         *_where(run),
     ]
     if not complete:

@@ -31,7 +31,7 @@ class Ladder(NamedTuple):
 
     chains: Chain  # each leaf (rungs, ...)
     odd: Array  # () bool, which pairs are next
-    swaps: Array  # (rungs - 1,) probability with which each pair last exchanged
+    swaps: Array  # (rungs - 1,) probability with which each pair would exchange
 
 
 def ladder(rungs: int, coldest: float = 1.0, hottest: float = 0.1) -> Array:
@@ -98,13 +98,15 @@ def exchange(
     key: Array, chains: Chain, betas: Array, base: Array, odd: Array
 ) -> tuple[Array, Array]:
     """Which rung each rung's new state comes from (rungs,), and the probability with
-    which each pair of neighbours exchanged (rungs − 1,), 0 for pairs not tried."""
+    which each pair of neighbours would exchange (rungs − 1,), tried or not: the mean of
+    all is the same, and half the noise of those tried."""
     phi = chains.logp - jax.vmap(product, (None, 0))(base, chains.x)
     ratio = (betas[:-1] - betas[1:]) * (phi[1:] - phi[:-1])
     pairs = jnp.arange(len(betas) - 1)
-    tried = pairs % 2 == odd
-    chances = jnp.where(tried, jnp.minimum(1.0, jnp.exp(ratio)), 0.0)
-    swaps = 1 - jax.random.uniform(key, chances.shape, chances.dtype) <= chances
+    ratio = jnp.where(jnp.isnan(ratio), -jnp.inf, ratio)  # between impossible states
+    chances = jnp.minimum(1.0, jnp.exp(ratio))
+    draws = 1 - jax.random.uniform(key, chances.shape, chances.dtype)
+    swaps = (pairs % 2 == odd) & (draws <= chances)
     up = jnp.pad(swaps, (0, 1)).astype(jnp.int32)  # rung r takes from r + 1
     down = jnp.pad(swaps, (1, 0)).astype(jnp.int32)
     return jnp.arange(len(betas)) + up - down, chances

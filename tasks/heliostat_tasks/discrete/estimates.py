@@ -23,10 +23,19 @@ if TYPE_CHECKING:
     from heliostat_tasks.discrete.task import Discrete
 
 REPORTED = ("energy_per_site", "magnetisation", "lp")
-FOUND = (*REPORTED, "ess", "rhat", "nested_rhat", "acceptance_rate")
-FOUND += ("frozen", "impossible", "exact")
 FEWEST = 8
 """Draws below which nothing is said."""
+
+
+def finds(task: Discrete) -> tuple[str, ...]:
+    """What a headline may have: R-hat compares chains, a swap wants a ladder."""
+    compared = {
+        "rhat": task.chains > 1,
+        "nested_rhat": task.starts > 1,
+        "swap_rate": task.rungs > 1,
+    }
+    always = (*REPORTED, "ess", "acceptance_rate", "frozen", "impossible", "exact")
+    return (*always, *(name for name, told in compared.items() if told))
 
 
 def headline(rows: xr.Dataset, task: Discrete) -> Mapping[str, Estimate]:
@@ -46,9 +55,13 @@ def headline(rows: xr.Dataset, task: Discrete) -> Mapping[str, Estimate]:
     ess = np.fmin(found.ess_bulk, found.ess_tail) + unknown
     told = {
         "ess": Estimate(_worst(np.fmin.reduce, ess), units="draws"),
-        "rhat": Estimate(_worst(np.fmax.reduce, found.rhat + unknown)),
         "acceptance_rate": Estimate(float(rows.acceptance_rate.mean())),
     }
+    if task.chains > 1:
+        told["rhat"] = Estimate(_worst(np.fmax.reduce, found.rhat + unknown))
+    if task.rungs > 1:  # of the pair that exchanges least: what limits the ladder
+        rate = rows.swap_rate.mean(["chain", "draw"])
+        told["swap_rate"] = Estimate(float(rate.min()))
     if task.starts:
         group = np.arange(columns.shape[0]) % task.starts
         nested = np.atleast_1d(nested_rhat(columns, group))
@@ -65,7 +78,7 @@ def _worst(of, values: np.ndarray) -> float:
     return float(of(np.atleast_1d(values)))
 
 
-STATS = ("lp", "acceptance_rate", "hops", "step_size")
+STATS = ("lp", "acceptance_rate", "hops", "step_size", "swap_rate")
 """Rows that tell of the sampler; ArviZ knows the first, second and last by name."""
 
 

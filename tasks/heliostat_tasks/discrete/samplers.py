@@ -38,10 +38,8 @@ def kernel_of(task: Discrete, target: Target) -> Kernel:
 
 def _informed(**fixed: Any) -> Callable[[Any, Target], Kernel]:
     def build(task: Discrete, target: Target) -> Kernel:
-        options: dict[str, Any] = {
-            "balancing": task.balancing,
-            "differences": task.differences,
-        }
+        free = {"balancing", "differences"} - fixed.keys()
+        options: dict[str, Any] = {name: getattr(task, name) for name in free}
         if fixed.get("moves") in ("multi", "path"):
             options["longest"] = min(task.longest, target.sites)
         return informed(target, **(options | fixed))

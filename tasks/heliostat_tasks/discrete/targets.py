@@ -31,7 +31,7 @@ def target_of(task: Discrete) -> Target:
         ValueError: if they describe none.
     """
     if isinstance(task.target, hs.Code):
-        return _users(task.target, task.size, task.values or 2)
+        return _users(task)
     return TARGETS[task.target](task)
 
 
@@ -53,15 +53,23 @@ def _network(task: Discrete) -> Target:
     return ebm(network(jax.random.key(0), task.size, task.hidden))
 
 
+VALUES = {"potts": 3, "independent": 2}
+"""Of a site, where none are given."""
+
+
+def _potts(task: Discrete) -> Target:
+    return potts(task.size, task.values or VALUES["potts"], task.coupling)
+
+
 def _independent(task: Discrete) -> Target:
-    values = task.values or 2
+    values = task.values or VALUES["independent"]
     table = task.field * np.arange(values)[None] * np.ones((task.size, 1))
     return independent(table if values > 2 else table[:, 1])
 
 
 TARGETS: dict[str, Callable[[Any], Target]] = {
     "ising": _ising,
-    "potts": lambda t: potts(t.size, t.values or 3, t.coupling),
+    "potts": _potts,
     "random-graph": _graph,
     "rbm": lambda t: waves(t.size, t.hidden, t.scale),
     "fhmm": lambda t: fhmm(ripples(t.size, t.hidden)),
@@ -71,18 +79,20 @@ TARGETS: dict[str, Callable[[Any], Target]] = {
 }
 
 
-def _users(code: hs.Code, sites: int, values: int) -> Target:
+def _users(task: Discrete) -> Target:
     """A user's own: a function log p of one state, or a whole Target."""
-    found: Any = code.load()
+    found: Any = hs.Code(task.target).load()
     if isinstance(found, Target):
+        whole = f"log densities: the Target of {task.target} knows its own"
+        hs.check_used(task, {"size": (False, whole), "values": (False, whole)})
         return found
     if not callable(found):
         raise ValueError(
-            f"target {str(code)!r} is {type(found).__name__}: expected a function "
-            "log p(x), or a heliostat.kernels.Target"
+            f"target {str(task.target)!r} is {type(found).__name__}: expected a "
+            "function log p(x), or a heliostat.kernels.Target"
         )
     log_p: Any = found
-    return Target(log_p, sites, values)
+    return Target(log_p, task.size, task.values or 2)
 
 
 def matrix(given: hs.File | str) -> np.ndarray:

@@ -19,8 +19,9 @@ from heliostat.kernels.packing import pack, unpack
 from heliostat.kernels.target import Target, check_target, checked_state, relaxed
 from heliostat.kernels.tempering import Ladder, front
 from heliostat_tasks.discrete import estimates
+from heliostat_tasks.discrete.checks import check
 from heliostat_tasks.discrete.samplers import kernel_of
-from heliostat_tasks.discrete.targets import TARGETS, matrix, target_of
+from heliostat_tasks.discrete.targets import TARGETS, VALUES, matrix, target_of
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -58,6 +59,14 @@ Sampler = Literal[
     "hamming-ball",
 ]
 """How a step may be taken."""
+
+
+OF_A_LADDER = {
+    "swap_rate": hs.Var(
+        ("pair",), about="probability that neighbouring rungs would exchange"
+    )
+}
+"""What rows tell besides, with more than one rung."""
 
 
 class State(NamedTuple):
@@ -111,7 +120,6 @@ class Discrete(hs.Task):
     stride = 100
     steps = 5000
     kept = 4
-    finds = estimates.FOUND
     emits = {
         "energy_per_site": hs.Var(units="1/site", about="energy per site"),
         "magnetisation": hs.Var(about="mean spin, or mean value of a site"),
@@ -124,30 +132,19 @@ class Discrete(hs.Task):
     observes = {"state": hs.Var(("byte",), "uint8", about="state, packed into bits")}
 
     def __post_init__(self) -> None:
-        for name in ("size", "chains", "hidden", "longest", "rungs"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} {getattr(self, name)}: expected at least 1")
-        if self.warmup < 0:
-            raise ValueError(f"warmup {self.warmup}: expected 0 or more")
-        if self.starts and (self.starts < 2 or self.chains % self.starts):
-            raise ValueError(
-                f"starts {self.starts}: expected 0, or 2 or more that divide the "
-                f"{self.chains} chains"
-            )
-        if self.step_size is not None and not self.step_size > 0:
-            raise ValueError(f"step_size {self.step_size}: expected more than 0")
-        if not 0 <= self.lazy < 1:
-            raise ValueError(f"lazy {self.lazy}: expected 0 to less than 1")
-        if not 0 < self.hottest < 1:
-            raise ValueError(f"hottest {self.hottest}: expected between 0 and 1")
-        if self.values is not None and not 2 <= self.values <= 256:
-            raise ValueError(f"values {self.values}: expected 2 to 256")
         if self.target not in TARGETS:  # as words of Python come: a path
             object.__setattr__(self, "target", hs.Code(self.target))
-        elif self.target != "ebm":  # whose weights want a device
-            _ = self.kernel
+        check(self)
+        if self.rungs > 1:
+            object.__setattr__(self, "emits", {**self.emits, **OF_A_LADDER})
+        if self.target in TARGETS and self.target != "ebm":  # whose weights want a
+            _ = self.kernel  # device
             if self.begin_at is not None:
                 _ = self._given
+
+    @property
+    def finds(self) -> tuple[str, ...]:
+        return estimates.finds(self)
 
     @property
     def replicas(self) -> int:
@@ -167,6 +164,10 @@ class Discrete(hs.Task):
     def kernel(self) -> Kernel:
         """The sampler that the fields describe."""
         return _kernel(self, jax.dtypes.canonicalize_dtype(float))
+
+    def canonical(self) -> dict[str, Any]:
+        """Values that were left to their default are that number."""
+        return {"values": self.values or VALUES.get(self.target)}
 
     def prepare(self) -> None:
         """Try the target at random states: a mistake is told before anything runs."""
@@ -212,6 +213,8 @@ class Discrete(hs.Task):
             "hops": info.hops,
             "step_size": size,
         }
+        if isinstance(chain, Ladder):
+            row["swap_rate"] = chain.swaps
         search = self._adapted(state.search, info.acceptance, t)
         occupied = _running(state.occupied, x, t - self.warmup)
         return State(t, chain, search, occupied), row

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import heliostat as hs
+
 if TYPE_CHECKING:
     from heliostat_tasks.learn.task import Learn
 
@@ -48,6 +50,7 @@ def check(task: Learn) -> None:
     _check_pass(task)
     if task.test is not None and task.data is None:
         raise ValueError("test is the held-out part of data: give data too")
+    _check_uses(task)
 
 
 def _check_chains(task: Learn) -> None:
@@ -75,3 +78,25 @@ def _check_pass(task: Learn) -> None:
             f"particles {task.particles}: expected at most {task.buffer}, the buffer "
             "that they begin in"
         )
+
+
+def _check_uses(task: Learn) -> None:
+    """A field that nothing reads would make another run of the same numbers."""
+    drawn = task.data is None and task.model != "ebm"
+    of_lattices = ("size", "coupling", "samples", "data_seed")
+    of_networks, of_passes = ("features", "blocks"), ("temperatures", "particles")
+    lattice = (drawn, "data drawn from a lattice, model ising or potts")
+    network = (task.model == "ebm", "model ebm")
+    passes = (task.evaluate > 0, "a pass of annealing, evaluate 1 or more")
+    single = {
+        "q": (task.model == "potts", "model potts"),
+        "l1": (task.model != "ebm", "couplings, model ising or potts"),
+        "longest": (task.sampler == "path", "sampler path"),
+    }
+    hs.check_used(
+        task,
+        dict.fromkeys(of_lattices, lattice)
+        | dict.fromkeys(of_networks, network)
+        | dict.fromkeys((*of_passes, "settle"), passes)
+        | single,
+    )

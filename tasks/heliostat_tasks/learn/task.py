@@ -168,7 +168,7 @@ class Learn(hs.Task):
 
     def canonical(self) -> dict[str, Any]:
         """A penalty that was left to its default is that number."""
-        return {"l1": self.penalty}
+        return {} if self.model == "ebm" else {"l1": self.penalty}
 
     def prepare(self) -> Data:
         return prepared(self.states, self.learned)
