@@ -23,6 +23,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from heliostat.answer import Answer
 from heliostat.errors import Busy, RequestError, RunFailed, StoreError
 from heliostat.task import Estimate, File, Task, Var, check_used
 from heliostat.usercode import Code
@@ -55,6 +56,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "Answer",
     "Busy",
     "Code",
     "Estimate",

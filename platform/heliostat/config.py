@@ -149,7 +149,7 @@ def specify(task: Task, seed: int = 0, x64: bool = False) -> Spec:
             f"{registry.name_of(type(task))}: replicas, width and stride must be >= 1, "
             f"got {task.replicas}, {task.width}, {task.stride}"
         )
-    if task.kept < 3:
+    if task.kept is not None and task.kept < 3:
         raise RequestError(
             f"{registry.name_of(type(task))}: kept must be >= 3, got {task.kept}"
         )

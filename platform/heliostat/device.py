@@ -27,14 +27,20 @@ GPU_FLAGS = "--xla_gpu_deterministic_ops=true --xla_gpu_autotune_level=0"
 """Kernels that give the same bits each time, chosen without timing them."""
 
 
-def claim(core: int | None = None, gpus: float = 0) -> None:
-    """Settle this process on its core and platform; call before JAX computes.
+_threads: int | None = None
+"""Cores that XLA saw when this process settled, where it did."""
+
+
+def claim(cores: Sequence[int] = (), gpus: float = 0) -> None:
+    """Settle this process on its cores and platform; call before JAX computes.
 
     One process, one core: XLA's thread pool otherwise spreads over all of them, which
     is slower for several workers and can hang batched linear algebra on few cores.
     """
-    if core is not None and hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {core})
+    global _threads
+    if cores and hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, cores)
+        _threads = len(set(cores))
     if gpus:
         flags = os.environ.get("XLA_FLAGS", "")
         os.environ["XLA_FLAGS"] = f"{flags} {GPU_FLAGS}".strip()
@@ -57,15 +63,27 @@ def narrow() -> None:
     round differently with the pool: one thread, as a worker has, gives the same bits.
     """
     import jax
+    from jax._src import xla_bridge  # JAX has no public word for it
 
-    if not hasattr(os, "sched_setaffinity"):
+    global _threads
+    if not hasattr(os, "sched_setaffinity") or xla_bridge.backends_are_initialized():
         return
-    allowed = os.sched_getaffinity(0)
+    allowed, _threads = os.sched_getaffinity(0), 1
     os.sched_setaffinity(0, {min(allowed)})
     try:
         jax.devices()
     finally:
         os.sched_setaffinity(0, allowed)
+
+
+def confine(memory: float) -> None:
+    """Let this process take so many bytes more than it has: then it fails, alone."""
+    import resource
+
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    most = pages * os.sysconf("SC_PAGE_SIZE") + int(memory)
+    resource.setrlimit(resource.RLIMIT_AS, (most, most))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 def remember_programs() -> None:
@@ -143,8 +161,10 @@ def provenance() -> dict[str, Any]:
 
 @cache
 def fingerprint() -> str:
-    """Of the packages and the instruction set that decide about bits, 16 digits."""
+    """Of what decides about bits, 16 digits: packages, instruction set, the threads
+    and flags of XLA."""
     parts = [f"{name} {_version(name)}" for name in BITS] + [_cpu()]
+    parts += [str(_threads or len(cores())), os.environ.get("XLA_FLAGS", "")]
     return hashlib.sha256("|".join(parts).encode()).hexdigest()[:16]
 
 

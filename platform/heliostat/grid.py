@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -36,7 +36,21 @@ class Span(NamedTuple):
     block: int
     start: int
     stop: int
-    state: State | None = None  # after ``start``; None: from ``init``
+    state: State | Callable[[], State] | None = None  # after ``start``; None: ``init``
+
+    def loaded(self) -> tuple[int, int, int, State | None]:
+        """Block, start, stop, and the state in memory: of many that wait it need not
+        be."""
+        state = self.state() if callable(self.state) else self.state
+        return self.block, self.start, self.stop, state
+
+
+class Limits(NamedTuple):
+    """What a worker may take: replays of strangers' runs are kept inside it."""
+
+    cores: int = 1
+    memory: float | None = None  # bytes of address space beyond those of the start
+    seconds: float | None = None  # for one chunk
 
 
 class Job(NamedTuple):
@@ -46,6 +60,8 @@ class Job(NamedTuple):
     seed: int
     x64: bool
     spans: tuple[Span, ...]
+    limits: Limits = Limits()
+    in_order: bool = False  # spans one after another, not the one furthest behind
 
 
 def unbounded() -> int:

@@ -10,13 +10,15 @@ chunk sizes, worker counts, the planned length or retries.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 if TYPE_CHECKING:
     import xarray as xr
+
+    from heliostat.answer import Answer
 
 
 class Var(NamedTuple):
@@ -126,8 +128,9 @@ class Task:
     observes: ClassVar[Mapping[str, Var]] = {}
     """One entry per variable of :meth:`observe`."""
 
-    kept: ClassVar[int] = 16
-    """States kept of each block: the first, the last and a few between; at least 3."""
+    kept: ClassVar[int | None] = 16
+    """States kept of each block: the first, the last and a few between; at least 3.
+    None: that of every stride, each a commit of its own."""
 
     finds: ClassVar[tuple[str, ...]] = ()
     """Names that :meth:`headline` can have; then a condition on others is refused."""
@@ -140,6 +143,16 @@ class Task:
 
     task_version: ClassVar[int] = 1
     """Bumped by the author when results change."""
+
+    @classmethod
+    def verbs(cls) -> Mapping[str, Callable[..., Answer]]:
+        """What else can be done: ``heliostat TASK VERB``, by name.
+
+        The parameters of a verb are its options, their help is in its docstring. If
+        the first one is ``task``, the fields are options too, and it receives the task
+        made of them. It returns a :class:`heliostat.Answer`.
+        """
+        return {}
 
     def prepare(self) -> Any:
         """Host work, once per worker: data sets, integrals. Returns a pytree."""

@@ -19,7 +19,7 @@ from jax.sharding import AxisType, Mesh
 from heliostat import device
 from heliostat.checkpoint import State, Stride, digest, rows_digest
 from heliostat.engine import AXIS, Plain, Traced
-from heliostat.grid import Chunk, Job, fresh_in, replicas_of, root_of, unbounded
+from heliostat.grid import Chunk, Job, Span, fresh_in, replicas_of, root_of, unbounded
 from heliostat.task import Task
 
 
@@ -37,16 +37,20 @@ def unfold(
     with precision(job.x64):
         loop = Loop(job.task, job.seed)
         loop.compile(fresh_in(job))
-        reached = [loop.place(s.block, s.start, s.state) for s in job.spans]
+    reached, held = [span.start for span in job.spans], {}
     while behind := [
-        (at.step, index)
-        for index, (at, span) in enumerate(zip(reached, job.spans, strict=True))
-        if at.step < min(span.stop, goal())
+        (0 if job.in_order else step, index)
+        for index, (step, span) in enumerate(zip(reached, job.spans, strict=True))
+        if step < min(span.stop, goal())
     ]:
         index = min(behind)[1]
-        stop = min(job.spans[index].stop, goal())
+        span = job.spans[index]
         with precision(job.x64):  # not around the yield: the caller has its own
-            chunk, reached[index] = loop.chunk(reached[index], pace.strides, stop)
+            at = held.pop(index, None) or loop.place(span)
+            chunk, at = loop.chunk(at, pace.strides, min(span.stop, goal()))
+        reached[index] = at.step
+        if at.step < span.stop:
+            held[index] = at
         pace.saw(chunk)
         yield chunk
 
@@ -100,11 +104,12 @@ class Loop:
         """Make ready to run; ``fresh`` if some block will start from ``init``."""
         self._engine.compile(fresh)
 
-    def place(self, block: int, step: int, state: State | None) -> Position:
-        """A block at a step: from a kept state, or from ``init`` if it is None."""
+    def place(self, span: Span) -> Position:
+        """A block at the start of a span, from its state, or from ``init``."""
+        block, start, _, state = span.loaded()
         if state is None:
             return Position(block, 0, self._engine.init(replicas_of(self.task, block)))
-        return Position(block, step, self._engine.unpack(block, state))
+        return Position(block, start, self._engine.unpack(block, state))
 
     def chunk(
         self, position: Position, strides: int, until: int
@@ -113,8 +118,9 @@ class Loop:
 
         A chunk that would end between two multiples of the stride ends at the last
         multiple instead, unless it is shorter than a stride: extending a run starts
-        from there.
+        from there.  Where every state is kept, a chunk is one stride: it has one state.
         """
+        strides = strides if self.task.kept is not None else 1
         began, stride = time.perf_counter(), self.task.stride
         block, start, state = position
         digests, rows, observed, packed = [], [], [], {}

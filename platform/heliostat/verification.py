@@ -9,7 +9,7 @@ are compared within a tolerance instead.
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -17,7 +17,7 @@ import numpy as np
 
 from heliostat.checkpoint import Stride, digest, first_link, next_link
 from heliostat.drive import Place, chunks
-from heliostat.errors import RequestError, StoreError
+from heliostat.errors import RequestError, RunFailed, StoreError
 from heliostat.grid import Chunk, Job, Span, blocks_of
 from heliostat.stored import Run, as_run
 from heliostat.task import Estimate, Task
@@ -148,7 +148,7 @@ def _replay(
     }
     layouts = _layouts(run)
     reasons, unsure, replayed = [], [], []
-    for chunk in chunks(job, place, lambda *_, **__: None):
+    for chunk in _tried(job, place, unsure):
         where = f"block {chunk.block}, steps {chunk.start + 1} to {chunk.stop}"
         here = (chunk.layout, chunk.environment)
         exact = here == layouts.get((chunk.block, chunk.stop))
@@ -166,6 +166,14 @@ def _replay(
                 unsure.append(f"{where}: rows differ by {far:.1e} on another layout")
     status = "REJECT" if reasons else "INCONCLUSIVE" if unsure else "ACCEPT"
     return Verdict(status, reasons + unsure, replayed)
+
+
+def _tried(job: Job, place: Place, unsure: list[str]) -> Iterator[Chunk]:
+    """The chunks of a replay; a worker that dies again and again proves nothing."""
+    try:
+        yield from chunks(job, place, lambda *_, **__: None)
+    except RunFailed as failure:
+        unsure.append(f"the replay could not be finished: {failure}")
 
 
 def _choose(

@@ -26,8 +26,9 @@ from cyclopts.exceptions import UnusedCliTokensError
 from rich.console import Console
 
 from heliostat import __version__, config, registry
+from heliostat.answer import Answer
 from heliostat.cli import commands
-from heliostat.cli.answers import Answer, say
+from heliostat.cli.answers import say
 from heliostat.cli.fields import QUIET, fitted, parse_fields, to_argv
 from heliostat.errors import RequestError, RunFailed, StoreError, did_you_mean
 
@@ -83,11 +84,31 @@ def _app(words: Sequence[str]) -> App:
         if task and verb.__name__ == words[0]:
             verb = fitted(verb, registry.from_path(task))
         app.command(verb, sort_key=order)
+    if words and words[0] in registry.available():
+        app.command(_app_of_task(words[0]))
+    return app
+
+
+def _app_of_task(name: str) -> App:
+    """``heliostat TASK VERB``: what a task can do besides being run.
+
+    Raises:
+        RequestError: if it has no verbs of its own.
+    """
+    cls = registry.find(name)
+    verbs = cls.verbs()
+    if not verbs:
+        raise RequestError(f"{name} has no verbs of its own; `heliostat run {name}`")
+    app = App(name=name, help=(cls.__doc__ or "").partition("\n")[0], show=False)
+    for order, (word, verb) in enumerate(verbs.items()):
+        app.command(commands.of_task(cls, verb), name=word, sort_key=order)
     return app
 
 
 def _task_of(words: Sequence[str]) -> str | None:
     """The task whose fields are among the words."""
+    if words and words[0] in registry.available():
+        return words[0]
     if not words or words[0] not in commands.OF_TASKS:
         return None
     named = (word for word in words[1:] if word in registry.available())
@@ -135,7 +156,9 @@ def _usage(error: CycloptsError, words: Sequence[str]) -> str:
         name = error.token.keyword or ""
         name = name.lstrip("-").replace("-", "_")
         known = [*config.fields_of(cls), *config.RESERVED]
-        more = f"; `heliostat {words[0]} {task} --help` lists them"
+        own = words[0] == task
+        verb = " ".join(words[:2]) if own else f"{words[0]} {task}"
+        more = f"; `heliostat {verb} --help` lists them"
         return f"{registry.name_of(cls)} has no field '{name}'" + (
             did_you_mean(name, known) or more
         )

@@ -6,15 +6,16 @@ import json
 import math
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from rich.console import Console, RenderableType
+from rich.console import Console
 from rich.text import Text
 
 from heliostat import config
+from heliostat.answer import Answer
 from heliostat.task import Task
 
 if TYPE_CHECKING:
@@ -25,14 +26,6 @@ INTERRUPTED = 130
 NOTHING_YET = "no estimates: too few steps, or none after the warm-up"
 PIPE_WIDTH = 160  # columns of a table that no terminal limits
 SPAWNING = 60.0  # seconds that a driver may take until it owns its run
-
-
-class Answer(NamedTuple):
-    """What a verb says: lines and tables, the object of ``--json``, the exit status."""
-
-    text: Iterable[RenderableType]
-    data: Mapping[str, Any] | None = None
-    status: int = 0
 
 
 def say(answer: Answer, as_json: bool) -> int:

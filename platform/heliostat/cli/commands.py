@@ -6,8 +6,9 @@ and mistakes in typing are answered at once.
 
 from __future__ import annotations
 
+import inspect
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -17,13 +18,15 @@ from cyclopts import Parameter
 
 import heliostat as hs
 from heliostat import config, presets, registry
+from heliostat.answer import Answer
 from heliostat.cli import answers, pages
-from heliostat.cli.answers import Answer
-from heliostat.cli.fields import NOTHING, Fields
+from heliostat.cli.fields import NOTHING, Fields, fitted
 from heliostat.cli.options import (
     COUNT,
+    DEFAULTS,
     LOCAL,
     PLAIN,
+    Chosen,
     Dry,
     Foreign,
     Json,
@@ -68,13 +71,18 @@ def _request(task: str, fields: Fields, what: What, store: str | None) -> Reques
 
 
 def _make(task: str, fields: Fields, what: What) -> tuple[Task, int | None]:
-    cls, merged, steps = _class(task), {}, None
-    chosen = [presets.load(cls, what.preset)] if what.preset else []
-    chosen += [presets.read(what.config)] if what.config else []
-    for one in chosen:
-        merged |= one.fields
-        steps = one.steps or steps
-    return config.build(cls, merged | dict(fields)), what.steps or steps
+    made, steps = _chosen(_class(task), fields, what)
+    return made, what.steps or steps
+
+
+def _chosen(cls: type[Task], fields: Fields, chosen: Chosen) -> tuple[Task, int | None]:
+    merged, steps = {}, None
+    parts = [presets.load(cls, chosen.preset)] if chosen.preset else []
+    parts += [presets.read(chosen.config)] if chosen.config else []
+    for part in parts:
+        merged |= part.fields
+        steps = part.steps or steps
+    return config.build(cls, merged | dict(fields)), steps
 
 
 @cache
@@ -104,6 +112,35 @@ def _driving(path: Path, task: str | None, made: Task) -> Iterator[None]:
 def _named(error: BaseException, run: str) -> BaseException:
     vars(error)["run_id"] = run
     return error
+
+
+def of_task(cls: type[Task], verb: Callable[..., Answer]) -> Callable[..., Any]:
+    """A verb of a task's own as a command: its parameters are options, and if the
+    first one is ``task``, so are the fields of the task that it wants made."""
+    signature = inspect.signature(verb, eval_str=True)
+    parameters = [
+        p for p in signature.parameters.values() if p.name not in ("task", "json")
+    ]
+    makes = "task" in signature.parameters
+
+    def command(
+        *args: Any,
+        fields: Fields = NOTHING,
+        chosen: Chosen = DEFAULTS,
+        json: bool = False,
+        **options: Any,
+    ) -> Answer:
+        made = [_chosen(cls, fields, chosen)[0]] if makes else []
+        return verb(*made, *args, **options)
+
+    own = inspect.signature(command, eval_str=True).parameters
+    more = [own["fields"], own["chosen"]] if makes else []
+    json = own["json"].replace(annotation=Json)
+    command.__name__, command.__doc__ = verb.__name__, verb.__doc__
+    vars(command)["__signature__"] = signature.replace(
+        parameters=[*parameters, *more, json]
+    )
+    return fitted(command, cls) if makes else command
 
 
 # -- verbs ---------------------------------------------------------------------------

@@ -49,13 +49,20 @@ Supplied = Annotated[
 
 @Parameter(name="*")
 @dataclass(frozen=True)
-class What:
-    """What is asked for, beside the fields of the task."""
+class Chosen:
+    """Where fields come from that are not typed."""
 
     preset: str | None = None
     """Fields that the task ships under this name; typed ones come before them."""
     config: Path | None = None
     """Fields from a YAML file; they come before the preset's."""
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class What(Chosen):
+    """What is asked for, beside the fields of the task."""
+
     steps: Annotated[int | None, COUNT] = None
     """Length of the run; default the task's natural one. More steps extend it."""
     until: Until = None
@@ -90,8 +97,8 @@ class Where:
         if self.on == "here":
             there = len([*Path("/dev").glob("nvidia[0-9]*")])
             gpus = there if self.gpus is None else self.gpus
-            device.claim(None if gpus else device.cores()[0], gpus)
+            device.claim(() if gpus else device.cores()[:1], gpus)
 
 
-PLAIN, LOCAL = What(), Where()
+PLAIN, DEFAULTS, LOCAL = What(), Chosen(), Where()
 """Nothing special asked for, computed on this machine."""

@@ -111,7 +111,7 @@ class _Field:
         self.teams: list[Team | None] = [None] * crew.teams
         self.flights: list[Flight] = []
         self.losses = 0
-        self.patience = 4 * PATIENCE  # until it is known how long a chunk takes
+        self.patience = job.limits.seconds or 4 * PATIENCE  # until one is known
 
     def chunks(self) -> Iterator[Chunk]:
         self._form(dict.fromkeys(range(self.crew.teams), self.crew.size))
@@ -204,10 +204,11 @@ class _Field:
             place = self.teams.index(flight.team)
             self._form({place: self._end(flight.team, loss)})
             return
-        self.losses, self.patience = 0, max(PATIENCE, 20 * chunk.seconds)
-        self.spans[flight.span] = self.spans[flight.span]._replace(
-            start=chunk.stop, state=chunk.state
-        )
+        self.losses = 0
+        self.patience = self.job.limits.seconds or max(PATIENCE, 20 * chunk.seconds)
+        span = self.spans[flight.span]
+        rest = chunk.state if chunk.stop < span.stop else None  # nobody wants it
+        self.spans[flight.span] = span._replace(start=chunk.stop, state=rest)
         self.pace.saw(chunk)
         self._send(flight.team)
         yield chunk
@@ -223,13 +224,13 @@ class _Field:
         """Give the team the span that is furthest behind and nobody works on."""
         busy = {f.span for f in self.flights}
         behind = [
-            (span.start, index)
+            (0 if self.job.in_order else span.start, index)
             for index, span in enumerate(self.spans)
             if span.start < min(span.stop, self.goal()) and index not in busy
         ]
         if behind:
-            step, index = min(behind)
+            index = min(behind)[1]
             span = self.spans[index]
             span = span._replace(stop=min(span.stop, self.goal()))
-            refs = team.advance(index, span, step, self.pace.strides)
+            refs = team.advance(index, span, span.start, self.pace.strides)
             self.flights.append(Flight(team, index, refs))

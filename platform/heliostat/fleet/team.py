@@ -77,12 +77,14 @@ class Team:
         self.places = places = _results(self._pending, JOINING)
         task, coordinator = _pickled(self.job.task), _coordinator(places)
         seats = [
-            Seat(rank, self.size, None if self.gpus else core, coordinator)
-            for rank, core in enumerate(_cores(places, offset))
+            Seat(rank, self.size, () if self.gpus else cores, coordinator)
+            for rank, cores in enumerate(self._cores(places, offset))
         ]
+        job = self.job
+        common = (task, job.seed, job.x64, fresh_in(job), job.limits.memory)
         self._pending = [
-            a.join.remote(seat, task, self.job.seed, self.job.x64, fresh_in(self.job))
-            for a, seat in zip(self.actors, seats, strict=True)
+            actor.join.remote(seat, *common)
+            for actor, seat in zip(self.actors, seats, strict=True)
         ]
 
     def ready(self) -> None:
@@ -97,8 +99,7 @@ class Team:
     def advance(self, index: int, span: Span, step: int, strides: int) -> list[Any]:
         """Submit the next chunk; the first of the references will hold it."""
         fresh = self.holds.pop(index, None) != step
-        if not fresh:
-            span = span._replace(state=None)
+        span = Span(*span.loaded()) if fresh else span._replace(state=None)
         given = ray.put(span) if self.size > 1 else span
         return [a.advance.remote(index, given, fresh, strides) for a in self.actors]
 
@@ -112,6 +113,18 @@ class Team:
         chunk = _results(refs, patience)[0]
         self.holds[index] = chunk.stop
         return chunk
+
+    def _cores(
+        self, places: list[dict[str, Any]], offset: int
+    ) -> list[tuple[int, ...]]:
+        """Cores of its own node for each worker, counting on from ``offset``."""
+        seen: Counter[str] = Counter()
+        cores, each = [], self.job.limits.cores
+        for place in places:
+            local = each * (offset + seen[place["node"]])
+            seen[place["node"]] += 1
+            cores.append(tuple(spread(local + each, place["cores"])[-each:]))
+        return cores
 
     def kill(self) -> None:
         """End every member at once."""
@@ -139,17 +152,6 @@ def _coordinator(places: list[dict[str, Any]]) -> str:
     alone = len({p["node"] for p in places}) == 1
     host = "127.0.0.1" if alone else places[0]["address"]
     return f"{host}:{places[0]['port']}"
-
-
-def _cores(places: list[dict[str, Any]], offset: int) -> list[int]:
-    """A core of its own node for each worker, counting on from ``offset``."""
-    seen: Counter[str] = Counter()
-    cores = []
-    for place in places:
-        local = offset + seen[place["node"]]
-        seen[place["node"]] += 1
-        cores.append(spread(local + 1, place["cores"])[-1])
-    return cores
 
 
 def _results(refs: list[Any], patience: float) -> list[Any]:

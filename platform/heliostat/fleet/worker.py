@@ -12,7 +12,7 @@ class Seat(NamedTuple):
 
     rank: int
     size: int
-    core: int | None
+    cores: tuple[int, ...]  # none for a worker that has GPUs
     coordinator: str  # "address:port" of rank 0; "" in a team of one
 
 
@@ -49,14 +49,24 @@ class Worker:
             "gpus": context.get_accelerator_ids().get("GPU", []),
         }
 
-    def join(self, seat: Seat, task: bytes, seed: int, x64: bool, fresh: bool) -> str:
+    def join(
+        self,
+        seat: Seat,
+        task: bytes,
+        seed: int,
+        x64: bool,
+        fresh: bool,
+        memory: float | None = None,
+    ) -> str:
         """Settle on the seat, join the team's mesh and compile; say the layout.
 
         ``task`` is pickled apart, since unpickling it may import JAX.
         """
-        from heliostat.device import claim, remembering_on_every_rank
+        from heliostat.device import claim, confine, remembering_on_every_rank
 
-        claim(seat.core, self.gpus)
+        claim(seat.cores, self.gpus)
+        if memory:
+            confine(memory)
         import jax
         from ray.cloudpickle import cloudpickle
 
@@ -88,10 +98,7 @@ class Worker:
         ``fresh`` says that the span's own state is to be taken instead of what this
         worker still holds of it.
         """
-        if fresh:
-            position = self.loop.place(span.block, span.start, span.state)
-        else:
-            position = self.positions.pop(index)
+        position = self.loop.place(span) if fresh else self.positions.pop(index)
         chunk, self.positions[index] = self.loop.chunk(position, strides, span.stop)
         assert self.seat is not None
         return None if self.seat.rank else chunk._replace(layout=self.layout)

@@ -181,7 +181,8 @@ class Record:
         self._write_digests(root, chunk, task.stride)
         self.checkpoints.save(chunk.block, chunk.stop, chunk.state)
         root["committed"][chunk.block] = chunk.stop
-        self.checkpoints.thin(chunk.block, task.stride, task.kept)
+        if task.kept is not None:
+            self.checkpoints.thin(chunk.block, task.stride, task.kept)
 
     def resumes_at(self, block: int, stride: int) -> int:
         """The last kept state of a block on a full stride; 0 where there is none.

@@ -1,0 +1,94 @@
+"""Merkle trees: one digest that binds many leaves, and short proofs for each.
+
+    leaf(d) = H(0x00 ‖ d)         node(l, r) = H(0x01 ‖ l ‖ r)
+
+A tree of n leaves splits at the largest power of two below n, and an empty tree is
+H("").  Leaves and nodes have prefixes, so neither can pass for the other, and no leaf
+is repeated to fill a level, so no two lists of leaves have one root.
+
+Reference: RFC 6962, section 2.1.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+Digest = bytes
+
+
+def leaf(data: bytes) -> Digest:
+    """The digest of one entry.
+
+    Example:
+        >>> leaf(b"").hex()[:16]
+        '6e340b9cffb37a98'
+    """
+    return hashlib.sha256(b"\0" + data).digest()
+
+
+def root(leaves: Sequence[Digest]) -> Digest:
+    """The root over digests of leaves, ``MTH`` of section 2.1.
+
+    Level by level: pairs are joined and what is left over moves up, which is the same
+    tree as splitting at powers of two.
+
+    Example:
+        >>> root([]).hex()[:16]
+        'e3b0c44298fc1c14'
+    """
+    level = list(leaves)
+    if not level:
+        return hashlib.sha256(b"").digest()
+    while len(level) > 1:
+        level = _joined(level)
+    return level[0]
+
+
+def proof(leaves: Sequence[Digest], index: int) -> list[Digest]:
+    """What shows that a leaf belongs to the root: ``PATH`` of section 2.1.1.
+
+    Raises:
+        IndexError: if there is no such leaf.
+    """
+    if not 0 <= index < len(leaves):
+        raise IndexError(f"leaf {index} of {len(leaves)}")
+    level, path = list(leaves), []
+    while len(level) > 1:
+        beside = index ^ 1
+        if beside < len(level):
+            path.append(level[beside])
+        level, index = _joined(level), index // 2
+    return path
+
+
+def holds(
+    leaf: Digest, index: int, count: int, path: Sequence[Digest], root: Digest
+) -> bool:
+    """Whether a proof shows that a leaf is the one at ``index`` of ``count``.
+
+    Example:
+        >>> leaves = [leaf(bytes([i])) for i in range(5)]
+        >>> holds(leaves[4], 4, 5, proof(leaves, 4), root(leaves))
+        True
+    """
+    if not 0 <= index < count:
+        return False
+    found, rest = leaf, list(path)
+    while count > 1:
+        if index ^ 1 < count:
+            if not rest:
+                return False
+            beside = rest.pop(0)
+            found = _node(beside, found) if index % 2 else _node(found, beside)
+        index, count = index // 2, (count + 1) // 2
+    return not rest and found == root
+
+
+def _joined(level: list[Digest]) -> list[Digest]:
+    pairs = zip(level[::2], level[1::2], strict=False)
+    return [_node(a, b) for a, b in pairs] + level[len(level) & ~1 :]
+
+
+def _node(left: Digest, right: Digest) -> Digest:
+    return hashlib.sha256(b"\1" + left + right).digest()

@@ -1,0 +1,5 @@
+"""Proof of training data: training, transcripts, and replays that verify them."""
+
+from heliostat_tasks.provenance.task import Provenance
+
+__all__ = ["Provenance"]

@@ -1,0 +1,292 @@
+"""The verifier: it trusts nothing in a transcript, and says what it could establish.
+
+In this order, each step only if the last one found nothing wrong:
+
+1. signatures and bindings: data to seed, seed to order and initial weights, digests
+2. every checkpoint is read and measured: how far each segment moved, and where to
+3. traces of memorisation, which decide what is looked at first and nothing else
+4. replays of all segments, or of a sample, each from the checkpoint before it
+5. a verdict
+
+REJECT needs a contradiction, ACCEPT needs every replay that was asked for to agree, and
+what ends without either is INCONCLUSIVE.
+"""
+
+from __future__ import annotations
+
+import itertools
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+import heliostat as hs
+from heliostat.drive import Place, chunks
+from heliostat.grid import Chunk, Job, Limits, Span
+from heliostat_tasks.provenance import cost, memorisation, sampling
+from heliostat_tasks.provenance.distances import (
+    Movement,
+    distances,
+    movement,
+    same_bits,
+)
+from heliostat_tasks.provenance.formats import Refused
+from heliostat_tasks.provenance.memorisation import Traces
+from heliostat_tasks.provenance.reading import Transcript, transcript
+from heliostat_tasks.provenance.scores import points_of, scoring
+from heliostat_tasks.provenance.transcript import stops
+
+Verdict = Literal["ACCEPT", "REJECT", "INCONCLUSIVE"]
+Tell = Callable[[str], None]
+
+LOSS_TOLERANCE = 1e-4
+"""Of a logged loss in another environment, relative."""
+
+SUSPICIOUS = 0.01
+"""Adjusted p-value from which on a segment shows no trace of its data."""
+
+JUMP = 5.0
+"""Movement of a segment, in medians of all, from which on it is looked at."""
+
+
+class Policy(NamedTuple):
+    """What a verifier demands; nothing of it is ever read from a transcript."""
+
+    epsilon: float = 1e-5  # largest distance in another environment
+    segments: int | Literal["all"] = "all"
+    points: int | None = None  # records that memorisation looks at; 0 is none
+    prover: str | None = None  # public key, if it is known
+    issuers: tuple[str, ...] = ()  # public keys of those who may issue nonces
+    challenge: bytes | None = None  # for the sample; default drawn now
+    limits: cost.Limits = cost.Limits()
+    all_failures: bool = False  # go on after the first REJECT
+
+
+class Replay(NamedTuple):
+    """What the replay of one segment found."""
+
+    segment: int
+    kind: Literal["bitwise", "tolerance", "reject"]
+    distances: dict[str, float]  # of each tensor, and of "weights"
+    reason: str = ""
+    first_bad_step: int | None = None
+
+
+class Audit(NamedTuple):
+    """All that was found, from which report and verdict follow."""
+
+    verdict: Verdict
+    reasons: list[str]
+    policy: Policy
+    claims: Transcript | None = None
+    moves: list[Movement] = []
+    traces: list[Traces] = []
+    adjusted: np.ndarray = np.zeros(0)  # p-values of the traces, after Holm
+    pictured: np.ndarray = np.zeros((0, 0))  # (checkpoint, segment) M, nats
+    flags: dict[int, list[str]] = {}
+    plan: list[int] = []
+    replays: list[Replay] = []
+
+
+def audit(
+    folder: Path,
+    work: Path,
+    policy: Policy,
+    place: Place,
+    tell: Tell = lambda line: None,
+) -> Audit:
+    """Check a transcript; never raises for what is in it.
+
+    Args:
+        folder: the transcript.
+        work: the verifier's own folder, where its copy of the records goes.
+        place: where replays are computed.
+        tell: receives a line now and then.
+    """
+    found = Audit("INCONCLUSIVE", [], policy)
+    try:
+        claims = transcript(folder, work / "records.bin", policy.prover, policy.limits)
+        found = found._replace(claims=claims)
+        found = found._replace(moves=_moves(claims))
+        tell(f"{len(found.moves)} segments; signatures, order and start are right")
+        found = _scored(found, place)
+        found = _planned(found)
+        return _judged(_replayed(found, place, tell))
+    except Refused as error:
+        return found._replace(verdict="REJECT", reasons=[str(error)])
+    except (cost.Beyond, hs.RunFailed, hs.RequestError) as error:
+        return found._replace(reasons=[str(error)])
+
+
+def segments_of(claims: Transcript) -> list[tuple[int, int]]:
+    """First and last step of each segment: it leads from one checkpoint to the next."""
+    ends = stops(claims.task)
+    return [*itertools.pairwise(ends)]
+
+
+def _moves(claims: Transcript) -> list[Movement]:
+    """How far each segment moved; every checkpoint is read and checked on the way."""
+    moves, before = [], claims.state(0)
+    for _, stop in segments_of(claims):
+        after = claims.state(stop)
+        moves.append(movement(before, after))
+        before = after
+    return moves
+
+
+def _scored(found: Audit, place: Place) -> Audit:
+    """Traces of memorisation of every segment."""
+    claims, points = found.claims, found.policy.points
+    assert claims is not None
+    points = points_of(claims.task) if points is None else points
+    if not points or claims.task.held_out < 2:
+        return found
+    job = scoring(claims, points)._replace(limits=_limits(found.policy))
+    rows = {c.block: c.rows for c in chunks(job, place, lambda *_, **__: None)}
+    table = {
+        name: np.stack([rows[i][name][0, 0] for i in range(len(rows))])
+        for name in job.task.emits
+    }
+    fresh, sizes = table["held_out"], [b - a for a, b in segments_of(claims)]
+    told = [
+        memorisation.traces(
+            (table["after"][i + 1] - table["before"][i])[: size * claims.task.batch],
+            fresh[i + 1] - fresh[i],
+        )
+        for i, size in enumerate(sizes)
+    ]
+    adjusted = memorisation.holm(np.array([t.p_value for t in told]))
+    pictured = fresh.mean(axis=1, keepdims=True) - table["pictured"]
+    return found._replace(traces=told, adjusted=adjusted, pictured=pictured)
+
+
+def _planned(found: Audit) -> Audit:
+    """What looks odd, and which segments are replayed."""
+    flags: dict[int, list[str]] = {}
+    typical = float(np.median([m.total for m in found.moves]))
+    strong = found.adjusted < SUSPICIOUS
+    for i, moved in enumerate(found.moves):
+        if moved.total > JUMP * typical:
+            flags.setdefault(i, []).append("the weights jump")
+        if moved.total == 0:
+            flags.setdefault(i, []).append("the weights stand still")
+        if len(strong) and not strong[i] and strong[:i].sum() > i / 2:
+            flags.setdefault(i, []).append("no trace of its data")
+    everything = list(range(len(found.moves)))
+    wanted = found.policy.segments
+    if wanted == "all" or wanted >= len(everything):
+        return found._replace(flags=flags, plan=everything)
+    challenge = found.policy.challenge or secrets.token_bytes(32)
+    policy = found.policy._replace(challenge=challenge)
+    forced = {0, everything[-1], *flags}
+    plan = sampling.chosen(everything, wanted, challenge, forced)
+    return found._replace(policy=policy, flags=flags, plan=plan)
+
+
+def _replayed(found: Audit, place: Place, tell: Tell) -> Audit:
+    """The planned segments, replayed; after a REJECT only those before it in the plan,
+    so that what is reported does not depend on how many worked at it."""
+    claims = found.claims
+    assert claims is not None
+    job, results = _job(claims, found), {}
+    last = len(found.plan)
+    try:
+        for chunk in chunks(job, place, lambda *_, **__: None):
+            at = found.plan.index(_segment_of(claims, chunk))
+            results[at] = _compared(found, found.plan[at], chunk)
+            tell(f"{len(results)} of {len(found.plan)} segments replayed")
+            if results[at].kind == "reject" and not found.policy.all_failures:
+                last = min(last, at + 1)
+            if all(i in results for i in range(last)):
+                break
+    except (hs.RunFailed, hs.RequestError) as error:
+        found = found._replace(reasons=[f"a replay could not be finished: {error}"])
+    done = [results[i] for i in range(last) if i in results]
+    return found._replace(replays=done)
+
+
+def _job(claims: Transcript, found: Audit) -> Job:
+    def state(step: int) -> dict[str, np.ndarray]:
+        return {name: array[None] for name, array in claims.state(step).items()}
+
+    spans = [
+        Span(0, start, stop, lambda step=start: state(step))
+        for start, stop in (segments_of(claims)[i] for i in found.plan)
+    ]
+    return Job(claims.task, 0, False, tuple(spans), _limits(found.policy), True)
+
+
+def _limits(policy: Policy) -> Limits:
+    return Limits(memory=policy.limits.memory, seconds=policy.limits.seconds)
+
+
+def _segment_of(claims: Transcript, chunk: Chunk) -> int:
+    return segments_of(claims).index((chunk.start, chunk.stop))
+
+
+def _compared(found: Audit, segment: int, chunk: Chunk) -> Replay:
+    """A replayed segment against the claim: bits where they must agree, else ε."""
+    claims, epsilon = found.claims, found.policy.epsilon
+    assert claims is not None
+    claimed = claims.state(chunk.stop)
+    state = {name: array[0] for name, array in chunk.state.items()}
+    exact = (chunk.layout, chunk.environment) == claims.environment
+    equal = same_bits(state, claimed)
+    far = distances(state, claimed, found.moves[segment])
+    logged = claims.log[chunk.start : chunk.stop]
+    bad = _first_difference(chunk, logged, exact)
+    kind, reason = "bitwise" if equal else "tolerance", ""
+    if exact and not equal:
+        kind, reason = "reject", "the replay ends with other bits, where bits agree"
+    elif max(far.values()) > epsilon:
+        name = max(far, key=lambda n: far[n])
+        reason = f"the replay ends {far[name]:.1e} away in {name}, {epsilon:g} allowed"
+        kind = "reject"
+    elif bad is not None:
+        kind, reason = "reject", "the logged losses are not those of the replay"
+    return Replay(segment, kind, far, reason, bad if kind == "reject" else None)
+
+
+def _first_difference(chunk: Chunk, logged: np.ndarray, exact: bool) -> int | None:
+    """The first step whose log is not what the replay had; losses only, elsewhere."""
+    loss = chunk.rows["loss"][0]
+    if exact:
+        same = loss.view(np.uint32) == logged["loss"].view(np.uint32)
+        same &= (chunk.rows["checksum"][0] == logged["checksum"]).all(axis=1)
+    else:
+        same = np.abs(loss - logged["loss"]) <= LOSS_TOLERANCE * np.maximum(
+            1.0, np.abs(loss)
+        )
+    return None if same.all() else chunk.start + int(np.argmin(same)) + 1
+
+
+def _judged(found: Audit) -> Audit:
+    """The verdict: a contradiction, agreement everywhere, or neither."""
+    claims = found.claims
+    assert claims is not None
+    bad = [
+        f"segment {r.segment + 1} (steps {a + 1} to {b}): {r.reason}{_place(r)}"
+        for r in found.replays
+        for a, b in [segments_of(claims)[r.segment]]
+        if r.kind == "reject"
+    ]
+    if bad:
+        return found._replace(verdict="REJECT", reasons=bad)
+    open_ends = list(found.reasons)
+    if claims.nonce["issuer"] not in found.policy.issuers:
+        open_ends.append(
+            "nobody whom this verifier trusts issued the nonce, so the seed may have "
+            f"been chosen; --issuer {claims.nonce['issuer']} trusts that key"
+        )
+    if len(found.replays) < len(found.plan) and not open_ends:
+        open_ends.append("not every segment that was planned was replayed")
+    verdict = "INCONCLUSIVE" if open_ends else "ACCEPT"
+    return found._replace(verdict=verdict, reasons=open_ends)
+
+
+def _place(replay: Replay) -> str:
+    if replay.first_bad_step is None:
+        return "; the log is that of the replay, so the checkpoint was changed"
+    return f"; they part at step {replay.first_bad_step}"

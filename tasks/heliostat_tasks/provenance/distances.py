@@ -1,0 +1,65 @@
+"""How far a replay ends from what was claimed, in units of how far training moved.
+
+    r = ‖W' − W_i‖ / max(‖W_i − W_{i−1}‖, τ ‖W_i‖)
+
+of each tensor, and of all weights together.  Relative, because an absolute limit lets
+small dishonest steps pass; per tensor, because a change in one of them would drown in a
+global norm.  Moments are tensors like any other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+FLOOR = 1e-6
+"""τ: the least movement that a distance is measured in, as a share of the tensor."""
+
+State = Mapping[str, np.ndarray]
+
+
+class Movement(NamedTuple):
+    """What a segment did to each tensor of a state, and where it pointed."""
+
+    lengths: dict[str, float]  # ‖W_i − W_{i−1}‖
+    sizes: dict[str, float]  # ‖W_i‖
+    total: float  # of all weights together
+    direction: np.ndarray  # (parameters,) of unit length
+
+
+def movement(before: State, after: State) -> Movement:
+    names = _tensors(after)
+    moves = {n: after[n].astype(float) - before[n].astype(float) for n in names}
+    lengths = {n: float(np.linalg.norm(m)) for n, m in moves.items()}
+    sizes = {n: float(np.linalg.norm(after[n].astype(float))) for n in names}
+    way = np.concatenate([moves[n].ravel() for n in names if n.startswith("params.")])
+    total = float(np.linalg.norm(way))
+    return Movement(lengths, sizes, total, (way / max(total, 1e-30)).astype(np.float32))
+
+
+def distances(replayed: State, claimed: State, moved: Movement) -> dict[str, float]:
+    """r of each tensor, and of all weights under the name ``weights``."""
+    found, square = {}, 0.0
+    for name in _tensors(claimed):
+        gap = float(np.linalg.norm(replayed[name].astype(float) - claimed[name]))
+        unit = max(moved.lengths[name], FLOOR * moved.sizes[name])
+        found[name] = 0.0 if gap == 0 else gap / unit if unit else np.inf
+        square += gap**2 if name.startswith("params.") else 0.0
+    size = sum(s**2 for n, s in moved.sizes.items() if n.startswith("params.")) ** 0.5
+    unit = max(moved.total, FLOOR * size)
+    found["weights"] = square**0.5 / unit if unit else np.inf * (square > 0)
+    return {name: float(np.nan_to_num(r, nan=np.inf)) for name, r in found.items()}
+
+
+def same_bits(replayed: State, claimed: State) -> bool:
+    """Whether two states are equal bit for bit, zeros with their signs."""
+    return all(
+        np.asarray(replayed[n]).tobytes() == np.asarray(claimed[n]).tobytes()
+        for n in claimed
+    )
+
+
+def _tensors(state: State) -> list[str]:
+    return [name for name in sorted(state) if name != "step"]

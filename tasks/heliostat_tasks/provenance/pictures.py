@@ -1,0 +1,76 @@
+"""A report as a picture: who was remembered when, and how near replays came."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+EXACT = 1e-9
+"""Where a distance of zero is drawn."""
+
+COLOURS = {"bitwise": "C2", "tolerance": "C0", "reject": "C3"}
+
+
+def draw(report: xr.Dataset, output: str | None = None) -> Any:
+    """Two panels: change of memorisation by segment and interval, distances against ε.
+
+    Args:
+        report: of ``heliostat provenance verify``, as its ``report.nc`` holds it.
+        output: a file to write (its ending says the format); default none.
+
+    Returns:
+        The matplotlib Figure.
+    """
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(1, 2, figsize=(11, 4.2), layout="constrained")
+    _memorisation(figure, axes[0], report)
+    _distances(axes[1], report)
+    figure.suptitle(f"{report.attrs['verdict']}: {report.sizes['segment']} segments")
+    if output is not None:
+        figure.savefig(output, dpi=120)
+        plt.close(figure)
+    return figure
+
+
+def _memorisation(figure: Any, axes: Any, report: xr.Dataset) -> None:
+    """ΔM of a few records of each segment over each interval: a diagonal."""
+    axes.set(xlabel="interval between checkpoints", ylabel="records of segment")
+    if "memorisation" not in report:
+        axes.text(0.5, 0.5, "not looked at", ha="center", transform=axes.transAxes)
+        return
+    change = np.diff(report["memorisation"].values, axis=0).T  # (segment, interval)
+    most = float(np.nanpercentile(np.abs(change), 99)) or 1.0
+    count = report.sizes["segment"]
+    image = axes.imshow(
+        change,
+        cmap="RdBu_r",
+        vmin=-most,
+        vmax=most,
+        origin="lower",
+        extent=(0.5, count + 0.5, 0.5, count + 0.5),
+        interpolation="nearest",
+    )
+    figure.colorbar(image, ax=axes, label="ΔM: memorised over the interval / nat")
+
+
+def _distances(axes: Any, report: xr.Dataset) -> None:
+    epsilon = report.attrs["epsilon"]
+    far = report["distance"].max("tensor").values
+    kinds = report["kind"].values.astype(str)
+    for kind, colour in COLOURS.items():
+        here = kinds == kind
+        y = np.maximum(far[here], EXACT)
+        y = np.where(np.isfinite(y), y, 1e3)
+        axes.semilogy(
+            report["segment"].values[here], y, "o", color=colour, label=kind, ms=4
+        )
+    axes.axhline(epsilon, color="k", ls="--", lw=1, label=f"ε = {epsilon:g}")
+    axes.axhline(EXACT, color="0.7", lw=1)
+    axes.text(0.99, EXACT * 1.15, "equal bits", ha="right", va="bottom", color="0.4")
+    axes.texts[-1].set_transform(axes.get_yaxis_transform())
+    axes.set(xlabel="segment", ylabel="largest distance of a tensor, r")
+    axes.set_ylim(EXACT / 3, 1e2)
+    axes.legend(loc="upper right", fontsize="small")

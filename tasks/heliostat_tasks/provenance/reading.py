@@ -1,0 +1,310 @@
+"""Reading a stranger's transcript: every file once, no further than its limit.
+
+Files are opened one folder at a time, never through a link, under names that follow
+from numbers; what was read is hashed in memory and only then looked at.  So nothing
+that changes on disk meanwhile can be taken for what was checked.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+import heliostat as hs
+from heliostat.kernels import merkle
+from heliostat_tasks.provenance import corpus
+from heliostat_tasks.provenance.cost import Limits, within
+from heliostat_tasks.provenance.formats import (
+    Refused,
+    number,
+    sha256,
+    state_digest,
+    unpacked,
+)
+from heliostat_tasks.provenance.models import MODELS
+from heliostat_tasks.provenance.signing import Signed, opened
+from heliostat_tasks.provenance.task import Provenance, digest
+from heliostat_tasks.provenance.transcript import (
+    COMMITMENT,
+    LOG,
+    LOGGED,
+    NONCE,
+    NONCE_BYTES,
+    RECORDS,
+    TRANSCRIPT,
+    checkpoint,
+    first,
+    stops,
+)
+
+ENVELOPE = 16 << 20
+DATA = 1 << 30
+"""Most bytes of an envelope, and of the records."""
+
+UNLIMITED = Limits(math.inf, math.inf)
+Shapes = dict[str, tuple[np.dtype, tuple[int, ...]]]
+
+
+class Transcript(NamedTuple):
+    """What a transcript claims, as far as digests and signatures bear it out."""
+
+    folder: Path
+    task: Provenance  # with the records where the verifier has its own copy
+    prover: str
+    nonce: dict[str, Any]
+    entries: dict[int, dict[str, Any]]  # of checkpoints, by step
+    shapes: Shapes
+    log: np.ndarray  # (train,) of LOGGED
+    environment: tuple[str, str]  # layout and fingerprint, as claimed
+    digest: str  # of the body that was signed last
+
+    def state(self, step: int) -> dict[str, np.ndarray]:
+        """A checkpoint, read anew and held against its digests.
+
+        Raises:
+            Refused: if it is not what was signed, or not a state of this model.
+        """
+        name, entry = checkpoint(step), self.entries[step]
+        content = read(self.folder, name, entry["size"])
+        if len(content) != entry["size"] or sha256(content) != entry["sha256"]:
+            raise Refused(f"{name} is not what was signed")
+        state = unpacked(content, self.shapes, name)
+        if state_digest(state).hex() != entry["state"]:
+            raise Refused(f"{name}: the digest of the state is wrong")
+        if int(state["step"]) != step:
+            raise Refused(f"{name} is the state of another step")
+        return state
+
+
+def transcript(
+    folder: Path,
+    copy: Path,
+    trusted: str | None = None,
+    limits: Limits = UNLIMITED,
+) -> Transcript:
+    """Everything of a transcript but its checkpoints, checked; nothing is computed
+    that takes longer than hashing.
+
+    Args:
+        folder: the stranger's.
+        copy: where the verifier keeps the records, in a folder of its own.
+        trusted: the prover's public key, if it is known from elsewhere.
+        limits: what replaying one segment may take.
+
+    Raises:
+        Refused: naming the first thing that is wrong.
+        Beyond: if replaying it would take more than the limits.
+    """
+    commitment = _envelope(folder, COMMITMENT, "commitment")
+    if trusted and commitment.signer != trusted:
+        raise Refused("the commitment was signed with another key than the trusted one")
+    nonce = _envelope(folder, NONCE, "nonce")
+    last = _envelope(folder, TRANSCRIPT, "transcript")
+    if last.signer != commitment.signer:
+        raise Refused("commitment and transcript were signed with different keys")
+    where = (folder, copy, limits)
+    task = _task(commitment, _nonce(nonce, commitment), *where)
+    return _bound(folder, task, commitment, nonce, last)
+
+
+def read(folder: Path, name: str, most: int) -> bytes:
+    """A regular file below a folder, through no link; at most so many bytes.
+
+    Raises:
+        Refused: if it is anything else, or larger.
+    """
+    with _opened(folder, name) as handle:
+        about = os.fstat(handle)
+        if not stat.S_ISREG(about.st_mode):
+            raise Refused(f"{name} is no regular file")
+        if about.st_size > most:
+            raise Refused(f"{name} has more than {most} bytes")
+        with os.fdopen(os.dup(handle), "rb") as stream:
+            content = stream.read(most + 1)
+    if len(content) > most:
+        raise Refused(f"{name} has more than {most} bytes")
+    return content
+
+
+@contextmanager
+def _opened(folder: Path, name: str) -> Iterator[int]:
+    """A handle of a file, each folder on the way opened without following links."""
+    *folders, last = name.split("/")
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+    handles: list[int] = []
+    try:
+        handles.append(os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
+        for part in folders:
+            one = os.open(part, flags | os.O_DIRECTORY, dir_fd=handles[-1])
+            handles.append(one)
+        handles.append(os.open(last, flags | os.O_NONBLOCK, dir_fd=handles[-1]))
+        yield handles[-1]
+    except OSError as error:
+        raise Refused(f"{name} cannot be read: {error.strerror}") from error
+    finally:
+        for handle in handles:
+            os.close(handle)
+
+
+def _envelope(folder: Path, name: str, kind: str) -> Signed:
+    return opened(read(folder, name, ENVELOPE), kind, name)
+
+
+def _nonce(nonce: Signed, commitment: Signed) -> str:
+    """The nonce, if it was issued by somebody else for this commitment."""
+    names = {"commitment", "issued", "issuer", "nonce", "prover", "sequence"}
+    body = _table(nonce.body, names, NONCE)
+    if body["commitment"] != sha256(commitment.content):
+        raise Refused("the nonce was issued for another commitment")
+    if body["issuer"] != nonce.signer or body["prover"] != commitment.signer:
+        raise Refused("the nonce names other keys than those it was signed with")
+    if nonce.signer == commitment.signer:
+        raise Refused("the prover issued its own nonce: it could choose the seed")
+    for name in ("issued", "sequence"):
+        _whole(body[name], NONCE, 1)
+    return _digits(body["nonce"], NONCE_BYTES, NONCE)
+
+
+def _task(
+    commitment: Signed, nonce: str, folder: Path, copy: Path, limits: Limits
+) -> Provenance:
+    """The training that was committed, of records that were, in known ranges."""
+    body = _table(commitment.body, {"prover", "records", "spec"}, COMMITMENT)
+    said = _table(body["records"], {"count", "root", "sha256"}, COMMITMENT)
+    if body["prover"] != commitment.signer:
+        raise Refused("the commitment names another key than the one it has")
+    spec, count = _spec(body["spec"]), _whole(said["count"], COMMITMENT, 1)
+    try:
+        bare = Provenance(**spec)
+    except ValueError as error:
+        raise Refused(f"the committed fields make no sense: {error}") from error
+    within(bare, count, limits)
+    records = read(folder, RECORDS, min(DATA, count * (bare.length + 1)))
+    if sha256(records) != said["sha256"]:
+        raise Refused("the records are not those that were committed")
+    copy.parent.mkdir(parents=True, exist_ok=True)
+    copy.write_bytes(records)
+    try:
+        task = replace(bare, records=hs.File(copy), nonce=nonce)
+        root = corpus.root_of(task.data).hex()
+    except ValueError as error:
+        raise Refused(f"the committed records make no sense: {error}") from error
+    if root != said["root"] or len(task.data) != said["count"]:
+        raise Refused("the root of the records is not the one that was committed")
+    return task
+
+
+def _spec(given: Any) -> dict[str, Any]:
+    """The fields of a task, each of its own type; the task itself knows the ranges."""
+    kinds = {f.name: f.type for f in fields(Provenance)}
+    wanted = {name: kinds[name] for name in Provenance().spec}
+    spec = _table(given, set(wanted), "the committed spec")
+    found: dict[str, Any] = {}
+    for name, kind in wanted.items():
+        value, what = spec[name], f"the committed {name}"
+        if kind == "float":
+            found[name] = number(value, what)
+        elif kind == "int":
+            found[name] = _whole(value, what, 0)
+        elif value in MODELS and isinstance(value, str):
+            found[name] = value
+        else:
+            raise Refused("the committed model is none of those that are known")
+    return found
+
+
+def _bound(
+    folder: Path, task: Provenance, commitment: Signed, nonce: Signed, last: Signed
+) -> Transcript:
+    """What was signed last, held against all that came before."""
+    names = {"checkpoints", "commitment", "environment", "log", "nonce"}
+    names |= {"order", "prover", "root"}
+    body = _table(last.body, names, TRANSCRIPT)
+    if body["commitment"] != sha256(commitment.content):
+        raise Refused("the transcript belongs to another commitment")
+    if body["nonce"] != sha256(nonce.content):
+        raise Refused("the transcript belongs to another nonce")
+    if body["prover"] != last.signer:
+        raise Refused("the transcript names another key than the one it has")
+    if body["order"] != digest(task):
+        raise Refused("the order of the data is not the one that the seed gives")
+    start = first(task)
+    shapes: Shapes = {n: (a.dtype.newbyteorder("<"), a.shape) for n, a in start.items()}
+    entries = _entries(body["checkpoints"], task, shapes)
+    leaves = [bytes.fromhex(entry["state"]) for entry in entries.values()]
+    if merkle.root(leaves).hex() != body["root"]:
+        raise Refused("the root of the checkpoints is wrong")
+    if entries[0]["state"] != state_digest(start).hex():
+        raise Refused("the initial weights are not those that the seed gives")
+    content = read(folder, LOG, task.train * LOGGED.itemsize)
+    if sha256(content) != body["log"] or len(content) % LOGGED.itemsize:
+        raise Refused("the log is not what was signed")
+    log = np.frombuffer(content, LOGGED)
+    if len(log) != task.train or not np.isfinite(log["loss"]).all():
+        raise Refused("the log has other than one finite loss per step")
+    return Transcript(
+        folder,
+        task,
+        commitment.signer,
+        nonce.body,
+        entries,
+        shapes,
+        log,
+        _environment(body["environment"]),
+        sha256(last.content),
+    )
+
+
+def _entries(given: Any, task: Provenance, shapes: Shapes) -> dict[int, Any]:
+    """One entry per checkpoint that must be there, none larger than its tensors."""
+    wanted, found = stops(task), {}
+    if not isinstance(given, list) or len(given) != len(wanted):
+        raise Refused("there are other checkpoints than one per segment")
+    tensors = sum(k.itemsize * math.prod(shape) for k, shape in shapes.values())
+    for step, entry in zip(wanted, given, strict=True):
+        entry = _table(entry, {"sha256", "size", "state", "step"}, TRANSCRIPT)
+        if entry["step"] != step or isinstance(entry["step"], bool):
+            raise Refused("there are other checkpoints than one per segment")
+        size = _whole(entry["size"], "the size of a checkpoint", tensors)
+        if size > tensors + (1 << 20):
+            raise Refused("a checkpoint is larger than its tensors")
+        for name in ("sha256", "state"):
+            _digits(entry[name], 32, "the digest of a checkpoint")
+        found[step] = entry
+    return found
+
+
+def _environment(given: Any) -> tuple[str, str]:
+    body = _table(given, {"fingerprint", "layout"}, "the environment")
+    texts = (body["layout"], body["fingerprint"])
+    if not all(isinstance(t, str) and len(t) <= 64 and t.isascii() for t in texts):
+        raise Refused("the environment is malformed")
+    return texts
+
+
+def _table(given: Any, names: set[str], what: str) -> dict[str, Any]:
+    if not isinstance(given, dict) or set(given) != names:
+        raise Refused(f"{what} has other entries than it must")
+    return given
+
+
+def _whole(given: Any, what: str, least: int) -> int:
+    if type(given) is not int or given < least:
+        raise Refused(f"{what}: expected a whole number of at least {least}")
+    return given
+
+
+def _digits(given: Any, count: int, what: str) -> str:
+    """Lower-case hexadecimal digits of so many bytes."""
+    whole = isinstance(given, str) and len(given) == 2 * count
+    if whole and not set(given) - set("0123456789abcdef"):
+        return given
+    raise Refused(f"{what}: expected {2 * count} hexadecimal digits")

@@ -1,0 +1,201 @@
+"""What a verifier signs: an in-toto statement, and the numbers behind it.
+
+The statement has no times and no order of workers in it: the same transcript under the
+same policy gives the same bytes, whoever computed them and on how many processes.
+
+Reference: in-toto attestation framework, Statement v1.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from heliostat_tasks.provenance import sampling
+from heliostat_tasks.provenance.audit import Audit, segments_of
+from heliostat_tasks.provenance.memorisation import QUANTILES
+from heliostat_tasks.provenance.signing import Key, sealed
+from heliostat_tasks.provenance.transcript import stops, write
+
+STATEMENT, NUMBERS, PICTURE = "report.dsse.json", "report.nc", "report.png"
+PREDICATE = "urn:heliostat:provenance:report:v1"
+TESTS = ("effect", "auc", *(f"fbq_{p}" for p in QUANTILES))
+TESTS += (*(f"lambda_upper_{p}" for p in QUANTILES), "p_value", "p_adjusted")
+
+NEVER = (
+    "that no other training used other data: only this run was looked at",
+    "that the data are what they claim to be, or harmless",
+    "that the model in use is the one at the end of this transcript",
+)
+
+
+def publish(audit: Audit, folder: Path, key: Key) -> None:
+    """Write the signed statement, and where there are any, numbers and picture."""
+    write(folder / STATEMENT, sealed(statement(audit), "report", key))
+    if audit.moves:
+        dataset(audit).to_netcdf(folder / NUMBERS, engine="h5netcdf")
+        from heliostat_tasks.provenance.pictures import draw
+
+        draw(dataset(audit), str(folder / PICTURE))
+
+
+def statement(audit: Audit) -> dict[str, Any]:
+    """The verdict and its grounds, as an in-toto statement; floats are exact."""
+    claims = audit.claims
+    subject = [{"name": "transcript", "digest": {"sha256": "0" * 64}}]
+    if claims is not None:
+        final = claims.entries[stops(claims.task)[-1]]
+        subject = [
+            {"name": "model", "digest": {"sha256": final["sha256"]}},
+            {"name": "transcript", "digest": {"sha256": claims.digest}},
+        ]
+    predicate = {
+        "verdict": audit.verdict,
+        "reasons": audit.reasons,
+        "policy": _policy(audit),
+        "notEstablished": not_established(audit),
+    }
+    if claims is not None:
+        predicate |= {
+            "prover": claims.prover,
+            "nonce": {n: claims.nonce[n] for n in ("issuer", "nonce", "sequence")},
+            "environment": list(claims.environment),
+            "scope": _scope(audit),
+            "replays": [_replay(audit, i) for i in range(len(audit.replays))],
+            "flags": {str(s + 1): told for s, told in sorted(audit.flags.items())},
+            "memorisation": [_traces(audit, i) for i in range(len(audit.traces))],
+        }
+    return {
+        "_type": "https://in-toto.io/Statement/v1",
+        "subject": subject,
+        "predicateType": PREDICATE,
+        "predicate": predicate,
+    }
+
+
+def not_established(audit: Audit) -> list[str]:
+    """What nobody should read into the verdict."""
+    told: list[str] = [*NEVER]
+    claims = audit.claims
+    if claims is None:
+        return told
+    if audit.policy.prover is None:
+        told.append("who the prover is: its key was not known from elsewhere")
+    if claims.nonce["issuer"] not in audit.policy.issuers:
+        told.append("that the nonce came from somebody independent of the prover")
+    if claims.nonce["sequence"] > 1:
+        told.append(
+            f"that the seed was not chosen among {claims.nonce['sequence']}: so many "
+            "commitments of this prover were given nonces"
+        )
+    if left := len(audit.moves) - len(audit.replays):
+        told.append(f"what happened in {left} segments that were not replayed")
+    loose = [r for r in audit.replays if r.kind == "tolerance"]
+    if loose:
+        way = sum(audit.moves[r.segment].total for r in loose)
+        told.append(
+            "that records of a batch were seen in the order claimed, and that "
+            "checkpoints were not nudged: in another environment a replay cannot tell; "
+            f"by at most {audit.policy.epsilon * way:.3g} in all (epsilon x the way of "
+            f"{len(loose)} segments, {way:.3g})"
+        )
+    return told
+
+
+def dataset(audit: Audit) -> xr.Dataset:
+    """Distances, movements and tests, by segment, tensor and test."""
+    claims = audit.claims
+    assert claims is not None
+    count, names = len(audit.moves), sorted(audit.moves[0].lengths)
+    far = np.full((count, len(names) + 1), np.nan)
+    kinds = np.full(count, "not replayed", dtype="<U12")
+    for replay in audit.replays:
+        kinds[replay.segment] = replay.kind
+        columns = [*names, "weights"]
+        far[replay.segment] = [replay.distances[name] for name in columns]
+    tests = np.full((count, len(TESTS)), np.nan)
+    for i, told in enumerate(audit.traces):
+        tests[i] = [told.effect, told.auc, *told.fbq, *told.bound, told.p_value, 0.0]
+        tests[i, -1] = audit.adjusted[i]
+    ends = segments_of(claims)
+    moved = [[m.lengths[n] for n in names] + [m.total] for m in audit.moves]
+    found = xr.Dataset(
+        {
+            "distance": (("segment", "tensor"), far, {"units": "1"}),
+            "movement": (("segment", "tensor"), np.array(moved), {"units": "1"}),
+            "statistic": (("segment", "test"), tests, {"units": "1"}),
+            "kind": ("segment", kinds),
+        },
+        coords={
+            "segment": np.arange(1, count + 1),
+            "first_step": ("segment", [a + 1 for a, _ in ends]),
+            "last_step": ("segment", [b for _, b in ends]),
+            "tensor": [*names, "weights"],
+            "test": list(TESTS),
+        },
+        attrs={"verdict": audit.verdict, "epsilon": audit.policy.epsilon},
+    )
+    if audit.pictured.size:
+        about = {"units": "nat", "long_name": "memorisation M(d, W)"}
+        found["memorisation"] = (("checkpoint", "segment"), audit.pictured, about)
+        found = found.assign_coords(checkpoint=stops(claims.task))
+    return found
+
+
+def _policy(audit: Audit) -> dict[str, Any]:
+    policy = audit.policy
+    return {
+        "epsilon": policy.epsilon,
+        "issuers": sorted(policy.issuers),
+        "prover": policy.prover,
+        "segments": policy.segments,
+    }
+
+
+def _scope(audit: Audit) -> dict[str, Any]:
+    """What was replayed, and how probably that catches what is bad."""
+    total, replayed = len(audit.moves), len(audit.plan)
+    challenge = audit.policy.challenge
+    free = {0, total - 1, *audit.flags} if challenge else set()
+    rest = total - len(free)
+    probable = {
+        str(bad): sampling.caught(rest, max(0, replayed - len(free)), bad)
+        for bad in (1, 2, 4, 8)
+        if bad <= rest and total
+    }
+    return {
+        "segments": total,
+        "planned": [s + 1 for s in audit.plan],
+        "challenge": challenge.hex() if challenge else None,
+        "catches": probable,
+    }
+
+
+def _replay(audit: Audit, index: int) -> dict[str, Any]:
+    replay = audit.replays[index]
+    worst = max(replay.distances, key=lambda name: replay.distances[name])
+    return {
+        "segment": replay.segment + 1,
+        "class": replay.kind,
+        "reason": replay.reason,
+        "firstBadStep": replay.first_bad_step,
+        "weights": replay.distances["weights"],
+        "worst": {"tensor": worst, "distance": replay.distances[worst]},
+    }
+
+
+def _traces(audit: Audit, index: int) -> dict[str, Any]:
+    told = audit.traces[index]
+    return {
+        "segment": index + 1,
+        "effect": told.effect,
+        "auc": told.auc,
+        "quantiles": list(QUANTILES),
+        "fbq": list(told.fbq),
+        "lambdaUpper95": list(told.bound),
+        "p": told.p_value,
+        "pAdjusted": float(audit.adjusted[index]),
+    }

@@ -1,0 +1,253 @@
+"""``heliostat provenance VERB``: what provers, issuers and verifiers type."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import heliostat as hs
+from heliostat import Answer
+from heliostat.drive import Place
+from heliostat_tasks.provenance import bench, calibration, corpus, cost, report
+from heliostat_tasks.provenance import transcript as written
+from heliostat_tasks.provenance.audit import Audit, Policy, audit
+from heliostat_tasks.provenance.signing import own_key
+from heliostat_tasks.provenance.task import Provenance
+
+STATUS = {"ACCEPT": 0, "REJECT": 1, "INCONCLUSIVE": 3}
+
+
+def commit(task: Provenance, *, out: Path, data: Path | None = None) -> Answer:
+    """Write down and sign what will be trained on, and how: the first step.
+
+    Args:
+        out: Folder of the transcript.
+        data: A folder of files to train on; default the standard library, or digits.
+    """
+    if (out / written.COMMITMENT).exists():
+        raise hs.RequestError(f"{out} holds a commitment already")
+    task = written.commit(task, _records(task, data), out, own_key("prover"))
+    lines = [
+        f"committed {len(task.data)} records in {out}",
+        f"  next    heliostat provenance issue {out}  (whoever shall believe it)",
+    ]
+    return Answer(lines, {"path": str(out), "records": len(task.data)})
+
+
+def issue(folder: Path, /) -> Answer:
+    """Draw a nonce for a commitment and sign it: the verifier's part, before training.
+
+    Args:
+        folder: Folder of the transcript.
+    """
+    try:
+        envelope = (folder / written.COMMITMENT).read_bytes()
+    except OSError as error:
+        raise hs.RequestError(
+            f"{folder} holds no commitment: {error.strerror}"
+        ) from error
+    key = own_key("verifier")
+    written.write(folder / written.NONCE, written.issue(envelope, key))
+    lines = [f"issued a nonce for {folder}", f"  issuer  {key.name}"]
+    return Answer(lines, {"path": str(folder), "issuer": key.name})
+
+
+def train(
+    task: Provenance,
+    *,
+    out: Path,
+    data: Path | None = None,
+    store: str | None = None,
+    on: str = "local",
+) -> Answer:
+    """Train under the protocol, and write the transcript.
+
+    Where the folder holds a commitment and a nonce, they are used; else both are made,
+    the nonce with this machine's own verifier key.
+
+    Args:
+        out: Folder of the transcript.
+        data: A folder of files to train on; default the standard library, or digits.
+        store: Folder of runs; default $HELIOSTAT_STORE, else ./runs.
+        on: local (an own Ray), here (this process), auto, or an address.
+    """
+    if (out / written.TRANSCRIPT).exists():
+        raise hs.RequestError(f"{out} holds a transcript already")
+    if not (out / written.COMMITMENT).exists():
+        commit(task, out=out, data=data)
+    if not (out / written.NONCE).exists():
+        issue(out)
+    task = written.committed(task, out)
+    run = hs.run(task, store=store, on=on, workers=1)
+    written.export(run, out, own_key("prover"))
+    lines = [
+        f"provenance {run.id}: {run.steps} steps, loss {run.headline['loss']}",
+        f"  transcript  {out}",
+        f"  verify      heliostat provenance verify {out}",
+    ]
+    about = {"id": run.id, "status": "complete", "path": str(out)}
+    return Answer(lines, about | {"headline": dict(run.headline)})
+
+
+def verify(
+    folder: Path,
+    /,
+    *,
+    report: Path | None = None,
+    segments: str = "all",
+    epsilon: float = 1e-5,
+    points: int | None = None,
+    prover: str | None = None,
+    issuer: tuple[str, ...] = (),
+    challenge: str | None = None,
+    memory: float = 4.0,
+    seconds: float = 1800.0,
+    all_failures: bool = False,
+    on: str = "local",
+    workers: int | None = None,
+) -> Answer:
+    """Check a transcript without trusting anything in it: ACCEPT, REJECT, INCONCLUSIVE.
+
+    Args:
+        folder: The transcript.
+        report: Folder of the verifier's own; default FOLDER-report.
+        segments: How many to replay, or all.
+        epsilon: Largest distance allowed where bits cannot agree.
+        points: Records that memorisation looks at, per segment; 0 is none.
+        prover: The prover's public key, if it is known.
+        issuer: Public keys that may issue nonces, besides this machine's own.
+        challenge: 64 hexadecimal digits that decide the sample; default drawn now.
+        memory: GiB that a replay may take.
+        seconds: Time that a segment may take.
+        all_failures: Go on after the first segment that fails.
+        on: local (an own Ray), here (this process), auto, or an address.
+        workers: Worker processes; default the whole machine or cluster.
+    """
+    if not folder.is_dir():
+        raise hs.RequestError(f"{folder}: expected the folder of a transcript")
+    if segments != "all" and not (segments.isdecimal() and int(segments) > 0):
+        raise hs.RequestError(f"segments {segments}: expected a whole number, or all")
+    if not 0 < epsilon < 1:
+        raise hs.RequestError(f"epsilon {epsilon}: expected between 0 and 1")
+    policy = Policy(
+        epsilon,
+        "all" if segments == "all" else int(segments),
+        points,
+        prover,
+        (own_key("verifier").name, *issuer),
+        _hex(challenge),
+        cost.Limits(memory * 2**30, seconds),
+        all_failures,
+    )
+    out = report or folder.with_name(folder.resolve().name + "-report")
+    return _told(audited(folder, out, policy, Place(on, workers)), folder, out)
+
+
+def audited(folder: Path, out: Path, policy: Policy, place: Place) -> Audit:
+    """An audit, and its report in a folder of the verifier's own."""
+    out.mkdir(parents=True, exist_ok=True)
+    found = audit(folder, out, policy, place, _say)
+    (out / "records.bin").unlink(missing_ok=True)
+    report.publish(found, out, own_key("verifier"))
+    return found
+
+
+def attack(
+    name: str, /, *, transcript: Path, out: Path, workers: int | None = None
+) -> Answer:
+    """Write a dishonest transcript made from an honest one; all: also try each.
+
+    Args:
+        name: An attack, or all: then a table says what catches each.
+        transcript: An honest transcript of this machine's prover.
+        out: Folder of the dishonest one, or of all.
+        workers: Worker processes that verify, with all.
+    """
+    if out.exists() and any(out.iterdir()):
+        raise hs.RequestError(f"{out} is not empty")
+    if name == "all":
+        return bench.table(transcript, out, workers, _say)
+    bench.forged(name, transcript, out)
+    lines = [f"{name}: a dishonest transcript in {out}"]
+    return Answer(lines, {"attack": name, "path": str(out)})
+
+
+def calibrate(
+    folder: Path, /, *, cores: int = 2, segments: int = 8, workers: int | None = None
+) -> Answer:
+    """Replay an honest transcript on other numbers of cores, and say which epsilon
+    that calls for.
+
+    Args:
+        folder: A transcript that is known to be honest.
+        cores: Cores of each replay; the training had one.
+        segments: How many to replay, early ones and late ones.
+        workers: Replays at a time; default as many as the cores allow.
+    """
+    return calibration.measured(folder, cores, segments, workers, _say)
+
+
+def _told(found: Audit, folder: Path, out: Path) -> Answer:
+    replays = found.replays
+    kinds = [r.kind for r in replays]
+    counted = ", ".join(f"{kinds.count(k)} {k}" for k in sorted(set(kinds)))
+    lines = [found.verdict, *(f"  {reason}" for reason in found.reasons)]
+    if found.moves:
+        total = len(found.moves)
+        lines.append(f"  replayed  {len(replays)} of {total} segments: {counted}")
+    lines += [
+        f"  flagged   segment {s + 1}: {', '.join(w)}" for s, w in found.flags.items()
+    ]
+    lines += ["  not established", *(f"    {w}" for w in report.not_established(found))]
+    lines.append(f"  report    {out}")
+    about = {
+        "verdict": found.verdict,
+        "reasons": found.reasons,
+        "segments": len(found.moves),
+        "replayed": [
+            {
+                "segment": r.segment + 1,
+                "class": r.kind,
+                "distance": max(r.distances.values()),
+            }
+            for r in replays
+        ],
+        "not_established": report.not_established(found),
+        "transcript": str(folder),
+        "report": str(out),
+    }
+    return Answer(lines, about, STATUS[found.verdict])
+
+
+def _records(task: Provenance, data: Path | None) -> bytes:
+    if data is None:
+        return task.data.tobytes()
+    if task.model != "tiny-lm":
+        raise hs.RequestError("--data is text, for tiny-lm; use --records for a file")
+    text, width = corpus.folder(data), task.length + 1
+    return text[: len(text) // width * width]
+
+
+def _hex(text: str | None) -> bytes | None:
+    try:
+        found = None if text is None else bytes.fromhex(text)
+    except ValueError:
+        found = b""
+    if found is not None and len(found) != 32:
+        raise hs.RequestError(f"challenge {text}: expected 64 hexadecimal digits")
+    return found
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+VERBS: Mapping[str, Callable[..., Answer]] = {
+    "commit": commit,
+    "issue": issue,
+    "train": train,
+    "verify": verify,
+    "attack": attack,
+    "calibrate": calibrate,
+}
