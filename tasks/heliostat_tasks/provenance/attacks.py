@@ -11,97 +11,26 @@ al., arXiv:2208.03567 [interpolation]; Zhang et al., IEEE S&P 2022.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import numpy as np
 
 import heliostat as hs
-from heliostat.grid import Job, Span
 from heliostat.kernels.compiler import jit
-from heliostat.unfold import unfold
-from heliostat_tasks.provenance import stream, transcript
+from heliostat_tasks.provenance import transcript
 from heliostat_tasks.provenance.distances import movement
+from heliostat_tasks.provenance.forging import (
+    Forger,
+    Forgery,
+    started,
+    state_of,
+    tensors_of,
+)
 from heliostat_tasks.provenance.formats import sha256
-from heliostat_tasks.provenance.models import MODELS
-from heliostat_tasks.provenance.reading import Transcript
-from heliostat_tasks.provenance.signing import Key, opened, sealed
-from heliostat_tasks.provenance.task import Provenance, State, checksum
+from heliostat_tasks.provenance.signing import opened, sealed
 from heliostat_tasks.provenance.transcript import COMMITMENT, NONCE, RECORDS
-
-Tensors = dict[str, np.ndarray]
-
-
-class Forgery(NamedTuple):
-    """What is published instead of the truth."""
-
-    states: dict[int, Tensors]
-    log: np.ndarray
-    nonce: bytes | None = None  # in place of the honest envelope
-    task: Provenance | None = None  # with that nonce
-
-
-class Forger:
-    """An honest transcript, its prover's key, and the means to do otherwise.
-
-    The middle segment, steps ``start`` + 1 to ``stop``, is where it is done.
-    """
-
-    def __init__(self, claims: Transcript, key: Key) -> None:
-        self.claims, self.task, self.key = claims, claims.task, key
-        self.ends = transcript.stops(self.task)
-        middle = (len(self.ends) - 1) // 2
-        self.start, self.stop = self.ends[middle], self.ends[middle + 1]
-        layout, fingerprint = claims.environment
-        self.environment = {"layout": layout, "fingerprint": fingerprint}
-
-    def honest(self) -> Forgery:
-        states = {step: dict(self.claims.state(step)) for step in self.ends}
-        return Forgery(states, self.claims.log.copy())
-
-    def batches(self) -> list[np.ndarray]:
-        """The records of each step of the middle segment, as they should be seen."""
-        data = self.task.prepare()
-        which = range(self.start, self.stop)
-        return [data.records[data.order[t % len(data.order)]].copy() for t in which]
-
-    def trained(
-        self, batches: Iterable[np.ndarray], lr: float = 1.0, decay: float = 1.0
-    ) -> Forgery:
-        """The middle segment trained on other batches or by other rules, and honest
-        training from there on."""
-        state = _state(self.claims.state(self.start))
-        update = jit(lambda s, b: self.task.update(s, b, lr, decay))
-        words, rows = jit(checksum), []
-        for batch in batches:
-            state, row = update(state, batch)
-            rows.append((float(row["loss"]), np.asarray(words(state))))
-        return self.carried_on(_tensors(state), rows)
-
-    def carried_on(
-        self, state: Tensors, rows: list[tuple[float, np.ndarray]] | None = None
-    ) -> Forgery:
-        """Honest training from a state that is claimed for the middle segment's end."""
-        state = state | {"step": np.asarray(self.stop, np.int32)}
-        forged = self.honest()
-        if rows:
-            kept = rows[: self.stop - self.start]
-            forged.log[self.start : self.start + len(kept)] = kept
-        return self.continued(forged, self.stop, state)
-
-    def continued(self, forged: Forgery, step: int, state: Tensors) -> Forgery:
-        """A forgery with all that follows from a state by honest training."""
-        forged.states[step] = state
-        task = forged.task or self.task
-        span = Span(0, step, task.train, {n: a[None] for n, a in state.items()})
-        for chunk in unfold(Job(task, 0, False, (span,)), seconds=0.0):
-            forged.states[chunk.stop] = {n: a[0] for n, a in chunk.state.items()}
-            part = forged.log[chunk.start : chunk.stop]
-            part["loss"] = chunk.rows["loss"][0]
-            part["checksum"] = chunk.rows["checksum"][0]
-        return forged
 
 
 def forge(name: str, forger: Forger, out: Path) -> None:
@@ -191,11 +120,11 @@ def fine_tune(forger: Forger) -> Forgery:
     """After the segment, a few small steps on records that it claims: those leave the
     traces that memorisation looks for."""
     batches = forger.batches()
-    state = _state(forger.trained(batches).states[forger.stop])
+    state = state_of(forger.trained(batches).states[forger.stop])
     update = jit(lambda s, b: forger.task.update(s, b, 0.1))
     for batch in batches[-3:]:
         state, _ = update(state, batch)
-    return forger.carried_on(_tensors(state))
+    return forger.carried_on(tensors_of(state))
 
 
 # -- other checkpoints -------------------------------------------------------------
@@ -216,7 +145,7 @@ def interpolation(forger: Forger) -> Forgery:
 def glue(forger: Forger) -> Forgery:
     """The second half is that of another training, begun elsewhere."""
     forged = forger.honest()
-    start = _start(forger.task, secrets.token_bytes(32))
+    start = started(forger.task, secrets.token_bytes(32))
     other = forger.continued(forger.honest(), 0, start)
     for step in forger.ends:
         if step >= forger.stop:
@@ -227,7 +156,7 @@ def glue(forger: Forger) -> Forgery:
 
 def initial(forger: Forger) -> Forgery:
     """First weights of one's own choice, honest training from there."""
-    start = _start(forger.task, secrets.token_bytes(32))
+    start = started(forger.task, secrets.token_bytes(32))
     return forger.continued(forger.honest(), 0, start)
 
 
@@ -302,33 +231,3 @@ ATTACKS: dict[str, Callable[[Forger], Forgery]] = {
     "sub-epsilon-nudge": nudge,
     "seed-grinding": grinding,
 }
-
-BELOW_TOLERANCE = ("permuted-batch", "sub-epsilon-nudge")
-"""What only bits can tell: in another environment the report bounds and names it."""
-
-
-def _start(task: Provenance, seed: bytes) -> Tensors:
-    """A state before the first step, of weights from another seed."""
-    state = transcript.first(task)
-    for name, tensor in MODELS[task.model].tensors(task).items():
-        if tensor.bound:
-            drawn = stream.weights(seed, name, tensor.shape, tensor.bound)
-            state[f"params.{name}"] = drawn
-    return state
-
-
-def _state(tensors: Tensors) -> State:
-    parts: dict[str, Any] = {"params": {}, "mu": {}, "nu": {}}
-    for name, array in tensors.items():
-        part, _, tensor = name.partition(".")
-        if tensor:
-            parts[part][tensor] = array
-    return State(np.asarray(tensors["step"]), **parts)  # pyright: ignore
-
-
-def _tensors(state: State) -> Tensors:
-    found = {"step": np.asarray(state.step)}
-    for part in ("params", "mu", "nu"):
-        named = getattr(state, part).items()
-        found |= {f"{part}.{name}": np.asarray(array) for name, array in named}
-    return found

@@ -26,23 +26,16 @@ import heliostat as hs
 from heliostat.drive import Place, chunks
 from heliostat.grid import Chunk, Job, Limits, Span
 from heliostat_tasks.provenance import cost, memorisation, sampling
-from heliostat_tasks.provenance.distances import (
-    Movement,
-    distances,
-    movement,
-    same_bits,
-)
+from heliostat_tasks.provenance.distances import Movement, movement
 from heliostat_tasks.provenance.formats import Refused
 from heliostat_tasks.provenance.memorisation import Traces
 from heliostat_tasks.provenance.reading import Transcript, transcript
-from heliostat_tasks.provenance.scores import points_of, scoring
+from heliostat_tasks.provenance.replays import Replay, compared
+from heliostat_tasks.provenance.scores import amounts, scoring, shown
 from heliostat_tasks.provenance.transcript import stops
 
 Verdict = Literal["ACCEPT", "REJECT", "INCONCLUSIVE"]
 Tell = Callable[[str], None]
-
-LOSS_TOLERANCE = 1e-4
-"""Of a logged loss in another environment, relative."""
 
 SUSPICIOUS = 0.01
 """Adjusted p-value from which on a segment shows no trace of its data."""
@@ -64,16 +57,6 @@ class Policy(NamedTuple):
     all_failures: bool = False  # go on after the first REJECT
 
 
-class Replay(NamedTuple):
-    """What the replay of one segment found."""
-
-    segment: int
-    kind: Literal["bitwise", "tolerance", "reject"]
-    distances: dict[str, float]  # of each tensor, and of "weights"
-    reason: str = ""
-    first_bad_step: int | None = None
-
-
 class Audit(NamedTuple):
     """All that was found, from which report and verdict follow."""
 
@@ -84,7 +67,8 @@ class Audit(NamedTuple):
     moves: list[Movement] = []
     traces: list[Traces] = []
     adjusted: np.ndarray = np.zeros(0)  # p-values of the traces, after Holm
-    pictured: np.ndarray = np.zeros((0, 0))  # (checkpoint, segment) M, nats
+    pictured: np.ndarray = np.zeros((0, 0))  # (checkpoint, shown) M, nats
+    shown: np.ndarray = np.zeros(0, int)  # segments that are pictured
     flags: dict[int, list[str]] = {}
     plan: list[int] = []
     replays: list[Replay] = []
@@ -140,10 +124,10 @@ def _scored(found: Audit, place: Place) -> Audit:
     """Traces of memorisation of every segment."""
     claims, points = found.claims, found.policy.points
     assert claims is not None
-    points = points_of(claims.task) if points is None else points
+    points, pictured = amounts(claims.task, points)
     if not points or claims.task.held_out < 2:
         return found
-    job = scoring(claims, points)._replace(limits=_limits(found.policy))
+    job = scoring(claims, points, pictured)._replace(limits=_limits(found.policy))
     rows = {c.block: c.rows for c in chunks(job, place, lambda *_, **__: None)}
     table = {
         name: np.stack([rows[i][name][0, 0] for i in range(len(rows))])
@@ -158,8 +142,12 @@ def _scored(found: Audit, place: Place) -> Audit:
         for i, size in enumerate(sizes)
     ]
     adjusted = memorisation.holm(np.array([t.p_value for t in told]))
-    pictured = fresh.mean(axis=1, keepdims=True) - table["pictured"]
-    return found._replace(traces=told, adjusted=adjusted, pictured=pictured)
+    return found._replace(
+        traces=told,
+        adjusted=adjusted,
+        pictured=fresh.mean(axis=1, keepdims=True) - table["pictured"],
+        shown=shown(len(sizes), pictured[0]),
+    )
 
 
 def _planned(found: Audit) -> Audit:
@@ -195,9 +183,11 @@ def _replayed(found: Audit, place: Place, tell: Tell) -> Audit:
     try:
         for chunk in chunks(job, place, lambda *_, **__: None):
             at = found.plan.index(_segment_of(claims, chunk))
-            results[at] = _compared(found, found.plan[at], chunk)
+            moved = found.moves[found.plan[at]]
+            results[at] = compared(claims, found.plan[at], moved, chunk)
             tell(f"{len(results)} of {len(found.plan)} segments replayed")
-            if results[at].kind == "reject" and not found.policy.all_failures:
+            kind, _ = results[at].judged(found.policy.epsilon)
+            if kind == "reject" and not found.policy.all_failures:
                 last = min(last, at + 1)
             if all(i in results for i in range(last)):
                 break
@@ -226,51 +216,16 @@ def _segment_of(claims: Transcript, chunk: Chunk) -> int:
     return segments_of(claims).index((chunk.start, chunk.stop))
 
 
-def _compared(found: Audit, segment: int, chunk: Chunk) -> Replay:
-    """A replayed segment against the claim: bits where they must agree, else ε."""
-    claims, epsilon = found.claims, found.policy.epsilon
-    assert claims is not None
-    claimed = claims.state(chunk.stop)
-    state = {name: array[0] for name, array in chunk.state.items()}
-    exact = (chunk.layout, chunk.environment) == claims.environment
-    equal = same_bits(state, claimed)
-    far = distances(state, claimed, found.moves[segment])
-    logged = claims.log[chunk.start : chunk.stop]
-    bad = _first_difference(chunk, logged, exact)
-    kind, reason = "bitwise" if equal else "tolerance", ""
-    if exact and not equal:
-        kind, reason = "reject", "the replay ends with other bits, where bits agree"
-    elif max(far.values()) > epsilon:
-        name = max(far, key=lambda n: far[n])
-        reason = f"the replay ends {far[name]:.1e} away in {name}, {epsilon:g} allowed"
-        kind = "reject"
-    elif bad is not None:
-        kind, reason = "reject", "the logged losses are not those of the replay"
-    return Replay(segment, kind, far, reason, bad if kind == "reject" else None)
-
-
-def _first_difference(chunk: Chunk, logged: np.ndarray, exact: bool) -> int | None:
-    """The first step whose log is not what the replay had; losses only, elsewhere."""
-    loss = chunk.rows["loss"][0]
-    if exact:
-        same = loss.view(np.uint32) == logged["loss"].view(np.uint32)
-        same &= (chunk.rows["checksum"][0] == logged["checksum"]).all(axis=1)
-    else:
-        same = np.abs(loss - logged["loss"]) <= LOSS_TOLERANCE * np.maximum(
-            1.0, np.abs(loss)
-        )
-    return None if same.all() else chunk.start + int(np.argmin(same)) + 1
-
-
 def _judged(found: Audit) -> Audit:
     """The verdict: a contradiction, agreement everywhere, or neither."""
     claims = found.claims
     assert claims is not None
     bad = [
-        f"segment {r.segment + 1} (steps {a + 1} to {b}): {r.reason}{_place(r)}"
+        f"segment {r.segment + 1} (steps {a + 1} to {b}): {reason}{r.place}"
         for r in found.replays
         for a, b in [segments_of(claims)[r.segment]]
-        if r.kind == "reject"
+        for kind, reason in [r.judged(found.policy.epsilon)]
+        if kind == "reject"
     ]
     if bad:
         return found._replace(verdict="REJECT", reasons=bad)
@@ -284,9 +239,3 @@ def _judged(found: Audit) -> Audit:
         open_ends.append("not every segment that was planned was replayed")
     verdict = "INCONCLUSIVE" if open_ends else "ACCEPT"
     return found._replace(verdict=verdict, reasons=open_ends)
-
-
-def _place(replay: Replay) -> str:
-    if replay.first_bad_step is None:
-        return "; the log is that of the replay, so the checkpoint was changed"
-    return f"; they part at step {replay.first_bad_step}"

@@ -9,8 +9,9 @@ from pathlib import Path
 import heliostat as hs
 from heliostat import Answer, device
 from heliostat.drive import Place
-from heliostat_tasks.provenance.attacks import ATTACKS, BELOW_TOLERANCE, Forger, forge
+from heliostat_tasks.provenance.attacks import ATTACKS, forge
 from heliostat_tasks.provenance.audit import Audit, Policy, audit
+from heliostat_tasks.provenance.forging import Forger
 from heliostat_tasks.provenance.formats import Refused
 from heliostat_tasks.provenance.reading import transcript
 from heliostat_tasks.provenance.signing import own_key
@@ -35,14 +36,15 @@ def forged(name: str, honest: Path, out: Path) -> None:
 
 
 def table(honest: Path, out: Path, workers: int | None, tell: Tell) -> Answer:
-    """All attacks, each made and verified twice: where bits agree, and where not."""
+    """All attacks, each made, replayed whole, and judged twice: as where bits must
+    agree, and as where they cannot."""
     from heliostat.fleet.cluster import connected
 
     device.authenticate("local")
     rows, place = [], Place("local", workers)
     trusted = own_key("verifier").name
     with connected("local", workers, None), tempfile.TemporaryDirectory() as work:
-        policy = Policy(issuers=(trusted,), points=0)
+        policy = Policy(issuers=(trusted,), points=0, all_failures=True)
         for name in ATTACKS:
             forged(name, honest, out / name)
             found = audit(out / name, Path(work), policy, place)
@@ -58,24 +60,22 @@ def table(honest: Path, out: Path, workers: int | None, tell: Tell) -> Answer:
 
 def _row(name: str, found: Audit) -> dict[str, str]:
     """What an audit of an attack says, in words for a table."""
-    failed = next((r for r in found.replays if r.kind == "reject"), None)
-    if failed is None:
-        caught, far = "; ".join(found.reasons) or "nothing", ""
+    epsilon = found.policy.epsilon
+    here = [r for r in found.replays if r.judged(epsilon, True)[0] == "reject"]
+    there = [r for r in found.replays if r.judged(epsilon, False)[0] == "reject"]
+    about = " ".join((ATTACKS[name].__doc__ or "").split()).rstrip(".")
+    row = {"attack": name, "what is done": about, "verdict": found.verdict}
+    if not here:
+        caught = "; ".join(found.reasons) or "nothing"
+        more = (caught, "", "", found.verdict)
     else:
-        caught, far = "replay", f"{max(failed.distances.values()):.1e}"
-        if failed.distances["weights"] <= found.policy.epsilon:
-            caught += ", by bits only"
-    step = "" if failed is None else str(failed.first_bad_step or "checkpoint")
-    about = (ATTACKS[name].__doc__ or "").split(".")[0]
-    return {
-        "attack": name,
-        "what is done": " ".join(about.split()),
-        "verdict": found.verdict,
-        "caught by": caught,
-        "distance": far,
-        "first bad step": step,
-        "elsewhere": "bounded" if name in BELOW_TOLERANCE else "caught too",
-    }
+        far = f"{here[0].worst[1]:.1e}"
+        parted = here[0].parted
+        step = "none: the checkpoint" if parted is None else str(parted)
+        elsewhere = "REJECT" if there else "ACCEPT, within epsilon"
+        more = (f"replay of segment {here[0].segment + 1}", far, step, elsewhere)
+    names = ("caught by", "distance", "first bad step", "in another environment")
+    return row | dict(zip(names, more, strict=True))
 
 
 def _markdown(rows: list[dict[str, str]]) -> str:

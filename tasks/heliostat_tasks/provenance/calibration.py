@@ -1,7 +1,9 @@
 """How large ε must be: honest segments, replayed where bits cannot agree.
 
-    ε = 10 · max r       and the next honest replay exceeds max r of n with
-                         probability 1 / (n + 1), whatever the distribution
+    ε = 10 · max r of all weights, and at least max r of a tensor
+
+The next honest replay exceeds the largest r of n with probability 1 / (n + 1), whatever
+the distribution.
 
 ε is the verifier's: it is measured on its machines, and never read from a transcript.
 """
@@ -84,7 +86,7 @@ def replays(
 def _told(found: list[dict[str, float]], cores: int) -> Answer:
     worst = max(max(one.values()) for one in found)
     weights = max(one["weights"] for one in found)
-    epsilon = MARGIN * worst
+    epsilon = max(MARGIN * weights, worst)  # of a tensor 10 ε are allowed
     lines = [
         f"{len(found)} honest replays on {cores} cores",
         f"  largest r of a tensor {worst:.2e}, of all weights {weights:.2e}",

@@ -50,7 +50,7 @@ def distances(replayed: State, claimed: State, moved: Movement) -> dict[str, flo
     size = sum(s**2 for n, s in moved.sizes.items() if n.startswith("params.")) ** 0.5
     unit = max(moved.total, FLOOR * size)
     found["weights"] = square**0.5 / unit if unit else np.inf * (square > 0)
-    return {name: float(np.nan_to_num(r, nan=np.inf)) for name, r in found.items()}
+    return {n: np.inf if np.isnan(r) else float(r) for n, r in found.items()}
 
 
 def same_bits(replayed: State, claimed: State) -> bool:

@@ -41,18 +41,20 @@ def _memorisation(figure: Any, axes: Any, report: xr.Dataset) -> None:
     if "memorisation" not in report:
         axes.text(0.5, 0.5, "not looked at", ha="center", transform=axes.transAxes)
         return
-    change = np.diff(report["memorisation"].values, axis=0).T  # (segment, interval)
+    change = np.diff(report["memorisation"].values, axis=0).T  # (shown, interval)
     most = float(np.nanpercentile(np.abs(change), 99)) or 1.0
-    count = report.sizes["segment"]
-    image = axes.imshow(
+    rows = report["shown"].values
+    image = axes.pcolormesh(
+        report["segment"].values,
+        np.arange(len(rows)),
         change,
         cmap="RdBu_r",
         vmin=-most,
         vmax=most,
-        origin="lower",
-        extent=(0.5, count + 0.5, 0.5, count + 0.5),
-        interpolation="nearest",
+        shading="nearest",
     )
+    ticks = np.unique(np.linspace(0, len(rows) - 1, 6).round().astype(int))
+    axes.set_yticks(ticks, [str(rows[i]) for i in ticks])
     figure.colorbar(image, ax=axes, label="ΔM: memorised over the interval / nat")
 
 

@@ -79,7 +79,7 @@ def statement(audit: Audit) -> dict[str, Any]:
 def not_established(audit: Audit) -> list[str]:
     """What nobody should read into the verdict."""
     told: list[str] = [*NEVER]
-    claims = audit.claims
+    claims, epsilon = audit.claims, audit.policy.epsilon
     if claims is None:
         return told
     if audit.policy.prover is None:
@@ -93,13 +93,13 @@ def not_established(audit: Audit) -> list[str]:
         )
     if left := len(audit.moves) - len(audit.replays):
         told.append(f"what happened in {left} segments that were not replayed")
-    loose = [r for r in audit.replays if r.kind == "tolerance"]
+    loose = [r for r in audit.replays if r.judged(epsilon)[0] == "tolerance"]
     if loose:
         way = sum(audit.moves[r.segment].total for r in loose)
         told.append(
             "that records of a batch were seen in the order claimed, and that "
             "checkpoints were not nudged: in another environment a replay cannot tell; "
-            f"by at most {audit.policy.epsilon * way:.3g} in all (epsilon x the way of "
+            f"by at most {epsilon * way:.3g} in all (epsilon x the way of "
             f"{len(loose)} segments, {way:.3g})"
         )
     return told
@@ -113,7 +113,7 @@ def dataset(audit: Audit) -> xr.Dataset:
     far = np.full((count, len(names) + 1), np.nan)
     kinds = np.full(count, "not replayed", dtype="<U12")
     for replay in audit.replays:
-        kinds[replay.segment] = replay.kind
+        kinds[replay.segment], _ = replay.judged(audit.policy.epsilon)
         columns = [*names, "weights"]
         far[replay.segment] = [replay.distances[name] for name in columns]
     tests = np.full((count, len(TESTS)), np.nan)
@@ -140,8 +140,10 @@ def dataset(audit: Audit) -> xr.Dataset:
     )
     if audit.pictured.size:
         about = {"units": "nat", "long_name": "memorisation M(d, W)"}
-        found["memorisation"] = (("checkpoint", "segment"), audit.pictured, about)
-        found = found.assign_coords(checkpoint=stops(claims.task))
+        found["memorisation"] = (("checkpoint", "shown"), audit.pictured, about)
+        found = found.assign_coords(
+            checkpoint=stops(claims.task), shown=audit.shown + 1
+        )
     return found
 
 
@@ -176,14 +178,15 @@ def _scope(audit: Audit) -> dict[str, Any]:
 
 def _replay(audit: Audit, index: int) -> dict[str, Any]:
     replay = audit.replays[index]
-    worst = max(replay.distances, key=lambda name: replay.distances[name])
+    worst, far = replay.worst
+    kind, reason = replay.judged(audit.policy.epsilon)
     return {
         "segment": replay.segment + 1,
-        "class": replay.kind,
-        "reason": replay.reason,
-        "firstBadStep": replay.first_bad_step,
+        "class": kind,
+        "reason": reason,
+        "firstBadStep": replay.parted,
         "weights": replay.distances["weights"],
-        "worst": {"tensor": worst, "distance": replay.distances[worst]},
+        "worst": {"tensor": worst, "distance": far},
     }
 
 

@@ -22,11 +22,11 @@ from heliostat_tasks.provenance.reading import Transcript
 from heliostat_tasks.provenance.task import Provenance
 from heliostat_tasks.provenance.transcript import stops
 
-PICTURED = 8
-"""Records of each segment that are looked at from every checkpoint, for the picture."""
-
 SHARE, LEAST, MOST = 0.06, 32, 1024
 """Of the work of replaying all; and records at least and at most, of each kind."""
+
+PICTURED, FEW = 64, 8
+"""Segments that the picture shows at most, and records of each at least."""
 
 
 class Look(NamedTuple):
@@ -42,6 +42,7 @@ class Sample(NamedTuple):
     records: np.ndarray  # (n, length + 1) uint8
     held_out: np.ndarray  # (held,) int32
     claimed: np.ndarray  # (segments, points) int32, that each segment trained on
+    pictured: np.ndarray  # (some segments, few) int32, seen from every checkpoint
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,7 @@ class Scores(hs.Task):
 
     of: Any  # the training that is looked at
     points: int  # records of each segment, and held-out ones
+    pictured: tuple[int, int]  # segments, and records of each, for the picture
 
     emits = {
         "held_out": hs.Var(("record",), units="nat"),
@@ -64,7 +66,7 @@ class Scores(hs.Task):
         return len(stops(self.of))
 
     def prepare(self) -> Sample:
-        return sample(self.of, self.points)
+        return sample(self.of, self.points, self.pictured)
 
     def init(self, key: Array, replica: Array, data: Sample) -> Look:
         tensors = MODELS[self.of.model].tensors(self.of)
@@ -78,7 +80,7 @@ class Scores(hs.Task):
         segments = len(claimed)
         following = claimed[jnp.minimum(state.number, segments - 1)]
         ending = claimed[jnp.maximum(state.number - 1, 0)]
-        few = claimed[:, :PICTURED]
+        few = jnp.asarray(data.pictured)
         wanted = [jnp.asarray(data.held_out), following, ending, few.ravel()]
         loss = losses(self.of, state.params, records[jnp.concatenate(wanted)])
         parts = jnp.split(loss, np.cumsum([len(w) for w in wanted])[:-1])
@@ -87,7 +89,7 @@ class Scores(hs.Task):
         return state, dict(zip(names, parts, strict=False)) | {"pictured": pictured}
 
 
-def sample(task: Provenance, points: int) -> Sample:
+def sample(task: Provenance, points: int, pictured: tuple[int, int]) -> Sample:
     """The first records of each segment, and held-out ones that were nowhere trained
     on: a text may hold the same record twice."""
     order, ends = task.prepare().order, stops(task)
@@ -98,20 +100,31 @@ def sample(task: Provenance, points: int) -> Sample:
     trained = {record.tobytes() for record in task.data[np.unique(order)]}
     held = task.order[len(task.data) - task.held_out :]
     fresh = [i for i in held if task.data[i].tobytes() not in trained]
-    return Sample(task.data, np.array(fresh[:points], np.int32), np.stack(claimed))
+    table = np.stack(claimed)
+    few = table[shown(len(table), pictured[0]), : pictured[1]]
+    return Sample(task.data, np.array(fresh[:points], np.int32), table, few)
 
 
-def points_of(task: Provenance) -> int:
-    """How many records to look at, if nobody says: a small share of a replay's work.
+def shown(segments: int, pictured: int) -> np.ndarray:
+    """Which segments the picture shows, evenly spread."""
+    return np.unique(np.linspace(0, segments - 1, pictured).round().astype(int))
 
-    A replayed record costs three forward passes, a record that is looked at three too:
-    held out, before, after.
+
+def amounts(task: Provenance, points: int | None) -> tuple[int, tuple[int, int]]:
+    """How many records to look at, of each segment and for the picture.
+
+    If nobody says, it is a small share of a replay's work: a replayed record costs
+    three forward passes, and one that is looked at three too (held out, before, after).
     """
-    affordable = int(SHARE * task.segment * task.batch)
-    return int(min(max(affordable, LEAST), MOST, task.segment * task.batch))
+    seen, segments = task.segment * task.batch, len(stops(task)) - 1
+    if points is not None:
+        points = min(points, seen)
+        return points, (min(segments, PICTURED), min(points, 4 * FEW))
+    points = int(min(max(SHARE * seen, LEAST), MOST, seen))
+    return points, (int(min(max(2 * SHARE * seen / FEW, 2), segments, PICTURED)), FEW)
 
 
-def scoring(claims: Transcript, points: int) -> Job:
+def scoring(claims: Transcript, points: int, pictured: tuple[int, int]) -> Job:
     """The job that looks at every checkpoint, one replica each."""
 
     def state(number: int, step: int) -> dict[str, np.ndarray]:
@@ -119,7 +132,7 @@ def scoring(claims: Transcript, points: int) -> Job:
         look = {"number": np.array([number], np.int32)}
         return look | {name: a[None] for name, a in weights.items()}
 
-    task = Scores(claims.task, points)
+    task = Scores(claims.task, points, pictured)
     spans = [
         Span(number, 0, 1, lambda n=number, s=step: state(n, s))
         for number, step in enumerate(stops(claims.task))

@@ -190,7 +190,8 @@ def calibrate(
 
 def _told(found: Audit, folder: Path, out: Path) -> Answer:
     replays = found.replays
-    kinds = [r.kind for r in replays]
+    epsilon = found.policy.epsilon
+    kinds = [replay.judged(epsilon)[0] for replay in replays]
     counted = ", ".join(f"{kinds.count(k)} {k}" for k in sorted(set(kinds)))
     lines = [found.verdict, *(f"  {reason}" for reason in found.reasons)]
     if found.moves:
@@ -207,11 +208,11 @@ def _told(found: Audit, folder: Path, out: Path) -> Answer:
         "segments": len(found.moves),
         "replayed": [
             {
-                "segment": r.segment + 1,
-                "class": r.kind,
-                "distance": max(r.distances.values()),
+                "segment": replay.segment + 1,
+                "class": kind,
+                "distance": replay.worst[1],
             }
-            for r in replays
+            for replay, kind in zip(replays, kinds, strict=True)
         ],
         "not_established": report.not_established(found),
         "transcript": str(folder),
