@@ -85,7 +85,8 @@ def verify(
         return Verdict("REJECT", [str(error)], [])
     if reasons or segments == 0:
         return Verdict("REJECT" if reasons else "ACCEPT", reasons, [])
-    return _replay(run, task, segments, Place(on, workers or _workers(run, on)), seed)
+    place = Place(on, workers or _workers(run, on), _gpus(run))
+    return _replay(run, task, segments, place, seed)
 
 
 def _stored(run: Run, task: Task) -> list[str]:
@@ -256,6 +257,12 @@ def _workers(run: Run, on: str) -> int | None:
     if run.task.sharded:
         return sizes[-1] if sizes else 1
     return None
+
+
+def _gpus(run: Run) -> float | None:
+    """None at all for a run of CPUs, so that bits can agree; else all there are."""
+    layouts = [e["layout"] for e in run.events() if e["event"] == "committed"]
+    return 0 if layouts and all(" cpu" in layout for layout in layouts) else None
 
 
 def _start(stop: int, stride: int) -> int:

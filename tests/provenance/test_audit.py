@@ -110,9 +110,9 @@ def workers_of_ours():
     """The processes that Ray has made workers of, below this one."""
     for path in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
-            if (path / "cmdline").read_bytes().startswith(b"ray::Worker"):
-                if os.getpid() in ancestors(int(path.name)):
-                    yield int(path.name)
+            ray = (path / "cmdline").read_bytes().startswith(b"ray::Worker")
+            if ray and os.getpid() in ancestors(int(path.name)):
+                yield int(path.name)
 
 
 def ancestors(pid):

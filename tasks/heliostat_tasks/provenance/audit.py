@@ -94,6 +94,8 @@ def audit(
         claims = transcript(folder, work / "records.bin", policy.prover, policy.limits)
         found = found._replace(claims=claims)
         found = found._replace(moves=_moves(claims))
+        if " cpu" in claims.environment[0]:
+            place = place._replace(gpus=0)  # so that bits can agree
         tell(f"{len(found.moves)} segments; signatures, order and start are right")
         found = _scored(found, place)
         found = _planned(found)
