@@ -24,7 +24,7 @@ def keys(tmp_path_factory):
 @pytest.fixture(scope="session")
 def trained(fleet_ray, keys, tmp_path_factory):
     out = tmp_path_factory.mktemp("trained")
-    verbs.train(TASK, out=out / "honest", store=str(out / "store"))
+    verbs.train(TASK, out=out / "honest", store=str(out / "store"), gpus=0)
     return out / "honest"
 
 

@@ -60,6 +60,7 @@ def train(
     data: Path | None = None,
     store: str | None = None,
     on: str = "local",
+    gpus: float | None = None,
 ) -> Answer:
     """Train under the protocol, and write the transcript.
 
@@ -71,6 +72,7 @@ def train(
         data: A folder of files to train on; default the standard library, or digits.
         store: Folder of runs; default $HELIOSTAT_STORE, else ./runs.
         on: local (an own Ray), here (this process), auto, or an address.
+        gpus: GPUs to train on; default all there are.
     """
     if (out / written.TRANSCRIPT).exists():
         raise hs.RequestError(f"{out} holds a transcript already")
@@ -79,7 +81,7 @@ def train(
     if not (out / written.NONCE).exists():
         issue(out)
     task = written.committed(task, out)
-    run = hs.run(task, store=store, on=on, workers=1)
+    run = hs.run(task, store=store, on=on, workers=1, gpus=gpus)
     written.export(run, out, own_key("prover"))
     lines = [
         f"provenance {run.id}: {run.steps} steps, loss {run.headline['loss']}",
