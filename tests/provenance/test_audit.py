@@ -32,7 +32,7 @@ def test_an_honest_training_is_accepted_bit_for_bit(honest, judge, tmp_path):
     for workers in (1, 2):
         found = judge(honest, "local", workers, points=64)
         assert found.verdict == "ACCEPT" and kinds(found) == ["bitwise"] * 4
-        report.publish(found, tmp_path / "report", own_key("verifier"))
+        report.publish(found, tmp_path / "report", tmp_path, own_key("verifier"))
         reports.append((tmp_path / "report" / report.STATEMENT).read_bytes())
     assert reports[0] == reports[1]
     told = xr.load_dataset(tmp_path / "report" / report.NUMBERS)

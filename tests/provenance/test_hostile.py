@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 from transcripts import TASK, resealed
 
+import heliostat as hs
 from heliostat_tasks.provenance import transcript as written
+from heliostat_tasks.provenance import verbs
 from heliostat_tasks.provenance.cost import Beyond, Limits
 from heliostat_tasks.provenance.formats import Refused, packed, unpacked
 from heliostat_tasks.provenance.reading import transcript
@@ -174,6 +176,23 @@ def test_what_would_exhaust_memory_or_time_is_not_begun(honest, judge, fields):
     found = judge(honest)
     assert found.verdict == "INCONCLUSIVE" and "the limit is" in found.reasons[0]
     assert not found.moves
+
+
+def test_a_report_is_written_through_no_link(honest, tmp_path):
+    """An archive may hold, beside the transcript, what looks like its report."""
+    mine, theirs = tmp_path / "mine", honest.with_name("transcript-report")
+    mine.write_text("precious")
+    theirs.mkdir()
+    for name in ("report.dsse.json", "report.nc", "report.png", "records.bin"):
+        (theirs / name).symlink_to(mine)
+    assert verbs.verify(honest, on="here", points=0).status == 0
+    assert mine.read_text() == "precious"
+    assert not (theirs / "report.dsse.json").is_symlink()
+    other = tmp_path / "other"
+    other.symlink_to(tmp_path)
+    for wrong in (other, honest):
+        with pytest.raises(hs.RequestError, match="a folder of the verifier's own"):
+            verbs.verify(honest, on="here", report=wrong)
 
 
 # -- mutated inputs --------------------------------------------------------------------

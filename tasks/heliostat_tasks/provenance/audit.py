@@ -167,11 +167,13 @@ def _planned(found: Audit) -> Audit:
     everything = list(range(len(found.moves)))
     wanted = found.policy.segments
     if wanted == "all" or wanted >= len(everything):
-        return found._replace(flags=flags, plan=everything)
+        suspicious_first = sorted(everything, key=lambda i: (i not in flags, i))
+        return found._replace(flags=flags, plan=suspicious_first)
     challenge = found.policy.challenge or secrets.token_bytes(32)
     policy = found.policy._replace(challenge=challenge)
     forced = {0, everything[-1], *flags}
     plan = sampling.chosen(everything, wanted, challenge, forced)
+    plan = sorted(plan, key=lambda i: (i not in flags, i))
     return found._replace(policy=policy, flags=flags, plan=plan)
 
 
@@ -193,6 +195,8 @@ def _replayed(found: Audit, place: Place, tell: Tell) -> Audit:
                 last = min(last, at + 1)
             if all(i in results for i in range(last)):
                 break
+    except Refused:
+        raise
     except (hs.RunFailed, hs.RequestError) as error:
         found = found._replace(reasons=[f"a replay could not be finished: {error}"])
     done = [results[i] for i in range(last) if i in results]

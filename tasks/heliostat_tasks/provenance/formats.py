@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import rfc8785
 
+import heliostat as hs
 from heliostat.kernels import merkle
 
 DEEPEST = 16
@@ -25,7 +26,7 @@ LONGEST_HEADER = 1 << 20
 KINDS = {"F32": np.dtype("<f4"), "I32": np.dtype("<i4")}
 
 
-class Refused(Exception):
+class Refused(hs.RequestError):
     """A transcript that is not what it must be; the message says what, in one line.
 
     It never repeats what the transcript says: that may be anything.

@@ -32,14 +32,20 @@ NEVER = (
 )
 
 
-def publish(audit: Audit, folder: Path, key: Key) -> None:
-    """Write the signed statement, and where there are any, numbers and picture."""
+def publish(audit: Audit, folder: Path, work: Path, key: Key) -> None:
+    """Write the signed statement, and where there are any, numbers and picture.
+
+    Args:
+        work: an empty folder, where files are made before they are moved.
+    """
     write(folder / STATEMENT, sealed(statement(audit), "report", key))
     if audit.moves:
-        dataset(audit).to_netcdf(folder / NUMBERS, engine="h5netcdf")
         from heliostat_tasks.provenance.pictures import draw
 
-        draw(dataset(audit), str(folder / PICTURE))
+        dataset(audit).to_netcdf(work / NUMBERS, engine="h5netcdf")
+        draw(dataset(audit), str(work / PICTURE))
+        for name in (NUMBERS, PICTURE):
+            write(folder / name, (work / name).read_bytes())
 
 
 def statement(audit: Audit) -> dict[str, Any]:

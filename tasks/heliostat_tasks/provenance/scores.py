@@ -22,7 +22,7 @@ from heliostat_tasks.provenance.reading import Transcript
 from heliostat_tasks.provenance.task import Provenance
 from heliostat_tasks.provenance.transcript import stops
 
-SHARE, LEAST, MOST = 0.06, 32, 1024
+SHARE, LEAST, MOST = 0.03, 32, 1024
 """Of the work of replaying all; and records at least and at most, of each kind."""
 
 PICTURED, FEW = 64, 8

@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import replace
@@ -198,8 +199,10 @@ def contents(out: Path, name: str, kind: str) -> Signed:
 
 
 def write(path: Path, content: bytes) -> None:
-    """There with all its bytes, or not there."""
+    """There with all its bytes, or not there; never through a link that waits there."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    partial.write_bytes(content)
-    partial.replace(path)
+    handle, partial = tempfile.mkstemp(dir=path.parent, prefix=".partial-")
+    with os.fdopen(handle, "wb") as stream:
+        stream.write(content)
+    os.chmod(partial, 0o644)
+    os.replace(partial, path)

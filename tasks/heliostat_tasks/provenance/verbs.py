@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -12,6 +13,9 @@ from heliostat.drive import Place
 from heliostat_tasks.provenance import bench, calibration, corpus, cost, report
 from heliostat_tasks.provenance import transcript as written
 from heliostat_tasks.provenance.audit import Audit, Policy, audit
+from heliostat_tasks.provenance.files import read
+from heliostat_tasks.provenance.formats import Refused
+from heliostat_tasks.provenance.reading import ENVELOPE
 from heliostat_tasks.provenance.signing import own_key
 from heliostat_tasks.provenance.task import Provenance
 
@@ -42,11 +46,9 @@ def issue(folder: Path, /) -> Answer:
         folder: Folder of the transcript.
     """
     try:
-        envelope = (folder / written.COMMITMENT).read_bytes()
-    except OSError as error:
-        raise hs.RequestError(
-            f"{folder} holds no commitment: {error.strerror}"
-        ) from error
+        envelope = read(folder, written.COMMITMENT, ENVELOPE)
+    except Refused as error:
+        raise hs.RequestError(f"{folder} holds no commitment: {error}") from error
     key = own_key("verifier")
     written.write(folder / written.NONCE, written.issue(envelope, key))
     lines = [f"issued a nonce for {folder}", f"  issuer  {key.name}"]
@@ -89,7 +91,8 @@ def train(
         f"  verify      heliostat provenance verify {out}",
     ]
     about = {"id": run.id, "status": "complete", "path": str(out)}
-    return Answer(lines, about | {"headline": dict(run.headline)})
+    headline = {name: found._asdict() for name, found in run.headline.items()}
+    return Answer(lines, about | {"headline": headline})
 
 
 def verify(
@@ -148,10 +151,12 @@ def verify(
 
 def audited(folder: Path, out: Path, policy: Policy, place: Place) -> Audit:
     """An audit, and its report in a folder of the verifier's own."""
+    if out.is_symlink() or out.resolve() == folder.resolve():
+        raise hs.RequestError(f"report {out}: expected a folder of the verifier's own")
     out.mkdir(parents=True, exist_ok=True)
-    found = audit(folder, out, policy, place, _say)
-    (out / "records.bin").unlink(missing_ok=True)
-    report.publish(found, out, own_key("verifier"))
+    with tempfile.TemporaryDirectory(dir=out, prefix=".work-") as work:
+        found = audit(folder, Path(work), policy, place, _say)
+        report.publish(found, out, Path(work), own_key("verifier"))
     return found
 
 
