@@ -88,6 +88,7 @@ def test_a_driver_that_is_struck_leaves_a_resumable_run_and_no_process(tmp_path,
     assert resumed.rows.t.values.tolist() == list(range(1, 401))
 
 
+@pytest.mark.slow
 def test_a_run_that_ends_leaves_no_process(tmp_path):
     process = driver(tmp_path, "--steps", "60")
     begun(tmp_path, steps=5)

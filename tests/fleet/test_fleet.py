@@ -170,6 +170,7 @@ def test_a_mistake_in_a_step_is_not_tried_again(fleet_ray, tmp_path):
     assert run.status == "failed" and run.steps == 6 and len(placed(run)) == 1
 
 
+@pytest.mark.slow
 def test_a_hung_worker_is_replaced(fleet_ray, tmp_path, brisk, monkeypatch):
     monkeypatch.setattr(fleet, "PATIENCE", 3.0)
     task = toys.Slow()
@@ -192,6 +193,7 @@ def test_a_hung_worker_is_replaced(fleet_ray, tmp_path, brisk, monkeypatch):
     assert run.rows.t.values.tolist() == list(range(1, 61))
 
 
+@pytest.mark.slow
 def test_fake_gpus_are_granted_and_groups_placed_on_them(fleet_ray, tmp_path):
     """Two GPUs that Ray believes in: each member of the group gets one of them."""
     run = hs.run(toys.Drift(), store=tmp_path, workers=2, gpus=2, progress=silent)

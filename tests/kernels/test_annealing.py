@@ -50,6 +50,7 @@ def both(target, temperatures=TEMPERATURES):
     return forward, backward, float(log_z0(base))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
     [pytest.param(n, marks=[pytest.mark.slow] * (n != "rbm")) for n in TARGETS],
@@ -65,6 +66,7 @@ def test_both_directions_bracket_log_z(name):
     assert abs(found.value - exact) < MARGIN * found.error
 
 
+@pytest.mark.slow
 def test_few_temperatures_widen_the_bounds_on_both_sides():
     """The bounds are true ones: a hasty schedule moves them apart, not together."""
     forward, backward, offset = both(TARGETS["rbm"], 8)

@@ -149,6 +149,7 @@ def test_a_snapshot_of_chains_wants_a_lazy_step():
     assert abs(share - 0.5) < 5 * 0.5 / 2000**0.5  # false alarm: 6e-7
 
 
+@pytest.mark.slow
 def test_tempering_keeps_rung_zero_and_crosses():
     """Exact draws stay exact; and a chain that starts in one well finds the other."""
     well = Target(lambda x: 3.0 * jnp.abs(jnp.sum(2 * x - 1)) - 8.0, sites=6)

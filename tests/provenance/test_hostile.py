@@ -91,6 +91,7 @@ def not_finite(folder):
 
 BOMB = b"\x1f\x8b\x08" + bytes(1000)
 PICKLE = b"\x80\x04\x8c\x05posix\x8c\x06system\x93\x8c\x04true\x85R." * 400
+HIDDEN = b'["]",' * 700 + b"0" + b"]" * 700
 DEEP = b'{"a":' * 100_000 + b"1" + b"}" * 100_000
 
 HARM = {
@@ -101,6 +102,7 @@ HARM = {
     "a hole": (hole, "has more than"),
     "no envelope": (replaced("transcript.dsse.json", b"{}"), "no signed envelope"),
     "deep JSON": (replaced("transcript.dsse.json", DEEP), "nested deeper"),
+    "depth behind texts": (replaced("commitment.dsse.json", HIDDEN), "nested deeper"),
     "a zip bomb": (replaced("transcript.dsse.json", BOMB), "no canonical JSON"),
     "a pickle": (replaced("commitment.dsse.json", PICKLE), "no canonical JSON"),
     "other bytes": (replaced(LAST, PICKLE), "has more than"),

@@ -121,6 +121,7 @@ def test_an_fhmm_has_its_exact_marginals(tmp_path):
     assert abs(each.mean() - 0.16817396) < 4 * error
 
 
+@pytest.mark.slow
 def test_swap_rates_of_a_ladder_are_exact(tmp_path):
     """E min(1, exp[(β − β')(f(y) − f(x))]) over x ~ p_β, y ~ p_β', by enumeration.
 
@@ -178,6 +179,7 @@ def test_values_left_to_their_default_are_the_same_run(tmp_path):
     assert len({run.id for run in ids}) == 1
 
 
+@pytest.mark.slow
 def test_workers_and_length_change_no_draw(fleet_ray, tmp_path):
     task = Discrete(chains=40, sampler="dmala", **SMALL)
     whole = here(task, tmp_path / "here", steps=400)
@@ -245,6 +247,7 @@ def test_until_stops_at_a_stride(tmp_path):
     assert run.headline["ess"].value > 400 and run.headline["rhat"].value < 1.05
 
 
+@pytest.mark.slow
 def test_a_model_that_was_looked_at_is_no_other_model(tmp_path):
     """Neither precision of the process before the run, nor a look, decides anything."""
     fields = {"target": "ebm", "size": 12, "hidden": 4, "chains": 2, "warmup": 0}

@@ -182,6 +182,7 @@ def test_potts_blocks_shrink_as_a_whole():
 # -- log Z ----------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_both_directions_bracket_the_enumerated_log_z():
     """A network of 10 bits, of no special form: each bound, and Bennett's estimate,
     within 4 standard errors of the right side of log Z; a pass in two pieces."""

@@ -245,6 +245,7 @@ def test_the_last_state_reproduces_the_last_row_in_both_phases():
         assert step._cache_size() == 1  # one trace serves both phases
 
 
+@pytest.mark.slow
 def test_evaluation_freezes_the_wavefunction_and_the_proposal():
     task = VMC(molecule="He", **SMALL)
     before, *_ = unrolled(task, task.train)

@@ -21,12 +21,11 @@ State = Mapping[str, np.ndarray]
 
 
 class Movement(NamedTuple):
-    """What a segment did to each tensor of a state, and where it pointed."""
+    """What a segment did to each tensor of a state."""
 
     lengths: dict[str, float]  # ‖W_i − W_{i−1}‖
     sizes: dict[str, float]  # ‖W_i‖
     total: float  # of all weights together
-    direction: np.ndarray  # (parameters,) of unit length
 
 
 def movement(before: State, after: State) -> Movement:
@@ -36,7 +35,7 @@ def movement(before: State, after: State) -> Movement:
     sizes = {n: float(np.linalg.norm(after[n].astype(float))) for n in names}
     way = np.concatenate([moves[n].ravel() for n in names if n.startswith("params.")])
     total = float(np.linalg.norm(way))
-    return Movement(lengths, sizes, total, (way / max(total, 1e-30)).astype(np.float32))
+    return Movement(lengths, sizes, total)
 
 
 def distances(replayed: State, claimed: State, moved: Movement) -> dict[str, float]:

@@ -131,6 +131,7 @@ def verify(
     """
     if not folder.is_dir():
         raise hs.RequestError(f"{folder}: expected the folder of a transcript")
+    folder = folder.resolve()
     if segments != "all" and not (segments.isdecimal() and int(segments) > 0):
         raise hs.RequestError(f"segments {segments}: expected a whole number, or all")
     if not 0 < epsilon < 1:
@@ -145,7 +146,7 @@ def verify(
         cost.Limits(memory * 2**30, seconds),
         all_failures,
     )
-    out = report or folder.with_name(folder.resolve().name + "-report")
+    out = report or folder.with_name(folder.name + "-report")
     return _told(audited(folder, out, policy, Place(on, workers)), folder, out)
 
 
