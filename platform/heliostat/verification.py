@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -193,7 +194,9 @@ def _choose(
         others = draw.sample(spans[1:], min(segments - 1, len(spans) - 1))
         spans = sorted([spans[0], *others])
     return [
-        Span(b, start, stop, run.record.checkpoints.load(b, start) if start else None)
+        Span(b, start, stop, partial(run.record.checkpoints.load, b, start))
+        if start
+        else Span(b, start, stop)
         for b, start, stop in spans
     ]
 

@@ -17,7 +17,7 @@ from transcripts import SMALL, TASK, elsewhere, resealed
 import heliostat as hs
 from heliostat_tasks.provenance import Provenance, bench, report, verbs
 from heliostat_tasks.provenance import transcript as written
-from heliostat_tasks.provenance.audit import Policy
+from heliostat_tasks.provenance.audit import Policy, odd
 from heliostat_tasks.provenance.cost import Limits
 from heliostat_tasks.provenance.signing import fresh_key, own_key
 
@@ -205,6 +205,38 @@ def test_any_folder_of_text_can_be_trained_on(tmp_path):
     assert verbs.verify(out, on="here", points=0).data["verdict"] == "ACCEPT"
     with pytest.raises(hs.RequestError, match="expected a folder"):
         verbs.commit(task, out=tmp_path / "u", data=tmp_path / "none")
+
+
+def test_segments_that_look_odd_are_flagged():
+    """Of forty: one that jumps, one that stands, one that left no trace late; the first
+    leave none, and that is not odd."""
+    lengths, p_values = [1.0] * 40, [0.5] * 5 + [0.001] * 35
+    lengths[7], lengths[9], p_values[30] = 21.0, 0.0, 0.4
+    assert odd(lengths, p_values) == {
+        7: ["the weights jump"],
+        9: ["the weights stand still"],
+        30: ["no trace of its data"],
+    }
+    assert not odd([1.0] * 3, [])
+
+
+def test_a_training_that_moved_claims_no_one_environment(tmp_path, judge):
+    """Begun here, ended by a worker that differs: not held to equal bits."""
+    out, store = tmp_path / "t", str(tmp_path / "s")
+    task = Provenance(**SMALL, train=12, segment=6)
+    verbs.commit(task, out=out)
+    verbs.issue(out)
+    task = written.committed(task, out)
+    run = hs.run(task, store=store, steps=6, on="here")
+    events = run.path / "events.jsonl"
+    text = events.read_text()
+    run = hs.run(task, store=store, on="here")
+    later = events.read_text()[len(text) :]
+    print_ = next(e["environment"] for e in run.events() if e["event"] == "committed")
+    events.write_text(text.replace(print_, "0123456789abcdef") + later)
+    written.export(hs.open(run.id, store=store), out, own_key("prover"))
+    found = judge(out)
+    assert found.claims.environment[1] == "several" and found.verdict == "ACCEPT"
 
 
 def test_a_policy_is_never_read_from_a_transcript():

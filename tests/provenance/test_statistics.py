@@ -107,9 +107,15 @@ def test_what_is_forced_is_in_every_sample():
 def test_distances_are_relative_to_what_moved():
     before = {"params.w": np.zeros(4, np.float32), "mu.w": np.ones(2, np.float32)}
     after = {"params.w": np.float32([3, 4, 0, 0]), "mu.w": np.float32([1, 2])}
+    second = {"nu.w": np.ones(2, np.float32)}
+    before, after = before | second, after | second
     moved = distances.movement(before, after)
-    assert moved.total == 5.0 and moved.lengths == {"params.w": 5.0, "mu.w": 1.0}
-    replayed = {"params.w": np.float32([3, 4, 0, 1e-3]), "mu.w": np.float32([1, 2.5])}
+    assert moved.total == 5.0
+    assert moved.lengths == {"params.w": 5.0, "mu.w": 1.0, "nu.w": 0.0}
+    replayed = second | {
+        "params.w": np.float32([3, 4, 0, 1e-3]),
+        "mu.w": np.float32([1, 2.5]),
+    }
     far = distances.distances(replayed, after, moved)
     assert far["params.w"] == far["weights"] == pytest.approx(2e-4, rel=1e-3)
     assert far["mu.w"] == 0.5
@@ -124,6 +130,25 @@ def test_a_tensor_that_stood_still_is_measured_by_its_size():
     nothing = {"params.w": np.zeros(4, np.float32)}
     moved = distances.movement(nothing, nothing)
     assert distances.distances(nudged, nothing, moved)["weights"] == np.inf
+
+
+def test_moments_are_measured_by_what_they_do():
+    """A second moment of zero among large ones: nothing in a norm, all in a step."""
+    w = np.float32([1.0, 1.0])
+    state = {
+        "params.w": w,
+        "mu.w": np.float32([1e-3, 1e-6]),
+        "nu.w": np.float32([1, 0]),
+    }
+    state["nu.w"][1] = 1e-10
+    moved = distances.movement({n: a * 0 for n, a in state.items()}, state)
+    forged = state | {"nu.w": np.float32([1, 0])}
+    far = distances.distances(forged, state, moved)
+    assert far["nu.w"] < 1e-9 and far["weights"] == 0
+    assert far["update.w"] > 10 and far["scale.w"] > 100
+    assert set(far) == {*state, "weights", *distances.effects(state)}
+    still = distances.distances(state, state, moved)
+    assert not any(still.values())
 
 
 def test_bits_tell_what_numbers_do_not():

@@ -230,7 +230,6 @@ class _Field:
         ]
         if behind:
             index = min(behind)[1]
-            span = self.spans[index]
-            span = span._replace(stop=min(span.stop, self.goal()))
-            refs = team.advance(index, span, span.start, self.pace.strides)
+            until = min(self.spans[index].stop, self.goal())
+            refs = team.advance(index, self.spans[index], until, self.pace.strides)
             self.flights.append(Flight(team, index, refs))

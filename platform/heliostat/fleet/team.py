@@ -96,12 +96,15 @@ class Team:
         """
         self.layout = _results(self._pending, JOINING)[0]
 
-    def advance(self, index: int, span: Span, step: int, strides: int) -> list[Any]:
-        """Submit the next chunk; the first of the references will hold it."""
-        fresh = self.holds.pop(index, None) != step
+    def advance(self, index: int, span: Span, until: int, strides: int) -> list[Any]:
+        """Submit the next chunk, which ends with ``until`` at the latest; the first of
+        the references will hold it."""
+        fresh = self.holds.pop(index, None) != span.start
         span = Span(*span.loaded()) if fresh else span._replace(state=None)
         given = ray.put(span) if self.size > 1 else span
-        return [a.advance.remote(index, given, fresh, strides) for a in self.actors]
+        return [
+            a.advance.remote(index, given, until, fresh, strides) for a in self.actors
+        ]
 
     def collect(self, index: int, refs: list[Any], patience: float) -> Chunk:
         """The chunk that was submitted.

@@ -92,13 +92,17 @@ class Worker:
         self.layout = self.loop.layout + many
         return self.layout
 
-    def advance(self, index: int, span: Any, fresh: bool, strides: int) -> Any:
-        """The next chunk of a span; only rank 0 returns it.
+    def advance(
+        self, index: int, span: Any, until: int, fresh: bool, strides: int
+    ) -> Any:
+        """The next chunk of a span, up to ``until``; only rank 0 returns it.
 
         ``fresh`` says that the span's own state is to be taken instead of what this
         worker still holds of it.
         """
         position = self.loop.place(span) if fresh else self.positions.pop(index)
-        chunk, self.positions[index] = self.loop.chunk(position, strides, span.stop)
+        chunk, position = self.loop.chunk(position, strides, min(span.stop, until))
+        if position.step < span.stop:
+            self.positions[index] = position  # of a finished span nobody wants it
         assert self.seat is not None
         return None if self.seat.rank else chunk._replace(layout=self.layout)

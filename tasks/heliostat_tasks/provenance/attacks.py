@@ -169,6 +169,21 @@ def moments(forger: Forger) -> Forgery:
     return forged
 
 
+def hidden_moments(forger: Forger) -> Forgery:
+    """The least second moments of a checkpoint are zero: nothing in its norm, and in
+    the next step their weights go wherever the first moments point."""
+    before, after = (forger.claims.state(s) for s in (forger.start, forger.stop))
+    moved, state = movement(before, after), dict(after)
+    for name, length in moved.lengths.items():
+        if name.startswith("nu."):
+            values = after[name].ravel().copy()
+            least = np.argsort(values)
+            room = np.cumsum(values[least].astype(float) ** 2) < (5e-5 * length) ** 2
+            values[least[room]] = 0
+            state[name] = values.reshape(after[name].shape)
+    return forger.carried_on(state)
+
+
 def stale(forger: Forger) -> Forgery:
     """A checkpoint that is the one before it, once more."""
     forged = forger.honest()
@@ -227,6 +242,7 @@ ATTACKS: dict[str, Callable[[Forger], Forgery]] = {
     "glue": glue,
     "forged-init": initial,
     "dropped-moments": moments,
+    "hidden-moments": hidden_moments,
     "stale-checkpoint": stale,
     "sub-epsilon-nudge": nudge,
     "seed-grinding": grinding,

@@ -3,7 +3,7 @@
 In this order, each step only if the last one found nothing wrong:
 
 1. signatures and bindings: data to seed, seed to order and initial weights, digests
-2. every checkpoint is read and measured: how far each segment moved, and where to
+2. every checkpoint is read and measured: how far each segment moved
 3. traces of memorisation, which decide what is looked at first and nothing else
 4. replays of all segments, or of a sample, each from the checkpoint before it
 5. a verdict
@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import itertools
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -38,7 +38,8 @@ Verdict = Literal["ACCEPT", "REJECT", "INCONCLUSIVE"]
 Tell = Callable[[str], None]
 
 SUSPICIOUS = 0.01
-"""Adjusted p-value from which on a segment shows no trace of its data."""
+"""p-value from which on a segment shows no trace of its data: not adjusted, since many
+segments are expected to be below it, and not few by chance."""
 
 JUMP = 5.0
 """Movement of a segment, in medians of all, from which on it is looked at."""
@@ -104,6 +105,9 @@ def audit(
         return found._replace(verdict="REJECT", reasons=[str(error)])
     except (cost.Beyond, hs.RunFailed, hs.RequestError) as error:
         return found._replace(reasons=[str(error)])
+    except (MemoryError, OSError, RecursionError) as error:
+        reason = f"it could not be finished here: {type(error).__name__}"
+        return found._replace(reasons=[reason])
 
 
 def segments_of(claims: Transcript) -> list[tuple[int, int]]:
@@ -154,16 +158,7 @@ def _scored(found: Audit, place: Place) -> Audit:
 
 def _planned(found: Audit) -> Audit:
     """What looks odd, and which segments are replayed."""
-    flags: dict[int, list[str]] = {}
-    typical = float(np.median([m.total for m in found.moves]))
-    strong = found.adjusted < SUSPICIOUS
-    for i, moved in enumerate(found.moves):
-        if moved.total > JUMP * typical:
-            flags.setdefault(i, []).append("the weights jump")
-        if moved.total == 0:
-            flags.setdefault(i, []).append("the weights stand still")
-        if len(strong) and not strong[i] and strong[:i].sum() > i / 2:
-            flags.setdefault(i, []).append("no trace of its data")
+    flags = odd([m.total for m in found.moves], [t.p_value for t in found.traces])
     everything = list(range(len(found.moves)))
     wanted = found.policy.segments
     if wanted == "all" or wanted >= len(everything):
@@ -175,6 +170,26 @@ def _planned(found: Audit) -> Audit:
     plan = sampling.chosen(everything, wanted, challenge, forced)
     plan = sorted(plan, key=lambda i: (i not in flags, i))
     return found._replace(policy=policy, flags=flags, plan=plan)
+
+
+def odd(lengths: Sequence[float], p_values: Sequence[float]) -> dict[int, list[str]]:
+    """What looks odd about which segments.
+
+    Args:
+        lengths: how far the weights moved in each.
+        p_values: of "not trained on" in each; none if nobody looked.
+    """
+    flags: dict[int, list[str]] = {}
+    typical = float(np.median(lengths))
+    strong = np.asarray(p_values) < SUSPICIOUS
+    for i, length in enumerate(lengths):
+        if length > JUMP * typical:
+            flags.setdefault(i, []).append("the weights jump")
+        if length == 0:
+            flags.setdefault(i, []).append("the weights stand still")
+        if len(strong) and not strong[i] and strong[:i].sum() > i / 2:
+            flags.setdefault(i, []).append("no trace of its data")
+    return flags
 
 
 def _replayed(found: Audit, place: Place, tell: Tell) -> Audit:

@@ -53,6 +53,8 @@ class Replay(NamedTuple):
     @property
     def place(self) -> str:
         """Where it went wrong, as the end of a sentence."""
+        if self.parted is None and not self.exact:
+            return "; the log does not tell where"
         if self.parted is None:
             return "; the log is that of the replay, so the checkpoint was changed"
         return f"; they part at step {self.parted}"

@@ -16,6 +16,7 @@ import xarray as xr
 
 from heliostat_tasks.provenance import sampling
 from heliostat_tasks.provenance.audit import Audit, segments_of
+from heliostat_tasks.provenance.distances import effects
 from heliostat_tasks.provenance.memorisation import QUANTILES
 from heliostat_tasks.provenance.signing import Key, sealed
 from heliostat_tasks.provenance.transcript import stops, write
@@ -116,22 +117,25 @@ def dataset(audit: Audit) -> xr.Dataset:
     claims = audit.claims
     assert claims is not None
     count, names = len(audit.moves), sorted(audit.moves[0].lengths)
-    far = np.full((count, len(names) + 1), np.nan)
+    columns = [*names, "weights", *effects(names)]
+    far = np.full((count, len(columns)), np.nan)
+    way = np.full_like(far, np.nan)
     kinds = np.full(count, "not replayed", dtype="<U12")
     for replay in audit.replays:
         kinds[replay.segment], _ = replay.judged(audit.policy.epsilon)
-        columns = [*names, "weights"]
         far[replay.segment] = [replay.distances[name] for name in columns]
     tests = np.full((count, len(TESTS)), np.nan)
     for i, told in enumerate(audit.traces):
         tests[i] = [told.effect, told.auc, *told.fbq, *told.bound, told.p_value, 0.0]
         tests[i, -1] = audit.adjusted[i]
     ends = segments_of(claims)
-    moved = [[m.lengths[n] for n in names] + [m.total] for m in audit.moves]
+    way[:, : len(names) + 1] = [
+        [m.lengths[n] for n in names] + [m.total] for m in audit.moves
+    ]
     found = xr.Dataset(
         {
             "distance": (("segment", "tensor"), far, {"units": "1"}),
-            "movement": (("segment", "tensor"), np.array(moved), {"units": "1"}),
+            "movement": (("segment", "tensor"), way, {"units": "1"}),
             "statistic": (("segment", "test"), tests, {"units": "1"}),
             "kind": ("segment", kinds),
         },
@@ -139,7 +143,7 @@ def dataset(audit: Audit) -> xr.Dataset:
             "segment": np.arange(1, count + 1),
             "first_step": ("segment", [a + 1 for a, _ in ends]),
             "last_step": ("segment", [b for _, b in ends]),
-            "tensor": [*names, "weights"],
+            "tensor": columns,
             "test": list(TESTS),
         },
         attrs={"verdict": audit.verdict, "epsilon": audit.policy.epsilon},

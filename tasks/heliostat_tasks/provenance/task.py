@@ -193,12 +193,6 @@ def checksum(state: State) -> Array:
     return words
 
 
-def schedule(task: Provenance, step: int) -> np.ndarray:
-    """Which records the step after ``step`` sees, (batch,)."""
-    data = task.prepare()
-    return data.order[step % len(data.order)]
-
-
 def digest(task: Provenance) -> str:
     """SHA-256 of the whole order, as a transcript states it."""
     return hashlib.sha256(task.order.astype("<i4").tobytes()).hexdigest()

@@ -135,13 +135,17 @@ def export(run: hs.Run, out: Path, key: Key) -> None:
     rows = run.rows.isel(step=slice(0, task.train)).load()
     log = np.zeros(task.train, LOGGED)
     log["loss"], log["checksum"] = rows.loss.values, rows.checksum.values
-    about = run.events()
-    placed = [e for e in about if e["event"] == "committed"]
-    environment = {
-        "fingerprint": placed[-1]["environment"],
-        "layout": placed[-1]["layout"],
-    }
-    publish(task, {0: first(task)} | states, log, environment, out, key)
+    publish(task, {0: first(task)} | states, log, _environment(run), out, key)
+
+
+def _environment(run: hs.Run) -> dict[str, str]:
+    """Where all of it was computed; a run that moved was in no one place."""
+    commits = [e for e in run.events() if e["event"] == "committed"]
+    layouts = {e["layout"] for e in commits}
+    prints = {e["environment"] for e in commits}
+    layout = layouts.pop() if len(layouts) == 1 else "several"
+    fingerprint = prints.pop() if len(prints) == 1 else "several"
+    return {"fingerprint": fingerprint, "layout": layout}
 
 
 def publish(
