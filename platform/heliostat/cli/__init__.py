@@ -30,6 +30,7 @@ from heliostat.answer import Answer
 from heliostat.cli import commands
 from heliostat.cli.answers import say
 from heliostat.cli.fields import QUIET, fitted, parse_fields, to_argv
+from heliostat.cli.making import of_task
 from heliostat.errors import RequestError, RunFailed, StoreError, did_you_mean
 
 __all__ = ["main", "parse_fields", "to_argv"]
@@ -101,7 +102,7 @@ def _app_of_task(name: str) -> App:
         raise RequestError(f"{name} has no verbs of its own; `heliostat run {name}`")
     app = App(name=name, help=(cls.__doc__ or "").partition("\n")[0], show=False)
     for order, (word, verb) in enumerate(verbs.items()):
-        app.command(commands.of_task(cls, verb), name=word, sort_key=order)
+        app.command(of_task(cls, verb), name=word, sort_key=order)
     return app
 
 

@@ -6,11 +6,9 @@ and mistakes in typing are answered at once.
 
 from __future__ import annotations
 
-import inspect
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -20,13 +18,12 @@ import heliostat as hs
 from heliostat import config, presets, registry
 from heliostat.answer import Answer
 from heliostat.cli import answers, pages
-from heliostat.cli.fields import NOTHING, Fields, fitted
+from heliostat.cli.fields import NOTHING, Fields
+from heliostat.cli.making import class_of, make
 from heliostat.cli.options import (
     COUNT,
-    DEFAULTS,
     LOCAL,
     PLAIN,
-    Chosen,
     Dry,
     Foreign,
     Json,
@@ -61,33 +58,13 @@ def _request(task: str, fields: Fields, what: What, store: str | None) -> Reques
     from heliostat.goal import Goal
     from heliostat.stored import store_folder
 
-    made, steps = _make(task, fields, what)
+    made, steps = make(task, fields, what)
     spec = config.specify(made, what.seed, what.x64)
     path = store_folder(store) / spec.identity["task"] / spec.id
     Goal(made, steps or made.steps, what.until)  # also --dry-run refuses what is none
     more = {"steps": steps, "until": what.until}
     options = {"seed": what.seed, "x64": what.x64, **more}
     return Request(made, steps, path, options)
-
-
-def _make(task: str, fields: Fields, what: What) -> tuple[Task, int | None]:
-    made, steps = _chosen(_class(task), fields, what)
-    return made, what.steps or steps
-
-
-def _chosen(cls: type[Task], fields: Fields, chosen: Chosen) -> tuple[Task, int | None]:
-    merged, steps = {}, None
-    parts = [presets.load(cls, chosen.preset)] if chosen.preset else []
-    parts += [presets.read(chosen.config)] if chosen.config else []
-    for part in parts:
-        merged |= part.fields
-        steps = part.steps or steps
-    return config.build(cls, merged | dict(fields)), steps
-
-
-@cache
-def _class(task: str) -> type[Task]:
-    return registry.from_path(task)
 
 
 @contextmanager
@@ -114,35 +91,6 @@ def _named(error: BaseException, run: str) -> BaseException:
     return error
 
 
-def of_task(cls: type[Task], verb: Callable[..., Answer]) -> Callable[..., Any]:
-    """A verb of a task's own as a command: its parameters are options, and if the
-    first one is ``task``, so are the fields of the task that it wants made."""
-    signature = inspect.signature(verb, eval_str=True)
-    parameters = [
-        p for p in signature.parameters.values() if p.name not in ("task", "json")
-    ]
-    makes = "task" in signature.parameters
-
-    def command(
-        *args: Any,
-        fields: Fields = NOTHING,
-        chosen: Chosen = DEFAULTS,
-        json: bool = False,
-        **options: Any,
-    ) -> Answer:
-        made = [_chosen(cls, fields, chosen)[0]] if makes else []
-        return verb(*made, *args, **options)
-
-    own = inspect.signature(command, eval_str=True).parameters
-    more = [own["fields"], own["chosen"]] if makes else []
-    json = own["json"].replace(annotation=Json)
-    command.__name__, command.__doc__ = verb.__name__, verb.__doc__
-    vars(command)["__signature__"] = signature.replace(
-        parameters=[*parameters, *more, json]
-    )
-    return fitted(command, cls) if makes else command
-
-
 # -- verbs ---------------------------------------------------------------------------
 
 
@@ -156,7 +104,7 @@ def show(
 ) -> Answer:
     """Describe a task (fields, presets, rows) or a stored run."""
     if ":" in what or what in registry.available():
-        return pages.task(_class(what))
+        return pages.task(class_of(what))
     if set(what) - set("0123456789abcdef"):
         registry.find(what)  # says which one was meant
     return pages.run(hs.open(what, store=store))
@@ -381,8 +329,8 @@ def check(
     ] = "local",
 ) -> Answer:
     """Try on a task the laws that every task inherits."""
-    quick = "quick" if "quick" in presets.names(_class(task)) else None
-    made, _ = _make(task, fields, What(preset or quick))
+    quick = "quick" if "quick" in presets.names(class_of(task)) else None
+    made, _ = make(task, fields, What(preset or quick))
     Where(on).settle()
     found = hs.check_task(made, workers=() if on == "here" else (1, 2))
     return answers.laws(found)
@@ -410,7 +358,7 @@ def _open(
     task: str | None = None,
     code: Sequence[str] = (),
 ) -> hs.Run:
-    cls = _class(task) if task else None
+    cls = class_of(task) if task else None
     return hs.open(run, store=store, task=cls, code=code)
 
 

@@ -1,0 +1,65 @@
+"""From words to a task: defaults, then a preset, a file, and what was typed."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+from heliostat import config, presets, registry
+from heliostat.answer import Answer
+from heliostat.cli.fields import NOTHING, Fields, fitted
+from heliostat.cli.options import DEFAULTS, Chosen, Json, What
+from heliostat.task import Task
+
+
+def make(task: str, fields: Fields, what: What) -> tuple[Task, int | None]:
+    made, steps = chosen_task(class_of(task), fields, what)
+    return made, what.steps or steps
+
+
+def chosen_task(
+    cls: type[Task], fields: Fields, chosen: Chosen
+) -> tuple[Task, int | None]:
+    merged, steps = {}, None
+    parts = [presets.load(cls, chosen.preset)] if chosen.preset else []
+    parts += [presets.read(chosen.config)] if chosen.config else []
+    for part in parts:
+        merged |= part.fields
+        steps = part.steps or steps
+    return config.build(cls, merged | dict(fields)), steps
+
+
+@cache
+def class_of(task: str) -> type[Task]:
+    return registry.from_path(task)
+
+
+def of_task(cls: type[Task], verb: Callable[..., Answer]) -> Callable[..., Any]:
+    """A verb of a task's own as a command: its parameters are options, and if the
+    first one is ``task``, so are the fields of the task that it wants made."""
+    signature = inspect.signature(verb, eval_str=True)
+    parameters = [
+        p for p in signature.parameters.values() if p.name not in ("task", "json")
+    ]
+    makes = "task" in signature.parameters
+
+    def command(
+        *args: Any,
+        fields: Fields = NOTHING,
+        chosen: Chosen = DEFAULTS,
+        json: bool = False,
+        **options: Any,
+    ) -> Answer:
+        made = [chosen_task(cls, fields, chosen)[0]] if makes else []
+        return verb(*made, *args, **options)
+
+    own = inspect.signature(command, eval_str=True).parameters
+    more = [own["fields"], own["chosen"]] if makes else []
+    json = own["json"].replace(annotation=Json)
+    command.__name__, command.__doc__ = verb.__name__, verb.__doc__
+    vars(command)["__signature__"] = signature.replace(
+        parameters=[*parameters, *more, json]
+    )
+    return fitted(command, cls) if makes else command
