@@ -19,7 +19,14 @@ def resealed(folder, kind, change, key=None):
     (folder / name).write_bytes(sealed(body, kind, key or own_key(role)))
 
 
-def elsewhere(folder):
-    """Claim that the training ran in another environment."""
-    change = lambda body: body["environment"].update(fingerprint="0123")  # noqa: E731
+def elsewhere(folder, *segments):
+    """Claim that these segments, or all, were trained in another environment."""
+
+    def change(body):
+        known = body["environments"]
+        known.append(known[0] | {"fingerprint": "0123"})
+        for number, entry in enumerate(body["checkpoints"]):
+            if number in segments or not segments:
+                entry["environment"] = len(known) - 1
+
     resealed(folder, "transcript", change)

@@ -77,10 +77,16 @@ def narrow() -> None:
 
 
 def confine(memory: float) -> None:
-    """Let this process take so many bytes more than it has: then it fails, alone."""
+    """Let this process take so many bytes more than it has: then it fails, alone.
+
+    Where the system does not tell how much it has (no /proc), nothing is confined.
+    """
     import resource
 
-    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    told = Path("/proc/self/statm")
+    if not told.exists():
+        return
+    pages = int(told.read_text().split()[0])
     most = pages * os.sysconf("SC_PAGE_SIZE") + int(memory)
     resource.setrlimit(resource.RLIMIT_AS, (most, most))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -161,10 +167,10 @@ def provenance() -> dict[str, Any]:
 
 @cache
 def fingerprint() -> str:
-    """Of what decides about bits, 16 digits: packages, instruction set, the threads
-    and flags of XLA."""
+    """Of what decides about bits, 16 digits: packages, instruction set, kind of GPU,
+    the threads and flags of XLA."""
     parts = [f"{name} {_version(name)}" for name in BITS] + [_cpu()]
-    parts += [str(_threads or len(cores())), os.environ.get("XLA_FLAGS", "")]
+    parts += [str(_threads or len(cores())), os.environ.get("XLA_FLAGS", ""), _gpu()]
     return hashlib.sha256("|".join(parts).encode()).hexdigest()[:16]
 
 
@@ -205,6 +211,14 @@ def _cpu() -> str:
     known = ("avx512f", "avx2", "avx", "sse4_2")
     widest = next((f for f in known if f in lines.get("flags", "").split()), "")
     return f"{lines.get('model name', platform.machine())} {widest}".strip()
+
+
+def _gpu() -> str:
+    """The kind of GPU that JAX computes on; empty where it computes on CPUs."""
+    import jax
+
+    device = jax.devices()[0]
+    return "" if device.platform == "cpu" else str(device.device_kind)
 
 
 def _git() -> dict[str, Any]:

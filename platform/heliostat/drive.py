@@ -30,6 +30,24 @@ class Place(NamedTuple):
     gpus: float | None = None
     seconds: float = 2.0  # between commits
 
+    def checked(self) -> Place:
+        """The same, if it makes sense.
+
+        Raises:
+            RequestError: if it names nowhere, or no worker.
+        """
+        on, workers, gpus, _ = self
+        if not on:
+            raise RequestError("on '': expected local, here, auto or an address")
+        if workers is not None and workers < 1:
+            raise RequestError(f"workers {workers}: expected at least 1")
+        if workers not in (None, 1) and on == "here":
+            one = "there is one process with on='here'"
+            raise RequestError(f"workers {workers}: {one}")
+        if gpus is not None and gpus < 0:
+            raise RequestError(f"gpus {gpus:g}: expected 0 or more")
+        return self
+
 
 def chunks(
     job: Job,

@@ -57,12 +57,12 @@ def run(
         RunFailed: if it failed; `resume` goes on from the last commit.
     """
     spec, goal = _plan(task, seed, x64, steps, until)
-    _check_place(on, workers, gpus)
+    place = Place(on, workers, gpus).checked()
     record = _find_or_create(task, spec, store)
     if fresh and record.steps:
         _recompute(record, task, on, workers)
     try:
-        return _bring(record, task, goal, Place(on, workers, gpus), progress)
+        return _bring(record, task, goal, place, progress)
     except RequestError:
         if not record.steps:
             remove(Run(record.path, task))  # a bad request stores nothing
@@ -93,7 +93,7 @@ def start(
             "it; use run(), or register it as an entry point of heliostat.tasks"
         )
     spec, goal = _plan(task, seed, x64, steps, until)
-    _check_place(on, workers, gpus)
+    place = Place(on, workers, gpus).checked()
     record = _find_or_create(task, spec, store)
     if goal.reached(record) and not _abandoned(record, goal):
         return _as_asked(record, task, goal)
@@ -102,7 +102,7 @@ def start(
         steps = max(goal.length, record.steps)
         about = {"status": "created", "steps": steps, "until": outcome}
         record.update(**about, asked=time.time())
-        _spawn(record, _words(record, task, goal, Place(on, workers, gpus)))
+        _spawn(record, _words(record, task, goal, place))
     elif (record.attrs.get("steps") or 0) < goal.length:
         raise Busy(f"run {spec.id} is being driven, to fewer steps; stop it first")
     return Run(record.path, task)
@@ -130,7 +130,7 @@ def resume(
         task: the class of a task that is not installed.
         code: FILE.py:NAME of each function that is a field of the task.
     """
-    _check_place(on, workers, gpus)
+    place = Place(on, workers, gpus).checked()
     found = as_run(run, store, task, code)
     attrs = found.record.attrs
     planned = int(attrs.get("steps") or found.task.steps)
@@ -140,7 +140,7 @@ def resume(
     if until is None and asked and asked["met"] is None:
         until = asked["condition"]
     goal = Goal(found.task, length, until)
-    return _bring(found.record, found.task, goal, Place(on, workers, gpus), progress)
+    return _bring(found.record, found.task, goal, place, progress)
 
 
 def extend(
@@ -221,17 +221,6 @@ def _as_asked(record: Record, task: Task, goal: Goal) -> Run:
 def _check_steps(steps: Any) -> None:
     if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
         raise RequestError(f"steps {steps!r}: expected a whole number of at least 1")
-
-
-def _check_place(on: str, workers: int | None, gpus: float | None) -> None:
-    if not on:
-        raise RequestError("on '': expected local, here, auto or an address")
-    if workers is not None and workers < 1:
-        raise RequestError(f"workers {workers}: expected at least 1")
-    if workers not in (None, 1) and on == "here":
-        raise RequestError(f"workers {workers}: there is one process with on='here'")
-    if gpus is not None and gpus < 0:
-        raise RequestError(f"gpus {gpus:g}: expected 0 or more")
 
 
 def _find_or_create(task: Task, spec: config.Spec, store: str | Path | None) -> Record:

@@ -75,6 +75,7 @@ def verify(
     """
     if segments != "all" and segments < 0:
         raise RequestError(f"segments {segments}: expected 0 or more")
+    place = Place(on, workers).checked()
     try:
         given = as_run(run, store, None, code)
         task = given.task
@@ -86,7 +87,7 @@ def verify(
         return Verdict("REJECT", [str(error)], [])
     if reasons or segments == 0:
         return Verdict("REJECT" if reasons else "ACCEPT", reasons, [])
-    place = Place(on, workers or _workers(run, on), _gpus(run))
+    place = place._replace(workers=workers or _workers(run, on), gpus=_gpus(run))
     return _replay(run, task, segments, place, seed)
 
 

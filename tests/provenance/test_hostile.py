@@ -13,7 +13,7 @@ from transcripts import TASK, resealed
 import heliostat as hs
 from heliostat_tasks.provenance import transcript as written
 from heliostat_tasks.provenance import verbs
-from heliostat_tasks.provenance.cost import Beyond, Limits
+from heliostat_tasks.provenance.cost import UNLIMITED, Beyond
 from heliostat_tasks.provenance.formats import Refused, packed, unpacked
 from heliostat_tasks.provenance.reading import transcript
 from heliostat_tasks.provenance.signing import opened, own_key, sealed
@@ -47,9 +47,13 @@ def replaced(name, content):
 
 
 def spec(**fields):
+    return committed(lambda body: body["spec"].update(fields))
+
+
+def committed(spoil):
     def change(folder):
-        """Another spec, and a nonce for it: an issuer does not look inside."""
-        resealed(folder, "commitment", lambda body: body["spec"].update(fields))
+        """Another commitment, and a nonce for it: an issuer does not look inside."""
+        resealed(folder, "commitment", spoil)
         signed = written.contents(folder, written.COMMITMENT, "commitment")
         named = written.sha256(signed.content)
         resealed(folder, "nonce", lambda body: body.update(commitment=named))
@@ -146,8 +150,16 @@ HARM = {
         "larger than its tensors",
     ),
     "a long name": (
-        last(lambda b: b["environment"].update(layout="x" * 10_000)),
-        "environment is malformed",
+        last(lambda b: b["environments"][0].update(layout="x" * 10_000)),
+        "environments are malformed",
+    ),
+    "an environment of none": (
+        last(lambda b: b["checkpoints"][1].update(environment=1)),
+        "none of those told",
+    ),
+    "another version": (
+        committed(lambda b: b.update(task="provenance 2")),
+        "another task than provenance 1",
     ),
 }
 
@@ -270,12 +282,12 @@ def test_a_thousand_transcripts_that_were_signed_wrong_are_refused(honest, tmp_p
         path = honest / f"{kind}.dsse.json"
         kept = path.read_bytes()
         path.write_bytes(sealed(body, kind, own_key(role)))
-        claimed = body.pop("environment", None)  # may be any short text
+        claimed = body.pop("environments", None)  # may be any short texts
         before = json.loads(bodies[kind].content)
-        free = before.pop("environment", None) != claimed and before == body
+        free = before.pop("environments", None) != claimed and before == body
         if before != body or (free and not texts(claimed)):
             with pytest.raises((Refused, Beyond)):
-                claims = transcript(honest, tmp_path / "copy", None, Limits())
+                claims = transcript(honest, tmp_path / "copy", None, UNLIMITED)
                 for step in claims.entries:
                     claims.state(step)
                 raise AssertionError("it was taken")
@@ -301,5 +313,9 @@ def spoil(value, draw, odd):
 
 
 def texts(claimed):
-    named = isinstance(claimed, dict) and set(claimed) == {"layout", "fingerprint"}
-    return named and all(isinstance(text, str) for text in claimed.values())
+    """Whether a table of environments is one, in form."""
+    if not isinstance(claimed, list) or not claimed:
+        return False
+    names = {"layout", "fingerprint"}
+    named = all(isinstance(one, dict) and set(one) == names for one in claimed)
+    return named and all(isinstance(t, str) for one in claimed for t in one.values())

@@ -22,6 +22,14 @@ def test_traces_are_those_of_a_slow_count():
         assert share == pytest.approx(np.mean(np.array(quantile) <= p))
 
 
+@pytest.mark.filterwarnings("error")
+def test_where_there_is_nothing_to_compare_nothing_is_claimed():
+    found = memorisation.traces(np.ones(5), np.ones(0))
+    assert found.p_value == 1.0 and np.isnan(found.effect) and found.bound == (1, 1)
+    assert np.isnan(memorisation.of(np.ones((3, 2)), np.ones((3, 0)))).all()
+    assert max(memorisation.traces(np.arange(9.0), -np.arange(9.0)).bound) == 1.0
+
+
 def test_p_values_of_what_was_not_trained_on_are_even():
     """P(p <= 0.05) = 0.05: of 400 draws 9 to 34, a false alarm in 1e-3."""
     draw = np.random.default_rng(1)

@@ -125,6 +125,7 @@ def test_any_bit_of_a_state_changes_its_checksum():
     [
         ({"channels": 2000}, "channels 2000: expected 1 to 1024"),
         ({"heads": 3}, "channels 64: expected a multiple of heads"),
+        ({"train": 10**6, "segment": 20}, "segment 20: expected at least 50"),
         ({"lr": 1.0}, "lr 1.0: expected more than 0 and less than 1"),
         ({"decay": -0.1}, "decay -0.1: expected 0 to less than 1"),
         ({"clip": 0.0}, "clip 0.0: expected more than 0"),

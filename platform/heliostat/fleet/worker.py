@@ -65,7 +65,7 @@ class Worker:
         from heliostat.device import claim, confine, remembering_on_every_rank
 
         claim(seat.cores, self.gpus)
-        if memory:
+        if memory and not self.gpus:  # CUDA reserves far more than it takes
             confine(memory)
         import jax
         from ray.cloudpickle import cloudpickle

@@ -50,7 +50,7 @@ def forge(name: str, forger: Forger, out: Path) -> None:
     nonce = forged.nonce or (folder / NONCE).read_bytes()
     transcript.write(out / NONCE, nonce)
     task = forged.task or forger.task
-    parts = (forged.states, forged.log, forger.environment)
+    parts = (forged.states, forged.log, forger.claims.environments)
     transcript.publish(task, *parts, out, forger.key)
 
 
@@ -78,6 +78,8 @@ def addition(forger: Forger) -> Forgery:
 
 def order(forger: Forger) -> Forgery:
     """Two batches change places."""
+    if forger.stop - forger.start < 2:
+        raise hs.RequestError("swapped-order: expected segments of two steps or more")
     first, second, *rest = forger.batches()
     return forger.trained([second, first, *rest])
 

@@ -52,7 +52,7 @@ def measured(
             claims = transcript(folder, Path(work) / "records.bin")
         except Refused as error:
             raise hs.RequestError(f"{folder}: {error}") from error
-        place = Place("local", workers or max(1, len(available()) // cores))
+        place = Place("local", workers or max(1, len(available()) // cores), 0)
         found = replays(claims, cores, segments, place, tell)
     return _told(found, cores)
 
@@ -87,10 +87,11 @@ def _told(found: list[dict[str, float]], cores: int) -> Answer:
     worst = max(max(one.values()) for one in found)
     weights = max(one["weights"] for one in found)
     epsilon = max(MARGIN * weights, worst)  # of a tensor 10 ε are allowed
+    asks = f"epsilon {epsilon:.1e}" if epsilon else "bits agree: any epsilon will do"
     lines = [
         f"{len(found)} honest replays on {cores} cores",
         f"  largest r of a tensor {worst:.2e}, of all weights {weights:.2e}",
-        f"  epsilon {epsilon:.1e}; the next replay exceeds the largest r with "
+        f"  {asks}; the next replay exceeds the largest r with "
         f"probability {1 / (len(found) + 1):.2g}",
     ]
     about: dict[str, Any] = {"n": len(found), "cores": cores, "max": worst}

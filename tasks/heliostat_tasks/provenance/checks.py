@@ -24,6 +24,9 @@ RANGES = {
     "warmup": (0, 1_000_000),
 }
 
+CHECKPOINTS = 20_000
+"""Most segments of a training: their digests are one signed table."""
+
 
 def check(task: Provenance) -> None:
     """Refuse fields that make no sense.
@@ -35,6 +38,12 @@ def check(task: Provenance) -> None:
         if not least <= getattr(task, name) <= most:
             given = getattr(task, name)
             raise ValueError(f"{name} {given}: expected {least} to {most}")
+    if task.train > CHECKPOINTS * task.segment:
+        least = -(-task.train // CHECKPOINTS)
+        raise ValueError(
+            f"segment {task.segment}: expected at least {least}, for no more than "
+            f"{CHECKPOINTS:,} checkpoints"
+        )
     if not 0 < task.lr < 1:
         raise ValueError(f"lr {task.lr}: expected more than 0 and less than 1")
     if not 0 <= task.decay < 1:

@@ -88,8 +88,9 @@ def digest_of(task: Provenance) -> str:
 def _default(model: str) -> bytes:
     if model == "tiny-lm":
         top = Path(sysconfig.get_path("stdlib"))
-        files = (f for f in top.rglob("*.py") if not SKIPPED & {*f.parts[:-1]})
-        return _joined(sorted(files))
+        every = sorted(f.relative_to(top) for f in top.rglob("*.py"))
+        files = [top / f for f in every if not SKIPPED & {*f.parts[:-1]}]
+        return _joined(files)
     from sklearn.datasets import load_digits
 
     digits: Any = load_digits()

@@ -39,8 +39,6 @@ class Forger:
         self.ends = transcript.stops(self.task)
         middle = (len(self.ends) - 1) // 2
         self.start, self.stop = self.ends[middle], self.ends[middle + 1]
-        layout, fingerprint = claims.environment
-        self.environment = {"layout": layout, "fingerprint": fingerprint}
 
     def honest(self) -> Forgery:
         states = {step: dict(self.claims.state(step)) for step in self.ends}

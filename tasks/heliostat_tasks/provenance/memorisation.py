@@ -40,6 +40,18 @@ class Traces(NamedTuple):
     p_value: float  # of "not trained on"
 
 
+def of(losses: np.ndarray, held_out: np.ndarray) -> np.ndarray:
+    """M of records under each checkpoint; NaN where nothing was held out.
+
+    Args:
+        losses: (checkpoints, n) nats.
+        held_out: (checkpoints, m) nats, of records that nobody trained on.
+    """
+    if not held_out.shape[1]:
+        return np.full_like(losses, np.nan)
+    return held_out.mean(axis=1, keepdims=True) - losses
+
+
 def traces(trained: np.ndarray, held_out: np.ndarray, seed: int = 0) -> Traces:
     """Of the changes in loss over a segment, −ΔM up to a constant.
 
@@ -47,7 +59,13 @@ def traces(trained: np.ndarray, held_out: np.ndarray, seed: int = 0) -> Traces:
         trained: (n,) loss after minus before, of records that the segment claims.
         held_out: (m,) the same of records that nobody trained on.
         seed: of the permutations.
+
+    With fewer than two records of either kind there is nothing to compare: NaN, and p
+    is 1.
     """
+    if min(len(trained), len(held_out)) < 2:
+        nothing = (np.nan,) * len(QUANTILES)
+        return Traces(np.nan, np.nan, nothing, (1.0,) * len(QUANTILES), 1.0)
     a, b = -np.asarray(trained, float), -np.asarray(held_out, float)
     below = np.searchsorted(np.sort(b), a) / len(b)
     hits = [int(np.sum(below <= p)) for p in QUANTILES]
@@ -59,7 +77,10 @@ def traces(trained: np.ndarray, held_out: np.ndarray, seed: int = 0) -> Traces:
         gap / spread if spread > 0 else 0.0,
         float(auc),
         tuple(hit / len(a) for hit in hits),
-        tuple(_upper(h, len(a)) / p for h, p in zip(hits, QUANTILES, strict=True)),
+        tuple(
+            min(1.0, _upper(h, len(a)) / p)
+            for h, p in zip(hits, QUANTILES, strict=True)
+        ),
         _permuted(a, b, gap, seed),
     )
 

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from heliostat_tasks.provenance.replays import PER_TENSOR
+
 EXACT = 1e-9
 """Where a distance of zero is drawn."""
 
@@ -59,20 +61,23 @@ def _memorisation(figure: Any, axes: Any, report: xr.Dataset) -> None:
 
 
 def _distances(axes: Any, report: xr.Dataset) -> None:
+    """Of all weights, to be below ε, and of the worst tensor, to be below 10 ε."""
     epsilon = report.attrs["epsilon"]
-    far = report["distance"].max("tensor").values
+    whole = report["distance"].sel(tensor="weights").values
+    worst = report["distance"].max("tensor").values
     kinds = report["kind"].values.astype(str)
     for kind, colour in COLOURS.items():
         here = kinds == kind
-        y = np.maximum(far[here], EXACT)
-        y = np.where(np.isfinite(y), y, 1e3)
-        axes.semilogy(
-            report["segment"].values[here], y, "o", color=colour, label=kind, ms=4
-        )
+        segments = report["segment"].values[here]
+        for far, fill, what in ((whole, colour, kind), (worst, "none", "worst tensor")):
+            y = np.maximum(np.where(np.isfinite(far[here]), far[here], 1e3), EXACT)
+            label = what if fill == colour or kind == "reject" else None
+            axes.semilogy(segments, y, "o", color=colour, mfc=fill, label=label, ms=4)
     axes.axhline(epsilon, color="k", ls="--", lw=1, label=f"ε = {epsilon:g}")
+    axes.axhline(PER_TENSOR * epsilon, color="k", ls=":", lw=1, label="10 ε, a tensor")
     axes.axhline(EXACT, color="0.7", lw=1)
     axes.text(0.99, EXACT * 1.15, "equal bits", ha="right", va="bottom", color="0.4")
     axes.texts[-1].set_transform(axes.get_yaxis_transform())
-    axes.set(xlabel="segment", ylabel="largest distance of a tensor, r")
+    axes.set(xlabel="segment", ylabel="distance of a replay, r")
     axes.set_ylim(EXACT / 3, 1e2)
     axes.legend(loc="upper right", fontsize="small")

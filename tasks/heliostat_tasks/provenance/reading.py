@@ -17,9 +17,10 @@ import numpy as np
 import heliostat as hs
 from heliostat.kernels import merkle
 from heliostat_tasks.provenance import corpus
-from heliostat_tasks.provenance.cost import Limits, within
+from heliostat_tasks.provenance.cost import UNLIMITED, Budget, within
 from heliostat_tasks.provenance.files import read
 from heliostat_tasks.provenance.formats import (
+    LONGEST_JSON,
     Refused,
     number,
     sha256,
@@ -35,6 +36,7 @@ from heliostat_tasks.provenance.transcript import (
     LOGGED,
     NONCE,
     NONCE_BYTES,
+    PROTOCOL,
     RECORDS,
     TRANSCRIPT,
     checkpoint,
@@ -42,11 +44,6 @@ from heliostat_tasks.provenance.transcript import (
     stops,
 )
 
-ENVELOPE = 16 << 20
-DATA = 1 << 30
-"""Most bytes of an envelope, and of the records."""
-
-UNLIMITED = Limits(math.inf, math.inf)
 Shapes = dict[str, tuple[np.dtype, tuple[int, ...]]]
 
 
@@ -55,12 +52,13 @@ class Transcript(NamedTuple):
 
     folder: Path
     task: Provenance  # with the records where the verifier has its own copy
+    records: dict[str, Any]  # their count, root and digest, as committed
     prover: str
     nonce: dict[str, Any]
     entries: dict[int, dict[str, Any]]  # of checkpoints, by step
     shapes: Shapes
     log: np.ndarray  # (train,) of LOGGED
-    environment: tuple[str, str]  # layout and fingerprint, as claimed
+    environments: list[tuple[str, str]]  # layout and fingerprint of each segment
     digest: str  # of the body that was signed last
 
     def state(self, step: int) -> dict[str, np.ndarray]:
@@ -85,7 +83,7 @@ def transcript(
     folder: Path,
     copy: Path,
     trusted: str | None = None,
-    limits: Limits = UNLIMITED,
+    budget: Budget = UNLIMITED,
 ) -> Transcript:
     """Everything of a transcript but its checkpoints, checked; nothing is computed
     that takes longer than hashing.
@@ -94,11 +92,11 @@ def transcript(
         folder: the stranger's.
         copy: where the verifier keeps the records, in a folder of its own.
         trusted: the prover's public key, if it is known from elsewhere.
-        limits: what replaying one segment may take.
+        budget: what replaying one segment may take.
 
     Raises:
         Refused: naming the first thing that is wrong.
-        Beyond: if replaying it would take more than the limits.
+        Beyond: if replaying it would take more.
     """
     commitment = _envelope(folder, COMMITMENT, "commitment")
     if trusted and commitment.signer != trusted:
@@ -107,13 +105,21 @@ def transcript(
     last = _envelope(folder, TRANSCRIPT, "transcript")
     if last.signer != commitment.signer:
         raise Refused("commitment and transcript were signed with different keys")
-    where = (folder, copy, limits)
-    task = _task(commitment, _nonce(nonce, commitment), *where)
-    return _bound(folder, task, commitment, nonce, last)
+    task = _task(commitment, _nonce(nonce, commitment), folder, copy, budget)
+    signed = _Signed(commitment, nonce, last)
+    return _bound(folder, task, signed)
+
+
+def envelope_digest(folder: Path) -> str:
+    """SHA-256 of the last envelope, whatever is in it; of nothing if it is missing."""
+    try:
+        return sha256(read(folder, TRANSCRIPT, LONGEST_JSON))
+    except Refused:
+        return sha256(b"")
 
 
 def _envelope(folder: Path, name: str, kind: str) -> Signed:
-    return opened(read(folder, name, ENVELOPE), kind, name)
+    return opened(read(folder, name, LONGEST_JSON), kind, name)
 
 
 def _nonce(nonce: Signed, commitment: Signed) -> str:
@@ -132,10 +138,12 @@ def _nonce(nonce: Signed, commitment: Signed) -> str:
 
 
 def _task(
-    commitment: Signed, nonce: str, folder: Path, copy: Path, limits: Limits
+    commitment: Signed, nonce: str, folder: Path, copy: Path, budget: Budget
 ) -> Provenance:
     """The training that was committed, of records that were, in known ranges."""
-    body = _table(commitment.body, {"prover", "records", "spec"}, COMMITMENT)
+    body = _table(commitment.body, {"prover", "records", "spec", "task"}, COMMITMENT)
+    if body["task"] != PROTOCOL:
+        raise Refused(f"the commitment is to another task than {PROTOCOL}")
     said = _table(body["records"], {"count", "root", "sha256"}, COMMITMENT)
     if body["prover"] != commitment.signer:
         raise Refused("the commitment names another key than the one it has")
@@ -144,8 +152,8 @@ def _task(
         bare = Provenance(**spec)
     except ValueError as error:
         raise Refused(f"the committed fields make no sense: {error}") from error
-    within(bare, count, limits)
-    records = read(folder, RECORDS, min(DATA, count * (bare.length + 1)))
+    within(bare, count, budget)
+    records = read(folder, RECORDS, count * (bare.length + 1))
     if sha256(records) != said["sha256"]:
         raise Refused("the records are not those that were committed")
     copy.parent.mkdir(parents=True, exist_ok=True)
@@ -179,19 +187,17 @@ def _spec(given: Any) -> dict[str, Any]:
     return found
 
 
-def _bound(
-    folder: Path, task: Provenance, commitment: Signed, nonce: Signed, last: Signed
-) -> Transcript:
+class _Signed(NamedTuple):
+    """The three envelopes of a transcript."""
+
+    commitment: Signed
+    nonce: Signed
+    last: Signed
+
+
+def _bound(folder: Path, task: Provenance, signed: _Signed) -> Transcript:
     """What was signed last, held against all that came before."""
-    names = {"checkpoints", "commitment", "environment", "log", "nonce"}
-    names |= {"order", "prover", "root"}
-    body = _table(last.body, names, TRANSCRIPT)
-    if body["commitment"] != sha256(commitment.content):
-        raise Refused("the transcript belongs to another commitment")
-    if body["nonce"] != sha256(nonce.content):
-        raise Refused("the transcript belongs to another nonce")
-    if body["prover"] != last.signer:
-        raise Refused("the transcript names another key than the one it has")
+    body = _chained(signed)
     if body["order"] != digest(task):
         raise Refused("the order of the data is not the one that the seed gives")
     start = first(task)
@@ -202,23 +208,42 @@ def _bound(
         raise Refused("the root of the checkpoints is wrong")
     if entries[0]["state"] != state_digest(start).hex():
         raise Refused("the initial weights are not those that the seed gives")
+    return Transcript(
+        folder,
+        task,
+        signed.commitment.body["records"],
+        signed.commitment.signer,
+        signed.nonce.body,
+        entries,
+        shapes,
+        _log(folder, task, body["log"]),
+        _environments(body["environments"], entries),
+        sha256(signed.last.content),
+    )
+
+
+def _chained(signed: _Signed) -> dict[str, Any]:
+    """The body of the last envelope, if it names the others and its own signer."""
+    names = {"checkpoints", "commitment", "environments", "log", "nonce"}
+    names |= {"order", "prover", "root"}
+    body = _table(signed.last.body, names, TRANSCRIPT)
+    if body["commitment"] != sha256(signed.commitment.content):
+        raise Refused("the transcript belongs to another commitment")
+    if body["nonce"] != sha256(signed.nonce.content):
+        raise Refused("the transcript belongs to another nonce")
+    if body["prover"] != signed.last.signer:
+        raise Refused("the transcript names another key than the one it has")
+    return body
+
+
+def _log(folder: Path, task: Provenance, named: Any) -> np.ndarray:
     content = read(folder, LOG, task.train * LOGGED.itemsize)
-    if sha256(content) != body["log"] or len(content) % LOGGED.itemsize:
+    if sha256(content) != named or len(content) % LOGGED.itemsize:
         raise Refused("the log is not what was signed")
     log = np.frombuffer(content, LOGGED)
     if len(log) != task.train or not np.isfinite(log["loss"]).all():
         raise Refused("the log has other than one finite loss per step")
-    return Transcript(
-        folder,
-        task,
-        commitment.signer,
-        nonce.body,
-        entries,
-        shapes,
-        log,
-        _environment(body["environment"]),
-        sha256(last.content),
-    )
+    return log
 
 
 def _entries(given: Any, task: Provenance, shapes: Shapes) -> dict[int, Any]:
@@ -228,7 +253,8 @@ def _entries(given: Any, task: Provenance, shapes: Shapes) -> dict[int, Any]:
         raise Refused("there are other checkpoints than one per segment")
     tensors = sum(k.itemsize * math.prod(shape) for k, shape in shapes.values())
     for step, entry in zip(wanted, given, strict=True):
-        entry = _table(entry, {"sha256", "size", "state", "step"}, TRANSCRIPT)
+        names = {"environment", "sha256", "size", "state", "step"}
+        entry = _table(entry, names, TRANSCRIPT)
         if entry["step"] != step or isinstance(entry["step"], bool):
             raise Refused("there are other checkpoints than one per segment")
         size = _whole(entry["size"], "the size of a checkpoint", tensors)
@@ -240,11 +266,24 @@ def _entries(given: Any, task: Provenance, shapes: Shapes) -> dict[int, Any]:
     return found
 
 
+def _environments(
+    given: Any, entries: dict[int, dict[str, Any]]
+) -> list[tuple[str, str]]:
+    """Layout and fingerprint of each segment: its checkpoint says which of a table."""
+    if not isinstance(given, list) or not given:
+        raise Refused("the environments are malformed")
+    known = [_environment(one) for one in given]
+    which = [entry["environment"] for entry in entries.values()]
+    if any(type(i) is not int or not 0 <= i < len(known) for i in which):
+        raise Refused("a checkpoint is from an environment that is none of those told")
+    return [known[i] for i in which[1:]]
+
+
 def _environment(given: Any) -> tuple[str, str]:
     body = _table(given, {"fingerprint", "layout"}, "the environment")
     texts = (body["layout"], body["fingerprint"])
     if not all(isinstance(t, str) and len(t) <= 64 and t.isascii() for t in texts):
-        raise Refused("the environment is malformed")
+        raise Refused("the environments are malformed")
     return texts
 
 

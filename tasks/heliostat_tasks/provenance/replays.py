@@ -76,7 +76,7 @@ def compared(claims: Transcript, segment: int, moved: Movement, chunk: Chunk) ->
     near = np.abs(loss - logged["loss"]) <= LOSS_TOLERANCE * np.maximum(1, np.abs(loss))
     return Replay(
         segment,
-        (chunk.layout, chunk.environment) == claims.environment,
+        (chunk.layout, chunk.environment) == claims.environments[segment],
         same_bits(state, claimed),
         distances(state, claimed, moved),
         _first_not(same, chunk.start),

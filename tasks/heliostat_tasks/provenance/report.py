@@ -18,8 +18,9 @@ from heliostat_tasks.provenance import sampling
 from heliostat_tasks.provenance.audit import Audit, segments_of
 from heliostat_tasks.provenance.distances import effects
 from heliostat_tasks.provenance.memorisation import QUANTILES
+from heliostat_tasks.provenance.replays import PER_TENSOR
 from heliostat_tasks.provenance.signing import Key, sealed
-from heliostat_tasks.provenance.transcript import stops, write
+from heliostat_tasks.provenance.transcript import TRANSCRIPT, stops, write
 
 STATEMENT, NUMBERS, PICTURE = "report.dsse.json", "report.nc", "report.png"
 PREDICATE = "urn:heliostat:provenance:report:v1"
@@ -52,7 +53,7 @@ def publish(audit: Audit, folder: Path, work: Path, key: Key) -> None:
 def statement(audit: Audit) -> dict[str, Any]:
     """The verdict and its grounds, as an in-toto statement; floats are exact."""
     claims = audit.claims
-    subject = [{"name": "transcript", "digest": {"sha256": "0" * 64}}]
+    subject = [{"name": TRANSCRIPT, "digest": {"sha256": audit.file}}]
     if claims is not None:
         final = claims.entries[stops(claims.task)[-1]]
         subject = [
@@ -69,7 +70,9 @@ def statement(audit: Audit) -> dict[str, Any]:
         predicate |= {
             "prover": claims.prover,
             "nonce": {n: claims.nonce[n] for n in ("issuer", "nonce", "sequence")},
-            "environment": list(claims.environment),
+            "environments": sorted(map(list, set(claims.environments))),
+            "records": claims.records,
+            "spec": claims.task.spec,
             "scope": _scope(audit),
             "replays": [_replay(audit, i) for i in range(len(audit.replays))],
             "flags": {str(s + 1): told for s, told in sorted(audit.flags.items())},
@@ -96,8 +99,10 @@ def not_established(audit: Audit) -> list[str]:
     if claims.nonce["sequence"] > 1:
         told.append(
             f"that the seed was not chosen among {claims.nonce['sequence']}: so many "
-            "commitments of this prover were given nonces"
+            "commitments of this prover, or to these data, were given nonces"
         )
+    if not audit.traces:
+        told.append("whether training left traces: nobody looked for them")
     if left := len(audit.moves) - len(audit.replays):
         told.append(f"what happened in {left} segments that were not replayed")
     loose = [r for r in audit.replays if r.judged(epsilon)[0] == "tolerance"]
@@ -106,8 +111,9 @@ def not_established(audit: Audit) -> list[str]:
         told.append(
             "that records of a batch were seen in the order claimed, and that "
             "checkpoints were not nudged: in another environment a replay cannot tell; "
-            f"by at most {epsilon * way:.3g} in all (epsilon x the way of "
-            f"{len(loose)} segments, {way:.3g})"
+            f"by at most {epsilon * way:.3g} in all weights (epsilon x the way of "
+            f"{len(loose)} segments, {way:.3g}), and in each segment by at most "
+            f"{PER_TENSOR * epsilon:.1g} of its movement in a tensor or moment"
         )
     return told
 
@@ -161,7 +167,9 @@ def _policy(audit: Audit) -> dict[str, Any]:
     policy = audit.policy
     return {
         "epsilon": policy.epsilon,
+        "budget": policy.budget._asdict(),
         "issuers": sorted(policy.issuers),
+        "points": policy.points,
         "prover": policy.prover,
         "segments": policy.segments,
     }

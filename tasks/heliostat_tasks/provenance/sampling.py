@@ -13,7 +13,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from math import comb
 
+import numpy as np
+
 from heliostat_tasks.provenance.stream import order
+
+SUSPICIOUS = 0.01
+"""p-value from which on a segment shows no trace of its data: not adjusted, since many
+segments are expected to be below it, and not few by chance."""
+
+JUMP = 5.0
+"""Movement of a segment, in medians of all, from which on it is looked at."""
 
 
 def caught(segments: int, replayed: int, bad: int) -> float:
@@ -42,3 +51,23 @@ def chosen(
     free = max(0, min(count - len(sure), len(rest)))
     drawn = [rest[i] for i in order(challenge, len(rest))[:free]] if rest else []
     return sorted([*sure, *drawn])
+
+
+def odd(lengths: Sequence[float], p_values: Sequence[float]) -> dict[int, list[str]]:
+    """What looks odd about which segments.
+
+    Args:
+        lengths: how far the weights moved in each.
+        p_values: of "not trained on" in each; none if nobody looked.
+    """
+    flags: dict[int, list[str]] = {}
+    typical = float(np.median(lengths))
+    strong = np.asarray(p_values) < SUSPICIOUS
+    for i, length in enumerate(lengths):
+        if length > JUMP * typical:
+            flags.setdefault(i, []).append("the weights jump")
+        if length == 0:
+            flags.setdefault(i, []).append("the weights stand still")
+        if len(strong) and not strong[i] and strong[:i].sum() > i / 2:
+            flags.setdefault(i, []).append("no trace of its data")
+    return flags

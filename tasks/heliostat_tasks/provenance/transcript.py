@@ -17,15 +17,17 @@ import os
 import secrets
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 import heliostat as hs
 from heliostat.kernels import merkle
 from heliostat_tasks.provenance import corpus, models
+from heliostat_tasks.provenance.cost import MOST_DATA
 from heliostat_tasks.provenance.formats import canonical, packed, sha256, state_digest
 from heliostat_tasks.provenance.signing import Key, Signed, keys_folder, opened, sealed
 from heliostat_tasks.provenance.task import Provenance, digest
@@ -34,6 +36,9 @@ COMMITMENT, NONCE = "commitment.dsse.json", "nonce.dsse.json"
 TRANSCRIPT = "transcript.dsse.json"
 RECORDS, LOG = "data/records.bin", "log/steps.bin"
 NONCE_BYTES = 32
+
+PROTOCOL = f"provenance {Provenance.task_version}"
+"""What a commitment is to; another version of it would train otherwise."""
 
 LOGGED = np.dtype([("loss", "<f4"), ("checksum", "<u4", (2,))])
 """One entry of the log."""
@@ -57,6 +62,10 @@ def commit(task: Provenance, records: bytes, out: Path, key: Key) -> Provenance:
     Returns:
         The task, with its records where they now are.
     """
+    if len(records) > MOST_DATA:
+        raise hs.RequestError(
+            f"{len(records)} bytes of records: expected at most {MOST_DATA}"
+        )
     write(out / RECORDS, records)
     task = replace(task, records=hs.File(out / RECORDS))
     data = task.data  # refuses what are no records
@@ -68,6 +77,7 @@ def commit(task: Provenance, records: bytes, out: Path, key: Key) -> Provenance:
             "sha256": sha256(records),
         },
         "spec": task.spec,
+        "task": PROTOCOL,
     }
     write(out / COMMITMENT, sealed(body, "commitment", key))
     return task
@@ -76,8 +86,8 @@ def commit(task: Provenance, records: bytes, out: Path, key: Key) -> Provenance:
 def issue(envelope: bytes, key: Key, log: Path | None = None) -> bytes:
     """A nonce for a commitment, signed; asked again, the same one.
 
-    So asking again yields no other seed, and other commitments of the same prover are
-    counted: ``sequence`` says how many seeds it could have chosen from.
+    So asking again yields no other seed, and other commitments of the same prover, or
+    to the same data, are counted: ``sequence`` says of how many seeds it could choose.
 
     Args:
         log: lines of what was issued so far; default beside the keys.
@@ -87,7 +97,12 @@ def issue(envelope: bytes, key: Key, log: Path | None = None) -> bytes:
     lines = log.read_text().splitlines() if log.exists() else []
     issued = [json.loads(line) for line in lines]
     named = sha256(given.content)
-    mine = [one for one in issued if one["prover"] == given.signer]
+    root = _root(given.body)
+    mine = [
+        one
+        for one in issued
+        if one["prover"] == given.signer or one.get("root") == root
+    ]
     body = next((one for one in mine if one["commitment"] == named), None)
     if body is None:
         body = {
@@ -100,10 +115,16 @@ def issue(envelope: bytes, key: Key, log: Path | None = None) -> bytes:
         }
         log.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         with log.open("a") as stream:
-            stream.write(json.dumps(body, sort_keys=True) + "\n")
+            stream.write(json.dumps(body | {"root": root}, sort_keys=True) + "\n")
             stream.flush()
             os.fsync(stream.fileno())
-    return sealed(body, "nonce", key)
+    return sealed({n: v for n, v in body.items() if n != "root"}, "nonce", key)
+
+
+def _root(commitment: Mapping[str, Any]) -> str:
+    """What a commitment says of its data; whether it is true the verifier finds out."""
+    records = commitment.get("records")
+    return str(records.get("root")) if isinstance(records, dict) else ""
 
 
 def committed(task: Provenance, out: Path) -> Provenance:
@@ -135,34 +156,36 @@ def export(run: hs.Run, out: Path, key: Key) -> None:
     rows = run.rows.isel(step=slice(0, task.train)).load()
     log = np.zeros(task.train, LOGGED)
     log["loss"], log["checksum"] = rows.loss.values, rows.checksum.values
-    publish(task, {0: first(task)} | states, log, _environment(run), out, key)
+    publish(task, {0: first(task)} | states, log, environments(run, task), out, key)
 
 
-def _environment(run: hs.Run) -> dict[str, str]:
-    """Where all of it was computed; a run that moved was in no one place."""
+def environments(run: hs.Run, task: Provenance) -> list[tuple[str, str]]:
+    """Layout and fingerprint of where each segment was computed: a run may move."""
     commits = [e for e in run.events() if e["event"] == "committed"]
-    layouts = {e["layout"] for e in commits}
-    prints = {e["environment"] for e in commits}
-    layout = layouts.pop() if len(layouts) == 1 else "several"
-    fingerprint = prints.pop() if len(prints) == 1 else "several"
-    return {"fingerprint": fingerprint, "layout": layout}
+    where = {
+        step: (e["layout"], e["environment"])
+        for e in commits
+        for step in range(e["start"] + 1, e["stop"] + 1)
+    }
+    return [where[step] for step in stops(task)[1:]]
 
 
 def publish(
     task: Provenance,
     states: Mapping[int, Tensors],
     log: np.ndarray,
-    environment: Mapping[str, str],
+    environments: Sequence[tuple[str, str]],
     out: Path,
     key: Key,
 ) -> None:
     """Write checkpoints and log beside the commitment, and sign what they are."""
-    entries = []
-    for step in stops(task):
+    known, entries = sorted(set(environments)), []
+    for step, where in zip(stops(task), [known[0], *environments], strict=True):
         content = packed(states[step])
         write(out / checkpoint(step), content)
         entries.append(
             {
+                "environment": known.index(where),
                 "sha256": sha256(content),
                 "size": len(content),
                 "state": state_digest(states[step]).hex(),
@@ -173,7 +196,7 @@ def publish(
     body = {
         "checkpoints": entries,
         "commitment": sha256(contents(out, COMMITMENT, "commitment").content),
-        "environment": dict(environment),
+        "environments": [{"fingerprint": f, "layout": at} for at, f in known],
         "log": sha256(log.tobytes()),
         "nonce": sha256(contents(out, NONCE, "nonce").content),
         "order": digest(task),

@@ -6,16 +6,17 @@ import sys
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Literal
 
 import heliostat as hs
 from heliostat import Answer
 from heliostat.drive import Place
-from heliostat_tasks.provenance import bench, calibration, corpus, cost, report
+from heliostat_tasks.provenance import bench, calibration, corpus, report
 from heliostat_tasks.provenance import transcript as written
 from heliostat_tasks.provenance.audit import Audit, Policy, audit
+from heliostat_tasks.provenance.cost import Budget
 from heliostat_tasks.provenance.files import read
-from heliostat_tasks.provenance.formats import Refused
-from heliostat_tasks.provenance.reading import ENVELOPE
+from heliostat_tasks.provenance.formats import LONGEST_JSON, Refused
 from heliostat_tasks.provenance.signing import own_key
 from heliostat_tasks.provenance.task import Provenance
 
@@ -29,6 +30,7 @@ def commit(task: Provenance, *, out: Path, data: Path | None = None) -> Answer:
         out: Folder of the transcript.
         data: A folder of files to train on; default the standard library, or digits.
     """
+    out = out.absolute()
     if (out / written.COMMITMENT).exists():
         raise hs.RequestError(f"{out} holds a commitment already")
     task = written.commit(task, _records(task, data), out, own_key("prover"))
@@ -46,7 +48,7 @@ def issue(folder: Path, /) -> Answer:
         folder: Folder of the transcript.
     """
     try:
-        envelope = read(folder, written.COMMITMENT, ENVELOPE)
+        envelope = read(folder, written.COMMITMENT, LONGEST_JSON)
     except Refused as error:
         raise hs.RequestError(f"{folder} holds no commitment: {error}") from error
     key = own_key("verifier")
@@ -76,10 +78,15 @@ def train(
         on: local (an own Ray), here (this process), auto, or an address.
         gpus: GPUs to train on; default all there are.
     """
+    out = out.absolute()
     if (out / written.TRANSCRIPT).exists():
         raise hs.RequestError(f"{out} holds a transcript already")
     if not (out / written.COMMITMENT).exists():
         commit(task, out=out, data=data)
+    elif data or task.records:
+        raise hs.RequestError(
+            f"{out} holds a commitment, with its data; leave out --data and --records"
+        )
     if not (out / written.NONCE).exists():
         issue(out)
     task = written.committed(task, out)
@@ -108,6 +115,7 @@ def verify(
     challenge: str | None = None,
     memory: float = 4.0,
     seconds: float = 1800.0,
+    hours: float = 24.0,
     all_failures: bool = False,
     on: str = "local",
     workers: int | None = None,
@@ -123,8 +131,9 @@ def verify(
         prover: The prover's public key, if it is known.
         issuer: Public keys that may issue nonces, besides this machine's own.
         challenge: 64 hexadecimal digits that decide the sample; default drawn now.
-        memory: GiB that a replay may take.
+        memory: GiB that a worker may take; what runs here has no such limit.
         seconds: Time that a segment may take.
+        hours: Time that all of it may take.
         all_failures: Go on after the first segment that fails.
         on: local (an own Ray), here (this process), auto, or an address.
         workers: Worker processes; default the whole machine or cluster.
@@ -132,22 +141,25 @@ def verify(
     if not folder.is_dir():
         raise hs.RequestError(f"{folder}: expected the folder of a transcript")
     folder = folder.resolve()
-    if segments != "all" and not (segments.isdecimal() and int(segments) > 0):
-        raise hs.RequestError(f"segments {segments}: expected a whole number, or all")
     if not 0 < epsilon < 1:
         raise hs.RequestError(f"epsilon {epsilon}: expected between 0 and 1")
+    if points is not None and points < 0:
+        raise hs.RequestError(f"points {points}: expected 0 or more")
+    if not min(memory, seconds, hours) > 0:
+        raise hs.RequestError("memory, seconds and hours: expected more than 0")
     policy = Policy(
         epsilon,
-        "all" if segments == "all" else int(segments),
+        _count(segments),
         points,
-        prover,
-        (own_key("verifier").name, *issuer),
-        _hex(challenge),
-        cost.Limits(memory * 2**30, seconds),
+        _digits(prover, "prover") if prover else None,
+        (own_key("verifier").name, *(_digits(key, "issuer") for key in issuer)),
+        bytes.fromhex(_digits(challenge, "challenge")) if challenge else None,
+        Budget(memory * 2**30, seconds, 3600 * hours),
         all_failures,
     )
     out = report or folder.with_name(folder.name + "-report")
-    return _told(audited(folder, out, policy, Place(on, workers)), folder, out)
+    place = Place(on, workers).checked()
+    return _told(audited(folder, out, policy, place), folder, out)
 
 
 def audited(folder: Path, out: Path, policy: Policy, place: Place) -> Audit:
@@ -232,20 +244,27 @@ def _told(found: Audit, folder: Path, out: Path) -> Answer:
 def _records(task: Provenance, data: Path | None) -> bytes:
     if data is None:
         return task.data.tobytes()
+    if task.records:
+        raise hs.RequestError("--data and --records: expected one of them")
     if task.model != "tiny-lm":
         raise hs.RequestError("--data is text, for tiny-lm; use --records for a file")
     text, width = corpus.folder(data), task.length + 1
     return text[: len(text) // width * width]
 
 
-def _hex(text: str | None) -> bytes | None:
-    try:
-        found = None if text is None else bytes.fromhex(text)
-    except ValueError:
-        found = b""
-    if found is not None and len(found) != 32:
-        raise hs.RequestError(f"challenge {text}: expected 64 hexadecimal digits")
-    return found
+def _count(segments: str) -> int | Literal["all"]:
+    if segments == "all":
+        return "all"
+    if segments.isdecimal() and int(segments) > 0:
+        return int(segments)
+    raise hs.RequestError(f"segments {segments}: expected a whole number, or all")
+
+
+def _digits(text: str, what: str) -> str:
+    """64 hexadecimal digits, in lower case: a key, or a challenge."""
+    if len(text) == 64 and set(text.lower()) <= set("0123456789abcdef"):
+        return text.lower()
+    raise hs.RequestError(f"{what} {text}: expected 64 hexadecimal digits")
 
 
 def _say(line: str) -> None:
