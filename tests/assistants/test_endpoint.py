@@ -20,13 +20,14 @@ from fakechat import (
 )
 
 from heliostat.assistants import Endpoint, Message, Settings, Unanswered
+from heliostat.assistants.message import USUAL
 from heliostat.assistants.wording import TEXT
 from heliostat.errors import RequestError
 
 HELLO = [Message("user", "hello")]
 
 
-def ask(assistant, messages=HELLO, settings=Settings(), epoch=0):
+def ask(assistant, messages=HELLO, settings=USUAL, epoch=0):
     return asyncio.run(assistant.reply(messages, settings, epoch))
 
 
