@@ -102,7 +102,7 @@ class Endpoint:
                 failures, failure = failures + 1, error
             if failures >= self.patience.attempts or refusals > self.patience.refusals:
                 tries = failures + refusals
-                raise Unanswered(f"{failure} (attempt {tries})") from None
+                raise Unanswered(f"{failure}; tried {tries} times") from None
             await self._wait(failures + refusals, failure)
 
     def _check_ready(self) -> None:
