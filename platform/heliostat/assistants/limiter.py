@@ -1,0 +1,104 @@
+"""How many requests are in flight: as many as the server bears, found by asking.
+
+    limit ← limit + 1/limit    for a reply,        up to `most`
+    limit ← limit / 2          for a refusal (429), down to 1
+
+so that a round trip of replies adds one, and a refusal halves (AIMD).  A reply tells
+of the load under which its request was sent: what was sent before the last refusal
+changes nothing when it comes back, hence one round trip halves once.  Errors and
+timeouts are no sign of load and do not shrink the limit.
+
+Reference: Chiu and Jain, Computer Networks and ISDN Systems 17 (1989) 1, section 3.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+
+class Limiter:
+    """``async with limiter.slot() as sent: ...``, then ``answered`` or ``refused``.
+
+    It belongs to no event loop: loops may come and go, one at a time.
+
+    Args:
+        most: requests in flight at most.
+        first: requests in flight at first.
+        clock: seconds, monotonic.
+        sleep: waits so many seconds.
+    """
+
+    def __init__(
+        self,
+        most: int = 16,
+        first: int = 4,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+    ) -> None:
+        self.most, self.limit = most, float(min(first, most))
+        self._clock, self._sleep = clock, sleep
+        self._until = 0.0  # nobody sends before
+        self._busy = 0
+        self._refusals = 0
+        self._waiting: deque[asyncio.Future[None]] = deque()
+
+    @asynccontextmanager
+    async def slot(self) -> AsyncIterator[int]:
+        """Wait for a turn; gives the number of refusals so far, as a postmark."""
+        await self._turn()
+        self._busy += 1
+        try:
+            yield self._refusals
+        finally:
+            self._busy -= 1
+            self._wake()
+
+    def answered(self, sent: int) -> None:
+        """The server bore the load under which this was sent."""
+        if sent == self._refusals:
+            self.limit = min(self.limit + 1 / self.limit, float(self.most))
+
+    def refused(self, sent: int) -> None:
+        """The server said that it was too much."""
+        if sent == self._refusals:
+            self.limit = max(self.limit / 2, 1.0)
+            self._refusals += 1
+
+    def pause(self, seconds: float) -> None:
+        """Let nobody send for so long: the server named the time."""
+        self._until = max(self._until, self._clock() + seconds)
+
+    async def _turn(self) -> None:
+        while True:
+            pause = self._until - self._clock()
+            if pause > 0:
+                await self._sleep(pause)
+            elif self._busy >= int(self.limit):
+                await self._woken()
+            else:
+                return
+
+    async def _woken(self) -> None:
+        turn = asyncio.get_running_loop().create_future()
+        self._waiting.append(turn)
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn.done():
+                self._wake()  # pass on a turn that is not taken
+            raise
+        finally:
+            if turn in self._waiting:
+                self._waiting.remove(turn)
+
+    def _wake(self) -> None:
+        room = int(self.limit) - self._busy
+        while room > 0 and self._waiting:
+            turn = self._waiting.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                room -= 1

@@ -1,0 +1,174 @@
+"""What stands in a request and a reply: a table for each manner of speaking.
+
+Replies are read with distrust: what is not exactly as promised is :class:`Malformed`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from heliostat.assistants.message import Message, Settings
+from heliostat.errors import RequestError
+
+_MOST_TOKENS = 1_000_000_000
+
+
+class Malformed(ValueError):
+    """A reply that cannot be understood; the text says what is wrong with it."""
+
+
+class Said(NamedTuple):
+    """A reply as it came; tokens are None where the server did not count."""
+
+    text: str
+    finish: str
+    prompt_tokens: int | None
+    completion_tokens: int | None
+
+
+class Wire(NamedTuple):
+    """How one family of servers is spoken to."""
+
+    path: str  # after the base address
+    header: str  # that holds the key
+    scheme: str  # before the key
+    extra: dict[str, str]  # more headers
+    body: Callable[[str, tuple[Message, ...], Settings], dict[str, Any]]
+    said: Callable[[dict[str, Any]], Said]
+
+
+def loaded(body: bytes) -> dict[str, Any]:
+    """The object that a body spells.
+
+    Raises:
+        Malformed: if it is none, is not UTF-8, nests without end or has NaN in it.
+    """
+    try:
+        found = json.loads(body.decode(), parse_constant=_no_number)
+    except (ValueError, RecursionError) as error:
+        raise Malformed("the reply is no JSON, or ends too early") from error
+    return _kind(found, dict, "the reply")
+
+
+def _no_number(name: str) -> float:
+    raise ValueError(f"{name} is no number")
+
+
+def _openai_body(
+    model: str, messages: tuple[Message, ...], settings: Settings
+) -> dict[str, Any]:
+    return _given(
+        model=model,
+        messages=[{"role": role, "content": text} for role, text in messages],
+        max_tokens=settings.max_tokens,
+        temperature=settings.temperature,
+        seed=settings.seed,
+        stop=list(settings.stop) or None,
+        grammar=settings.grammar,
+    )
+
+
+def _openai_said(reply: dict[str, Any]) -> Said:
+    choice = _first(reply.get("choices"), "choices")
+    message = _kind(choice.get("message"), dict, "message")
+    return Said(
+        _kind(message.get("content"), str, "content"),
+        _kind(choice.get("finish_reason"), str, "finish_reason"),
+        *_tokens(reply.get("usage"), "prompt_tokens", "completion_tokens"),
+    )
+
+
+def _anthropic_body(
+    model: str, messages: tuple[Message, ...], settings: Settings
+) -> dict[str, Any]:
+    if settings.grammar is not None:
+        raise RequestError("this kind of server knows no grammar")
+    system = "\n\n".join(text for role, text in messages if role == "system")
+    turns = [{"role": r, "content": text} for r, text in messages if r != "system"]
+    return _given(
+        model=model,
+        system=system or None,
+        messages=turns,
+        max_tokens=settings.max_tokens,
+        temperature=settings.temperature,
+        stop_sequences=list(settings.stop) or None,
+    )
+
+
+_FINISHES = {"end_turn": "stop", "stop_sequence": "stop", "max_tokens": "length"}
+
+
+def _anthropic_said(reply: dict[str, Any]) -> Said:
+    part = _first(reply.get("content"), "content")
+    finish: str = _kind(reply.get("stop_reason"), str, "stop_reason")
+    return Said(
+        _kind(part.get("text"), str, "text"),
+        _FINISHES.get(finish, finish),
+        *_tokens(reply.get("usage"), "input_tokens", "output_tokens"),
+    )
+
+
+WIRES = {
+    "openai": Wire(
+        "/chat/completions", "Authorization", "Bearer ", {}, _openai_body, _openai_said
+    ),
+    "anthropic": Wire(
+        "/messages",
+        "x-api-key",
+        "",
+        {"anthropic-version": "2023-06-01"},
+        _anthropic_body,
+        _anthropic_said,
+    ),
+}
+
+
+def complaint(body: bytes) -> str:
+    """What the server says is wrong, as it says it; empty if it does not.
+
+    Both families send ``{"error": {"message": ...}}``; pages for people are left out.
+    """
+    try:
+        error = loaded(body).get("error")
+    except Malformed:
+        return ""
+    message = error.get("message") if isinstance(error, dict) else error
+    return message if isinstance(message, str) else ""
+
+
+def _given(**fields: Any) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if value is not None}
+
+
+def _kind(value: Any, kind: type, what: str) -> Any:
+    if not isinstance(value, kind):
+        raise Malformed(f"{what} is {_article(value)}, expected {_NAMES[kind]}")
+    return value
+
+
+_NAMES = {dict: "an object", str: "a string", list: "a list"}
+
+
+def _article(value: Any) -> str:
+    return "missing" if value is None else _NAMES.get(type(value), "a number")
+
+
+def _first(items: Any, what: str) -> dict[str, Any]:
+    if not _kind(items, list, what):
+        raise Malformed(f"{what} is empty")
+    return _kind(items[0], dict, what)
+
+
+def _tokens(usage: Any, *names: str) -> list[int | None]:
+    """The counts that the server gives; one that is absurd spoils the reply."""
+    if usage is None:
+        return [None for _ in names]
+    counts = [_kind(usage, dict, "usage").get(name) for name in names]
+    for name, count in zip(names, counts, strict=True):
+        if count is not None and (
+            type(count) is not int or not 0 <= count <= _MOST_TOKENS
+        ):
+            raise Malformed(f"{name} is no number of tokens")
+    return counts

@@ -1,0 +1,86 @@
+"""The key is sent, and is nowhere else."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import pickle
+import traceback
+from pathlib import Path
+
+import pytest
+from fakechat import FakeChat, echo_key
+
+from heliostat.assistants import Budget, Cached, Endpoint, Message, Replies, Unanswered
+from heliostat.assistants.credentials import redacted
+from heliostat.errors import RequestError
+
+KEY = "sk-planted-0123456789"
+HELLO = [Message("user", "hello")]
+
+
+@pytest.fixture(autouse=True)
+def _key(monkeypatch):
+    monkeypatch.setenv("HELIOSTAT_API_KEY", KEY)
+    monkeypatch.setenv("OTHER_KEY", "sk-other-0123456789")
+
+
+def outcome(assistant):
+    """A reply or an exception, as a program would show it."""
+    try:
+        return repr(asyncio.run(assistant.reply(HELLO)))
+    except (RequestError, Unanswered) as error:
+        return "".join(traceback.format_exception(error)) + repr(pickle.dumps(error))
+
+
+@pytest.mark.parametrize("status", [200, 302, 400, 401, 403, 404, 429, 500])
+def test_a_key_that_is_echoed_is_hidden(status, tmp_path, caplog):
+    caplog.set_level(logging.DEBUG)
+    with FakeChat(lambda call, prompt: echo_key(status)) as chat:
+        endpoint = chat.endpoint()
+        endpoint = chat.endpoint(patience=endpoint.patience._replace(refusals=2))
+        replies = Replies(tmp_path / "replies.sqlite")
+        shown = outcome(Cached(endpoint, Budget("x"), replies)) + repr(endpoint)
+        replies.close()
+    logged = [*caplog.messages, *(repr(r.__dict__) for r in caplog.records)]
+    kept = "".join(p.read_bytes().decode("latin-1") for p in tmp_path.iterdir())
+    processes = [p.read_bytes() for p in Path("/proc").glob("[0-9]*/cmdline")]
+    assert chat.calls["hello"] and logged and kept and processes
+    for place in (shown, *logged, kept):
+        assert KEY not in place
+    assert not any(KEY.encode() in line for line in processes)
+
+
+def test_the_key_is_sent_and_the_named_one_instead_of_the_usual():
+    heard = []
+
+    def listen(handler):
+        heard.append(handler.headers.get("Authorization"))
+        echo_key(200)(handler)
+
+    with FakeChat(lambda call, prompt: listen) as chat:
+        for name in ("HELIOSTAT_API_KEY", "OTHER_KEY", "NO_SUCH_KEY", ""):
+            outcome(chat.endpoint(key=name))
+    assert heard == [f"Bearer {KEY}", "Bearer sk-other-0123456789", None, None]
+
+
+def test_a_bearer_token_is_hidden_and_a_bearer_of_news_is_not():
+    text = "the bearer of responsibilities sent bearer abc.DEF-123=="
+    assert redacted(text) == "the bearer of responsibilities sent bearer [key]"
+
+
+def test_a_key_in_place_of_a_name_is_refused_and_not_repeated():
+    with pytest.raises(RequestError) as caught:
+        Endpoint("https://host/v1", "m", key=KEY)
+    assert KEY not in str(caught.value)
+
+
+@pytest.mark.parametrize("held", ["short", "with a space in it", "näh-0123456789"])
+def test_what_can_be_no_key_is_refused_and_not_repeated(held, monkeypatch):
+    monkeypatch.setenv("HELIOSTAT_API_KEY", held)
+    shown = outcome(Endpoint("https://host/v1", "m"))
+    assert "$HELIOSTAT_API_KEY holds no key" in shown and held not in shown
+
+
+def test_a_key_does_not_travel_in_the_clear():
+    assert "in the clear" in outcome(Endpoint("http://192.0.2.1/v1", "m"))

@@ -1,0 +1,224 @@
+"""Whatever a server does, a request ends with a reply or with a reason."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+
+import pytest
+from fakechat import (
+    HASTY,
+    FakeChat,
+    answer,
+    dribble,
+    hang,
+    reply_to,
+    send,
+    spoken,
+    truncated,
+)
+
+from heliostat.assistants import Endpoint, Message, Settings, Unanswered
+from heliostat.assistants.message import USUAL
+from heliostat.assistants.wording import TEXT
+from heliostat.errors import RequestError
+
+HELLO = [Message("user", "hello")]
+
+
+def ask(assistant, messages=HELLO, settings=USUAL, epoch=0):
+    return asyncio.run(assistant.reply(messages, settings, epoch))
+
+
+def always(act):
+    return FakeChat(lambda call, prompt: act)
+
+
+def failing(times, act):
+    return FakeChat(lambda call, prompt: act if call < times else answer)
+
+
+def test_a_request_says_what_was_asked_and_a_reply_what_came():
+    settings = Settings(0.5, 7, seed=3, stop=("END",), grammar="root ::= x")
+    with FakeChat() as chat:
+        said = ask(chat.endpoint("m"), [("system", "be brief"), *HELLO], settings, 2)
+    assert said == ("echo hello", 10, 2, False, "stop")
+    assert chat.paths == ["/v1/chat/completions"]
+    assert chat.bodies == [
+        {
+            "model": "m",
+            "messages": [
+                {"role": "system", "content": "be brief"},
+                {"role": "user", "content": "hello"},
+            ],
+            "max_tokens": 7,
+            "temperature": 0.5,
+            "seed": 5,  # another draw for each epoch
+            "stop": ["END"],
+            "grammar": "root ::= x",
+        }
+    ]
+
+
+def test_anthropic_servers_are_spoken_to_in_their_own_manner():
+    said = {
+        "content": [{"type": "text", "text": "hi"}],
+        "stop_reason": "max_tokens",
+        "usage": {"input_tokens": 4, "output_tokens": 1},
+    }
+    with always(send(200, json.dumps(said).encode())) as chat:
+        endpoint = chat.endpoint(wire="anthropic")
+        assert ask(endpoint, [("system", "s"), *HELLO]) == ("hi", 4, 1, False, "length")
+    (body,) = chat.bodies
+    assert body["system"] == "s" and len(body["messages"]) == 1
+    assert chat.paths == ["/v1/messages"]
+
+
+BAD = {
+    "error 500": send(500, b"<html><h1>\x1b[31mdown</h1></html>"),
+    "timeout 408": send(408),
+    "empty": send(200, b""),
+    "no JSON": send(200, b"<html>captcha</html>"),
+    "half JSON": send(200, json.dumps(reply_to("x")).encode()[:-9]),
+    "no UTF-8": send(200, b'{"choices": "\xff\xfe"}'),
+    "a list": send(200, b"[]"),
+    "deep": send(200, b"[" * 200_000),
+    "NaN": send(200, b'{"usage": NaN}'),
+    "long number": send(200, b'{"usage": ' + b"9" * 10_000 + b"}"),
+    "no choices": send(200, b'{"choices": []}'),
+    "null choice": send(200, b'{"choices": [null]}'),
+    "no message": send(200, b'{"choices": [{"finish_reason": "stop"}]}'),
+    "null text": spoken(None),
+    "number for text": spoken(7),
+    "list for text": spoken(["a"]),
+    "wrong usage": spoken("x", usage=[1]),
+    "negative tokens": spoken("x", usage={"prompt_tokens": -1}),
+    "endless tokens": spoken("x", usage={"completion_tokens": 10**30}),
+    "true tokens": spoken("x", usage={"completion_tokens": True}),
+    "truncated": truncated,
+    "10 MB": spoken("x" * 10_000_000),
+    "compressed": send(200, b"\x1f\x8b" + b"\0" * 99, Content_Encoding="gzip"),
+    "lost": lambda handler: setattr(handler, "close_connection", True),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_bad_reply_is_tried_again(name):
+    with failing(2, BAD[name]) as chat:
+        assert ask(chat.endpoint()).text == "echo hello"
+    assert chat.calls == {"hello": 3}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_what_stays_bad_ends_with_one_printable_line(name):
+    with always(BAD[name]) as chat, pytest.raises(Unanswered) as caught:
+        ask(chat.endpoint())
+    assert chat.calls == {"hello": HASTY.attempts}
+    reason = str(caught.value)
+    assert reason.isprintable() and 10 < len(reason) < 300
+    assert not set("<>[]{}") & set(reason)
+
+
+@pytest.mark.parametrize("act", [hang, dribble], ids=["silent", "a byte at a time"])
+def test_an_attempt_without_end_is_ended(act):
+    with always(act) as chat, pytest.raises(Unanswered, match=r"within 0\.2 s"):
+        ask(chat.endpoint(patience=HASTY._replace(timeout=0.2, attempts=2)))
+    assert chat.calls == {"hello": 2}
+
+
+def test_a_server_that_is_not_there_is_a_reason():
+    with FakeChat() as chat:
+        endpoint = chat.endpoint()
+    with pytest.raises(Unanswered, match="connection failed"):
+        ask(endpoint)
+
+
+@pytest.mark.parametrize("status", [400, 413, 422])
+def test_a_request_that_is_refused_is_not_repeated(status):
+    said = json.dumps({"error": {"message": "too <b>long</b>\x07 by 3"}}).encode()
+    with always(send(status, said)) as chat, pytest.raises(Unanswered) as caught:
+        ask(chat.endpoint())
+    assert str(caught.value) == f"status {status}: too long by 3"
+    assert chat.calls == {"hello": 1}
+
+
+@pytest.mark.parametrize("status", [401, 402, 403, 404, 405])
+def test_what_is_wrong_with_every_request_ends_the_run(status):
+    with always(send(status)) as chat, pytest.raises(RequestError, match=str(status)):
+        ask(chat.endpoint())
+    assert chat.calls == {"hello": 1}
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+def test_no_redirect_is_followed(status):
+    with FakeChat() as other:
+        moved = send(status, Location=f"{other.url}/chat/completions")
+        with always(moved) as chat, pytest.raises(RequestError, match="redirects"):
+            ask(chat.endpoint())
+    assert not other.calls and chat.calls == {"hello": 1}
+
+
+def test_a_long_text_is_cut_and_says_so():
+    with always(spoken("é" * (TEXT + 1))) as chat:
+        said = ask(chat.endpoint())
+    assert said.text == "é" * TEXT and said.finish == "cut"
+
+
+def test_a_text_can_be_stored_and_is_otherwise_as_it_came():
+    with always(spoken("a\x00b\ud800c\x1b\n\t\U0001f600")) as chat:
+        said = ask(chat.endpoint())
+    assert said.text == "a\ufffdb\ufffdc\x1b\n\t\U0001f600"
+    assert said.text.encode()
+
+
+def test_uncounted_tokens_are_the_most_there_can_be():
+    with always(spoken("x", usage=None)) as chat:
+        said = ask(chat.endpoint(), settings=Settings(max_tokens=9))
+    assert said.prompt_tokens >= len("hello") and said.completion_tokens == 9
+
+
+def test_replies_come_over_several_event_loops():
+    with FakeChat() as chat:
+        endpoint = chat.endpoint()
+        texts = [ask(endpoint, [("user", str(i))]).text for i in range(3)]
+    assert texts == ["echo 0", "echo 1", "echo 2"]
+
+
+def test_a_cancelled_request_leaves_nothing_behind():
+    async def hasty(endpoint):
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(endpoint.reply(HELLO), 0.1)
+
+    with failing(1, hang) as chat:
+        endpoint = chat.endpoint()
+        asyncio.run(hasty(endpoint))
+        began = time.monotonic()
+        assert ask(endpoint).text == "echo hello"
+    assert time.monotonic() - began < 2
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://user:secret99@host/v1",
+        "https://host/v1?key=secret99",
+        "https://host/v1#secret99",
+        "ftp://secret99/v1",
+        "file:///secret99",
+        "secret99",
+        "https://secret99:port/v1",
+        "https://secret99\n/v1",
+        "https://[secret99/v1",
+    ],
+)
+def test_an_odd_address_is_refused_and_not_repeated(url):
+    with pytest.raises(RequestError) as caught:
+        Endpoint(url, "m")
+    assert "secret99" not in str(caught.value)
+
+
+@pytest.mark.parametrize("messages", [[], [("robot", "x")], [("user", None)]])
+def test_messages_that_are_none_are_refused(messages):
+    with pytest.raises(RequestError):
+        ask(Endpoint("http://127.0.0.1:9/v1", "m"), messages)

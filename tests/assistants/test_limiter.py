@@ -1,0 +1,204 @@
+"""Concurrency follows refusals: it shrinks, grows, and is never above the limit."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+from email.utils import formatdate
+
+import pytest
+from fakechat import HASTY, FakeChat, answer, send
+
+from heliostat.assistants import Limiter, Unanswered
+from heliostat.assistants.attempts import Patience, retry_after, wait_before
+from heliostat.assistants.attempts import World as Time
+
+
+class Dial:
+    """A clock that is moved by whoever sleeps."""
+
+    def __init__(self):
+        self.now, self.slept = 1000.0, []
+
+    def clock(self):
+        return self.now
+
+    async def sleep(self, seconds):
+        self.slept.append(seconds)
+        self.now += seconds
+        await asyncio.sleep(0)
+
+
+async def _crowd(limiter, size, work):
+    """So many tasks at once; gives the most that were inside together."""
+    inside, most = 0, 0
+
+    async def one(number):
+        nonlocal inside, most
+        async with limiter.slot() as sent:
+            inside += 1
+            most = max(most, inside)
+            assert inside <= limiter.most
+            await asyncio.sleep(0)
+            work(number, sent)
+            inside -= 1
+
+    await asyncio.gather(*(one(n) for n in range(size)))
+    return most
+
+
+def test_a_round_trip_of_replies_adds_one():
+    limiter = Limiter(most=100, first=10)
+    for _ in range(10):
+        limiter.answered(0)
+    assert limiter.limit == pytest.approx(11, abs=0.05)
+
+
+def test_a_round_trip_of_refusals_halves_once():
+    limiter = Limiter(most=100, first=16)
+    for _ in range(16):
+        limiter.refused(0)  # all sent before the first refusal came back
+    assert limiter.limit == 8
+    limiter.answered(0)  # old news
+    assert limiter.limit == 8
+    limiter.refused(1)
+    assert limiter.limit == 4
+
+
+def test_the_limit_stays_between_one_and_most():
+    limiter = Limiter(most=3, first=9)
+    assert limiter.limit == 3
+    for _ in range(50):
+        limiter.answered(0)
+    assert limiter.limit == 3
+    for sent in range(50):
+        limiter.refused(sent)
+    assert limiter.limit == 1
+
+
+def test_as_many_are_inside_as_the_limit_says():
+    limiter = Limiter(most=5, first=5)
+    assert asyncio.run(_crowd(limiter, 40, lambda n, sent: None)) == 5
+
+
+def test_all_get_a_turn_whatever_the_refusals():
+    limiter, done = Limiter(most=8, first=8), []
+
+    def work(number, sent):
+        (limiter.refused if number % 3 == 0 else limiter.answered)(sent)
+        done.append(number)
+
+    asyncio.run(_crowd(limiter, 60, work))
+    assert sorted(done) == list(range(60))
+
+
+def test_event_loops_come_and_go():
+    limiter = Limiter(most=2, first=2)
+    for _ in range(3):
+        assert asyncio.run(_crowd(limiter, 9, lambda n, sent: None)) == 2
+
+
+def test_who_is_cancelled_takes_no_turn():
+    async def main():
+        limiter = Limiter(most=1)
+        async with limiter.slot():
+            tasks = [asyncio.create_task(_crowd(limiter, 1, print)) for _ in "abc"]
+            await asyncio.sleep(0)
+            tasks[0].cancel()
+            await asyncio.sleep(0)
+        tasks[1].cancel()  # whose turn it is by now
+        return await asyncio.gather(*tasks, return_exceptions=True)
+
+    first, second, third = asyncio.run(asyncio.wait_for(main(), 5))
+    assert isinstance(first, asyncio.CancelledError)
+    assert isinstance(second, asyncio.CancelledError)
+    assert third == 1
+
+
+def test_a_pause_is_for_everybody():
+    dial = Dial()
+    limiter = Limiter(most=4, clock=dial.clock, sleep=dial.sleep)
+    limiter.pause(30.0)
+    limiter.pause(10.0)  # shorter: changes nothing
+    begun = []
+    asyncio.run(_crowd(limiter, 6, lambda n, sent: begun.append(dial.now)))
+    assert begun == [1030.0] * 6
+
+
+def test_waits_double_and_are_jittered_by_a_half():
+    patience = Patience(first=1.0, longest=10.0)
+    assert [wait_before(n, patience, 0.0) for n in (1, 2, 3, 4, 5)] == [0.5, 1, 2, 4, 5]
+    assert wait_before(3, patience, 0.999) == pytest.approx(4, rel=1e-3)
+    assert wait_before(10_000, patience, 0.0) == 5
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        ("7", 7.0),
+        ("0.5", 0.5),
+        ("-3", 0.0),
+        ("99999", 60.0),
+        (formatdate(1_000_020, usegmt=True), 20.0),
+        (formatdate(900_000, usegmt=True), 0.0),
+        (formatdate(9_000_000, usegmt=True), 60.0),
+        *[(odd, None) for odd in (None, "", "nan", "inf", "soon", "7 s", "Mon, 99")],
+    ],
+)
+def test_retry_after_is_seconds_or_a_date_within_bounds(header, seconds):
+    assert retry_after(header, now=1_000_000.0, most=60.0) == seconds
+
+
+def test_retry_after_is_honoured_at_the_server():
+    dial, late = Dial(), []
+
+    def plan(call, prompt):
+        late.append(dial.now)
+        return send(429, Retry_After="20") if call == 0 else answer
+
+    with FakeChat(plan) as chat:
+        limiter = Limiter(most=1, clock=dial.clock, sleep=dial.sleep)
+        world = Time(clock=dial.clock, sleep=dial.sleep, chance=lambda: 0.0)
+        endpoint = chat.endpoint(limiter=limiter, world=world)
+        assert asyncio.run(endpoint.reply([("user", "x")])).text == "echo x"
+    assert late == [1000.0, 1020.0] and dial.slept == [20.0]
+
+
+def test_refusals_without_end_have_an_end():
+    with FakeChat(lambda call, prompt: send(429)) as chat:
+        endpoint = chat.endpoint(patience=HASTY._replace(refusals=4))
+        with pytest.raises(Unanswered, match="429"):
+            asyncio.run(endpoint.reply([("user", "x")]))
+    assert chat.calls == {"x": 5} and endpoint.limiter.limit == 1
+
+
+@pytest.mark.parametrize("status", [500, 503, 408])
+def test_errors_do_not_shrink_the_limit(status):
+    with FakeChat(lambda call, prompt: answer if call else send(status)) as chat:
+        endpoint = chat.endpoint(limiter=Limiter(first=8))
+        asyncio.run(endpoint.reply([("user", "x")]))
+    assert endpoint.limiter.limit == pytest.approx(8.125)
+
+
+def _asked(endpoint, prompts):
+    async def main():
+        return await asyncio.gather(*(endpoint.reply([("user", p)]) for p in prompts))
+
+    return asyncio.run(main())
+
+
+def test_the_server_sees_fewer_after_refusals_and_more_again():
+    """A server that bears three at a time, asked with twelve."""
+
+    def plan(call, prompt):
+        return send(429, json.dumps({}).encode()) if chat.busy > 3 else answer
+
+    with FakeChat(plan, delay=0.05) as chat:
+        endpoint = chat.endpoint(limiter=Limiter(most=12, first=12))
+        assert len(_asked(endpoint, [str(n) for n in range(40)])) == 40
+        assert max(chat.loads) in range(7, 13)
+        assert math.fsum(chat.loads[-20:]) / 20 < 5
+        chat.plan = lambda call, prompt: answer
+        _asked(endpoint, [f"more {n}" for n in range(90)])
+        assert max(chat.loads[-40:]) in range(7, 13)

@@ -1,0 +1,174 @@
+"""A chat server on loopback that counts who asks what, and misbehaves as it is told."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+from heliostat.assistants import Endpoint, Limiter, Patience
+from heliostat.assistants.attempts import World
+
+Act = Callable[["_Handler"], None]
+Plan = Callable[[int, str], Act]
+"""(which call of this prompt, the prompt) -> what to do."""
+
+HASTY = Patience(attempts=3, refusals=40, timeout=5.0, first=0.001, longest=0.002)
+
+
+def reply_to(prompt: str) -> dict[str, Any]:
+    return {
+        "choices": [
+            {
+                "message": {"role": "assistant", "content": f"echo {prompt}"},
+                "finish_reason": "stop",
+            }
+        ],
+        "usage": {"prompt_tokens": 10, "completion_tokens": 2},
+    }
+
+
+def answer(handler: _Handler) -> None:
+    send(200, json.dumps(reply_to(handler.prompt)).encode())(handler)
+
+
+def send(status: int, body: bytes = b"", **headers: str) -> Act:
+    """An answer that is whole; ``Retry_After="1"`` is a header."""
+
+    def act(handler: _Handler) -> None:
+        handler.send_response(status)
+        for name, value in headers.items():
+            handler.send_header(name.replace("_", "-"), value)
+        handler.send_header("Content-Length", str(len(body)))
+        handler.end_headers()
+        handler.wfile.write(body)
+
+    return act
+
+
+def spoken(text: Any, **more: Any) -> Act:
+    """A good answer with this text."""
+    reply = reply_to("") | more
+    reply["choices"][0]["message"]["content"] = text
+    return send(200, json.dumps(reply).encode())
+
+
+def hang(handler: _Handler) -> None:
+    handler.server.chat.over.wait(30)  # type: ignore[attr-defined]
+
+
+def truncated(handler: _Handler) -> None:
+    handler.send_response(200)
+    handler.send_header("Content-Length", "5000")
+    handler.end_headers()
+    handler.wfile.write(b'{"choices": [')
+    handler.close_connection = True
+
+
+def dribble(handler: _Handler) -> None:
+    """A byte now and then: no read ever times out."""
+    handler.send_response(200)
+    handler.end_headers()
+    while not handler.server.chat.over.wait(0.05):  # type: ignore[attr-defined]
+        handler.wfile.write(b" ")
+        handler.wfile.flush()
+
+
+def echo_key(status: int) -> Act:
+    """Repeat the key wherever a server can: header, status line, body."""
+
+    def act(handler: _Handler) -> None:
+        held = handler.headers.get("Authorization", "")
+        body = json.dumps({"error": {"message": f"<b>bad</b> {held}\x1b[31m"}})
+        if status == 200:
+            whole = reply_to("") | {"error": held}
+            whole["choices"][0]["message"]["content"] = f"you sent {held}."
+            body = json.dumps(whole)
+        handler.send_response(status, held)
+        handler.send_header("X-Echo", held)
+        handler.send_header("Content-Length", str(len(body)))
+        handler.end_headers()
+        handler.wfile.write(body.encode())
+
+    return act
+
+
+class FakeChat:
+    """``with FakeChat(plan) as chat: ...``; ``chat.calls`` counts calls by prompt."""
+
+    def __init__(self, plan: Plan = lambda call, prompt: answer, delay: float = 0.0):
+        self.plan, self.delay = plan, delay
+        self.calls: Counter[str] = Counter()
+        self.answered: Counter[str] = Counter()
+        self.bodies: list[dict[str, Any]] = []
+        self.arrivals: list[float] = []
+        self.paths: list[str] = []
+        self.loads: list[int] = []  # requests in flight, at each arrival
+        self.busy = 0
+        self.lock = threading.Lock()
+        self.over = threading.Event()
+        self.server = _Server(("127.0.0.1", 0), _Handler)
+        self.server.chat = self
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server.server_port}/v1"
+
+    def endpoint(self, model: str = "fake", **more: Any) -> Endpoint:
+        defaults = {"patience": HASTY, "limiter": Limiter(), "world": World()}
+        return Endpoint(self.url, model, **{**defaults, **more})
+
+    def __enter__(self) -> FakeChat:
+        serve = self.server.serve_forever
+        self.thread = threading.Thread(target=serve, args=(0.02,), daemon=True)
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.over.set()
+        self.server.shutdown()
+        self.server.server_close()
+        self.thread.join(timeout=10)
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 128
+    chat: FakeChat
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Clients that give up or are killed are what is being tried."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    prompt = ""
+
+    def do_POST(self) -> None:
+        chat: FakeChat = self.server.chat  # type: ignore[attr-defined]
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.prompt = body["messages"][-1]["content"]
+        with chat.lock:
+            call = chat.calls[self.prompt]
+            chat.calls[self.prompt] += 1
+            chat.busy += 1
+            chat.loads.append(chat.busy)
+            chat.arrivals.append(time.monotonic())
+            chat.bodies.append(body)
+            chat.paths.append(self.path)
+        try:
+            time.sleep(chat.delay)
+            chat.plan(call, self.prompt)(self)
+        finally:
+            with chat.lock:
+                chat.busy -= 1
+                chat.answered[self.prompt] += 1
+
+    do_GET = do_POST
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
+        """Nothing: tests read their own counters."""
