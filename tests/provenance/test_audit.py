@@ -100,6 +100,18 @@ def test_a_log_that_lies_is_rejected(honest, judge):
     assert found.verdict == "REJECT" and "logged losses" in found.reasons[0]
 
 
+def test_where_bits_agree_the_log_must_too_whatever_is_claimed(honest, judge):
+    log = np.fromfile(honest / written.LOG, written.LOGGED)
+    log["loss"] *= 1 + 5e-5
+    (honest / written.LOG).write_bytes(log.tobytes())
+    digest = written.sha256(log.tobytes())
+    resealed(honest, "transcript", lambda body: body.update(log=digest))
+    elsewhere(honest)
+    found = judge(honest)
+    assert found.verdict == "REJECT" and "logged losses" in found.reasons[0]
+    assert "they part at step 1" in found.reasons[0]
+
+
 def test_a_sample_says_what_it_is_worth(honest, judge):
     found = judge(honest, segments=3, challenge=bytes(32))
     assert found.verdict == "ACCEPT" and len(found.replays) == 3
@@ -251,7 +263,7 @@ def test_another_commitment_of_the_same_prover_is_counted(tmp_path):
 
 
 def test_the_same_data_under_another_key_are_counted(tmp_path):
-    """A prover with many keys has no more seeds to choose from."""
+    """Another key alone does not give another try."""
     sequence = []
     for number in (1, 2):
         out = tmp_path / str(number)

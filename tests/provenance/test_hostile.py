@@ -93,6 +93,14 @@ def not_finite(folder):
     signed(folder, packed(tensors))
 
 
+def negative(folder):
+    from safetensors.numpy import load
+
+    tensors = load((folder / LAST).read_bytes())
+    tensors["nu.layer0.bias"] = -np.ones_like(tensors["nu.layer0.bias"])
+    signed(folder, packed(tensors))
+
+
 BOMB = b"\x1f\x8b\x08" + bytes(1000)
 PICKLE = b"\x80\x04\x8c\x05posix\x8c\x06system\x93\x8c\x04true\x85R." * 400
 HIDDEN = b'["]",' * 700 + b"0" + b"]" * 700
@@ -113,6 +121,7 @@ HARM = {
     "other data": (replaced(written.RECORDS, bytes(650)), "not those that were"),
     "a signed pickle": (lambda f: signed(f, PICKLE), "larger|whole number|header"),
     "signed NaN": (not_finite, "not finite"),
+    "negative squares": (negative, "squares that are negative"),
     "other tensors": (
         state(x=np.zeros(1600, np.float32)),
         "other tensors than the model|whole number",

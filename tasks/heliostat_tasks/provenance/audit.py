@@ -25,7 +25,7 @@ import numpy as np
 
 import heliostat as hs
 from heliostat.drive import Place, chunks
-from heliostat.grid import Chunk, Job, Limits, Span
+from heliostat.grid import Job, Limits, Span
 from heliostat_tasks.provenance import memorisation, sampling
 from heliostat_tasks.provenance.cost import Beyond, Budget, Deadline
 from heliostat_tasks.provenance.distances import Movement, movement
@@ -187,10 +187,12 @@ def _replayed(found: Audit, place: Place, deadline: Deadline, tell: Tell) -> Aud
     claims = found.claims
     assert claims is not None
     job, results = _job(claims, found), {}
+    ends = segments_of(claims)
+    place_of = {ends[segment]: at for at, segment in enumerate(found.plan)}
     last = len(found.plan)
     try:
         for chunk in deadline.kept(chunks(job, place, lambda *_, **__: None)):
-            at = found.plan.index(_segment_of(claims, chunk))
+            at = place_of[chunk.start, chunk.stop]
             moved = found.moves[found.plan[at]]
             results[at] = compared(claims, found.plan[at], moved, chunk)
             tell(f"{len(results)} of {len(found.plan)} segments replayed")
@@ -225,18 +227,15 @@ def _limits(policy: Policy) -> Limits:
     return Limits(memory=policy.budget.memory, seconds=policy.budget.seconds)
 
 
-def _segment_of(claims: Transcript, chunk: Chunk) -> int:
-    return segments_of(claims).index((chunk.start, chunk.stop))
-
-
 def _judged(found: Audit) -> Audit:
     """The verdict: a contradiction, agreement everywhere, or neither."""
     claims = found.claims
     assert claims is not None
+    ends = segments_of(claims)
     bad = [
         f"segment {r.segment + 1} (steps {a + 1} to {b}): {reason}{r.place}"
         for r in found.replays
-        for a, b in [segments_of(claims)[r.segment]]
+        for a, b in [ends[r.segment]]
         for kind, reason in [r.judged(found.policy.epsilon)]
         if kind == "reject"
     ]

@@ -44,6 +44,9 @@ def _memorisation(figure: Any, axes: Any, report: xr.Dataset) -> None:
         axes.text(0.5, 0.5, "not looked at", ha="center", transform=axes.transAxes)
         return
     change = np.diff(report["memorisation"].values, axis=0).T  # (shown, interval)
+    if not np.isfinite(change).any():
+        axes.text(0.5, 0.5, "nothing to compare", ha="center", transform=axes.transAxes)
+        return
     most = float(np.nanpercentile(np.abs(change), 99)) or 1.0
     rows = report["shown"].values
     image = axes.pcolormesh(

@@ -8,6 +8,7 @@ that changes on disk meanwhile can be taken for what was checked.
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -44,6 +45,9 @@ from heliostat_tasks.provenance.transcript import (
     stops,
 )
 
+LAYOUT = re.compile(r"[0-9]{1,4} [a-z]{1,8}( in [0-9]{1,4} processes)?")
+"""What a training may have run on, as the platform tells it."""
+
 Shapes = dict[str, tuple[np.dtype, tuple[int, ...]]]
 
 
@@ -72,6 +76,8 @@ class Transcript(NamedTuple):
         if len(content) != entry["size"] or sha256(content) != entry["sha256"]:
             raise Refused(f"{name} is not what was signed")
         state = unpacked(content, self.shapes, name)
+        if any((a < 0).any() for n, a in state.items() if n.startswith("nu.")):
+            raise Refused(f"{name} has squares that are negative")
         if state_digest(state).hex() != entry["state"]:
             raise Refused(f"{name}: the digest of the state is wrong")
         if int(state["step"]) != step:
@@ -281,10 +287,12 @@ def _environments(
 
 def _environment(given: Any) -> tuple[str, str]:
     body = _table(given, {"fingerprint", "layout"}, "the environment")
-    texts = (body["layout"], body["fingerprint"])
-    if not all(isinstance(t, str) and len(t) <= 64 and t.isascii() for t in texts):
+    layout, print_ = body["layout"], body["fingerprint"]
+    if not isinstance(layout, str) or not LAYOUT.fullmatch(layout):
         raise Refused("the environments are malformed")
-    return texts
+    if not isinstance(print_, str) or len(print_) > 64 or not print_.isascii():
+        raise Refused("the environments are malformed")
+    return layout, print_
 
 
 def _table(given: Any, names: set[str], what: str) -> dict[str, Any]:

@@ -40,7 +40,7 @@ class Replay(NamedTuple):
             )
         if self.distances["weights"] > epsilon or far > PER_TENSOR * epsilon:
             return "reject", f"the replay ends {far:.1e} away in {worst}"
-        if (self.differs if exact else self.strays) is not None:
+        if (self.differs if exact or self.equal else self.strays) is not None:
             return "reject", "the logged losses are not those of the replay"
         return ("bitwise" if self.equal else "tolerance"), ""
 
@@ -53,7 +53,7 @@ class Replay(NamedTuple):
     @property
     def place(self) -> str:
         """Where it went wrong, as the end of a sentence."""
-        if self.parted is None and not self.exact:
+        if self.parted is None and not (self.exact or self.equal):
             return "; the log does not tell where"
         if self.parted is None:
             return "; the log is that of the replay, so the checkpoint was changed"
@@ -62,7 +62,7 @@ class Replay(NamedTuple):
     @property
     def parted(self) -> int | None:
         """The step at which training and replay parted, as far as the log tells."""
-        return self.differs if self.exact else self.strays
+        return self.differs if self.exact or self.equal else self.strays
 
 
 def compared(claims: Transcript, segment: int, moved: Movement, chunk: Chunk) -> Replay:

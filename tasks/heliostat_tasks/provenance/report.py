@@ -73,7 +73,7 @@ def statement(audit: Audit) -> dict[str, Any]:
             "environments": sorted(map(list, set(claims.environments))),
             "records": claims.records,
             "spec": claims.task.spec,
-            "scope": _scope(audit),
+            "scope": scope(audit),
             "replays": [_replay(audit, i) for i in range(len(audit.replays))],
             "flags": {str(s + 1): told for s, told in sorted(audit.flags.items())},
             "memorisation": [_traces(audit, i) for i in range(len(audit.traces))],
@@ -89,33 +89,51 @@ def statement(audit: Audit) -> dict[str, Any]:
 def not_established(audit: Audit) -> list[str]:
     """What nobody should read into the verdict."""
     told: list[str] = [*NEVER]
-    claims, epsilon = audit.claims, audit.policy.epsilon
+    claims = audit.claims
     if claims is None:
         return told
     if audit.policy.prover is None:
         told.append("who the prover is: its key was not known from elsewhere")
     if claims.nonce["issuer"] not in audit.policy.issuers:
         told.append("that the nonce came from somebody independent of the prover")
+    if audit.policy.prover is None:
+        told.append(
+            "that the seed was not chosen among nonces for data a little different, "
+            "committed under other keys"
+        )
     if claims.nonce["sequence"] > 1:
         told.append(
             f"that the seed was not chosen among {claims.nonce['sequence']}: so many "
             "commitments of this prover, or to these data, were given nonces"
         )
-    if not audit.traces:
-        told.append("whether training left traces: nobody looked for them")
+    if not any(np.isfinite(traces.effect) for traces in audit.traces):
+        told.append(
+            "whether training left traces: nobody looked for them, or there was "
+            "nothing to compare with"
+        )
     if left := len(audit.moves) - len(audit.replays):
         told.append(f"what happened in {left} segments that were not replayed")
-    loose = [r for r in audit.replays if r.judged(epsilon)[0] == "tolerance"]
-    if loose:
-        way = sum(audit.moves[r.segment].total for r in loose)
-        told.append(
-            "that records of a batch were seen in the order claimed, and that "
-            "checkpoints were not nudged: in another environment a replay cannot tell; "
-            f"by at most {epsilon * way:.3g} in all weights (epsilon x the way of "
-            f"{len(loose)} segments, {way:.3g}), and in each segment by at most "
-            f"{PER_TENSOR * epsilon:.1g} of its movement in a tensor or moment"
-        )
+    told += _loose(audit)
     return told
+
+
+def _loose(audit: Audit) -> list[str]:
+    """What replays could not tell where bits did not agree."""
+    epsilon = audit.policy.epsilon
+    loose = [r for r in audit.replays if r.judged(epsilon)[0] == "tolerance"]
+    if not loose or audit.claims is None:
+        return []
+    way = sum(audit.moves[r.segment].total for r in loose)
+    places = len({audit.claims.environments[r.segment] for r in loose})
+    return [
+        "that records of a batch were seen in the order claimed, that checkpoints were "
+        "not nudged, and what the log says below 1e-4 of a loss, in "
+        f"{len(loose)} segments that claim {places} other environments: a checkpoint "
+        f"may be off by epsilon = {epsilon:g} of its segment's movement in all weights "
+        f"({epsilon * way:.3g} summed over these segments) and by "
+        f"{PER_TENSOR * epsilon:.1g} in a tensor or moment; what later training makes "
+        "of that is not bounded"
+    ]
 
 
 def dataset(audit: Audit) -> xr.Dataset:
@@ -175,7 +193,7 @@ def _policy(audit: Audit) -> dict[str, Any]:
     }
 
 
-def _scope(audit: Audit) -> dict[str, Any]:
+def scope(audit: Audit) -> dict[str, Any]:
     """What was replayed, and how probably that catches what is bad."""
     total, replayed = len(audit.moves), len(audit.plan)
     challenge = audit.policy.challenge

@@ -145,7 +145,7 @@ def verify(
         raise hs.RequestError(f"epsilon {epsilon}: expected between 0 and 1")
     if points is not None and points < 0:
         raise hs.RequestError(f"points {points}: expected 0 or more")
-    if not min(memory, seconds, hours) > 0:
+    if not all(limit > 0 for limit in (memory, seconds, hours)):
         raise hs.RequestError("memory, seconds and hours: expected more than 0")
     policy = Policy(
         epsilon,
@@ -201,7 +201,7 @@ def calibrate(
 
     Args:
         folder: A transcript that is known to be honest.
-        cores: Cores of each replay; the training had one.
+        cores: Cores of each replay; a worker trains on one.
         segments: How many to replay, early ones and late ones.
         workers: Replays at a time; default as many as the cores allow.
     """
@@ -217,6 +217,9 @@ def _told(found: Audit, folder: Path, out: Path) -> Answer:
     if found.moves:
         total = len(found.moves)
         lines.append(f"  replayed  {len(replays)} of {total} segments: {counted}")
+        if caught := report.scope(found)["catches"]:
+            told = ", ".join(f"{n} bad: {p:.0%}" for n, p in caught.items())
+            lines.append(f"  a sample  catches one of {told}")
     lines += [
         f"  flagged   segment {s + 1}: {', '.join(w)}" for s, w in found.flags.items()
     ]
@@ -234,6 +237,7 @@ def _told(found: Audit, folder: Path, out: Path) -> Answer:
             }
             for replay, kind in zip(replays, kinds, strict=True)
         ],
+        "catches": report.scope(found)["catches"] if found.moves else {},
         "not_established": report.not_established(found),
         "transcript": str(folder),
         "report": str(out),
