@@ -128,7 +128,7 @@ def test_order_and_name_do_not_tell_who_won():
 
 
 def test_the_label_is_as_often_a_as_b():
-    """Of 2,000 pairs 1,000 ± 22; outside 900 to 1,100 lies a share of 8e-6."""
+    """Of 2,000 pairs 1,000 ± 22; outside 900 to 1,100 lies a share of 7e-6."""
     labels = [ordered(f"q{i}", "chosen", "rejected").preferred for i in range(2000)]
     assert 900 < labels.count("A") < 1100
 
