@@ -1,0 +1,54 @@
+"""Properties by which two responses can differ, in plain words.
+
+Each is a question to ask of a pair, and the coefficient that the synthetic set plants
+for it.  Names and coefficients are this project's own; the published list is a model
+for their kind, not their source.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+
+class Feature(NamedTuple):
+    """One property of a response, compared within a pair."""
+
+    question: str  # completes "Which response …?"
+    planted: float = 0.0  # α of the synthetic set, log-odds
+
+
+FEATURES: Mapping[str, Feature] = {
+    "matches stated beliefs": Feature(
+        "agrees more with beliefs that the human states", 0.16
+    ),
+    "matches implied beliefs": Feature(
+        "agrees more with beliefs that the human does not state but seems to hold", 0.12
+    ),
+    "truthful": Feature("is more truthful", 0.20),
+    "authoritative": Feature("sounds more as if it came from an authority", 0.25),
+    "empathetic": Feature("shows more empathy", 0.10),
+    "relevant": Feature("keeps more to what was asked", 0.18),
+    "well written": Feature("is better written", 0.08),
+    "logical": Feature("reasons more soundly", 0.12),
+    "rigorous": Feature("is more rigorous", 0.06),
+    "well supported": Feature("gives better support for its claims", 0.09),
+    "informative": Feature("tells more that is of use", 0.15),
+    "engaging": Feature("holds a reader's interest better", 0.05),
+    "friendly": Feature("is friendlier", 0.04),
+    "funny": Feature("is funnier", -0.05),
+    "optimistic": Feature("is more optimistic", 0.0),
+    "polite": Feature("is more polite", 0.03),
+    "assertive": Feature("insists more on its own view", -0.03),
+    "concise": Feature("is more concise", -0.08),
+    "learned": Feature("asks for more schooling of its reader", 0.0),
+    "grammatical": Feature("has fewer mistakes of grammar", 0.02),
+    "admits doubt": Feature("says more clearly what it is not sure of", -0.12),
+    "structured": Feature("is better ordered", 0.07),
+    "asks back": Feature("asks the human more in return", -0.10),
+}
+
+TOGETHER: Mapping[str, tuple[str, ...]] = {
+    "matches beliefs": ("matches stated beliefs", "matches implied beliefs")
+}
+"""Features that say nearly the same: each alone is badly known, their sum is not."""

@@ -1,0 +1,129 @@
+"""Best of N against all subsets, order statistics, and repeated bootstraps."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import integrate, stats
+from scipy.special import comb
+
+from heliostat.kernels.best_of import best_of, chances, over_prompts
+
+MOST = 32
+
+
+def by_all_subsets(scores, metric, size: int) -> float:
+    """The slow and obvious one: ties within a set are broken evenly."""
+    found = []
+    for chosen in itertools.combinations(range(len(scores)), size):
+        top = max(scores[i] for i in chosen)
+        found.append(np.mean([metric[i] for i in chosen if scores[i] == top]))
+    return float(np.mean(found))
+
+
+samples_of_a_prompt = st.lists(
+    st.tuples(st.integers(0, 4), st.integers(-3, 3)), min_size=1, max_size=8
+)
+
+
+@given(samples_of_a_prompt)
+def test_it_is_the_mean_over_all_subsets(samples):
+    scores, metric = np.array(samples, float).T
+    found = best_of(scores[None], metric[None])[0]
+    sizes = range(1, len(scores) + 1)
+    wanted = [by_all_subsets(scores, metric, size) for size in sizes]
+    np.testing.assert_allclose(found, wanted, atol=1e-12)
+
+
+@pytest.mark.parametrize("n", [1, 2, 32, 64, 512])
+def test_weights_are_those_of_the_formula(n):
+    most = min(n, MOST)
+    weights = np.diff(chances(n, most), axis=1)
+    ranks = np.arange(1, n + 1)
+    for size in range(1, most + 1):
+        wanted = comb(ranks - 1, size - 1) / comb(n, size)
+        np.testing.assert_allclose(weights[size - 1], wanted, rtol=1e-9, atol=1e-15)
+
+
+def test_all_samples_alike_are_worth_their_mean():
+    metric = np.random.default_rng(0).normal(size=(5, 32))
+    found = best_of(np.zeros_like(metric), metric)
+    np.testing.assert_allclose(found, np.tile(metric.mean(1)[:, None], 32), atol=1e-12)
+
+
+def expected_maximum(law, size: int) -> float:
+    """E[max of N] of a law, by quadrature."""
+
+    def density(x):
+        return x * size * law.cdf(x) ** (size - 1) * law.pdf(x)
+
+    low, high = law.ppf([1e-12, 1 - 1e-12])
+    return integrate.quad(density, low, high, limit=200)[0]
+
+
+def test_quadrature_knows_uniforms():
+    found = [expected_maximum(stats.uniform(), size) for size in (1, 2, 32)]
+    np.testing.assert_allclose(found, [1 / 2, 2 / 3, 32 / 33], rtol=1e-8)
+
+
+@pytest.mark.parametrize("law", [stats.uniform(), stats.norm()], ids=["flat", "normal"])
+def test_means_are_those_of_order_statistics(law):
+    """Each of 32 means within 4.5 standard errors of 4,000 prompts: false alarms have
+    probability 2e-4 in all."""
+    x = law.rvs(size=(4000, MOST), random_state=np.random.default_rng(1))
+    found = best_of(x, x)
+    error = found.std(axis=0, ddof=1) / np.sqrt(len(found))
+    wanted = [expected_maximum(law, size) for size in range(1, MOST + 1)]
+    assert np.all(np.abs(found.mean(axis=0) - wanted) < 4.5 * error)
+    assert np.all(error < 0.02)
+
+
+def test_a_metric_that_scores_do_not_see_stays_where_it_is():
+    """As above: 4.5 errors, 32 means."""
+    rng = np.random.default_rng(2)
+    found = best_of(rng.normal(size=(2000, MOST)), rng.random((2000, MOST)))
+    error = found.std(axis=0, ddof=1) / np.sqrt(len(found))
+    assert np.all(np.abs(found.mean(axis=0) - 0.5) < 4.5 * error)
+
+
+def test_intervals_hold_the_truth_as_often_as_they_say():
+    """Of 300 sets of 100 prompts, a share of 0.95 is 285 ± 3.8; the percentile
+    bootstrap is known to fall short by about a hundredth.  Outside 270 to 297 lies a
+    share of 1e-3 at 0.945."""
+    held, wanted = 0, expected_maximum(stats.uniform(), 4)
+    for seed in range(300):
+        x = np.random.default_rng(seed).random((100, 8))
+        curve = over_prompts(best_of(x, x, 4), resamples=400, seed=seed)
+        held += curve.low[-1] <= wanted <= curve.high[-1]
+    assert 270 <= held <= 297
+
+
+def test_pairing_narrows_a_difference():
+    """Two models that agree but for a constant differ by it, with certainty."""
+    values = best_of(*np.random.default_rng(0).normal(size=(2, 50, 8)))
+    curve = over_prompts((values + 0.1) - values)
+    np.testing.assert_allclose([curve.low, curve.mean, curve.high], 0.1)
+    alone = over_prompts(values)
+    assert np.all(alone.high - alone.low > 0.1)
+    assert curve.n.tolist() == list(range(1, 9))
+
+
+@pytest.mark.parametrize(
+    ("call", "says"),
+    [
+        (lambda: best_of([1.0, 2.0], [1.0, 2.0]), "one shape"),
+        (lambda: best_of([[1.0, 2.0]], [[1.0]]), "one shape"),
+        (lambda: best_of([[1.0, np.nan]], [[1.0, 2.0]]), "finite"),
+        (lambda: best_of([[1.0, 2.0]], [[1.0, 2.0]], 3), "most 3: expected 1 to 2"),
+        (lambda: best_of([[1.0, 2.0]], [[1.0, 2.0]], 0), "most 0: expected 1 to 2"),
+        (lambda: over_prompts([[1.0]]), "2 prompts or more"),
+        (lambda: over_prompts([[1.0], [2.0]], level=1.0), "level 1.0"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(call, says):
+    with pytest.raises(ValueError, match=says):
+        call()

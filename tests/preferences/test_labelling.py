@@ -1,0 +1,133 @@
+"""Labelling by scripted assistants whose answers are known."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+
+import pytest
+
+from heliostat_tasks.preferences.features import FEATURES
+from heliostat_tasks.preferences.labelling import label, prompt, verdict
+from heliostat_tasks.preferences.tables import read_table
+from heliostat_tasks.preferences.transcripts import ordered
+
+QUESTION = {"longer": "is longer"}
+PAIRS = [ordered(f"\n\nHuman: q{i}", "long " * (i + 2), "s") for i in range(6)]
+
+
+def responses(text: str) -> tuple[str, str]:
+    found = re.findall(r"<response [AB]>\n(.*)\n</response", text)
+    return found[0], found[1]
+
+
+async def honest(text: str) -> str:
+    a, b = responses(text)
+    return "A" if len(a) > len(b) else "B" if len(b) > len(a) else "N"
+
+
+async def favours_the_first(text: str) -> str:
+    return "A"
+
+
+async def rambles(text: str) -> str:
+    return "A difficult question!"
+
+
+def labelled(ask, pairs=PAIRS, features=QUESTION):
+    return asyncio.run(label(pairs, features, ask))
+
+
+def test_both_orders_that_agree_make_a_feature():
+    table = labelled(honest)
+    wanted = [1 if len(pair.a) > len(pair.b) else -1 for pair in PAIRS]
+    assert table["longer"].tolist() == wanted and {*wanted} == {1, -1}
+    assert table["preferred"].tolist() == [pair.preferred for pair in PAIRS]
+    assert table["unparsed"].sum() == table["inconsistent"].sum() == 0
+
+
+def test_a_favoured_place_is_seen_and_counts_for_nothing():
+    table = labelled(favours_the_first)
+    assert (table["longer"] == 0).all() and (table["inconsistent"] == 1).all()
+
+
+def test_what_is_no_verdict_is_counted_and_counts_for_nothing():
+    table = labelled(rambles)
+    assert (table["longer"] == 0).all() and (table["unparsed"] == 2).all()
+    assert (table["inconsistent"] == 0).all()
+
+
+def test_half_a_verdict_is_none():
+    async def half(text: str) -> str:
+        a, b = responses(text)
+        return "A" if len(a) > len(b) else "I cannot say"
+
+    table = labelled(half)
+    assert (table["longer"] == 0).all() and (table["unparsed"] == 1).all()
+
+
+def test_the_table_is_a_file_that_the_task_reads(tmp_path):
+    features = {name: feature.question for name, feature in FEATURES.items()}
+    labelled(honest, features=features).to_csv(tmp_path / "t.csv", index=False)
+    table = read_table(tmp_path / "t.csv")
+    assert table.features == tuple(FEATURES) and len(table.phi) == len(PAIRS)
+    assert table.pairs == tuple(pair.name for pair in PAIRS)
+    assert (table.phi[:, :1] == table.phi).all() and (table.phi != 0).all()
+
+
+def test_no_more_pairs_are_in_flight_than_allowed():
+    now, most = 0, 0
+
+    async def slow(text: str) -> str:
+        nonlocal now, most
+        now += 1
+        most = max(most, now)
+        await asyncio.sleep(0.001)
+        now -= 1
+        return "N"
+
+    asyncio.run(label(PAIRS, QUESTION, slow, at_once=2))
+    assert most == 4  # two pairs in two orders
+
+
+def test_what_the_assistant_raises_ends_the_labelling():
+    async def fails(text: str) -> str:
+        raise ConnectionError("gone")
+
+    with pytest.raises(ConnectionError, match="gone"):
+        labelled(fails)
+
+
+def test_no_pairs_make_a_table_with_all_columns():
+    columns = list(labelled(honest, pairs=[]).columns)
+    assert columns == ["pair", "preferred", "unparsed", "inconsistent", "longer"]
+
+
+def test_a_prompt_shows_texts_with_braces_as_they_are():
+    pair = ordered("\n\nHuman: {x}", "{question}", "{}")
+    text = prompt(pair, "is longer")
+    assert "Human: {x}" in text and "{question}" in text and "Which response is" in text
+
+
+VERDICTS = {
+    "A": 1,
+    " b\n": -1,
+    "(A)": 1,
+    "**B**": -1,
+    "N": 0,
+    "Answer: A": 1,
+    "The answer is B.": -1,
+    "Response A": 1,
+    "A difficult question": None,
+    "A and B": None,
+    "I can't say": None,
+    "maybe": None,
+    "Banana": None,
+    "AB": None,
+    "": None,
+}
+
+
+@pytest.mark.parametrize("reply", VERDICTS)
+def test_only_a_letter_is_a_verdict(reply):
+    assert verdict(reply) == VERDICTS[reply]
