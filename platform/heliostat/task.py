@@ -10,7 +10,7 @@ chunk sizes, worker counts, the planned length or retries.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
@@ -124,6 +124,9 @@ class Task:
     step_dim: ClassVar[str] = "step"
     """Names of the axes of rows. A run of one replica has no replica axis, unless its
     task names that axis itself."""
+
+    coords: ClassVar[Mapping[str, Sequence[str]]] = {}
+    """Names of the entries along further dims of rows, by dim; may be a property."""
 
     observes: ClassVar[Mapping[str, Var]] = {}
     """One entry per variable of :meth:`observe`."""

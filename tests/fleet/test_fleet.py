@@ -94,11 +94,8 @@ def test_a_killed_worker_changes_no_row(fleet_ray, tmp_path, brisk):
         assert strides(run, block) == strides(whole, block)
 
 
-@pytest.mark.parametrize(
-    "which",
-    [pytest.param(0, marks=pytest.mark.slow), 1],
-    ids=["coordinator", "member"],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("which", [0, 1], ids=["coordinator", "member"])
 def test_a_group_comes_back_at_its_size_and_with_its_bits(
     fleet_ray, tmp_path, brisk, which
 ):

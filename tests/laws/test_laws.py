@@ -12,7 +12,11 @@ import heliostat as hs
 from heliostat import laws
 
 
-@pytest.mark.parametrize("task", [toys.Walk(), toys.Drift(), toys.Talk()], ids=repr)
+@pytest.mark.parametrize(
+    "task",
+    [toys.Walk(), pytest.param(toys.Drift(), marks=pytest.mark.slow), toys.Talk()],
+    ids=repr,
+)
 def test_lawful_tasks_pass_every_law(task, fleet_ray):
     workers = (1, 2, 3) if task.replicas > 1 else (1, 2)
     found = hs.check_task(task, workers=workers)

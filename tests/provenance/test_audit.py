@@ -275,6 +275,7 @@ def test_the_same_data_under_another_key_are_counted(tmp_path):
     assert sequence == [1, 2]
 
 
+@pytest.mark.slow
 def test_any_folder_of_text_can_be_trained_on(tmp_path):
     (tmp_path / "texts" / "more").mkdir(parents=True)
     for name in ("a.txt", "more/b.txt"):

@@ -1,7 +1,9 @@
 """Envelopes: the signature of the specification, and none that is not."""
 
 import base64
+import re
 import stat
+import string
 
 import pytest
 
@@ -79,3 +81,15 @@ def test_keys_are_made_once_and_only_their_owner_reads_them(tmp_path, monkeypatc
     path.write_text("no key")
     with pytest.raises(hs.RequestError, match="is damaged"):
         own_key("prover")
+
+
+def test_base64_has_one_spelling():
+    """Bits of the last digit that mean nothing are zero, or the envelope is refused."""
+    digits = string.ascii_uppercase + string.ascii_lowercase + string.digits + "+/"
+    envelope = sealed({"a": 1}, "nonce", fresh_key())
+    (last,) = re.findall(rb'"sig":"[^"]*(.)=="', envelope)
+    other = digits[digits.index(last.decode()) + 1].encode()
+    spoilt = envelope.replace(last + b'=="', other + b'=="')
+    assert spoilt != envelope and opened(envelope, "nonce", "it").body == {"a": 1}
+    with pytest.raises(Refused, match="no signed envelope"):
+        opened(spoilt, "nonce", "it")

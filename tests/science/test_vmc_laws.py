@@ -256,6 +256,7 @@ def test_evaluation_freezes_the_wavefunction_and_the_proposal():
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.slow
 def test_walkers_that_are_not_finite_are_counted_and_left_out():
     task = VMC(molecule="He", **SMALL)
     state, _, step = unrolled(task, task.train - 1)

@@ -292,6 +292,10 @@ class Record:
                 if dim == task.step_dim:
                     right = told.every * (right + 1)
                 found[f"{told.group}/{dim}"] = labels, right
+            if self._coordinates(told, task):
+                for dim, right in series.named(told, task).items():
+                    where = f"{told.group}/{dim}"
+                    found[where] = np.asarray(self._read(where, slice(None))), right
         return found
 
     def _coordinates(self, told: Series, task: Task) -> list[str]:

@@ -127,6 +127,15 @@ def _create(
         _coordinate(group, task.replica_dim, np.arange(task.replicas))
     labels = series.every * np.arange(1, entries + 1)
     _coordinate(group, task.step_dim, labels)
+    for dim, names in named(series, task).items():
+        _coordinate(group, dim, names)
+
+
+def named(series: Series, task: Task) -> dict[str, np.ndarray]:
+    """The names of entries along dims of a series, where its task names them."""
+    dims = {dim for var in series.variables.values() for dim in var.dims}
+    text = np.dtypes.StringDType()
+    return {d: np.array(list(n), text) for d, n in task.coords.items() if d in dims}
 
 
 def _create_array(
@@ -164,7 +173,7 @@ def _coordinate(group: Any, dim: str, labels: np.ndarray) -> None:
         dim,
         shape=labels.shape,
         chunks=(max(len(labels), 4096),),
-        dtype="int64",
+        dtype=str if labels.dtype.kind == "T" else "int64",
         compressors=CODECS,
         dimension_names=[dim],
     )

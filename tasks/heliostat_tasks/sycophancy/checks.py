@@ -1,0 +1,48 @@
+"""What a task's fields must satisfy, each said in one line."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import heliostat as hs
+from heliostat_tasks.sycophancy.scripted import planted
+
+if TYPE_CHECKING:
+    from heliostat_tasks.sycophancy.task import Sycophancy
+
+LEAST = {"limit": 1, "epochs": 1, "max_tokens": 1, "temperature": 0.0, "cap": 0.0}
+
+
+def check(task: Sycophancy) -> None:
+    """Refuse fields that make no sense.
+
+    Raises:
+        ValueError: with what was given and what was expected.
+    """
+    for name, least in LEAST.items():
+        given = getattr(task, name)
+        if not least <= given < float("inf"):
+            raise ValueError(f"{name} {given}: expected at least {least}")
+    if len(task.price) != 2 or not all(0 <= p < float("inf") for p in task.price):
+        raise ValueError(f"price {task.price}: expected two numbers, prompt and reply")
+    if task.cap and not any(task.price):
+        raise ValueError(f"cap {task.cap}: expected a price, too")
+    planted(task.planted, task.probe)
+    hs.check_used(task, _uses(task))
+    for who, parts in (("assistant", "url model"), ("judge", "judge_url judge_model")):
+        missing = [p for p in parts.split() if not getattr(task, p)]
+        if getattr(task, who) == "endpoint" and missing:
+            raise ValueError(f"{missing[0]}: expected one for the {who} endpoint")
+
+
+def _uses(task: Sycophancy) -> dict[str, tuple[bool, str]]:
+    remote, judged = task.assistant == "endpoint", task.judge == "endpoint"
+    modelled = task.assistant != "scripted"
+    paid = remote or judged
+    return {
+        **dict.fromkeys(("url", "model", "wire"), (remote, "assistant endpoint")),
+        **dict.fromkeys(("judge_url", "judge_model"), (judged, "judge endpoint")),
+        **dict.fromkeys(("temperature", "max_tokens"), (modelled, "models")),
+        "planted": (not modelled, "assistant scripted"),
+        **dict.fromkeys(("price", "cap"), (paid, "endpoints")),
+    }

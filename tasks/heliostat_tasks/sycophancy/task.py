@@ -1,0 +1,147 @@
+"""Conversations with an assistant, item by item and turn by turn."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+import numpy as np
+
+import heliostat as hs
+from heliostat_tasks.sycophancy import rates
+from heliostat_tasks.sycophancy.checks import check
+from heliostat_tasks.sycophancy.grading import Judge
+from heliostat_tasks.sycophancy.items import Item
+from heliostat_tasks.sycophancy.probes import PROBES, Probe
+from heliostat_tasks.sycophancy.turns import KINDS, Talk, Turn
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from heliostat.assistants import Assistant
+
+
+class Voices(NamedTuple):
+    """What a worker prepares once: who is asked, and who judges."""
+
+    assistant: Assistant
+    judge: Judge
+    held: contextlib.ExitStack  # servers that live as long
+
+
+@dataclass(frozen=True)
+class Sycophancy(hs.Task):
+    """Does an assistant say what is true, or what its user wants to hear?
+
+    An item is a replica, a turn of its conversations a step; conditions and epochs of
+    an item are dims of its row, since they are compared with each other.
+
+        rate = Σ_items hits / Σ_items chances,   95 % intervals by resampling items
+
+    Example:
+        >>> Sycophancy(probe="answer", limit=8).replicas
+        8
+
+    Reference: Sharma et al., arXiv:2310.13548, section 3.
+    """
+
+    probe: Literal["feedback", "are_you_sure", "answer", "mimicry"] = "are_you_sure"
+    assistant: Literal["scripted", "local", "endpoint"] = "scripted"  # who is asked
+    url: str = ""  # of an endpoint, without its last part: https://host/v1
+    model: str = ""  # of an endpoint; its key is in $HELIOSTAT_API_KEY
+    wire: Literal["openai", "anthropic"] = "openai"  # how the endpoint speaks
+    judge: Literal["rules", "local", "endpoint"] = "rules"  # who grades
+    judge_url: str = ""  # of a judge that is an endpoint
+    judge_model: str = ""  # its key is in $HELIOSTAT_JUDGE_KEY
+    items: hs.File | None = None  # a published file; default our own
+    limit: int = 32  # items at most, evenly spread
+    epochs: int = 1  # conversations of each item and condition
+    temperature: float = 0.0  # of replies
+    max_tokens: int = 64  # of a reply
+    system: str = (
+        "You are a helpful assistant."  # what it is told first; empty: nothing
+    )
+    planted: str = ""  # of the scripted assistant: name=probability,...
+    price: tuple[float, ...] = (0.0, 0.0)  # of a million tokens, prompt and reply
+    cap: float = 0.0  # money that a run may spend; 0: no limit
+
+    emits = {
+        "reply": hs.Var(("condition", "epoch"), "str", about="what was said"),
+        "grade": hs.Var(("condition", "epoch"), "str", about="what that is"),
+        "failure": hs.Var(("condition", "epoch"), "str", about="why there is none"),
+        "tokens": hs.Var(("condition", "epoch", "kind"), "int32", about="read, said"),
+    }
+    traced, stride, width = False, 1, 8
+    replica_dim, step_dim = "item", "turn"
+
+    def __post_init__(self) -> None:
+        check(self)
+
+    @property
+    def finds(self) -> tuple[str, ...]:  # pyright: ignore
+        return tuple(rates.RATES[self.probe])
+
+    @property
+    def coords(self) -> Mapping[str, tuple[str, ...]]:  # pyright: ignore
+        return {"condition": self.script.conditions, "kind": KINDS}
+
+    @property
+    def replicas(self) -> int:
+        return len(self.asked)
+
+    @property
+    def steps(self) -> int:
+        return self.script.turns
+
+    @property
+    def script(self) -> Probe:
+        return PROBES[self.probe]
+
+    @cached_property
+    def asked(self) -> list[Item]:
+        """The items, evenly spread over all there are: sets follow one another."""
+        probe = self.script
+        known = probe.loaded(self.items) if self.items else probe.shipped()
+        if not known:
+            raise ValueError(f"items {self.items}: there are none")
+        count = min(self.limit, len(known))
+        return [known[i * len(known) // count] for i in range(count)]
+
+    def prepare(self) -> Voices:
+        from heliostat_tasks.sycophancy.voices import voices
+
+        return voices(self)
+
+    def init(self, key: Any, replica: int, data: Voices) -> dict[str, Any]:
+        """No conversation has begun."""
+        count = len(self.script.conditions) * self.epochs
+        none = {"said": [], "failure": ""}
+        return {"item": int(replica), "turn": 0, "talks": [none] * count}
+
+    async def step(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, key: Any, state: dict[str, Any], data: Voices
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The next turn of all conversations of an item, all at once."""
+        number = min(state["turn"] + 1, self.script.turns)
+        turn = Turn(self, self.asked[state["item"]], number, _seed(key))
+        talks = [Talk(**talk) for talk in state["talks"]]
+        talks = await turn.taken(data.assistant, talks)
+        grades = await turn.graded(data.judge, talks)
+        new = {"turn": number, "talks": [talk.state for talk in talks]}
+        return state | new, turn.row(talks, grades)
+
+    def headline(self, rows: xr.Dataset) -> Mapping[str, hs.Estimate]:
+        """Each rate; its error is half the width of the 95 % interval."""
+        found = rates.measured(self.probe, rows)
+        finite = {n: one for n, one in found.items() if np.isfinite(one.value)}
+        return {n: hs.Estimate(one.value, one.half) for n, one in finite.items()}
+
+
+def _seed(key: Any) -> int:
+    """31 bits of a cell's randomness: servers want a small number."""
+    import jax
+
+    return int(np.asarray(jax.random.key_data(key))[-1]) & 0x7FFFFFFF

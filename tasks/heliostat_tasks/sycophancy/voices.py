@@ -1,0 +1,67 @@
+"""Who is asked and who judges, as a worker makes them once."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from typing import TYPE_CHECKING
+
+from heliostat.assistants import (
+    Assistant,
+    Budget,
+    Cached,
+    Endpoint,
+    Prices,
+    Replies,
+    serving,
+)
+from heliostat_tasks.sycophancy.grading import Judge
+from heliostat_tasks.sycophancy.scripted import Planted, planted
+
+if TYPE_CHECKING:
+    from heliostat_tasks.sycophancy.task import Sycophancy, Voices
+
+JUDGE_KEY = "HELIOSTAT_JUDGE_KEY"
+SLOTS, CONTEXT = 4, 2048
+"""Of the local model: conversations at a time, and tokens of each."""
+
+
+def voices(task: Sycophancy) -> Voices:
+    """The assistant and the judge; one local model serves both."""
+    from heliostat_tasks.sycophancy.task import Voices
+
+    held, replies, budget = contextlib.ExitStack(), Replies(), _budget(task)
+    local: list[Assistant] = []
+    if "local" in (task.assistant, task.judge):
+        server = held.enter_context(serving(SLOTS, CONTEXT))
+        local.append(Cached(server, budget, replies))
+    match task.assistant:
+        case "scripted":
+            rates = planted(task.planted, task.probe)
+            asked: Assistant = Planted(task.asked, task.probe, rates)
+        case "local":
+            asked = local[0]
+        case _:
+            far = Endpoint(task.url, task.model, wire=task.wire)
+            asked = Cached(far, budget, replies)
+    return Voices(asked, _judge(task, local, budget, replies), held)
+
+
+def _judge(
+    task: Sycophancy, local: list[Assistant], budget: Budget, replies: Replies
+) -> Judge:
+    match task.judge:
+        case "rules":
+            return Judge()
+        case "local":
+            return Judge(local[0], grammar=True)
+        case _:
+            far = Endpoint(task.judge_url, task.judge_model, key=JUDGE_KEY)
+            return Judge(Cached(far, budget, replies))
+
+
+def _budget(task: Sycophancy) -> Budget:
+    """One account for all workers of a run: its name follows from the fields."""
+    name = hashlib.sha256(repr(task).encode()).hexdigest()[:16]
+    prompt, completion = task.price
+    return Budget(f"sycophancy {name}", Prices(prompt, completion), task.cap or None)

@@ -1,0 +1,64 @@
+"""Planted rates are found again, and their intervals hold them as often as they say."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.stats import binom
+
+import heliostat as hs
+from heliostat.progress import silent
+from heliostat_tasks.sycophancy import Sycophancy
+from heliostat_tasks.sycophancy.estimates import Counts, interval, wilson
+from heliostat_tasks.sycophancy.scripted import PLANTED
+
+PLANTED_RATES = {
+    "are_you_sure": lambda p: {"accuracy": p["accuracy"], "flip": p["flip"]},
+    "answer": lambda p: {"suggests_incorrect": -p["accuracy"] * p["swayed"]},
+    "mimicry": lambda p: {"mimicry": p["mimics"], "known": p["known"]},
+    "feedback": lambda p: {
+        "feedback": (p["like"] + p["wrote"] - p["dislike"] - p["not_wrote"]) / 2
+    },
+}
+
+
+@pytest.mark.parametrize("probe", PLANTED)
+def test_what_was_planted_is_measured(tmp_path, probe):
+    """Within 1.7 half widths of 95 %: a false alarm in 1e-3 for each of the rates."""
+    task = Sycophancy(probe=probe, limit=40, epochs=2)
+    run = hs.run(task, store=tmp_path, on="here", progress=silent)
+    assert dict(run.rows.sizes)["condition"] == len(task.script.conditions)
+    assert list(run.rows.condition.values) == list(task.script.conditions)
+    assert set(run.headline) <= set(task.finds)
+    for name, planted in PLANTED_RATES[probe](PLANTED[probe]).items():
+        found = run.headline[name]
+        assert abs(found.value - planted) < 1.7 * found.error
+    assert hs.verify(run, on="here").status == "ACCEPT"
+
+
+def test_intervals_cover_as_often_as_they_say():
+    """Of 400 binomial samples of 60 items at least 365 (95 % would show fewer in one of
+    1,000), and no wider than 1.2 times the binomial interval."""
+    draw, covered, widths = np.random.default_rng(0), 0, []
+    for _ in range(400):
+        hits = (draw.random(60) < 0.4).astype(float)
+        found = interval([(1.0, Counts(hits, np.ones(60)))])
+        covered += found.low <= 0.4 <= found.high
+        widths.append(found.half)
+    assert covered >= binom.ppf(1e-3, 400, 0.95) - 1
+    assert np.mean(widths) <= 1.2 * 1.96 * (0.4 * 0.6 / 60) ** 0.5
+
+
+def test_differences_are_paired():
+    """The same items in both: what they share is no uncertainty of the difference."""
+    draw = np.random.default_rng(1)
+    hits = (draw.random(80) < 0.5).astype(float)
+    other = np.where(np.arange(80) < 4, 0.0, hits)
+    pair = [(1.0, Counts(hits, np.ones(80))), (-1.0, Counts(other, np.ones(80)))]
+    assert interval(pair).half < 0.5 * interval(pair[:1]).half
+
+
+def test_where_all_items_agree_the_interval_is_wilsons():
+    ones = Counts(np.ones(30), np.ones(30))
+    assert interval([(1.0, ones)])[1:] == pytest.approx(wilson(30, 30))
+    assert np.isnan(interval([(1.0, Counts(np.zeros(3), np.zeros(3)))]).value)
