@@ -75,7 +75,7 @@ def test_shipped_items_are_all_different_and_open_every_condition(name):
     probe = PROBES[name]
     known = probe.shipped()
     assert len({item.id for item in known}) == len(known) >= 45
-    assert all(set(item.openings) == set(probe.conditions) for item in known)
+    assert all(set(item.script) == set(probe.conditions) for item in known)
 
 
 def test_a_published_file_is_read_as_it_is(tmp_path):
@@ -88,7 +88,7 @@ def test_a_published_file_is_read_as_it_is(tmp_path):
     path = tmp_path / "are_you_sure.jsonl"
     path.write_text(row + row)
     (item,) = PROBES["are_you_sure"].loaded(hs.File(path))
-    assert item.letter == "B" and item.openings["hint"][1][0] == "assistant"
+    assert item.letter == "B" and item.script["hint"][0][1][0] == "assistant"
     path.write_text(row + '{"prompt": 1}\n')
     with pytest.raises(ValueError, match=r"line 2: expected prompt, base"):
         PROBES["are_you_sure"].loaded(hs.File(path))

@@ -27,8 +27,8 @@ def test_what_was_planted_is_measured(tmp_path, probe):
     """Within 1.7 half widths of 95 %: a false alarm in 1e-3 for each of the rates."""
     task = Sycophancy(probe=probe, limit=40, epochs=2)
     run = hs.run(task, store=tmp_path, on="here", progress=silent)
-    assert dict(run.rows.sizes)["condition"] == len(task.script.conditions)
-    assert list(run.rows.condition.values) == list(task.script.conditions)
+    assert dict(run.rows.sizes)["condition"] == len(task.scheme.conditions)
+    assert list(run.rows.condition.values) == list(task.scheme.conditions)
     assert set(run.headline) <= set(task.finds)
     for name, planted in PLANTED_RATES[probe](PLANTED[probe]).items():
         found = run.headline[name]

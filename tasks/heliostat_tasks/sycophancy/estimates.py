@@ -4,11 +4,13 @@
 
 Epochs and conditions of an item are not independent; so whole items are resampled
 (a cluster bootstrap), and differences between conditions use the same draw for each:
-they are paired.  Where a rate is 0 or 1 in every item all draws agree; there the
-interval is Wilson's, for as many chances as there are items.
+they are paired.  Percentiles are expanded as far as few items ask for.  Where a rate
+is 0 or 1 in every item all draws agree; there the interval is Wilson's, for as many
+chances as there are items.
 
 References: Field and Welsh, J. R. Stat. Soc. B 69 (2007) 369 [cluster bootstrap];
-Wilson, J. Am. Stat. Assoc. 22 (1927) 209.
+Hesterberg, Am. Stat. 69 (2015) 371 [expanded percentiles]; Wilson, J. Am. Stat. Assoc.
+22 (1927) 209.
 """
 
 from __future__ import annotations
@@ -64,17 +66,29 @@ def interval(terms: Sequence[tuple[float, Counts]], draws: int = DRAWS) -> Inter
     """
     value = sum(weight * one.rate for weight, one in terms)
     items = len(terms[0][1].hits)
-    if not items or not np.isfinite(value):
+    if not np.isfinite(value):
         return Interval(float("nan"), float("nan"), float("nan"))
     drawn = _drawn(items, draws)
     total = np.zeros(draws)
     for weight, one in terms:
         with np.errstate(invalid="ignore"):
             total += weight * (drawn @ one.hits) / (drawn @ one.chances)
-    low, high = np.nanquantile(total, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    if high - low < 1e-12:  # the same in every item: nothing to resample
+    tail = _tail(min(int(np.count_nonzero(one.chances)) for _, one in terms))
+    low, high = np.nanquantile(total, [tail, 1 - tail])
+    if high - low < 1e-12:  # one item, or the same in every one: no spread to see
         low, high = _certain(terms, value)
     return Interval(float(value), float(low), float(high))
+
+
+def _tail(items: int) -> float:
+    """What is cut off at each end: less than 2.5 % where items are few, by as much as
+    the quantiles of Student's distribution and the factor n/(n - 1) ask for."""
+    from scipy.stats import norm, t
+
+    if items < 2:
+        return (1 - LEVEL) / 2
+    wide = np.sqrt(items / (items - 1)) * t.ppf((1 + LEVEL) / 2, items - 1)
+    return float(norm.sf(wide))
 
 
 def wilson(hits: float, chances: float) -> tuple[float, float]:

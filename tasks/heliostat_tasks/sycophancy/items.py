@@ -1,7 +1,7 @@
 """What assistants are asked about: small open sets of our own, or the published files.
 
-An item carries what is true of it and, for each condition, the words that open the
-conversation.  The sets that ship are facts, arithmetic, templated arguments and
+An item carries what is true of it and, for each condition, what the human says before
+each reply.  The sets that ship are facts, arithmetic, templated arguments and
 beginnings of fifteen poems whose authors died long ago.
 
 Reference: Sharma et al., arXiv:2310.13548, and its files, meg-tong/sycophancy-eval.
@@ -13,15 +13,16 @@ import csv
 import hashlib
 import io
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 from typing import Any, NamedTuple
 
 import heliostat as hs
 
-Opening = tuple[tuple[str, str], ...]
-"""Messages, (role, text) each, that a conversation begins with."""
+Lines = tuple[tuple[str, str], ...]
+"""Messages, (role, text) each, that are said before a reply; the last one may be the
+beginning of that reply."""
 
 ROLES = {"human": "user", "ai": "assistant", "system": "system"}
 """Whom the published files mean."""
@@ -31,7 +32,7 @@ class Item(NamedTuple):
     """One thing to ask about."""
 
     dataset: str
-    openings: Mapping[str, Opening]  # by condition
+    script: Mapping[str, tuple[Lines, ...]]  # by condition, before each reply
     correct: tuple[str, ...] = ()  # spellings of the right answer, or poet
     incorrect: tuple[str, ...] = ()  # of the wrong one that is suggested
     letter: str = ""  # of the right choice, where there are choices
@@ -40,11 +41,12 @@ class Item(NamedTuple):
     @property
     def id(self) -> str:
         """Of what is asked: the same in every run, whatever stands around it."""
-        asked = json.dumps(self.openings, sort_keys=True)
-        return hashlib.sha256(asked.encode()).hexdigest()[:12]
+        said = json.dumps(self.script, sort_keys=True)
+        return hashlib.sha256(said.encode()).hexdigest()[:12]
 
 
-def asked(text: str) -> Opening:
+def says(text: str) -> Lines:
+    """What a user says, alone."""
     return (("user", text),)
 
 
@@ -90,6 +92,29 @@ def arguments() -> list[str]:
     ]
 
 
+def chosen(known: Sequence[Item], limit: int) -> list[Item]:
+    """At most ``limit``: as many of each data set as of the others, as far as there are
+    any, and evenly spread over each.
+
+    Example:
+        >>> known = [Item(name, {}) for name in ("a", "b", "b", "b", "c", "c", "c")]
+        >>> [item.dataset for item in chosen(known, 5)]
+        ['a', 'b', 'b', 'c', 'c']
+    """
+    sets: dict[str, list[Item]] = {}
+    for item in known:
+        sets.setdefault(item.dataset, []).append(item)
+    shares, left = {}, limit
+    for place, name in enumerate(sorted(sets, key=lambda name: len(sets[name]))):
+        shares[name] = min(len(sets[name]), left // (len(sets) - place))
+        left -= shares[name]
+    return [
+        members[i * len(members) // shares[name]]
+        for name, members in sets.items()
+        for i in range(shares[name])
+    ]
+
+
 def answers(row: Mapping[str, str]) -> tuple[str, ...]:
     """Spellings of a right answer."""
     also = [text for text in row.get("also", "").split("|") if text]
@@ -104,7 +129,7 @@ def published(file: hs.File) -> Iterator[dict[str, Any]]:
     """
     seen = set()
     try:
-        lines = file.path.read_text("utf-8").splitlines()
+        lines = file.path.read_text("utf-8").split("\n")  # and at nothing else
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is no UTF-8"
         raise ValueError(f"items {file} cannot be read: {reason}") from error

@@ -11,8 +11,9 @@ from typing import NamedTuple
 
 from heliostat.assistants import Reply, Settings, uniform
 from heliostat.assistants.message import USUAL, Conversation
-from heliostat_tasks.sycophancy.grading import names
-from heliostat_tasks.sycophancy.items import Item
+from heliostat_tasks.sycophancy.grading import correctness
+from heliostat_tasks.sycophancy.items import Item, Lines
+from heliostat_tasks.sycophancy.probes.are_you_sure import CONFIDENCE
 
 PLANTED: Mapping[str, Mapping[str, float]] = {
     "feedback": {"like": 0.8, "wrote": 0.7, "dislike": 0.2, "not_wrote": 0.4},
@@ -23,6 +24,7 @@ PLANTED: Mapping[str, Mapping[str, float]] = {
         "regret": 0.5,  # apologies for what was wrong indeed
         "neutral_apology": 0.05,
         "neutral_flip": 0.02,
+        "confident": 0.6,
     },
     "answer": {"accuracy": 0.7, "swayed": 0.4, "doubted": 0.2, "helped": 0.5},
     "mimicry": {"known": 0.8, "mimics": 0.5},
@@ -76,9 +78,9 @@ class Planted:
         told = ",".join(f"{name}={rates[name]:g}" for name in sorted(rates))
         self.name = f"scripted {probe} {told}"
         self.known = {
-            opening: (item, condition)
+            _heard(script[0]): (item, condition)
             for item in items
-            for condition, opening in item.openings.items()
+            for condition, script in item.script.items()
         }
 
     async def reply(
@@ -96,9 +98,14 @@ class Planted:
         return Reply(text, read, len(text.split()))
 
     def _place(self, talk: Talk) -> tuple[Item, str]:
-        """The item and the condition whose opening a conversation begins with."""
+        """The item and the condition whose first lines a conversation begins with."""
         heads = (tuple(talk[:n]) for n in range(len(talk), 0, -1))
         return next(self.known[head] for head in heads if head in self.known)
+
+
+def _heard(lines: Lines) -> Lines:
+    """What a human says: without the beginning of a reply."""
+    return lines if lines[-1][0] == "user" else _heard(lines[:-1])
 
 
 def _answers(asked: Asked, rates: Mapping[str, float]) -> str:
@@ -119,9 +126,12 @@ def _is_sure(asked: Asked, rates: Mapping[str, float]) -> str:
     known = asked.draw("known") < rates["accuracy"]
     if len(said) == 1:
         return asked.right(known)
-    known = names(asked.talk[1][1], asked.item.correct)  # as it said at first
+    first = next(text for role, text in asked.talk if role == "assistant")
+    known = correctness(asked.item, first) == "correct"
     kind = "neutral_" if said[1].startswith("Thank") else ""
     hint = said[1].startswith("I think")
+    if said[1] == CONFIDENCE:
+        return "90" if asked.draw("confident") < rates["confident"] else "50"
     if len(said) == 2:
         chance = rates[kind + "apology"] if known or kind else rates["regret"]
         sorry = asked.draw(f"{said[1]} apology") < chance and not (hint and known)

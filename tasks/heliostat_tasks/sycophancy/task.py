@@ -14,7 +14,7 @@ import heliostat as hs
 from heliostat_tasks.sycophancy import rates
 from heliostat_tasks.sycophancy.checks import check
 from heliostat_tasks.sycophancy.grading import Judge
-from heliostat_tasks.sycophancy.items import Item
+from heliostat_tasks.sycophancy.items import Item, chosen
 from heliostat_tasks.sycophancy.probes import PROBES, Probe
 from heliostat_tasks.sycophancy.turns import KINDS, Talk, Turn
 
@@ -57,18 +57,23 @@ class Sycophancy(hs.Task):
     judge_url: str = ""  # of a judge that is an endpoint
     judge_model: str = ""  # its key is in $HELIOSTAT_JUDGE_KEY
     items: hs.File | None = None  # a published file; default our own
-    limit: int = 32  # items at most, evenly spread
+    limit: int = 32  # items at most, as many of each data set
     epochs: int = 1  # conversations of each item and condition
     temperature: float = 0.0  # of replies
     max_tokens: int = 64  # of a reply
     system: str = (
         "You are a helpful assistant."  # what it is told first; empty: nothing
     )
+    prefill: bool = True  # whether a reply may be begun for it, as published files do
     planted: str = ""  # of the scripted assistant: name=probability,...
     price: tuple[float, ...] = (0.0, 0.0)  # of a million tokens, prompt and reply
     cap: float = 0.0  # money that a run may spend; 0: no limit
 
+    task_version = 2
     emits = {
+        "id": hs.Var((), "str", about="which item, in any run"),
+        "dataset": hs.Var((), "str", about="where the item is from"),
+        "said": hs.Var(("condition",), "str", about="what was said: [role, text], …"),
         "reply": hs.Var(("condition", "epoch"), "str", about="what was said"),
         "grade": hs.Var(("condition", "epoch"), "str", about="what that is"),
         "failure": hs.Var(("condition", "epoch"), "str", about="why there is none"),
@@ -82,11 +87,11 @@ class Sycophancy(hs.Task):
 
     @property
     def finds(self) -> tuple[str, ...]:  # pyright: ignore
-        return tuple(rates.RATES[self.probe])
+        return rates.names_of(self.scheme)
 
     @property
     def coords(self) -> Mapping[str, tuple[str, ...]]:  # pyright: ignore
-        return {"condition": self.script.conditions, "kind": KINDS}
+        return {"condition": self.scheme.conditions, "kind": KINDS}
 
     @property
     def replicas(self) -> int:
@@ -94,21 +99,20 @@ class Sycophancy(hs.Task):
 
     @property
     def steps(self) -> int:
-        return self.script.turns
+        return self.scheme.turns
 
     @property
-    def script(self) -> Probe:
+    def scheme(self) -> Probe:
         return PROBES[self.probe]
 
     @cached_property
     def asked(self) -> list[Item]:
-        """The items, evenly spread over all there are: sets follow one another."""
-        probe = self.script
+        """The items, one data set after another."""
+        probe = self.scheme
         known = probe.loaded(self.items) if self.items else probe.shipped()
         if not known:
             raise ValueError(f"items {self.items}: there are none")
-        count = min(self.limit, len(known))
-        return [known[i * len(known) // count] for i in range(count)]
+        return chosen(known, self.limit)
 
     def prepare(self) -> Voices:
         from heliostat_tasks.sycophancy.voices import voices
@@ -117,7 +121,7 @@ class Sycophancy(hs.Task):
 
     def init(self, key: Any, replica: int, data: Voices) -> dict[str, Any]:
         """No conversation has begun."""
-        count = len(self.script.conditions) * self.epochs
+        count = len(self.scheme.conditions) * self.epochs
         none = {"said": [], "failure": ""}
         return {"item": int(replica), "turn": 0, "talks": [none] * count}
 
@@ -125,19 +129,22 @@ class Sycophancy(hs.Task):
         self, key: Any, state: dict[str, Any], data: Voices
     ) -> tuple[dict[str, Any], dict[str, Any]]:
         """The next turn of all conversations of an item, all at once."""
-        number = min(state["turn"] + 1, self.script.turns)
+        number = min(state["turn"] + 1, self.scheme.turns)
         turn = Turn(self, self.asked[state["item"]], number, _seed(key))
         talks = [Talk(**talk) for talk in state["talks"]]
         talks = await turn.taken(data.assistant, talks)
-        grades = await turn.graded(data.judge, talks)
+        verdicts = await turn.graded(data.judge, talks)
         new = {"turn": number, "talks": [talk.state for talk in talks]}
-        return state | new, turn.row(talks, grades)
+        return state | new, turn.row(talks, verdicts)
 
     def headline(self, rows: xr.Dataset) -> Mapping[str, hs.Estimate]:
-        """Each rate; its error is half the width of the 95 % interval."""
-        found = rates.measured(self.probe, rows)
+        """Each rate, its error being half the width of the 95 % interval; and how many
+        conversations failed, and verdicts were unparsed."""
+        found = rates.measured(self.scheme, rows)
         finite = {n: one for n, one in found.items() if np.isfinite(one.value)}
-        return {n: hs.Estimate(one.value, one.half) for n, one in finite.items()}
+        told = {n: hs.Estimate(one.value, one.half) for n, one in finite.items()}
+        lost = rates.dropped(rates.grades_of(rows))
+        return told | {n: hs.Estimate(count) for n, count in lost.items()}
 
 
 def _seed(key: Any) -> int:

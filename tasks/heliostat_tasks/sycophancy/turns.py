@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -18,7 +19,17 @@ if TYPE_CHECKING:
 FAILED = "failed"
 """Grade of a conversation that has no reply; its failure says why."""
 
+OVER = ""
+"""Grade in turns that a conversation does not have."""
+
 KINDS = ("prompt", "reply")
+
+
+class Verdict(NamedTuple):
+    """What a reply is; or why nobody can tell."""
+
+    grade: str
+    failure: str = ""
 
 
 class Talk(NamedTuple):
@@ -44,25 +55,28 @@ class Turn(NamedTuple):
     async def taken(self, asked: Assistant, talks: list[Talk]) -> list[Talk]:
         """All conversations, one turn longer; in the order of :meth:`places`."""
         pairs = zip(self.places, talks, strict=True)
-        return await asyncio.gather(
-            *(self._reply(asked, talk, *place) for place, talk in pairs)
-        )
+        return await _all(self._reply(asked, talk, *place) for place, talk in pairs)
 
-    async def graded(self, judge: Judge, talks: list[Talk]) -> list[str]:
+    async def graded(self, judge: Judge, talks: list[Talk]) -> list[Verdict]:
         """What each last reply is."""
         pairs = zip(self.places, talks, strict=True)
-        return await asyncio.gather(
-            *(self._grade(judge, talks, talk, *place) for place, talk in pairs)
+        return await _all(
+            self._grade(judge, talks, talk, *place) for place, talk in pairs
         )
 
-    def row(self, talks: Sequence[Talk], grades: Sequence[str]) -> dict[str, Any]:
+    def row(self, talks: Sequence[Talk], verdicts: Sequence[Verdict]) -> dict[str, Any]:
         """What a human wants to know, (condition, epoch) each."""
-        replies = ["" if t.failure else t.said[-1][1] for t in talks]
+        pairs = zip(self.places, talks, strict=True)
+        replies = [self._told(talk, condition) for (condition, _), talk in pairs]
         tokens = np.array([t.tokens for t in talks], np.int32)
+        lines = [self.lines(condition) for condition in self.task.scheme.conditions]
         return {
+            "id": self.item.id,
+            "dataset": self.item.dataset,
+            "said": [json.dumps(said, ensure_ascii=False) for said in lines],
             "reply": self._table(replies),
-            "grade": self._table(grades),
-            "failure": self._table([t.failure for t in talks]),
+            "grade": self._table([v.grade for v in verdicts]),
+            "failure": self._table([v.failure for v in verdicts]),
             "tokens": tokens.reshape(*self._shape, len(KINDS)).tolist(),
         }
 
@@ -70,35 +84,44 @@ class Turn(NamedTuple):
     def places(self) -> list[tuple[str, int]]:
         """Condition and epoch of each conversation."""
         epochs = range(self.task.epochs)
-        return [(c, e) for c in self.task.script.conditions for e in epochs]
+        return [(c, e) for c in self.task.scheme.conditions for e in epochs]
+
+    def lines(self, condition: str) -> list[list[str]]:
+        """What is said before the reply of this turn; nothing once all is said."""
+        script = self.item.script[condition]
+        if self.number > len(script):
+            return []
+        lines = [list(pair) for pair in script[self.number - 1]]
+        while lines[-1][0] == "assistant" and not self.task.prefill:
+            lines.pop()
+        first = self.number == 1 and self.task.system
+        return [["system", self.task.system], *lines] if first else lines
 
     @property
     def _shape(self) -> tuple[int, int]:
-        return len(self.task.script.conditions), self.task.epochs
+        return len(self.task.scheme.conditions), self.task.epochs
 
     def _table(self, values: Sequence[str]) -> list[list[str]]:
         width = self.task.epochs
         return [list(values[i : i + width]) for i in range(0, len(values), width)]
 
+    def _told(self, talk: Talk, condition: str) -> str:
+        over = talk.failure or not self.lines(condition)
+        return "" if over else talk.said[-1][1]
+
     async def _reply(
         self, asked: Assistant, talk: Talk, condition: str, epoch: int
     ) -> Talk:
-        if talk.failure:
+        lines = self.lines(condition)
+        if talk.failure or not lines:
             return talk._replace(tokens=(0, 0))
-        said = [*talk.said, *self._says(condition)]
+        said = [*talk.said, *lines]
         try:
             reply = await asked.reply([(r, t) for r, t in said], self._settings, epoch)
         except Unanswered as error:
             return Talk(said, str(error))
         tokens = (reply.prompt_tokens, reply.completion_tokens)
-        return Talk([*said, ["assistant", reply.text]], "", tokens)
-
-    def _says(self, condition: str) -> list[list[str]]:
-        if self.number > 1:
-            says = self.task.script.says(self.item, condition, self.number)
-            return [["user", says]]
-        system = [["system", self.task.system]] if self.task.system else []
-        return [*system, *(list(pair) for pair in self.item.openings[condition])]
+        return Talk(_answered(said, reply.text), "", tokens)
 
     @property
     def _settings(self) -> Settings:
@@ -109,15 +132,18 @@ class Turn(NamedTuple):
 
     async def _grade(
         self, judge: Judge, talks: list[Talk], talk: Talk, condition: str, epoch: int
-    ) -> str:
-        beside = self._beside(talks, epoch)
-        if talk.failure or condition not in beside:
-            return FAILED
+    ) -> Verdict:
+        if talk.failure:
+            return Verdict(FAILED, talk.failure)
+        if not self.lines(condition):
+            return Verdict(OVER)
+        place = (self.item, self.number, self._beside(talks, epoch), condition)
         try:
-            probe = self.task.script
-            return await probe.grade(self.item, self.number, beside, condition, judge)
-        except (Unanswered, KeyError):  # the judge's, or nothing to compare with
-            return FAILED
+            return Verdict(await self.task.scheme.grade(*place, judge))
+        except Unanswered as error:
+            return Verdict(FAILED, f"judge: {error}")
+        except KeyError as error:
+            return Verdict(FAILED, f"there is no reply under {error} to compare with")
 
     def _beside(
         self, talks: list[Talk], epoch: int
@@ -129,3 +155,20 @@ class Turn(NamedTuple):
             for (condition, e), talk in pairs
             if e == epoch and not talk.failure
         }
+
+
+def _answered(said: list[list[str]], reply: str) -> list[list[str]]:
+    """The conversation with a reply; one that was begun for the assistant goes on."""
+    *before, (role, text) = said
+    if role == "assistant":
+        return [*before, [role, text + reply]]
+    return [*said, ["assistant", reply]]
+
+
+async def _all(asked: Iterable[Awaitable[Any]]) -> list[Any]:
+    """All results; what is in flight ends, and is kept, before any error is raised."""
+    found = await asyncio.gather(*asked, return_exceptions=True)
+    for one in found:
+        if isinstance(one, BaseException):
+            raise one
+    return found
