@@ -203,3 +203,25 @@ class Dies(Raises):
         if state["t"] + 1 == self.at:
             os._exit(1)
         return {"t": state["t"] + 1}, {"t": state["t"] + 1}
+
+
+@dataclass(frozen=True)
+class Moody(hs.Task):
+    """Goes on from its third step only while somebody says so."""
+
+    permit: str = ""  # path of a file that must be there
+    chains: int = 2
+    emits = {"n": hs.Var(dtype="int32", about="steps taken")}
+    traced, stride, steps = False, 1, 4
+
+    @property
+    def replicas(self):
+        return self.chains
+
+    def init(self, key, replica, data):
+        return 0
+
+    async def step(self, key, state, data):
+        if state == 2 and not os.path.exists(self.permit):
+            raise hs.Paused("nobody permits it")
+        return state + 1, {"n": state + 1}

@@ -24,7 +24,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from heliostat.answer import Answer
-from heliostat.errors import Busy, RequestError, RunFailed, StoreError
+from heliostat.errors import Busy, Paused, RequestError, RunFailed, StoreError
 from heliostat.task import Estimate, File, Task, Var, check_used
 from heliostat.usercode import Code
 
@@ -61,6 +61,7 @@ __all__ = [
     "Code",
     "Estimate",
     "File",
+    "Paused",
     "RequestError",
     "Run",
     "RunFailed",

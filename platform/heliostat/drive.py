@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from heliostat import device
 from heliostat.config import Spec
-from heliostat.errors import Busy, RequestError, RunFailed, StoreError
+from heliostat.errors import Busy, Paused, RequestError, RunFailed, StoreError
 from heliostat.goal import Goal
 from heliostat.grid import Chunk, Job, Span, blocks_of, unbounded
 from heliostat.lock import Lock
@@ -74,8 +74,8 @@ def drive(
 ) -> None:
     """Bring a run to its goal, from wherever it stands; one driver at a time.
 
-    Ends with status ``complete``; or ``stopped`` on request, ``interrupted`` by the
-    keyboard, ``failed`` for a reason that the log tells.  What was committed stays.
+    Ends with status ``complete``; or ``stopped`` on request or by a task that pauses,
+    ``interrupted`` by the keyboard, ``failed`` for a reason that the log tells.  What was committed stays.
 
     Raises:
         Busy: if another driver owns the run.
@@ -106,6 +106,10 @@ def drive(
             raise
         except Busy:
             raise  # the record is another driver's now
+        except Paused as error:
+            record.log.tell("paused", reason=_first_line(error))
+            _end(record, task, "stopped", reason=_first_line(error))
+            return
         except RequestError as error:
             if record.steps != began:
                 _fail(record, task, error)

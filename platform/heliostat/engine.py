@@ -294,7 +294,11 @@ class Plain:
 
         valid = replicas_of(self.task, block)[: valid_of(self.task, block)]
         pairs = zip(valid, states, strict=False)
-        done = await asyncio.gather(*(replica(int(r), s) for r, s in pairs))
+        walks = (replica(int(r), s) for r, s in pairs)
+        done: list[Any] = await asyncio.gather(*walks, return_exceptions=True)
+        for one in done:  # only now: what others are waiting for shall not be lost
+            if isinstance(one, BaseException):
+                raise one
         return [s for s, _ in done], [rows for _, rows in done]
 
     def pack(self, block: int, state: Any) -> State:

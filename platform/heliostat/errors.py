@@ -18,6 +18,11 @@ class RunFailed(RuntimeError):
     """The run ended as failed; what was committed is kept. Exit status 1."""
 
 
+class Paused(RuntimeError):
+    """A task cannot go on for now, and nothing is wrong with it: its run ends as
+    stopped, and can be resumed."""
+
+
 class Busy(StoreError):
     """Another driver owns the run. Exit status 1."""
 

@@ -91,6 +91,20 @@ def test_ctrl_c_leaves_a_resumable_run(tmp_path):
     assert not (stored(tmp_path).path / "lock.json").exists()
 
 
+@pytest.mark.parametrize("on", ["here", pytest.param("local", marks=pytest.mark.slow)])
+def test_a_task_that_pauses_stops_its_run_and_it_goes_on(tmp_path, on):
+    permit = tmp_path / "permit"
+    task, about = toys.Moody(str(permit), 3), {"on": on, "progress": silent}
+    run = hs.run(task, store=tmp_path / "s", **about)
+    assert run.status == "stopped" and run.steps < 3
+    assert run.record.attrs["reason"] == "nobody permits it"
+    assert hs.resume(run, **about).status == "stopped"
+    permit.touch()
+    run = hs.resume(run, **about)
+    assert run.status == "complete" and run.rows.n[:, -1].values.tolist() == [4] * 3
+    assert run.record.attrs["reason"] is None
+
+
 def test_a_lease_runs_out(tmp_path):
     (tmp_path / "lock.json").write_text(
         json.dumps(

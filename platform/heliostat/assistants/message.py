@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
 from heliostat.config import canonical_json
-from heliostat.errors import RequestError, RunFailed
+from heliostat.errors import Paused, RequestError
 
 ROLES = ("system", "user", "assistant")
 
@@ -83,7 +83,7 @@ class Unanswered(RuntimeError):
     """All attempts failed; the text is one printable line that says why."""
 
 
-class Exhausted(RunFailed):
+class Exhausted(Paused):
     """What was to be spent is spent. Replies so far are kept and cost nothing again."""
 
 

@@ -60,6 +60,8 @@ def ended(run: Run, asked: int) -> Answer:
         *_where(run),
     ]
     if not complete:
+        if reason := run.record.attrs.get("reason"):
+            lines.append(f"  because {reason}")
         again = f"heliostat resume {run.id} --store {run.path.parents[1]}"
         lines.append(f"  go on   {again}")
     return Answer(lines, data, 0 if complete else INTERRUPTED)

@@ -13,7 +13,7 @@ import ray
 
 from heliostat.device import cores
 from heliostat.engine import Indivisible
-from heliostat.errors import RequestError, RunFailed
+from heliostat.errors import Paused, RequestError, RunFailed
 from heliostat.fleet.cluster import connected
 from heliostat.fleet.team import Lost, Team, Unplaced
 from heliostat.grid import Chunk, Job, unbounded
@@ -111,13 +111,16 @@ class _Field:
         self.teams: list[Team | None] = [None] * crew.teams
         self.flights: list[Flight] = []
         self.losses = 0
-        self.patience = job.limits.seconds or 4 * PATIENCE  # until one is known
+        self.paused: Paused | None = None
+        self.patience = self._patience(4 * PATIENCE)  # until one is known
 
     def chunks(self) -> Iterator[Chunk]:
         self._form(dict.fromkeys(range(self.crew.teams), self.crew.size))
         while self.flights:
             yield from self._land()
             self._send_idle()
+        if self.paused:
+            raise self.paused
 
     def kill(self) -> None:
         for team in filter(None, self.teams):
@@ -204,14 +207,22 @@ class _Field:
             place = self.teams.index(flight.team)
             self._form({place: self._end(flight.team, loss)})
             return
+        except Paused as pause:  # what the others are at is waited for, and kept
+            self.paused = pause
+            return
         self.losses = 0
-        self.patience = self.job.limits.seconds or max(PATIENCE, 20 * chunk.seconds)
+        self.patience = self._patience(max(PATIENCE, 20 * chunk.seconds))
         span = self.spans[flight.span]
         rest = chunk.state if chunk.stop < span.stop else None  # nobody wants it
         self.spans[flight.span] = span._replace(start=chunk.stop, state=rest)
         self.pace.saw(chunk)
         self._send(flight.team)
         yield chunk
+
+    def _patience(self, usual: float) -> float | None:
+        """Seconds for one chunk.  A step that is no computation may wait for others as
+        long as it likes; that its worker has died is noticed all the same."""
+        return self.job.limits.seconds or (usual if self.job.task.traced else None)
 
     def _send_idle(self) -> None:
         """The goal may have moved while a chunk was with whoever took it."""
@@ -222,6 +233,8 @@ class _Field:
 
     def _send(self, team: Team) -> None:
         """Give the team the span that is furthest behind and nobody works on."""
+        if self.paused:
+            return
         busy = {f.span for f in self.flights}
         behind = [
             (0 if self.job.in_order else span.start, index)

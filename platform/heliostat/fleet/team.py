@@ -14,7 +14,7 @@ from ray.exceptions import RayError, RayTaskError
 from heliostat import registry
 from heliostat.device import spread
 from heliostat.engine import Indivisible
-from heliostat.errors import RequestError, RunFailed
+from heliostat.errors import Paused, RequestError, RunFailed
 from heliostat.fleet.worker import Seat, Worker
 from heliostat.grid import Chunk, Job, Span, fresh_in
 from heliostat.task import Task
@@ -106,12 +106,14 @@ class Team:
             a.advance.remote(index, given, until, fresh, strides) for a in self.actors
         ]
 
-    def collect(self, index: int, refs: list[Any], patience: float) -> Chunk:
+    def collect(self, index: int, refs: list[Any], patience: float | None) -> Chunk:
         """The chunk that was submitted.
 
         Raises:
-            Lost: if a member died or does not answer within ``patience`` seconds.
+            Lost: if a member died or does not answer within ``patience`` seconds,
+                if that is not None.
             RunFailed: if the task itself raised; repeating it would not help.
+            Paused: if the task cannot go on for now.
         """
         chunk = _results(refs, patience)[0]
         self.holds[index] = chunk.stop
@@ -157,7 +159,7 @@ def _coordinator(places: list[dict[str, Any]]) -> str:
     return f"{host}:{places[0]['port']}"
 
 
-def _results(refs: list[Any], patience: float) -> list[Any]:
+def _results(refs: list[Any], patience: float | None) -> list[Any]:
     """All results; or the reason why there are none, told apart by who must act."""
     done, pending = ray.wait(refs, num_returns=len(refs), timeout=patience)
     errors = [error for ref in done if (error := _error(ref))]
@@ -166,7 +168,7 @@ def _results(refs: list[Any], patience: float) -> list[Any]:
             raise Lost(_reason(error))
     for error in errors:
         cause = getattr(error, "cause", None) or error
-        if isinstance(cause, Indivisible | RequestError):
+        if isinstance(cause, Indivisible | Paused | RequestError):
             raise cause
         if len(refs) > 1 and _is_collective(error):
             raise Lost(f"a collective operation failed: {_gist(error)}")
