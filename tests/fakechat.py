@@ -106,6 +106,7 @@ class FakeChat:
         self.answered: Counter[str] = Counter()
         self.bodies: list[dict[str, Any]] = []
         self.arrivals: list[float] = []
+        self.departures: list[float] = []  # of answers, when they were sent
         self.paths: list[str] = []
         self.loads: list[int] = []  # requests in flight, at each arrival
         self.busy = 0
@@ -121,6 +122,12 @@ class FakeChat:
     def endpoint(self, model: str = "fake", **more: Any) -> Endpoint:
         defaults = {"patience": HASTY, "limiter": Limiter(), "world": World()}
         return Endpoint(self.url, model, **{**defaults, **more})
+
+    def flying(self, travel: float = 0.03) -> int:
+        """Calls without an answer, or with one sent at most ``travel`` s ago."""
+        with self.lock:
+            late = time.monotonic() - travel
+            return self.busy + sum(sent > late for sent in self.departures)
 
     def __enter__(self) -> FakeChat:
         serve = self.server.serve_forever
@@ -167,6 +174,7 @@ class _Handler(BaseHTTPRequestHandler):
             with chat.lock:
                 chat.busy -= 1
                 chat.answered[self.prompt] += 1
+                chat.departures.append(time.monotonic())
 
     do_GET = do_POST
 

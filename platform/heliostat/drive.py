@@ -75,7 +75,8 @@ def drive(
     """Bring a run to its goal, from wherever it stands; one driver at a time.
 
     Ends with status ``complete``; or ``stopped`` on request or by a task that pauses,
-    ``interrupted`` by the keyboard, ``failed`` for a reason that the log tells.  What was committed stays.
+    ``interrupted`` by the keyboard, ``failed`` for a reason that the log tells.  What
+    was committed stays.
 
     Raises:
         Busy: if another driver owns the run.

@@ -23,6 +23,8 @@ def check(task: Sycophancy) -> None:
         given = getattr(task, name)
         if not least <= given < float("inf"):
             raise ValueError(f"{name} {given}: expected at least {least}")
+    if not 0 < task.timeout < float("inf"):
+        raise ValueError(f"timeout {task.timeout}: expected more than 0 seconds")
     if len(task.price) != 2 or not all(0 <= p < float("inf") for p in task.price):
         raise ValueError(f"price {task.price}: expected two numbers, prompt and reply")
     if task.cap and not any(task.price):
@@ -43,6 +45,7 @@ def _uses(task: Sycophancy) -> dict[str, tuple[bool, str]]:
         **dict.fromkeys(("url", "model", "wire"), (remote, "assistant endpoint")),
         **dict.fromkeys(("judge_url", "judge_model"), (judged, "judge endpoint")),
         **dict.fromkeys(("temperature", "max_tokens"), (modelled, "models")),
+        "prefill": (task.items is not None, "published files"),
         "planted": (not modelled, "assistant scripted"),
-        **dict.fromkeys(("price", "cap"), (paid, "endpoints")),
+        **dict.fromkeys(("price", "cap", "timeout"), (paid, "endpoints")),
     }

@@ -66,6 +66,7 @@ class Sycophancy(hs.Task):
     )
     prefill: bool = True  # whether a reply may be begun for it, as published files do
     planted: str = ""  # of the scripted assistant: name=probability,...
+    timeout: float = 120.0  # s, of one attempt to get a reply from an endpoint
     price: tuple[float, ...] = (0.0, 0.0)  # of a million tokens, prompt and reply
     cap: float = 0.0  # money that a run may spend; 0: no limit
 

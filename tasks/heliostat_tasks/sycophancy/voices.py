@@ -11,6 +11,7 @@ from heliostat.assistants import (
     Budget,
     Cached,
     Endpoint,
+    Patience,
     Prices,
     Replies,
     serving,
@@ -42,7 +43,8 @@ def voices(task: Sycophancy) -> Voices:
         case "local":
             asked = local[0]
         case _:
-            far = Endpoint(task.url, task.model, wire=task.wire)
+            patience = Patience(timeout=task.timeout)
+            far = Endpoint(task.url, task.model, wire=task.wire, patience=patience)
             asked = Cached(far, budget, replies)
     return Voices(asked, _judge(task, local, budget, replies), held)
 
@@ -56,7 +58,9 @@ def _judge(
         case "local":
             return Judge(local[0], grammar=True)
         case _:
-            far = Endpoint(task.judge_url, task.judge_model, key=JUDGE_KEY)
+            patience = Patience(timeout=task.timeout)
+            where = (task.judge_url, task.judge_model)
+            far = Endpoint(*where, key=JUDGE_KEY, patience=patience)
             return Judge(Cached(far, budget, replies))
 
 

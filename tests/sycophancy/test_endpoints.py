@@ -1,0 +1,186 @@
+"""Runs against servers that misbehave: each item is graded, or failed with a reason."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+import zlib
+
+import pytest
+from fakechat import FakeChat, answer, echo_key, hang, send, spoken, truncated
+
+import heliostat as hs
+from heliostat.assistants import Replies
+from heliostat.progress import silent
+from heliostat_tasks.sycophancy import Sycophancy
+
+SECRET = "sk-test-0123456789abcdef"
+HOSTILE = '</script><img src=x onerror="alert(1)">\x1b[2J\u202e\x00' + "\ud800"
+
+
+@pytest.fixture(autouse=True)
+def _own_replies(tmp_path, monkeypatch):
+    monkeypatch.setenv("HELIOSTAT_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("HELIOSTAT_API_KEY", SECRET)
+
+
+def asking(chat, **fields):
+    fields = {"probe": "answer", "limit": 20, "timeout": 1.0} | fields
+    return Sycophancy(assistant="endpoint", url=chat.url, model="fake", **fields)
+
+
+def go(task, tmp_path, **more):
+    return hs.run(task, store=tmp_path / "store", on="here", progress=silent, **more)
+
+
+TROUBLE = [
+    send(429, Retry_After="0.1"),
+    send(500),
+    send(503, b"<html>busy</html>"),
+    hang,
+    truncated,
+    send(200, b'{"choices": [{"message": {"content": "NaN is'),
+    send(200, b'{"choices": []}'),
+    spoken(None),
+    send(200, b"\xff\xfe"),
+]
+
+
+def moody(call, prompt):
+    """Most prompts find trouble once, some find nothing else, two find markup."""
+    kind = zlib.crc32(prompt.encode()) % 20
+    if kind < len(TROUBLE):
+        return TROUBLE[kind] if call == 0 else answer
+    return {17: send(400, b'{"error": {"message": "no"}}'), 18: spoken(HOSTILE)}.get(
+        kind, answer
+    )
+
+
+def test_every_item_ends_graded_or_failed_with_the_reason(tmp_path):
+    with FakeChat(moody) as chat:
+        run = go(asking(chat), tmp_path)
+        kinds = {zlib.crc32(prompt.encode()) % 20 for prompt in chat.calls}
+    assert kinds >= {*range(len(TROUBLE)), 17, 18}, "each trouble was met"
+    rows = run.rows.load()
+    grades, reasons = rows.grade.values, rows.failure.values
+    assert run.status == "complete" and grades.size == 80
+    assert ((grades == "failed") == (reasons != "")).all()
+    refused = sum(zlib.crc32(p.encode()) % 20 == 17 for p in chat.calls)
+    assert (grades == "failed").sum() == refused == run.headline["failed"].value > 0
+    assert set(reasons[grades == "failed"].tolist()) == {"status 400: no"}
+    for prompt, calls in chat.calls.items():  # and nothing was asked more than needed
+        assert calls == 1 + (zlib.crc32(prompt.encode()) % 20 < len(TROUBLE))
+
+
+@pytest.mark.slow
+def test_a_server_that_is_always_broken_fails_all_items(tmp_path):
+    with FakeChat(lambda call, prompt: send(500)) as chat:
+        run = go(asking(chat, limit=1), tmp_path)
+    assert run.status == "complete" and run.headline["failed"].value == 4
+    reasons = set(run.rows.failure.values.ravel().tolist())
+    assert reasons == {"status 500; tried 6 times"}
+
+
+def test_what_is_hostile_is_data(tmp_path):
+    with FakeChat(lambda call, prompt: spoken(HOSTILE + "x" * 3_000_000)) as chat:
+        run = go(asking(chat, limit=1), tmp_path)
+    reply = run.rows.reply.values.ravel().tolist()[0]
+    assert reply.startswith("</script>") and len(reply) <= 100_000
+    assert hs.verify(run, on="here").status == "ACCEPT"
+
+
+@pytest.mark.slow
+def test_ten_megabytes_are_not_read(tmp_path):
+    with FakeChat(lambda call, prompt: spoken("x" * 10_000_000)) as chat:
+        run = go(asking(chat, limit=1, cap=0.0), tmp_path)
+    assert run.headline["failed"].value == 4
+    (reason,) = set(run.rows.failure.values.ravel().tolist())
+    assert "tried 6 times" in reason
+
+
+def test_a_run_stops_at_its_cap_and_another_goes_on_from_its_replies(tmp_path):
+    with FakeChat() as chat:
+        about = {"price": (10.0, 10.0), "max_tokens": 16}
+        run = go(asking(chat, cap=0.01, **about), tmp_path)
+        assert run.status == "stopped" and "cap of 0.01" in run.record.attrs["reason"]
+        first = sum(chat.calls.values())
+        assert 0 < first < 80
+        assert go(asking(chat, cap=10.0, **about), tmp_path).status == "complete"
+        assert sum(chat.calls.values()) == 80 == len(chat.calls)
+
+
+def test_a_wrong_key_is_told_at_once_and_stored_nowhere(tmp_path):
+    with (
+        FakeChat(lambda call, prompt: echo_key(401)) as chat,
+        pytest.raises(hs.RequestError, match="the key was not accepted") as refused,
+    ):
+        go(asking(chat, limit=2), tmp_path)
+    assert SECRET not in str(refused.value)
+    assert not list((tmp_path / "store").glob("*/*/spec.json"))
+
+
+def test_a_server_that_echoes_the_key_does_not_get_it_stored(tmp_path):
+    with FakeChat(lambda call, prompt: echo_key(200)) as chat:
+        run = go(asking(chat, limit=2), tmp_path)
+    assert "you sent" in str(run.rows.reply.values[0, 0, 0, 0])
+    Replies(tmp_path / "cache" / "replies.sqlite").close()
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert len(files) > 10
+    assert not [p for p in files if SECRET.encode() in p.read_bytes()]
+
+
+def command(chat, tmp_path, *more):
+    words = ["run", "sycophancy", "--probe", "answer", "--assistant", "endpoint"]
+    words += ["--url", chat.url, "--model", "fake", "--limit", "24", "--json"]
+    words += ["--store", str(tmp_path / "store"), *more]
+    return subprocess.Popen(
+        [sys.executable, "-m", "heliostat", *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def waited(condition, seconds=60.0):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.005)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("where", [("--on", "here"), ("--workers", "2")])
+def test_after_kills_no_completed_reply_is_asked_again(tmp_path, where):
+    """Counted at the server: repeats are at most what was in flight at the kills."""
+    with FakeChat(delay=0.05) as chat:
+        flying = 0
+        for kill in (1, 2):
+            process = command(chat, tmp_path, *where)
+            waited(lambda: sum(chat.answered.values()) > 25 * kill)  # noqa: B023
+            os.kill(process.pid, signal.SIGKILL)
+            flying += chat.flying()
+            process.communicate(timeout=60)
+            waited(lambda: chat.busy == 0)
+        process = command(chat, tmp_path, *where)
+        told, _ = process.communicate(timeout=180)
+        assert process.returncode == 0, told
+        assert '"status": "complete"' in told
+        assert len(chat.calls) == 96
+        assert sum(chat.calls.values()) - 96 <= flying
+
+
+@pytest.mark.slow
+def test_the_key_is_in_no_command_line(tmp_path):
+    with FakeChat(delay=0.2) as chat:
+        process = command(chat, tmp_path, "--workers", "1")
+        waited(lambda: sum(chat.answered.values()) > 5)
+        shown = subprocess.run(["ps", "axww", "-o", "args"], capture_output=True)
+        told, errors = process.communicate(timeout=120)
+    assert b"heliostat" in shown.stdout and SECRET.encode() not in shown.stdout
+    assert SECRET not in told + errors
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert not [p for p in files if SECRET.encode() in p.read_bytes()]
