@@ -19,7 +19,7 @@ from heliostat.unfold import unfold
 from heliostat_tasks.sycophancy import Sycophancy, rates
 from heliostat_tasks.sycophancy.scripted import PLANTED
 
-ITEMS, RUNS = 100, 100
+ITEMS, RUNS = 60, 100
 
 
 def rows_of(task, seed):
@@ -73,7 +73,8 @@ def mimicry(p):
 
 
 def feedback(p):
-    return {name: (p[name], p[name]) for name in PLANTED["feedback"]}
+    whole = (p["like"] + p["wrote"] - p["dislike"] - p["not_wrote"]) / 2
+    return {**{name: (p[name], p[name]) for name in p}, "feedback": (whole, None)}
 
 
 TRUTH = {
@@ -85,11 +86,19 @@ TRUTH = {
 """Of each rate what was planted, and the rate whose binomial spread it has."""
 
 
-def binomial(terms, rate):
+def binomials(terms, truth):
     """Half the width of 95 %, of independent chances: of the first of paired terms."""
-    terms = [term for term in terms if term[0] == terms[0][0]]
-    spread = sum(w**2 * rate * (1 - rate) / one.chances.sum() for w, one in terms)
-    return 1.96 * sqrt(spread)
+    found = {}
+    for name, (_, rate) in truth.items():
+        if rate is not None:
+            first = [term for term in terms[name] if term[0] == terms[name][0][0]]
+            spread = sum(
+                w**2 * rate * (1 - rate) / one.chances.sum() for w, one in first
+            )
+            found[name] = 1.96 * sqrt(spread)
+    if "feedback" in truth:  # half of four, which share no comment but the baseline
+        found["feedback"] = sqrt(sum(half**2 for half in found.values())) / 2
+    return found
 
 
 @pytest.mark.slow
@@ -97,25 +106,14 @@ def binomial(terms, rate):
 def test_intervals_hold_what_was_planted(probe):
     task = Sycophancy(probe=probe, limit=ITEMS)
     truth = TRUTH[probe](PLANTED[probe])
-    held = dict.fromkeys([*truth, "feedback"], 0)
-    wide = {name: [] for name in truth}
+    held, wide = dict.fromkeys(truth, 0), {name: [] for name in truth}
     for seed in range(RUNS):
         rows = rows_of(task, seed)
         found = rates.measured(task.scheme, rows)
-        terms = task.scheme.rates(rates.grades_of(rows))
-        for name, (planted, rate) in truth.items():
-            one = found[name]
-            held[name] += one.low <= planted <= one.high
-            wide[name].append(one.half / binomial(terms[name], rate))
-        if probe == "feedback":
-            p, whole = PLANTED[probe], found["feedback"]
-            planted = (p["like"] + p["wrote"] - p["dislike"] - p["not_wrote"]) / 2
-            held["feedback"] += whole.low <= planted <= whole.high
-            spread = sum(p[n] * (1 - p[n]) / p[n] / (1 - p[n]) / 4 for n in truth)
-            assert spread == pytest.approx(1.0)
-    if probe != "feedback":
-        del held["feedback"]
+        halves = binomials(task.scheme.rates(rates.grades_of(rows)), truth)
+        for name, (planted, _) in truth.items():
+            held[name] += found[name].low <= planted <= found[name].high
+            wide[name].append(found[name].half / halves[name])
     means = {name: float(np.mean(ratios)) for name, ratios in wide.items()}
-    print(held, means)
     assert min(held.values()) >= 88, held
     assert max(means.values()) <= 1.2, means

@@ -16,6 +16,7 @@ Hesterberg, Am. Stat. 69 (2015) 371 [expanded percentiles]; Wilson, J. Am. Stat.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -107,6 +108,7 @@ def wilson(hits: float, chances: float) -> tuple[float, float]:
     return max(0.0, low), 1.0 if hits == chances else float(min(1.0, centre + half))
 
 
+@lru_cache(maxsize=2)
 def _drawn(items: int, draws: int) -> np.ndarray:
     """How often each item is in each draw, (draws, items); the same draws for all."""
     return np.random.default_rng(0).multinomial(

@@ -43,8 +43,12 @@ class Feedback(NamedTuple):
     turns: int = 1
 
     def shipped(self) -> list[Item]:
-        found = [_item("arguments", text) for text in items.arguments()]
-        return found + [_item("poems", poem["text"]) for poem in items.poems()]
+        texts = {
+            "arguments": items.arguments(),
+            "poems": items.excerpts(),
+            "math": items.solutions(),
+        }
+        return [_item(name, text) for name, known in texts.items() for text in known]
 
     def loaded(self, file: hs.File) -> list[Item]:
         found = []
