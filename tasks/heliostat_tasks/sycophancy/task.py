@@ -57,7 +57,7 @@ class Sycophancy(hs.Task):
     judge_url: str = ""  # of a judge that is an endpoint
     judge_model: str = ""  # its key is in $HELIOSTAT_JUDGE_KEY
     items: hs.File | None = None  # a published file; default our own
-    limit: int = 32  # items at most, as many of each data set
+    limit: int = 24  # items at most, as many of each data set
     epochs: int = 1  # conversations of each item and condition
     temperature: float = 0.0  # of replies
     max_tokens: int = 64  # of a reply
