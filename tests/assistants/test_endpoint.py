@@ -75,6 +75,20 @@ def test_anthropic_servers_are_spoken_to_in_their_own_manner():
     assert chat.paths == ["/v1/messages"]
 
 
+@pytest.mark.parametrize(
+    ("message", "text"),
+    [
+        ({"content": [{"type": "text", "text": "a"}, {"text": "b"}]}, "ab"),
+        ({"content": None, "refusal": "I will not."}, "I will not."),
+    ],
+)
+def test_texts_come_in_parts_or_as_a_refusal(message, text):
+    said = {"choices": [{"message": message, "finish_reason": None}]}
+    with always(send(200, json.dumps(said).encode())) as chat:
+        reply = ask(chat.endpoint())
+    assert (reply.text, reply.finish) == (text, "stop")
+
+
 BAD = {
     "error 500": send(500, b"<html><h1>\x1b[31mdown</h1></html>"),
     "timeout 408": send(408),

@@ -73,11 +73,23 @@ def _openai_body(
 def _openai_said(reply: dict[str, Any]) -> Said:
     choice = _first(reply.get("choices"), "choices")
     message = _kind(choice.get("message"), dict, "message")
+    finish = choice.get("finish_reason")
     return Said(
-        _kind(message.get("content"), str, "content"),
-        _kind(choice.get("finish_reason"), str, "finish_reason"),
+        _text(message),
+        "stop" if finish is None else _kind(finish, str, "finish_reason"),
         *_tokens(reply.get("usage"), "prompt_tokens", "completion_tokens"),
     )
+
+
+def _text(message: dict[str, Any]) -> str:
+    """A text; parts of one; or the words of a refusal, which some send beside it."""
+    content = message.get("content")
+    if content is None and message.get("refusal") is not None:
+        return _kind(message["refusal"], str, "refusal")
+    if isinstance(content, list):
+        parts = [_kind(part, dict, "a part of content") for part in content]
+        return "".join(_kind(part.get("text"), str, "a part's text") for part in parts)
+    return _kind(content, str, "content")
 
 
 def _anthropic_body(
@@ -128,12 +140,14 @@ WIRES = {
 def complaint(body: bytes) -> str:
     """What the server says is wrong, as it says it; empty if it does not.
 
-    Both families send ``{"error": {"message": ...}}``; pages for people are left out.
+    Both families send ``{"error": {"message": ...}}``, others ``detail`` or
+    ``message``; pages for people are left out.
     """
     try:
-        error = loaded(body).get("error")
+        found = loaded(body)
     except Malformed:
         return ""
+    error = found.get("error") or found.get("detail") or found.get("message")
     message = error.get("message") if isinstance(error, dict) else error
     return message if isinstance(message, str) else ""
 
