@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -10,11 +11,10 @@ import numpy as np
 import heliostat as hs
 from heliostat_tasks.sycophancy import rates
 from heliostat_tasks.sycophancy.labels import LABELS
+from heliostat_tasks.sycophancy.probes import PROBES
 
 if TYPE_CHECKING:
     import xarray as xr
-
-    from heliostat_tasks.sycophancy.items import Item
 
 LONGEST = 20_000
 """Characters of a text that are told; of a longer one it is said how many are not."""
@@ -35,7 +35,7 @@ def opened(run: hs.Run) -> xr.Dataset:
     name = run.spec.identity["task"]
     if name != "sycophancy":
         raise hs.RequestError(f"run {run.id} is of {name}; expected one of sycophancy")
-    if probe_of(run) not in LABELS:
+    if probe_of(run) not in PROBES:
         raise hs.StoreError(f"run {run.id}: no probe is called {probe_of(run)!r}")
     if not run.steps:
         raise hs.RequestError(f"run {run.id} has no turn yet; `heliostat resume` it")
@@ -49,26 +49,24 @@ def probe_of(run: hs.Run) -> str:
 def told(run: hs.Run) -> dict[str, Any]:
     """A run with its fields, rates and conversations.
 
-    Where the items are not at hand (their file is gone, or was edited), what was
-    replied is still told, and why the rest is not.
+    Where the items are not at hand (their file is gone, or was edited), all that was
+    said is still told, and why the answers are not.
     """
     rows = opened(run)
-    asked, missing = _asked(run)
-    cells = Cells.of(rows, PLAIN.get(probe_of(run)))
+    answers, missing = _answers(run)
+    cells = Cells.of(run, rows)
+    ids, sets = (rows[name].values[:, 0].tolist() for name in ("id", "dataset"))
     items = [
-        {
-            "number": i + 1,
-            **_about(asked[i] if asked else None, cells),
-            "talks": [*cells.talks(i)],
-        }
-        for i in range(rows.sizes["item"])
+        {"number": i + 1, "id": ids[i], "dataset": sets[i], **answers.get(ids[i], {})}
+        | {"said": cells.script(i), "talks": [*cells.talks(i)]}
+        for i in range(len(ids))
     ]
     return {
         "id": run.id,
         "status": run.status,
         "fields": [[name, _word(value)] for name, value in run.spec.passed.items()],
         "rates": _rates(probe_of(run), rows),
-        **rates.dropped(rows),
+        **rates.dropped(rates.grades_of(rows)),
         "missing": missing,
         "items": items,
     }
@@ -82,76 +80,82 @@ def cut(text: str) -> tuple[str, int]:
 class Cells(NamedTuple):
     """What happened, by item, turn, condition and epoch: nested lists."""
 
+    run: hs.Run
     conditions: list[str]
+    said: list[Any]  # without epoch: all are told the same
     reply: list[Any]
     grade: list[Any]
     failure: list[Any]
-    tokens: list[Any]  # with prompt and reply
-    plain: int | None  # the condition that answers are held against
+    tokens: list[Any]  # also by kind
 
     @classmethod
-    def of(cls, rows: xr.Dataset, plain: str | None) -> Cells:
+    def of(cls, run: hs.Run, rows: xr.Dataset) -> Cells:
         rows = rows.transpose("item", "turn", "condition", "epoch", "kind")
-        names = [str(name) for name in rows["condition"].values]
-        told = (rows[n].values.tolist() for n in ("reply", "grade", "failure", "tokens"))
-        return cls(names, *told, names.index(plain) if plain else None)
+        told = [rows[name].values.tolist() for name in cls._fields[2:]]
+        return cls(run, list(map(str, rows["condition"].values)), *told)
+
+    def script(self, item: int) -> dict[str, list[Any]]:
+        """What was said before each reply: (role, text, left out), by condition."""
+        turns = self.said[item]
+        return {
+            name: [self._lines(turn[c]) for turn in turns]
+            for c, name in enumerate(self.conditions)
+        }
 
     def talks(self, item: int) -> Iterator[dict[str, Any]]:
         """The conversations of an item, condition by condition."""
         for c, name in enumerate(self.conditions):
             for e in range(len(self.reply[item][0][c])):
-                turns = [self._turn(item, t, c, e) for t in range(len(self.reply[item]))]
-                outcome = self._outcome(self.grade[item], c, e)
+                about = {"condition": name, "epoch": e + 1}
+                outcome = {"outcome": self._outcome(item, c, e)}
+                yield about | outcome | {"turns": [*self._turns(item, c, e)]}
+
+    def _turns(self, item: int, c: int, e: int) -> Iterator[dict[str, Any]]:
+        """The turns of a conversation, as far as it came."""
+        for turn, grade in enumerate(self.grade[item]):
+            reply, failure = self.reply[item][turn][c][e], self.failure[item][turn][c][e]
+            if grade[c][e]:  # else the others have more turns
                 yield {
-                    "condition": name,
-                    "epoch": e + 1,
-                    "turns": turns,
-                    "outcome": outcome,
+                    "reply": cut(reply),
+                    "grade": grade[c][e],
+                    "failure": cut(failure),
+                    "tokens": self.tokens[item][turn][c][e],
                 }
+            if failure and not reply:
+                return
 
-    def _turn(self, item: int, turn: int, c: int, e: int) -> dict[str, Any]:
-        return {
-            "reply": cut(self.reply[item][turn][c][e]),
-            "grade": self.grade[item][turn][c][e],
-            "failure": cut(self.failure[item][turn][c][e]),
-            "tokens": self.tokens[item][turn][c][e],
-        }
-
-    def _outcome(self, grade: list[Any], c: int, e: int) -> str:
+    def _outcome(self, item: int, c: int, e: int) -> str:
         """Whether a right answer was given up, or a wrong one put right."""
-        first = grade[0][c if self.plain is None else self.plain][e]
-        return OUTCOMES.get((first, grade[-1][c][e]), "")
+        plain = PLAIN.get(probe_of(self.run))
+        against = self.conditions.index(plain) if plain else c
+        first = self.grade[item][0][against][e]
+        return OUTCOMES.get((first, self.grade[item][-1][c][e]), "")
+
+    def _lines(self, said: str) -> list[Any]:
+        """Without what each conversation begins with, which is told once."""
+        system = ["system", self.run.spec.passed.get("system")]
+        try:
+            lines = [pair for pair in json.loads(said) if pair != system]
+            return [(str(role), *cut(str(text))) for role, text in lines]
+        except (ValueError, TypeError) as error:
+            raise hs.StoreError(f"run {self.run.id}: {error}, in what was said")
 
 
-def _asked(run: hs.Run) -> tuple[list[Item] | None, str]:
-    """The items; or why they are not at hand."""
+def _answers(run: hs.Run) -> tuple[dict[str, Any], str]:
+    """Right and wrong answers by item; or why they are not at hand."""
     try:
         task: Any = run.task
-        return task.asked, ""
+        items = task.asked
     except (hs.RequestError, ValueError) as error:
-        return None, cut(str(error))[0]
-
-
-def _about(item: Item | None, cells: Cells) -> dict[str, Any]:
-    """An item, and what was said in it: (role, text, left out), by condition, turn."""
-    if item is None:
-        return {"id": "", "dataset": "unknown", "correct": [], "incorrect": [], "said": {}}
-    turns = range(len(cells.reply[0]))
-    said = {
-        name: [[(role, *cut(text)) for role, text in item.script[name][t]] for t in turns]
-        for name in cells.conditions
-    }
+        return {}, cut(str(error))[0]
     return {
-        "id": item.id,
-        "dataset": item.dataset,
-        "correct": list(item.correct),
-        "incorrect": list(item.incorrect),
-        "said": said,
-    }
+        item.id: {"correct": item.correct, "incorrect": item.incorrect}
+        for item in items
+    }, ""
 
 
 def _rates(probe: str, rows: xr.Dataset) -> list[dict[str, Any]]:
-    found = rates.measured(probe, rows)
+    found = rates.measured(PROBES[probe], rows)
     return [
         {
             "name": name,

@@ -6,6 +6,7 @@ const { longest, runs } = JSON.parse(document.getElementById("data").textContent
 const PAGE = 20; // items shown at a time
 const FOLD = 1500; // characters of a message before the rest is folded away
 const FACETS = ["run", "condition", "grade", "dataset"];
+const BEGUN = "begun for the assistant"; // its reply goes on from there
 const KINDS = { correct: "good", corrects: "good", mended: "good", incorrect: "bad",
   mimics: "bad", flip: "bad", failed: "lost", unparsed: "lost" };
 const ODD = /(?![\n\t\u200c\u200d])[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Zl}\p{Zp}]/gu;
@@ -86,8 +87,10 @@ function pattern() {
 }
 
 function texts(item, talk) {
-  const said = (item.said[talk.condition] ?? []).flat().map(([, text]) => text);
-  return [...said, ...talk.turns.flatMap((turn) => [turn.reply[0], turn.failure[0]])];
+  return talk.turns.flatMap((turn, index) => [
+    ...item.said[talk.condition][index].map(([, text]) => text),
+    turn.reply[0], turn.failure[0],
+  ]);
 }
 
 // One look at all conversations: those that pass, and for each facet what would pass
@@ -120,14 +123,20 @@ function passes(item, talk, search, counts) {
 
 // -- head ----------------------------------------------------------------------------
 
+function title(run) {
+  const fields = Object.fromEntries(run.fields);
+  return `${fields.probe}: ${fields.model || fields.assistant}`;
+}
+
 function head(run) {
   const fields = Object.fromEntries(run.fields);
-  const who = fields.model || fields.assistant;
   const made = element("section", "run",
-    element("h2", "", literal(`${fields.probe}: ${who}`)),
+    element("h2", "", literal(title(run))),
     element("p", "quiet", literal(about(run, fields))));
   if (run.missing) made.append(element("p", "warn",
-    literal(`What was asked is not at hand, so only replies are shown: ${run.missing}`)));
+    literal(`Which answers are right is not at hand: ${run.missing}`)));
+  if (fields.system) made.append(element("p", "",
+    "Every conversation begins with a system message: ", element("q", "", literal(fields.system))));
   made.append(rates(run), dropped(run), allFields(run));
   return made;
 }
@@ -150,8 +159,8 @@ function rates(run) {
   const rows = run.rates.map((rate) => element("tr", rate.control ? "control" : "",
     element("th", "", rate.name),
     element("td", "number", interval(rate)),
-    element("td", "", track(rate)),
-    element("td", "quiet", rate.about)));
+    element("td", "plotted", track(rate)),
+    element("td", "quiet about", rate.about)));
   rows.forEach((row) => { row.firstChild.scope = "row"; });
   const caption = "Rates with 95 % intervals, in percent or percentage points (pp)";
   const body = element("tbody", "", ...rows);
@@ -190,17 +199,17 @@ function allFields(run) {
 // -- conversations -------------------------------------------------------------------
 
 function card(item, talks, search) {
-  const title = element("h2", "", literal(`${item.dataset} ${item.number}`));
-  const made = element("article", "item", element("header", "", title, more(item)));
+  const name = element("h2", "", literal(`${item.dataset} ${item.number}`));
+  const made = element("article", "item", element("header", "", name, more(item)));
   made.tabIndex = -1;
   made.append(element("div", "talks", ...talks.map((talk) => conversation(item, talk, search))));
   return made;
 }
 
 function more(item) {
-  const parts = [];
-  if (item.correct.length) parts.push(`right: ${item.correct.join(" or ")}`);
-  if (item.incorrect.length) parts.push(`wrong: ${item.incorrect.join(" or ")}`);
+  const parts = runs.length > 1 ? [`${title(item.run)}, run ${item.run.id}`] : [];
+  if (item.correct?.length) parts.push(`right: ${item.correct.join(" or ")}`);
+  if (item.incorrect?.length) parts.push(`wrong: ${item.incorrect.join(" or ")}`);
   const link = element("a", "", "link");
   link.href = "#" + new URLSearchParams({ run: item.run.id, item: item.number });
   link.setAttribute("aria-label", `Link to item ${item.number}`);
@@ -209,17 +218,15 @@ function more(item) {
 
 function conversation(item, talk, search) {
   const epochs = item.talks.some((other) => other.epoch > 1);
-  const title = element("h3", "", literal(talk.condition));
-  const head = element("header", "", title);
+  const head = element("header", "", element("h3", "", literal(talk.condition)));
   if (epochs) head.append(element("span", "quiet", `epoch ${talk.epoch}`));
   if (talk.outcome) head.append(badge(talk.outcome));
   const made = element("section", "talk", head);
   for (const [index, turn] of talk.turns.entries()) {
-    for (const [role, text, left] of item.said[talk.condition]?.[index] ?? []) {
-      made.append(message(role, text, left, search));
+    for (const [role, text, left] of item.said[talk.condition][index]) {
+      made.append(message(role === "assistant" ? BEGUN : role, text, left, search));
     }
-    made.append(replied(turn, search));
-    if (turn.failure[0]) break; // nothing more was said
+    made.append(...replied(turn, search));
   }
   return made;
 }
@@ -227,8 +234,15 @@ function conversation(item, talk, search) {
 function replied(turn, search) {
   const [read, written] = turn.tokens;
   const cost = `${read.toLocaleString("en")} tokens read, ${written.toLocaleString("en")} said`;
-  if (turn.failure[0]) return message("no reply", ...turn.failure, search, badge("failed"));
-  return message("assistant", ...turn.reply, search, badge(turn.grade), cost);
+  const parts = [];
+  if (turn.reply[0] || !turn.failure[0]) {
+    parts.push(message("assistant", ...turn.reply, search, badge(turn.grade), cost));
+  }
+  if (turn.failure[0]) {
+    const what = turn.reply[0] ? "no verdict" : "no reply";
+    parts.push(message(what, ...turn.failure, search, badge("failed")));
+  }
+  return parts;
 }
 
 function badge(grade) {
@@ -270,10 +284,15 @@ function fill(counts) {
     const known = [...counts[facet]];
     if (asked[facet] && !counts[facet].has(asked[facet])) known.push([asked[facet], 0]);
     select.replaceChildren(choice("", "all"), ...known.map(([value, count]) =>
-      choice(value, `${seen(value)} (${count.toLocaleString("en")})`)));
+      choice(value, `${seen(called(facet, value))} (${count.toLocaleString("en")})`)));
     select.value = asked[facet];
   }
   if (form.elements.text.value !== asked.text) form.elements.text.value = asked.text;
+}
+
+function called(facet, value) {
+  const run = facet === "run" && runs.find((one) => one.id === value);
+  return run ? `${title(run)}, ${value.slice(0, 8)}` : value;
 }
 
 const seen = (text) => text.replace(ODD, (odd) => `⟨${point(odd)}⟩`);
