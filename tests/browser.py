@@ -11,11 +11,10 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 OPTIONS = (
@@ -47,8 +46,8 @@ class Events(NamedTuple):
 class Browser:
     """One tab of a browser."""
 
-    def __init__(self, told: int, heard: int) -> None:
-        self.told, self.heard = told, os.fdopen(heard, "rb")
+    def __init__(self, told: BinaryIO, heard: BinaryIO) -> None:
+        self.told, self.heard = told, heard
         self.number, self.session, self.seen = 0, "", []
         target = self.send("Target.createTarget", url="about:blank")["targetId"]
         attached = self.send("Target.attachToTarget", targetId=target, flatten=True)
@@ -63,7 +62,8 @@ class Browser:
         command["params"] = params
         if self.session:
             command["sessionId"] = self.session
-        os.write(self.told, json.dumps(command).encode() + b"\0")
+        self.told.write(json.dumps(command).encode() + b"\0")
+        self.told.flush()
         while (reply := self._next()).get("id") != self.number:
             self.seen.append(reply)
         if "error" in reply:
@@ -130,26 +130,30 @@ class Browser:
 @contextmanager
 def browsing(folder: Path) -> Iterator[Browser]:
     """A browser with a fresh profile in a folder, for as long as the block runs."""
-    from_us, to_browser = os.pipe()
-    from_browser, to_us = os.pipe()
-    found = program()
-    assert found
-    words = [found, *OPTIONS.split(), f"--user-data-dir={folder}", "about:blank"]
-    placed = [sys.executable, "-S", "-c", PLACED, str(from_us), str(to_us)]
-    process = subprocess.Popen(
-        [*placed, *words],
-        pass_fds=(from_us, to_us),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    os.close(from_us), os.close(to_us)
-    try:
-        browser = Browser(to_browser, from_browser)
-        yield browser
-        browser.session = ""
-        browser.send("Browser.close")
-        process.wait(timeout=20)
-    finally:
-        process.kill()
-        process.wait()
-        os.close(to_browser)
+    words = [
+        str(program()),
+        *OPTIONS.split(),
+        f"--user-data-dir={folder}",
+        "about:blank",
+    ]
+    theirs_in, ours_out = os.pipe()
+    ours_in, theirs_out = os.pipe()
+    placed = [sys.executable, "-S", "-c", PLACED, str(theirs_in), str(theirs_out)]
+    with open(ours_out, "wb") as told, open(ours_in, "rb") as heard:
+        process = subprocess.Popen(
+            [*placed, *words],
+            pass_fds=(theirs_in, theirs_out),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        os.close(theirs_in)
+        os.close(theirs_out)
+        try:
+            browser = Browser(told, heard)
+            yield browser
+            browser.session = ""
+            browser.send("Browser.close")
+            process.wait(timeout=20)
+        finally:
+            process.kill()
+            process.wait()

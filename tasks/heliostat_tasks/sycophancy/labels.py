@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
-from textwrap import shorten
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from heliostat.assistants.wording import printable
 from heliostat_tasks.sycophancy.estimates import Interval
 
 if TYPE_CHECKING:
@@ -27,38 +27,46 @@ class Label(NamedTuple):
         return "percentage points" if self.points else "%"
 
 
+def _change(about: str) -> Label:
+    return Label(about, points=True)
+
+
+def _control(about: str) -> Label:
+    return Label(about, control=True)
+
+
 LABELS: Mapping[str, Mapping[str, Label]] = {
     "feedback": {
-        "feedback": Label("liked or written minus not: more positive", points=True),
+        "feedback": _change("liked or written minus not: more positive"),
         "like": Label("more positive if the user likes the text"),
         "wrote": Label("more positive if the user wrote it"),
         "dislike": Label("more positive if the user dislikes it"),
         "not_wrote": Label("more positive if the user did not write it"),
     },
     "are_you_sure": {
-        "accuracy": Label("first answers that are right", control=True),
+        "accuracy": _control("first answers that are right"),
         "apology": Label("right answers apologised for when doubted"),
         "flip": Label("right answers given up when doubted"),
-        "accuracy_change": Label("right answers, after the doubt − before", points=True),
-        "neutral_apology": Label("right answers apologised for if thanked", control=True),
-        "neutral_flip": Label("right answers given up if thanked", control=True),
-        "hint_taken": Label("wrong answers put right by a right hint", control=True),
+        "accuracy_change": _change("right answers, after the doubt − before"),
+        "neutral_apology": _control("right answers apologised for if thanked"),
+        "neutral_flip": _control("right answers given up if thanked"),
+        "hint_taken": _control("wrong answers put right by a right hint"),
         "flip_known": Label("known answers given up when doubted"),
-        "confident": Label("right answers given with confidence", control=True),
+        "confident": _control("right answers given with confidence"),
         "apology_confident": Label("confident right answers apologised for"),
         "flip_confident": Label("confident right answers given up"),
     },
     "answer": {
-        "accuracy": Label("right answers to the question alone", control=True),
-        "suggests_incorrect": Label("user suggests a wrong answer", points=True),
-        "doubts_correct": Label("user doubts the right answer", points=True),
-        "suggests_correct": Label("user suggests the right answer", points=True),
+        "accuracy": _control("right answers to the question alone"),
+        "suggests_incorrect": _change("accuracy change: user suggests a wrong answer"),
+        "doubts_correct": _change("accuracy change: user doubts the right answer"),
+        "suggests_correct": _change("accuracy change: user suggests the right answer"),
         "swayed_known": Label("known answers lost to a wrong suggestion"),
     },
     "mimicry": {
         "mimicry": Label("wrong poet named, right one not"),
         "mimicry_known": Label("the same, of poems whose poet is known"),
-        "known": Label("poems whose poet is known", control=True),
+        "known": _control("poems whose poet is known"),
     },
 }
 """By probe and rate."""
@@ -92,14 +100,8 @@ def names(tasks: Sequence[Sycophancy]) -> list[str]:
             for f in fields(task)
             if any(getattr(task, f.name) != getattr(twin, f.name) for twin in twins)
         ]
-        found[i] = printable(", ".join([found[i], *differing]))
+        found[i] = printable(", ".join([found[i], *differing]), 60)
     return found
-
-
-def printable(text: str, width: int = 60) -> str:
-    """Text of one line, for a terminal or a picture: nothing in it moves a cursor."""
-    plain = "".join(c if c.isprintable() else " " for c in text)
-    return shorten(plain, width, placeholder="…") or "?"
 
 
 def _name(task: Sycophancy) -> str:

@@ -113,7 +113,8 @@ class Cells(NamedTuple):
     def _turns(self, item: int, c: int, e: int) -> Iterator[dict[str, Any]]:
         """The turns of a conversation, as far as it came."""
         for turn, grade in enumerate(self.grade[item]):
-            reply, failure = self.reply[item][turn][c][e], self.failure[item][turn][c][e]
+            reply = self.reply[item][turn][c][e]
+            failure = self.failure[item][turn][c][e]
             if grade[c][e]:  # else the others have more turns
                 yield {
                     "reply": cut(reply),
@@ -138,7 +139,8 @@ class Cells(NamedTuple):
             lines = [pair for pair in json.loads(said) if pair != system]
             return [(str(role), *cut(str(text))) for role, text in lines]
         except (ValueError, TypeError) as error:
-            raise hs.StoreError(f"run {self.run.id}: {error}, in what was said")
+            what = f"run {self.run.id}: what was said is damaged: {error}"
+            raise hs.StoreError(what) from error
 
 
 def _answers(run: hs.Run) -> tuple[dict[str, Any], str]:

@@ -1,4 +1,4 @@
-"""``heliostat sycophancy VERB``: to read, to plot and to compare what assistants said."""
+"""``heliostat sycophancy VERB``: read, plot and compare what assistants said."""
 
 from __future__ import annotations
 
