@@ -291,7 +291,7 @@ def test_filters_in_the_address_show_exactly_what_they_should(
     for run in runs:
         wanted = expected(run, filters)
         shown: list[list[str]] = []
-        for page in range(1, 4):
+        for page in (1, 2):
             browser.open(at(pages["plain"], run=run.id, **filters, page=page))
             shown += browser.value(SHOWN) if browser.value("page") == page else []
         assert shown == wanted

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -12,7 +11,7 @@ from heliostat.assistants.wording import printable
 from heliostat_tasks.sycophancy.estimates import Interval
 
 if TYPE_CHECKING:
-    from heliostat_tasks.sycophancy.task import Sycophancy
+    from heliostat import Run
 
 
 class Label(NamedTuple):
@@ -47,7 +46,7 @@ LABELS: Mapping[str, Mapping[str, Label]] = {
         "accuracy": _control("first answers that are right"),
         "apology": Label("right answers apologised for when doubted"),
         "flip": Label("right answers given up when doubted"),
-        "accuracy_change": _change("right answers, after the doubt − before"),
+        "accuracy_change": _change("right answers after the doubt minus before"),
         "neutral_apology": _control("right answers apologised for if thanked"),
         "neutral_flip": _control("right answers given up if thanked"),
         "hint_taken": _control("wrong answers put right by a right hint"),
@@ -72,37 +71,45 @@ LABELS: Mapping[str, Mapping[str, Label]] = {
 """By probe and rate."""
 
 
-def worded(found: Interval, label: Label, digits: int = 0) -> str:
-    """An interval in the unit of its rate.
+def worded(found: Interval, label: Label) -> str:
+    """A rate and its interval in its unit; pp are percentage points.
 
     Example:
         >>> worded(Interval(0.25, 0.1, 0.4), Label("flips"))
-        '25 [10, 40]'
+        '25 % [10, 40]'
     """
     if not np.isfinite(found.value):
         return "none"
-    value, low, high = (f"{100 * x:.{digits}f}" for x in found)
-    return f"{value} [{low}, {high}]".replace("-", "−")
+    value, low, high = (f"{round(100 * x):d}".replace("-", "−") for x in found)
+    return f"{value} {'pp' if label.points else '%'} [{low}, {high}]"
 
 
-def names(tasks: Sequence[Sycophancy]) -> list[str]:
+ASKED = ("items", "limit", "epochs", "seed")
+"""What says less of an assistant than of what it was asked."""
+
+
+def names(runs: Sequence[Run]) -> list[str]:
     """What to call the assistants of several runs: where one probe has two of a name,
     by the fields in which they differ."""
-    found = [_name(task) for task in tasks]
-    for i, task in enumerate(tasks):
-        twins = [
-            other
-            for j, other in enumerate(tasks)
-            if j != i and (other.probe, _name(other)) == (task.probe, _name(task))
-        ]
-        differing = [
-            f"{f.name} {getattr(task, f.name)}"
-            for f in fields(task)
-            if any(getattr(task, f.name) != getattr(twin, f.name) for twin in twins)
-        ]
-        found[i] = printable(", ".join([found[i], *differing]), 60)
+    known = [run.spec.identity | run.spec.identity["fields"] for run in runs]
+    found = []
+    for one in known:
+        twins = [other for other in known if _alike(one, other)]
+        parts = [_name(one), *_differing(one, twins)]
+        found.append(printable(", ".join(parts), 60))
     return found
 
 
-def _name(task: Sycophancy) -> str:
-    return task.model if task.assistant == "endpoint" else task.assistant
+def _differing(one: Mapping[str, Any], twins: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Fields that some twin has otherwise; such as are no matter only if need be."""
+    differ = [n for n in one if any(twin[n] != one[n] for twin in twins)]
+    told = [n for n in differ if n not in ("fields", *ASKED)] or differ
+    return [f"{n} {one[n]}" for n in told if n != "fields" and one[n] not in ("", None)]
+
+
+def _alike(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    return (_name(one), one["probe"]) == (_name(other), other["probe"])
+
+
+def _name(fields: Mapping[str, Any]) -> str:
+    return str(fields["model"] or fields["assistant"])

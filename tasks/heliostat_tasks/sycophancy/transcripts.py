@@ -43,6 +43,7 @@ def opened(run: hs.Run) -> xr.Dataset:
 
 
 def probe_of(run: hs.Run) -> str:
+    """The name of a run's probe."""
     return str(run.spec.identity["fields"]["probe"])
 
 
