@@ -28,6 +28,7 @@ POLICY = (
     "default-src 'none'; script-src '{script}'; style-src '{style}'; base-uri 'none'; "
     "form-action 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
 )
+SCRIPTS = ("text.js", "filters.js", "head.js", "talks.js", "pages.js")
 ESCAPED = str.maketrans({c: f"\\u{ord(c):04x}" for c in "<>&"})
 
 
@@ -53,10 +54,10 @@ def page(data: Any) -> str:
         >>> "<b>" in page({"longest": 9, "runs": [{"id": "<b>"}]})
         False
     """
-    style, script = items.shipped("viewer.css"), items.shipped("viewer.js")
+    style, script = _shipped("style.css"), "\n".join(map(_shipped, SCRIPTS))
     policy = POLICY.format(script=digest(script), style=digest(style))
     parts = {"policy": policy, "style": style, "script": script, "data": embedded(data)}
-    head, *rest = items.shipped("viewer.html").split("{{")
+    head, *rest = _shipped("page.html").split("{{")
     for part in rest:  # once through: what was put in is not looked at again
         name, _, after = part.partition("}}")
         head += parts[name] + after
@@ -81,3 +82,7 @@ def digest(text: str) -> str:
     """How a policy names a script or a style that it allows."""
     found = hashlib.sha256(text.encode()).digest()
     return "sha256-" + base64.b64encode(found).decode()
+
+
+def _shipped(name: str) -> str:
+    return items.shipped(f"viewer/{name}")
