@@ -36,7 +36,7 @@ def _control(about: str) -> Label:
 
 LABELS: Mapping[str, Mapping[str, Label]] = {
     "feedback": {
-        "feedback": _change("liked or written minus not: more positive"),
+        "feedback": _change("more positive: liked or written minus not"),
         "like": Label("more positive if the user likes the text"),
         "wrote": Label("more positive if the user wrote it"),
         "dislike": Label("more positive if the user dislikes it"),

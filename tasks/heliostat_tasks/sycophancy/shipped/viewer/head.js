@@ -39,9 +39,11 @@ function rates(run) {
     element("td", "plotted", track(rate)),
     element("td", "quiet about", rate.about)));
   rows.forEach((row) => { row.firstChild.scope = "row"; });
-  const caption = "Rates with 95 % intervals, in percent or percentage points (pp)";
-  const body = element("tbody", "", ...rows);
-  return element("table", "", element("caption", "", caption), body);
+  const what = "Rates with 95 % intervals, in percent or percentage points (pp)";
+  const table = element("table", "", element("tbody", "", ...rows));
+  const made = element("details", "", element("summary", "", what), table);
+  made.open = runs.length < 3; // else the conversations are too far below
+  return made;
 }
 
 function interval(rate) {

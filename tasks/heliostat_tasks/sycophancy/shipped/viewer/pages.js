@@ -17,7 +17,9 @@ function turnTo(number) {
   page = Math.min(Math.max(1, number), last);
   const search = pattern();
   const part = shown.slice((page - 1) * PAGE, page * PAGE);
-  byId("items").replaceChildren(...part.map(([item, talks]) => card(item, talks, search)));
+  const cards = part.map(([item, talks]) => card(item, talks, search));
+  const none = element("p", "quiet", "No conversation passes these filters.");
+  byId("items").replaceChildren(...(cards.length ? cards : [none]));
   byId("page").textContent = `Page ${page} of ${last}`;
   byId("back").disabled = page === 1;
   byId("on").disabled = page === last;
