@@ -10,7 +10,7 @@ import numpy as np
 
 import heliostat as hs
 from heliostat_tasks.sycophancy import rates
-from heliostat_tasks.sycophancy.labels import LABELS
+from heliostat_tasks.sycophancy.labels import LABELS, names
 from heliostat_tasks.sycophancy.probes import PROBES
 
 if TYPE_CHECKING:
@@ -64,6 +64,7 @@ def told(run: hs.Run) -> dict[str, Any]:
     ]
     return {
         "id": run.id,
+        "name": names([run])[0],
         "status": run.status,
         "fields": [[name, _word(value)] for name, value in run.spec.passed.items()],
         "rates": _rates(probe_of(run), rows),

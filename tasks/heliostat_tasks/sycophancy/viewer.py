@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import heliostat as hs
-from heliostat_tasks.sycophancy import items
+from heliostat_tasks.sycophancy import items, labels
 from heliostat_tasks.sycophancy.transcripts import LONGEST, told
 
 POLICY = (
@@ -39,7 +39,9 @@ def write(runs: Sequence[hs.Run], output: Path) -> int:
         RequestError: for a run of another task, or one without any turn.
         StoreError: if the file cannot be written.
     """
-    text = page({"longest": LONGEST, "runs": [told(run) for run in runs]}).encode()
+    names = labels.names(runs)  # apart from each other
+    data = [{**told(run), "name": n} for run, n in zip(runs, names, strict=True)]
+    text = page({"longest": LONGEST, "runs": data}).encode()
     try:
         output.write_bytes(text)
     except OSError as error:

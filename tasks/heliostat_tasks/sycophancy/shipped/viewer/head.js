@@ -1,8 +1,7 @@
 // What a run is, and what it found.
 
 function title(run) {
-  const fields = Object.fromEntries(run.fields);
-  return `${fields.probe}: ${fields.model || fields.assistant}`;
+  return `${Object.fromEntries(run.fields).probe}: ${run.name}`;
 }
 
 function head(run) {

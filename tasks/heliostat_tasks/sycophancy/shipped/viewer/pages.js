@@ -98,3 +98,4 @@ window.addEventListener("hashchange", read);
 byId("of-run").hidden = runs.length < 2;
 byId("runs").replaceChildren(...runs.map(head));
 read();
+if (location.hash.length > 1) form.scrollIntoView(); // whoever follows a link wants these
