@@ -37,6 +37,8 @@ def test_mistakes_get_one_line(type_in, ids, tmp_path):
     for words, wrong in {
         ("view", "-o", output): "expected the id of a run",
         ("view", walk, "-o", output): "is of walk; expected one of sycophancy",
+        ("plot", walk, "-o", output): "is of walk; expected one of sycophancy",
+        ("compare", ids[0], walk): "is of walk; expected one of sycophancy",
         ("view", "none", "-o", output): "no run 'none'",
         ("compare", ids[0], ids[0]): "expected two different runs",
         ("compare", ids[0], ids[2]): "of mimicry; expected runs of one probe",

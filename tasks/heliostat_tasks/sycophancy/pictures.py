@@ -91,11 +91,12 @@ def _save(figure: Any, output: str | Path) -> None:
 
 def _measured(runs: Sequence[hs.Run]) -> dict[str, list[Measured]]:
     """By probe, in their order; one assistant has one colour in all of them."""
+    opens = [opened(run) for run in runs]
     names = labels.names(runs)
     colours = {name: f"C{i}" for i, name in enumerate(dict.fromkeys(names))}
     found: dict[str, list[Measured]] = {probe: [] for probe in TITLES}
-    for run, name in zip(runs, names, strict=True):
-        rows, probe = opened(run), probe_of(run)
+    for run, rows, name in zip(runs, opens, names, strict=True):
+        probe = probe_of(run)
         told = rates.measured(PROBES[probe], rows)
         found[probe].append(Measured(name, colours[name], rows.sizes["item"], told))
     return {probe: some for probe, some in found.items() if some}

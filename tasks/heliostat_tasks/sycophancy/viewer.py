@@ -39,8 +39,9 @@ def write(runs: Sequence[hs.Run], output: Path) -> int:
         RequestError: for a run of another task, or one without any turn.
         StoreError: if the file cannot be written.
     """
-    names = labels.names(runs)  # apart from each other
-    data = [{**told(run), "name": n} for run, n in zip(runs, names, strict=True)]
+    data = [told(run) for run in runs]
+    for one, name in zip(data, labels.names(runs), strict=True):
+        one["name"] = name  # apart from the others
     text = page({"longest": LONGEST, "runs": data}).encode()
     try:
         output.write_bytes(text)
