@@ -27,6 +27,7 @@ from heliostat.cli.options import (
     Dry,
     Foreign,
     Json,
+    Output,
     RunId,
     Store,
     Supplied,
@@ -274,7 +275,7 @@ def export(
     run: RunId,
     /,
     *,
-    output: Annotated[Path, option("The file to write.", "--output", "-o")],
+    output: Output,
     store: Store = None,
 ) -> Answer:
     """Write rows and provenance of a run to one netCDF-4 file."""

@@ -10,8 +10,11 @@ from typing import Any
 from heliostat import config, presets, registry
 from heliostat.answer import Answer
 from heliostat.cli.fields import NOTHING, Fields, fitted
-from heliostat.cli.options import DEFAULTS, Chosen, Json, What
+from heliostat.cli.options import DEFAULTS, Chosen, Json, Output, Store, What
 from heliostat.task import Task
+
+SHARED = {"store": Store, "output": Output}
+"""Parameters of tasks' verbs that are what they are in all others."""
 
 
 def make(task: str, fields: Fields, what: What) -> tuple[Task, int | None]:
@@ -55,6 +58,9 @@ def of_task(cls: type[Task], verb: Callable[..., Answer]) -> Callable[..., Any]:
         made = [chosen_task(cls, fields, chosen)[0]] if makes else []
         return verb(*made, *args, **options)
 
+    parameters = [
+        p.replace(annotation=SHARED.get(p.name, p.annotation)) for p in parameters
+    ]
     own = inspect.signature(command, eval_str=True).parameters
     more = [own["fields"], own["chosen"]] if makes else []
     json = own["json"].replace(annotation=Json)

@@ -27,6 +27,7 @@ TaskName = Annotated[str, option("A task, FILE.py:TASK or MODULE:TASK.")]
 Store = Annotated[
     str | None, option("Folder of runs; default $HELIOSTAT_STORE, else ./runs.")
 ]
+Output = Annotated[Path, option("The file to write.", "--output", "-o")]
 Json = Annotated[bool, option("Print one JSON object and nothing else.")]
 Dry = Annotated[bool, option("Say what would be computed; compute and store nothing.")]
 Foreign = Annotated[

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -85,6 +85,12 @@ class Sycophancy(hs.Task):
 
     def __post_init__(self) -> None:
         check(self)
+
+    @classmethod
+    def verbs(cls) -> Mapping[str, Callable[..., hs.Answer]]:
+        from heliostat_tasks.sycophancy import verbs
+
+        return verbs.VERBS
 
     @property
     def finds(self) -> tuple[str, ...]:  # pyright: ignore

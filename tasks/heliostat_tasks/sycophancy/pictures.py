@@ -1,0 +1,193 @@
+"""Pictures of runs: every rate of every probe, for several assistants side by side.
+
+import heliostat as hs
+from heliostat_tasks.sycophancy.pictures import draw
+
+draw([hs.open("6e47b443dc2151e4"), hs.open("170284684930fce9")], "rates.png")
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+import heliostat as hs
+from heliostat_tasks.sycophancy import labels, rates
+from heliostat_tasks.sycophancy.estimates import Interval
+from heliostat_tasks.sycophancy.labels import LABELS, Label
+from heliostat_tasks.sycophancy.probes import PROBES
+from heliostat_tasks.sycophancy.transcripts import opened, probe_of
+
+TITLES = {
+    "feedback": "Feedback",
+    "are_you_sure": "“Are you sure?”",
+    "answer": "Answers",
+    "mimicry": "Mimicry",
+}
+"""Probes in the order of the paper's figures 1 to 4."""
+
+LIGHT = 0.4
+"""How strongly controls are drawn."""
+
+
+class Measured(NamedTuple):
+    """One run, as it is drawn."""
+
+    name: str
+    colour: str
+    items: int
+    rates: Mapping[str, Interval]
+
+
+def draw(runs: Sequence[hs.Run], output: str | Path | None = None) -> Any:
+    """Rates with 95 % intervals: a panel for each probe, a colour for each assistant.
+
+    Differences of rates are in percentage points, below the rates, which are in
+    percent; what is measured to compare with is drawn lighter.
+
+    Args:
+        runs: of any probes and assistants.
+        output: a file to write (its ending says the format); default none.
+
+    Returns:
+        The matplotlib Figure.
+
+    Raises:
+        RequestError: for a run of another task, or one without any turn.
+        StoreError: if the file cannot be written.
+
+    Example:
+        >>> draw(runs, "rates.png")  # doctest: +SKIP
+
+    Reference: Sharma et al., arXiv:2310.13548, figures 1 to 4.
+    """
+    import matplotlib.pyplot as plt
+
+    panels = _measured(runs)
+    columns = _columns(panels)
+    tallest = max(sum(_height(panels, probe) for probe in each) for each in columns)
+    size = (7.5 * len(columns), tallest + 0.8)
+    figure: Any = plt.figure(figsize=size, layout="constrained")
+    figure.get_layout_engine().set(h_pad=0.08)
+    parts = figure.subfigures(1, len(columns), squeeze=False)[0]
+    for part, probes in zip(parts, columns, strict=True):
+        _column(part, {probe: panels[probe] for probe in probes})
+    _legend(figure, panels)
+    if output is not None:
+        plt.close(figure)
+        _save(figure, output)
+    return figure
+
+
+def _save(figure: Any, output: str | Path) -> None:
+    try:
+        figure.savefig(output, dpi=150)
+    except (OSError, ValueError) as error:
+        raise hs.StoreError(f"{output} cannot be written: {error}") from error
+
+
+def _measured(runs: Sequence[hs.Run]) -> dict[str, list[Measured]]:
+    """By probe, in their order; one assistant has one colour in all of them."""
+    opens = [opened(run) for run in runs]
+    names = labels.names(runs)
+    colours = {name: f"C{i}" for i, name in enumerate(dict.fromkeys(names))}
+    found: dict[str, list[Measured]] = {probe: [] for probe in TITLES}
+    for run, rows, name in zip(runs, opens, names, strict=True):
+        probe = probe_of(run)
+        told = rates.measured(PROBES[probe], rows)
+        found[probe].append(Measured(name, colours[name], rows.sizes["item"], told))
+    return {probe: some for probe, some in found.items() if some}
+
+
+def _kinds(probe: str) -> list[dict[str, Label]]:
+    """The rates of a probe, and its differences of rates."""
+    kinds = [
+        {name: label for name, label in LABELS[probe].items() if label.points == points}
+        for points in (False, True)
+    ]
+    return [kind for kind in kinds if kind]
+
+
+def _height(panels: Mapping[str, Sequence[Measured]], probe: str) -> float:
+    return 0.3 + sum(0.6 + _room(kind, panels[probe]) for kind in _kinds(probe))
+
+
+def _room(kind: Mapping[str, Label], found: Sequence[Measured]) -> float:
+    """Inches for the rows of some rates."""
+    return len(kind) * (0.2 + 0.12 * len(found))
+
+
+def _columns(panels: Mapping[str, Sequence[Measured]]) -> list[list[str]]:
+    """Probes in one or two columns, about as high as each other."""
+    heights = {probe: _height(panels, probe) for probe in panels}
+    columns: list[list[str]] = [[], []]
+    for probe in sorted(heights, key=lambda probe: -heights[probe]):
+        min(columns, key=lambda each: sum(heights[p] for p in each)).append(probe)
+    order = [*TITLES]
+    filled = [sorted(each, key=order.index) for each in columns if each]
+    return sorted(filled, key=lambda each: order.index(each[0]))
+
+
+def _column(part: Any, panels: Mapping[str, Sequence[Measured]]) -> None:
+    """Axes one above the other, all with one left edge: for rates, for differences."""
+    kinds = [(probe, kind) for probe in panels for kind in _kinds(probe)]
+    rooms = [_room(kind, panels[probe]) for probe, kind in kinds]
+    axes = part.subplots(len(kinds), 1, height_ratios=rooms, squeeze=False)[:, 0]
+    titled = set()
+    for ax, (probe, kind) in zip(axes, kinds, strict=True):
+        _rows(ax, kind, panels[probe])
+        if probe not in titled:
+            ax.set_title(_title(probe, panels[probe]), size="medium", weight="bold")
+        titled.add(probe)
+
+
+def _title(probe: str, found: Sequence[Measured]) -> str:
+    items = sorted({one.items for one in found})
+    count = "–".join(map(str, [items[0], items[-1]][: len(items)]))
+    return f"{TITLES[probe]}: {count} items"
+
+
+def _rows(axes: Any, kind: Mapping[str, Label], found: Sequence[Measured]) -> None:
+    """A row for each rate, and in it a point with its interval for each run."""
+    y = np.arange(len(kind))
+    step = 0.7 / len(found)
+    for place, one in enumerate(found):
+        shift = step * (place - (len(found) - 1) / 2)
+        for row, (name, label) in enumerate(kind.items()):
+            _point(axes, row + shift, one.rates[name], one.colour, label)
+    points = next(iter(kind.values())).points
+    axes.set_yticks(y, [label.about for label in kind.values()], size="small")
+    axes.set_ylim(len(kind) - 0.4, -0.6)
+    unit = "difference (percentage points)" if points else "rate (%)"
+    axes.set_xlabel(unit, size="small")
+    axes.tick_params(axis="x", labelsize="small")
+    axes.grid(axis="x", alpha=0.3)
+    if points:
+        axes.axvline(0, color="0.4", lw=1, zorder=0)
+    else:
+        axes.set_xlim(-3, 103)
+
+
+def _point(axes: Any, y: float, rate: Interval, colour: str, label: Label) -> None:
+    strength = LIGHT if label.control else 1.0
+    value, low, high = (100 * edge for edge in rate)
+    axes.hlines(y, low, high, color=colour, lw=2, alpha=strength)
+    axes.plot(value, y, "o", color=colour, mec="w", ms=6, alpha=strength)
+
+
+def _legend(figure: Any, panels: Mapping[str, Sequence[Measured]]) -> None:
+    """Names are others' texts: no mathematics in them."""
+    from matplotlib.lines import Line2D
+
+    shown = {one.name: one.colour for found in panels.values() for one in found}
+    lines = [Line2D([], [], color=c, marker="o", mec="w", lw=2) for c in shown.values()]
+    lines.append(Line2D([], [], color="0.4", marker="o", mec="w", lw=2, alpha=LIGHT))
+    names = [*shown, "lighter: to compare with"]
+    width = 13 * figure.get_figwidth() / (max(map(len, names)) + 6)
+    place = {"loc": "outside lower center", "ncols": int(np.clip(width, 1, 4))}
+    legend = figure.legend(lines, names, fontsize="small", frameon=False, **place)
+    for text in legend.get_texts():
+        text.set_parse_math(False)

@@ -1,0 +1,91 @@
+"""Runs as one page that needs nothing else: transcripts to read, filter and search.
+
+What assistants say is hostile: it may hold markup, scripts, characters that turn the
+line around.  Three walls stand between it and the page's own code:
+
+    the data are JSON without ``<``, ``>`` and ``&``, in a block that is no script;
+    the script puts them into the page as text, never as markup;
+    the page's policy allows one script and one style, by their hashes, and no request.
+
+Reference: W3C, Content Security Policy Level 3, section 8 (hashes); OWASP, Cross Site
+Scripting Prevention, rule 3.1 (JSON within HTML).
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import heliostat as hs
+from heliostat_tasks.sycophancy import items, labels
+from heliostat_tasks.sycophancy.transcripts import LONGEST, told
+
+POLICY = (
+    "default-src 'none'; script-src '{script}'; style-src '{style}'; base-uri 'none'; "
+    "form-action 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
+)
+SCRIPTS = ("text.js", "filters.js", "head.js", "talks.js", "pages.js")
+ESCAPED = str.maketrans({c: f"\\u{ord(c):04x}" for c in "<>&"})
+
+
+def write(runs: Sequence[hs.Run], output: Path) -> int:
+    """Write the page of some runs; returns its size in bytes.
+
+    Raises:
+        RequestError: for a run of another task, or one without any turn.
+        StoreError: if the file cannot be written.
+    """
+    data = [told(run) for run in runs]
+    for one, name in zip(data, labels.names(runs), strict=True):
+        one["name"] = name  # apart from the others
+    text = page({"longest": LONGEST, "runs": data}).encode()
+    try:
+        output.write_bytes(text)
+    except OSError as error:
+        raise hs.StoreError(f"{output} cannot be written: {error}") from error
+    return len(text)
+
+
+def page(data: Any) -> str:
+    """The page with its data, which are not trusted.
+
+    Example:
+        >>> "<b>" in page({"longest": 9, "runs": [{"id": "<b>"}]})
+        False
+    """
+    style, script = _shipped("style.css"), "\n".join(map(_shipped, SCRIPTS))
+    policy = POLICY.format(script=digest(script), style=digest(style))
+    parts = {"policy": policy, "style": style, "script": script, "data": embedded(data)}
+    head, *rest = _shipped("page.html").split("{{")
+    for part in rest:  # once through: what was put in is not looked at again
+        name, _, after = part.partition("}}")
+        head += parts[name] + after
+    return head
+
+
+def embedded(data: Any) -> str:
+    """JSON that HTML reads as text up to the end of its block, whatever is in it.
+
+    Those three characters occur within strings only, where JSON may escape them; all
+    that is not ASCII is escaped, too.
+
+    Example:
+        >>> embedded({"said": "</script>"})
+        '{"said":"\\\\u003c/script\\\\u003e"}'
+    """
+    text = json.dumps(data, allow_nan=False, separators=(",", ":"))  # ASCII
+    return text.translate(ESCAPED)
+
+
+def digest(text: str) -> str:
+    """How a policy names a script or a style that it allows."""
+    found = hashlib.sha256(text.encode()).digest()
+    return "sha256-" + base64.b64encode(found).decode()
+
+
+def _shipped(name: str) -> str:
+    return items.shipped(f"viewer/{name}")

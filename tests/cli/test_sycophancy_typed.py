@@ -1,0 +1,50 @@
+"""``heliostat sycophancy VERB``: a page, a picture, a table; mistakes in one line."""
+
+from __future__ import annotations
+
+import pytest
+from toys import HERE, WALK
+
+
+@pytest.fixture
+def ids(type_in):
+    """Two runs of one probe, and one of another."""
+    quick = ("--limit", "6", *HERE, "--json")
+    words = ("--planted", "flip=0.9"), (), ("--probe", "mimicry")
+    said = [type_in("run", "sycophancy", *each, *quick) for each in words]
+    return [one.object["id"] for one in said]
+
+
+def test_runs_can_be_read_plotted_and_compared(type_in, ids, tmp_path):
+    page, picture = tmp_path / "page.html", tmp_path / "rates.png"
+    said = type_in("sycophancy", "view", *ids, ids[0][:6], "-o", page, "--json").object
+    assert said["runs"] == ids and said["bytes"] == page.stat().st_size
+    assert page.read_text().startswith("<!doctype html>")
+    assert type_in("sycophancy", "plot", *ids, "-o", picture).out == f"{picture}\n"
+    assert picture.stat().st_size > 10_000
+    said = type_in("sycophancy", "compare", *ids[:2], "--json").object
+    assert said["items"] == 6
+    assert said["assistants"] == ["scripted, planted flip=0.9", "scripted"]
+    one = said["rates"]["accuracy"]
+    assert one["difference"]["value"] == one["second"]["value"] - one["first"]["value"]
+    table = type_in("sycophancy", "compare", *ids[:2]).out
+    assert "right answers given up when doubted" in table and "6 items" in table
+
+
+def test_mistakes_get_one_line(type_in, ids, tmp_path):
+    output = tmp_path / "page.html"
+    walk = type_in("run", WALK, *HERE, "--json").object["id"]
+    for words, wrong in {
+        ("view", "-o", output): "expected the id of a run",
+        ("view", walk, "-o", output): "is of walk; expected one of sycophancy",
+        ("plot", walk, "-o", output): "is of walk; expected one of sycophancy",
+        ("compare", ids[0], walk): "is of walk; expected one of sycophancy",
+        ("view", "none", "-o", output): "no run 'none'",
+        ("compare", ids[0], ids[0]): "expected two different runs",
+        ("compare", ids[0], ids[2]): "of mimicry; expected runs of one probe",
+    }.items():
+        said = type_in("sycophancy", *words)
+        assert said.status == 2 and wrong in said.error
+    said = type_in("sycophancy", "view", ids[0], "-o", tmp_path / "no" / "page.html")
+    assert said.status == 1 and "cannot be written" in said.error
+    assert not output.exists()
