@@ -4,7 +4,7 @@
 
 is what a run loses on held-out pair n: it says how well probabilities are told, where
 accuracy only counts which side of ½ they are on.  Every scale is judged by the same
-pairs, so differences are paired, and far better known than the losses themselves.
+pairs, so what is compared is the difference of each pair's losses, with its error.
 
 The best loss of several is a little too good, since the same pairs chose it.
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import heliostat as hs
 from heliostat import Answer
-from heliostat.assistants import Budget, Prices, Replies, Spent
+from heliostat.assistants import Budget, Exhausted, Prices, Replies, Spent
 from heliostat.task import format_error
 from heliostat_tasks.preferences import labelling
 from heliostat_tasks.preferences.asking import Following, Labeller
@@ -80,6 +80,8 @@ def label(
             _write(table, out)
         except KeyboardInterrupt as error:
             raise KeyboardInterrupt(f"interrupted; {GOES_ON}") from error
+        except Exhausted as error:
+            raise hs.RunFailed(str(error)) from error
         spent = kept.spent(budget.ledger)
     return _told(table, len(asked), out, lost, spent)
 
