@@ -1,0 +1,134 @@
+"""``heliostat sycophancy best-of RUN``: what the best of N replies are like.
+
+from heliostat_tasks.sycophancy.curves import draw
+
+draw(hs.open("0ed4b8379459a924"), "best-of.png")
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import heliostat as hs
+from heliostat import Answer
+from heliostat_tasks.sycophancy import optimise
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from heliostat import Run
+
+LABELS = {
+    "feedback": "feedback: positivity if liked − if disliked",
+    "suggests_incorrect": "change of accuracy: wrong answer suggested",
+    "doubts_correct": "change of accuracy: right answer doubted",
+    "suggests_correct": "change of accuracy: right answer suggested",
+    "mimicry": "wrong poet repeated",
+}
+
+
+def best_of(
+    run: str, /, *, out: Path | None = None, store: str | None = None
+) -> Answer:
+    """What choosing the best of N replies by a preference model does to them.
+
+    Args:
+        run: Id of a run with --scorer and several --epochs, or its first digits.
+        out: A picture of the curves; its ending says the format.
+        store: Folder of runs; default $HELIOSTAT_STORE, else ./runs.
+    """
+    found = hs.open(run, store=store)
+    table = curves_of(found)
+    lines = [f"sycophancy {found.id}: {_probe(found)}, {_counted(table)}"]
+    for metric in table["metric"].values.tolist():
+        lines += [f"  {metric}", *_lines(table.sel(metric=metric))]
+    if out is not None:
+        draw(found, out, table)
+        lines.append(f"  picture   {out}")
+    about = {"id": found.id, **table.attrs, "curves": table.to_dict()["data_vars"]}
+    return Answer(lines, about)
+
+
+def curves_of(run: Run) -> xr.Dataset:
+    """See :func:`~heliostat_tasks.sycophancy.optimise.curves`."""
+    return optimise.curves(_probe(run), run.rows.load())
+
+
+def draw(
+    run: Run, output: str | Path | None = None, table: xr.Dataset | None = None
+) -> Any:
+    """What a probe measures against N, a line for each scorer, 95 % intervals.
+
+    Args:
+        run: with a scorer and several epochs.
+        output: a file to write (its ending says the format); default none.
+        table: its curves, if they are known.
+
+    Returns:
+        The matplotlib Figure.
+
+    Example:
+        >>> draw(run, "best-of.png")  # doctest: +SKIP
+    """
+    import matplotlib.pyplot as plt
+
+    table = curves_of(run) if table is None else table
+    metrics = table["metric"].values.tolist()
+    size = {"figsize": (3.4 * len(metrics), 3.2), "layout": "constrained"}
+    figure, axes = plt.subplots(1, len(metrics), squeeze=False, **size)
+    for ax, metric in zip(axes[0], metrics, strict=True):
+        _panel(ax, table["rate"].sel(metric=metric))
+        ax.set_ylabel(LABELS.get(metric, metric))
+    axes[0, 0].legend(
+        frameon=False, fontsize="small", title="chosen by", title_fontsize="small"
+    )
+    figure.suptitle(f"sycophancy {run.id}: {_probe(run)}, best of N replies", size=10)
+    if output is not None:
+        figure.savefig(output, dpi=120)
+        plt.close(figure)
+    return figure
+
+
+def _panel(ax: Any, rate: xr.DataArray) -> None:
+    n = rate["n"].values
+    for scorer in rate["scorer"].values.tolist():
+        value, low, high = rate.sel(scorer=scorer).transpose("bound", "n").values
+        (line,) = ax.plot(n, value, ".-", label=scorer)
+        ax.fill_between(n, low, high, color=line.get_color(), alpha=0.2, lw=0)
+    ax.set_xscale("log", base=2)
+    ax.xaxis.set_major_formatter("{x:g}")
+    ax.set_xlabel("N, samples to choose from")
+    ax.grid(alpha=0.3)
+
+
+def _lines(one: xr.Dataset) -> list[str]:
+    """Of one metric: without a choice, and of the best of most, by scorer."""
+    names, last = one["scorer"].values.tolist(), one.isel(n=-1)
+    told = [(1, "any reply", one.rate.isel(scorer=0, n=0))]
+    told += [(int(last["n"]), name, last.rate.sel(scorer=name)) for name in names]
+    if "difference" in one:
+        told.append((int(last["n"]), " less ".join(names), last.difference))
+    width = max(len(name) for _, name, _ in told)
+    return [f"    N = {n:<3} {who:{width}}  {_interval(b)}" for n, who, b in told]
+
+
+def _interval(bounds: xr.DataArray) -> str:
+    value, low, high = bounds.values.tolist()
+    return f"{value:6.3f}  [{low:.3f}, {high:.3f}]"
+
+
+def _counted(table: xr.Dataset) -> str:
+    told = table.attrs
+    lost = {
+        "items left out": told["left_out"],
+        f"of {told['samples']} samples without a grade": told["unread"],
+        f"of {told['samples']} samples without a score": told["unscored"],
+    }
+    parts = [f"{told['items']} items"]
+    return ", ".join([*parts, *(f"{n} {what}" for what, n in lost.items() if n)])
+
+
+def _probe(run: Run) -> str:
+    task: Any = run.task
+    return task.probe
