@@ -46,8 +46,8 @@ def best_of(
     if out is not None:
         draw(found, out, table)
         lines.append(f"  picture   {out}")
-    about = {"id": found.id, **table.attrs, "curves": table.to_dict()["data_vars"]}
-    return Answer(lines, about)
+    about = {"id": found.id, "probe": _probe(found), **table.attrs}
+    return Answer(lines, about | {str(k): _records(v) for k, v in table.items()})
 
 
 def curves_of(run: Run) -> xr.Dataset:
@@ -116,6 +116,11 @@ def _lines(one: xr.Dataset) -> list[str]:
 def _interval(bounds: xr.DataArray) -> str:
     value, low, high = bounds.values.tolist()
     return f"{value:6.3f}  [{low:.3f}, {high:.3f}]"
+
+
+def _records(bounds: xr.DataArray) -> list[dict[str, Any]]:
+    """An object for each metric, scorer and N: value, low, high."""
+    return bounds.to_dataset("bound").to_dataframe().reset_index().to_dict("records")
 
 
 def _counted(table: xr.Dataset) -> str:
