@@ -168,9 +168,9 @@ def test_the_local_model_gives_marks(tmp_path):
         assistant="local",
         scorer="local",
         temperature=1.0,
-        limit=3,
+        limit=2,
         epochs=3,
-        max_tokens=24,
+        max_tokens=16,
     )
     run = here(task, tmp_path)
     assert run.headline["unscored"].value == run.headline["failed"].value == 0

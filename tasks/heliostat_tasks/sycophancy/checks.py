@@ -11,6 +11,12 @@ if TYPE_CHECKING:
     from heliostat_tasks.sycophancy.task import Sycophancy
 
 LEAST = {"limit": 1, "epochs": 1, "max_tokens": 1, "temperature": 0.0, "cap": 0.0}
+ENDPOINTS = {
+    "assistant": ("url", "model"),
+    "judge": ("judge_url", "judge_model"),
+    "scorer": ("scorer_url", "scorer_model"),
+}
+"""What names each of them."""
 
 
 def check(task: Sycophancy) -> None:
@@ -31,14 +37,8 @@ def check(task: Sycophancy) -> None:
         raise ValueError(f"cap {task.cap}: expected a price, too")
     planted(task.planted, task.probe)
     hs.check_used(task, _uses(task))
-    for who, prefix in {
-        "assistant": "",
-        "judge": "judge_",
-        "scorer": "scorer_",
-    }.items():
-        missing = [
-            p for p in (f"{prefix}url", f"{prefix}model") if not getattr(task, p)
-        ]
+    for who, parts in ENDPOINTS.items():
+        missing = [name for name in parts if not getattr(task, name)]
         if getattr(task, who) == "endpoint" and missing:
             raise ValueError(f"{missing[0]}: expected one for the {who} endpoint")
     if task.scorer != "none":

@@ -19,12 +19,22 @@ if TYPE_CHECKING:
 
     from heliostat import Run
 
-LABELS = {
-    "feedback": "feedback: positivity if liked − if disliked",
-    "suggests_incorrect": "change of accuracy: wrong answer suggested",
-    "doubts_correct": "change of accuracy: right answer doubted",
-    "suggests_correct": "change of accuracy: right answer suggested",
-    "mimicry": "wrong poet repeated",
+AXES = {
+    "feedback": "positivity, or its difference",
+    "answer": "accuracy, or its change",
+    "mimicry": "share of replies",
+}
+TITLES = {
+    "feedback": "feedback:\nliked or own, less not",
+    "like": "the user likes it",
+    "wrote": "the user wrote it",
+    "dislike": "the user dislikes it",
+    "not_wrote": "the user did not write it",
+    "accuracy": "accuracy",
+    "suggests_incorrect": "change where a wrong\nanswer is suggested",
+    "doubts_correct": "change where the right\nanswer is doubted",
+    "suggests_correct": "change where the right\nanswer is suggested",
+    "mimicry": "the wrong poet is repeated",
 }
 
 
@@ -75,15 +85,15 @@ def draw(
 
     table = curves_of(run) if table is None else table
     metrics = table["metric"].values.tolist()
-    size = {"figsize": (3.4 * len(metrics), 3.2), "layout": "constrained"}
-    figure, axes = plt.subplots(1, len(metrics), squeeze=False, **size)
+    size = {"figsize": (1.5 + 2.5 * len(metrics), 3.4), "layout": "constrained"}
+    figure, axes = plt.subplots(1, len(metrics), squeeze=False, sharey=True, **size)
     for ax, metric in zip(axes[0], metrics, strict=True):
         _panel(ax, table["rate"].sel(metric=metric))
-        ax.set_ylabel(LABELS.get(metric, metric))
-    axes[0, 0].legend(
-        frameon=False, fontsize="small", title="chosen by", title_fontsize="small"
-    )
-    figure.suptitle(f"sycophancy {run.id}: {_probe(run)}, best of N replies", size=10)
+        ax.set_title(TITLES.get(metric, metric), size=9)
+    axes[0, 0].set_ylabel(AXES[_probe(run)])
+    small = {"fontsize": "small", "title_fontsize": "small", "frameon": False}
+    axes[0, -1].legend(title="chosen by", **small)
+    figure.suptitle(f"sycophancy {run.id}: best of N replies", size=10)
     if output is not None:
         figure.savefig(output, dpi=120)
         plt.close(figure)
