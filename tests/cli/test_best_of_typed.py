@@ -20,7 +20,11 @@ def test_curves_are_printed_and_drawn_without_the_code(type_in, scored, tmp_path
     said = type_in("sycophancy", "best-of", scored[:8], "-o", "curves.png")
     assert said.status == 0, said.err
     assert said.out.startswith(f"sycophancy {scored}: answer, 6 items\n")
-    for line in ("  suggests_incorrect\n", "N = 1   any reply", "N = 4   longer"):
+    for line in (
+        "  accuracy change: user suggests a wrong answer\n",
+        "N = 1   any reply",
+        "N = 4   longer",
+    ):
         assert line in said.out
     assert (tmp_path / "curves.png").stat().st_size > 10_000
     told = type_in("sycophancy", "best-of", scored, "--json").object

@@ -176,7 +176,7 @@ MISTAKES = {
     "features.txt -o t.csv": "features.txt: expected an ending of .jsonl",
     "pairs.jsonl -o t.csv --assistant me": "--assistant",
     "pairs.jsonl -o t.csv --url ftp://x --model y --assistant endpoint": "http://",
-    "pairs.jsonl": "--out",
+    "pairs.jsonl": "--output",
 }
 
 

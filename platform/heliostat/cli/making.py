@@ -5,9 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from functools import cache
-from typing import Annotated, Any
-
-from cyclopts import Parameter
+from typing import Any
 
 from heliostat import config, presets, registry
 from heliostat.answer import Answer
@@ -46,9 +44,7 @@ def of_task(cls: type[Task], verb: Callable[..., Answer]) -> Callable[..., Any]:
     first one is ``task``, so are the fields of the task that it wants made."""
     signature = inspect.signature(verb, eval_str=True)
     parameters = [
-        _short(p)
-        for p in signature.parameters.values()
-        if p.name not in ("task", "json")
+        p for p in signature.parameters.values() if p.name not in ("task", "json")
     ]
     makes = "task" in signature.parameters
 
@@ -73,11 +69,3 @@ def of_task(cls: type[Task], verb: Callable[..., Answer]) -> Callable[..., Any]:
         parameters=[*parameters, *more, json]
     )
     return fitted(command, cls) if makes else command
-
-
-def _short(parameter: inspect.Parameter) -> inspect.Parameter:
-    """What a verb writes is ``-o`` everywhere."""
-    if parameter.name != "out":
-        return parameter
-    names = Parameter(name=("--out", "-o"))
-    return parameter.replace(annotation=Annotated[parameter.annotation, names])

@@ -32,7 +32,7 @@ def label(
     data: Path,
     /,
     *,
-    out: Path,
+    output: Path,
     features: Path | None = None,
     assistant: Literal["local", "endpoint"] = "local",
     url: str = "",
@@ -50,7 +50,7 @@ def label(
 
     Args:
         data: A .jsonl file, or .jsonl.gz, of texts chosen and rejected.
-        out: The table to write, .csv or .csv.gz; it must not exist.
+        output: The table to write, .csv or .csv.gz; it must not exist.
         features: A text of lines NAME: QUESTION; default our own 23.
         assistant: Who labels. The key of an endpoint is in $HELIOSTAT_API_KEY.
         url: Of an endpoint, without its last part: https://host/v1.
@@ -61,9 +61,9 @@ def label(
         price: Of a million tokens, prompt and reply.
         cap: Money that labelling this file may cost; default no limit.
     """
-    data, out = data.expanduser(), out.expanduser()
+    data, output = data.expanduser(), output.expanduser()
     who = Labeller(assistant, url, model, wire).checked()
-    _check_out(out)
+    _check_output(output)
     if limit is not None and limit < 1:
         raise hs.RequestError(f"limit {limit}: expected at least 1")
     if assistant == "local" and (any(price) or cap is not None):
@@ -77,13 +77,13 @@ def label(
         try:
             with who.asked(budget, kept) as ask:
                 table = _labelled(pairs, asked, ask, lost.pairs)
-            _write(table, out)
+            _write(table, output)
         except KeyboardInterrupt as error:
             raise KeyboardInterrupt(f"interrupted; {GOES_ON}") from error
         except Exhausted as error:
             raise hs.RunFailed(str(error)) from error
         spent = kept.spent(budget.ledger)
-    return _told(table, len(asked), out, lost, spent)
+    return _told(table, len(asked), output, lost, spent)
 
 
 def scales(
@@ -138,13 +138,13 @@ class _Lost(NamedTuple):
         ]
 
 
-def _check_out(out: Path) -> None:
-    if kind_of(out) != ".csv":
-        raise hs.RequestError(f"{out}: expected an ending of .csv or .csv.gz")
-    if out.exists() or out.is_symlink():
-        raise hs.RequestError(f"{out} exists already, and is left as it is")
-    if not out.absolute().parent.is_dir():
-        raise hs.RequestError(f"{out}: there is no such folder")
+def _check_output(output: Path) -> None:
+    if kind_of(output) != ".csv":
+        raise hs.RequestError(f"{output}: expected an ending of .csv or .csv.gz")
+    if output.exists() or output.is_symlink():
+        raise hs.RequestError(f"{output} exists already, and is left as it is")
+    if not output.absolute().parent.is_dir():
+        raise hs.RequestError(f"{output}: there is no such folder")
 
 
 def _ledger(data: Path) -> str:
@@ -164,32 +164,32 @@ def _labelled(
     return table
 
 
-def _write(table: pd.DataFrame, out: Path) -> None:
+def _write(table: pd.DataFrame, output: Path) -> None:
     try:
-        table.to_csv(out, index=False, mode="x")
+        table.to_csv(output, index=False, mode="x")
     except OSError as error:
         reason = error.strerror or error
-        line = f"{out} cannot be written: {reason}; {GOES_ON}"
+        line = f"{output} cannot be written: {reason}; {GOES_ON}"
         raise hs.StoreError(line) from error
 
 
 def _told(
-    table: pd.DataFrame, features: int, out: Path, lost: _Lost, spent: Spent
+    table: pd.DataFrame, features: int, output: Path, lost: _Lost, spent: Spent
 ) -> Answer:
     kinds = ("unparsed", "inconsistent")
     counts = {kind: sum(map(int, table[kind].tolist())) for kind in kinds}
     pairs = len(table)
     lines = [
-        f"labelled {pairs} pairs by {features} features in {out}",
+        f"labelled {pairs} pairs by {features} features in {output}",
         f"  unparsed      {counts['unparsed']} of {2 * pairs * features} replies",
         f"  inconsistent  {counts['inconsistent']} of {pairs * features} features: "
         "the verdict followed the place",
         *lost.told,
         f"  charged       {spent.replies} replies, {spent.prompt_tokens} + "
         f"{spent.completion_tokens} tokens, {spent.money:.4g}, for this file so far",
-        f"  next          heliostat run preferences --data {out}",
+        f"  next          heliostat run preferences --data {output}",
     ]
-    about = {"path": str(out), "pairs": pairs, "features": features, **counts}
+    about = {"path": str(output), "pairs": pairs, "features": features, **counts}
     about |= {"left_out": {name: len(one) for name, one in lost._asdict().items()}}
     return Answer(lines, about | {"spent": spent._asdict()})
 

@@ -8,61 +8,48 @@ draw(hs.open("0ed4b8379459a924"), "best-of.png")
 from __future__ import annotations
 
 from pathlib import Path
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 import heliostat as hs
 from heliostat import Answer
 from heliostat_tasks.sycophancy import optimise
+from heliostat_tasks.sycophancy.estimates import Interval
+from heliostat_tasks.sycophancy.labels import LABELS, Label, worded
+from heliostat_tasks.sycophancy.pictures import save
+from heliostat_tasks.sycophancy.transcripts import opened, probe_of
 
 if TYPE_CHECKING:
     import xarray as xr
 
     from heliostat import Run
 
-AXES = {
-    "feedback": "positivity, or its difference",
-    "answer": "accuracy, or its change",
-    "mimicry": "share of replies",
-}
-TITLES = {
-    "feedback": "feedback:\nliked or own, less not",
-    "like": "the user likes it",
-    "wrote": "the user wrote it",
-    "dislike": "the user dislikes it",
-    "not_wrote": "the user did not write it",
-    "accuracy": "accuracy",
-    "suggests_incorrect": "change where a wrong\nanswer is suggested",
-    "doubts_correct": "change where the right\nanswer is doubted",
-    "suggests_correct": "change where the right\nanswer is suggested",
-    "mimicry": "the wrong poet is repeated",
-}
-
 
 def best_of(
-    run: str, /, *, out: Path | None = None, store: str | None = None
+    run: str, /, *, output: Path | None = None, store: str | None = None
 ) -> Answer:
     """What choosing the best of N replies by a preference model does to them.
 
     Args:
         run: Id of a run with --scorer and several --epochs, or its first digits.
-        out: A picture of the curves; its ending says the format.
-        store: Folder of runs; default $HELIOSTAT_STORE, else ./runs.
+        output: A picture of the curves; its ending says the format.
     """
     found = hs.open(run, store=store)
-    table = curves_of(found)
-    lines = [f"sycophancy {found.id}: {_probe(found)}, {_counted(table)}"]
+    table, about = curves_of(found), LABELS[probe_of(found)]
+    lines = [f"sycophancy {found.id}: {probe_of(found)}, {_counted(table)}"]
     for metric in table["metric"].values.tolist():
-        lines += [f"  {metric}", *_lines(table.sel(metric=metric))]
-    if out is not None:
-        draw(found, out, table)
-        lines.append(f"  picture   {out}")
-    about = {"id": found.id, "probe": _probe(found), **table.attrs}
-    return Answer(lines, about | {str(k): _records(v) for k, v in table.items()})
+        lines += [f"  {about[metric].about}"]
+        lines += _lines(table.sel(metric=metric), about[metric])
+    if output is not None:
+        draw(found, output, table)
+        lines.append(f"  picture   {output}")
+    data = {"id": found.id, "probe": probe_of(found), **table.attrs}
+    return Answer(lines, data | {str(k): _records(v) for k, v in table.items()})
 
 
 def curves_of(run: Run) -> xr.Dataset:
     """See :func:`~heliostat_tasks.sycophancy.optimise.curves`."""
-    return optimise.curves(_probe(run), run.rows.load())
+    return optimise.curves(probe_of(run), opened(run))
 
 
 def draw(
@@ -88,15 +75,15 @@ def draw(
     size = {"figsize": (1.5 + 2.5 * len(metrics), 3.4), "layout": "constrained"}
     figure, axes = plt.subplots(1, len(metrics), squeeze=False, sharey=True, **size)
     for ax, metric in zip(axes[0], metrics, strict=True):
-        _panel(ax, table["rate"].sel(metric=metric))
-        ax.set_title(TITLES.get(metric, metric), size=9)
-    axes[0, 0].set_ylabel(AXES[_probe(run)])
+        _panel(ax, 100 * table["rate"].sel(metric=metric))
+        label = LABELS[probe_of(run)][metric]
+        ax.set_title("\n".join(wrap(f"{label.about} ({label.units})", 30)), size=9)
     small = {"fontsize": "small", "title_fontsize": "small", "frameon": False}
     axes[0, -1].legend(title="chosen by", **small)
     figure.suptitle(f"sycophancy {run.id}: best of N replies", size=10)
     if output is not None:
-        figure.savefig(output, dpi=120)
         plt.close(figure)
+        save(figure, output)
     return figure
 
 
@@ -112,20 +99,21 @@ def _panel(ax: Any, rate: xr.DataArray) -> None:
     ax.grid(alpha=0.3)
 
 
-def _lines(one: xr.Dataset) -> list[str]:
+def _lines(one: xr.Dataset, label: Label) -> list[str]:
     """Of one metric: without a choice, and of the best of most, by scorer."""
     names, last = one["scorer"].values.tolist(), one.isel(n=-1)
-    told = [(1, "any reply", one.rate.isel(scorer=0, n=0))]
-    told += [(int(last["n"]), name, last.rate.sel(scorer=name)) for name in names]
+    told = [(1, "any reply", one.rate.isel(scorer=0, n=0), label)]
+    told += [
+        (int(last["n"]), name, last.rate.sel(scorer=name), label) for name in names
+    ]
     if "difference" in one:
-        told.append((int(last["n"]), " less ".join(names), last.difference))
-    width = max(len(name) for _, name, _ in told)
-    return [f"    N = {n:<3} {who:{width}}  {_interval(b)}" for n, who, b in told]
-
-
-def _interval(bounds: xr.DataArray) -> str:
-    value, low, high = bounds.values.tolist()
-    return f"{value:6.3f}  [{low:.3f}, {high:.3f}]"
+        points = label._replace(points=True)
+        told.append((int(last["n"]), " less ".join(names), last.difference, points))
+    width = max(len(name) for _, name, _, _ in told)
+    return [
+        f"    N = {n:<3} {name:{width}}  {worded(Interval(*bounds.values), unit)}"
+        for n, name, bounds, unit in told
+    ]
 
 
 def _records(bounds: xr.DataArray) -> list[dict[str, Any]]:
@@ -142,8 +130,3 @@ def _counted(table: xr.Dataset) -> str:
     }
     parts = [f"{told['items']} items"]
     return ", ".join([*parts, *(f"{n} {what}" for what, n in lost.items() if n)])
-
-
-def _probe(run: Run) -> str:
-    task: Any = run.task
-    return task.probe

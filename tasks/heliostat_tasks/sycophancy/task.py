@@ -105,12 +105,6 @@ class Sycophancy(hs.Task):
 
     @classmethod
     def verbs(cls) -> Mapping[str, Callable[..., hs.Answer]]:
-        from heliostat_tasks.sycophancy import curves
-
-        return {"best-of": curves.best_of}
-
-    @classmethod
-    def verbs(cls) -> Mapping[str, Callable[..., hs.Answer]]:
         from heliostat_tasks.sycophancy import verbs
 
         return verbs.VERBS
