@@ -10,8 +10,14 @@ import pytest
 
 import heliostat as hs
 from heliostat_tasks.preferences import Preferences
+from heliostat_tasks.preferences.features import FEATURES, questions
 from heliostat_tasks.preferences.tables import read_table
-from heliostat_tasks.preferences.transcripts import last_turn, ordered, read_pairs
+from heliostat_tasks.preferences.transcripts import (
+    chosen,
+    last_turn,
+    ordered,
+    read_pairs,
+)
 
 CSV = "pair,preferred,polite,admits doubt\nx,A,1,-1\ny,B,0,+1\n"
 LINES = [
@@ -161,3 +167,32 @@ def test_a_malformed_line_is_refused_by_number_or_left_out(tmp_path, case):
 
 def test_only_the_last_turn_is_the_response():
     assert last_turn(GOOD["chosen"]) == (ASK, "Yes.")
+
+
+def test_features_come_from_a_text(tmp_path):
+    text = "# ours\n\npolite: is more polite\n admits doubt : says: I do not know\n"
+    found = questions(saved(tmp_path / "f.txt", text))
+    assert found == {"polite": "is more polite", "admits doubt": "says: I do not know"}
+    assert tuple(questions()) == tuple(FEATURES)
+
+
+WRONG_FEATURES = {
+    "polite": "line 1: expected NAME",
+    "# nothing": "features none: expected names apart",
+    "polite:": "line 1: expected NAME",
+    "a b: x\na_b: y": "features a b, a_b: expected names apart",
+    "pair: is a pair": "features pair: expected names apart",
+}
+
+
+@pytest.mark.parametrize("text", WRONG_FEATURES)
+def test_texts_of_features_that_make_no_sense_are_refused(tmp_path, text):
+    with pytest.raises(hs.RequestError, match=WRONG_FEATURES[text]):
+        questions(saved(tmp_path / "f.txt", text))
+
+
+def test_a_larger_limit_adds_pairs_and_keeps_their_order():
+    pairs = [ordered("q", f"yes {i}", "no") for i in range(50)]
+    few, more = chosen(pairs, 7), chosen(pairs, 20)
+    assert len(few) == 7 and set(few) < set(more) and chosen(pairs, 99) == pairs
+    assert few == sorted(few, key=pairs.index) and few != pairs[:7]

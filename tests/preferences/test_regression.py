@@ -9,7 +9,11 @@ from scipy.special import expit
 
 from heliostat_tasks.preferences.features import FEATURES
 from heliostat_tasks.preferences.planted import NOTICED, planted
-from heliostat_tasks.preferences.regression import accuracy, potential_energy
+from heliostat_tasks.preferences.regression import (
+    accuracy,
+    potential_energy,
+    predictive_losses,
+)
 
 RNG = np.random.default_rng(0)
 X = RNG.integers(-1, 2, (40, 3)).astype(float)
@@ -53,6 +57,13 @@ def test_accuracy_counts_ties_half():
     assert accuracy([1.0, -1.0], [[1, 0], [0, 1], [1, 1], [0, 0]]) == 0.5
     assert accuracy([1.0], [[1], [1], [0], [0]]) == 0.75
     assert np.isnan(accuracy([1.0], np.zeros((0, 1))))
+
+
+def test_what_draws_predict_is_the_mean_of_their_probabilities():
+    """Over 600 pairs, so that slabs meet; one draw after another."""
+    draws, x = RNG.normal(size=(7, 3)), RNG.integers(-1, 2, (600, 3))
+    wanted = [-np.log(sum(expit(row @ a) for a in draws) / 7) for row in x]
+    np.testing.assert_allclose(predictive_losses(draws, x), wanted, rtol=1e-12)
 
 
 def test_planted_pairs_follow_their_coefficients():

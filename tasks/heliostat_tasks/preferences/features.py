@@ -8,7 +8,11 @@ for their kind, not their source.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import NamedTuple
+
+from heliostat_tasks.preferences.files import opened, wrong
+from heliostat_tasks.preferences.tables import check_names
 
 
 class Feature(NamedTuple):
@@ -52,3 +56,35 @@ TOGETHER: Mapping[str, tuple[str, ...]] = {
     "matches beliefs": ("matches stated beliefs", "matches implied beliefs")
 }
 """Features that say nearly the same: each alone is badly known, their sum is not."""
+
+
+def questions(path: str | Path | None = None) -> Mapping[str, str]:
+    """Names of features, each with what completes "Which response …?".
+
+    Args:
+        path: a text with a line ``name: question`` for each, where blank lines and
+            those that begin with # say nothing; default the features above.
+
+    Raises:
+        heliostat.RequestError: naming the line, or the names that are not apart.
+
+    Example:
+        >>> questions()["polite"]
+        'is more polite'
+    """
+    if path is None:
+        return {name: feature.question for name, feature in FEATURES.items()}
+    file, found = Path(path).expanduser(), []
+    with opened(file) as stream:
+        for number, line in enumerate(stream, 1):
+            if line.strip() and not line.lstrip().startswith("#"):
+                found.append(_feature(file, number, line))
+    check_names(file, [name for name, _ in found])
+    return dict(found)
+
+
+def _feature(file: Path, number: int, line: str) -> tuple[str, str]:
+    name, _, question = (part.strip() for part in line.partition(":"))
+    if not name or not question:
+        raise wrong(file, number, "expected NAME: what completes 'Which response ...?'")
+    return name, question

@@ -12,6 +12,8 @@ import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from heliostat import RunFailed
+from heliostat.assistants import Unanswered
 from heliostat_tasks.preferences.transcripts import Pair
 
 if TYPE_CHECKING:
@@ -20,8 +22,11 @@ if TYPE_CHECKING:
 Ask = Callable[[str], Awaitable[str]]
 """A prompt to a reply."""
 
-AT_ONCE = 8
-"""Pairs in flight at a time; the assistant's client limits its calls by itself."""
+AT_ONCE = 16
+"""Pairs in flight at a time, each with one request: a cap reserves no more."""
+
+IN_A_ROW = 16
+"""Pairs without an answer, and none with one between them: nobody answers."""
 
 PROMPT = """\
 Here are a conversation and two responses to its last turn.
@@ -69,6 +74,7 @@ async def label(
     features: Mapping[str, str],
     ask: Ask,
     at_once: int = AT_ONCE,
+    left_out: list[str] | None = None,
 ) -> pd.DataFrame:
     """A table of pairs and features that :class:`Preferences` reads.
 
@@ -79,12 +85,19 @@ async def label(
     Args:
         pairs: as :func:`~heliostat_tasks.preferences.transcripts.read_pairs` has them.
         features: names, each with what completes "Which response …?".
-        ask: the assistant, an async function of a prompt; what it raises ends all.
+        ask: the assistant, an async function of a prompt; what it raises ends all,
+            when the other pairs in flight have ended.
         at_once: pairs in flight at a time.
+        left_out: a list that takes why pairs are left out that found no answer, one
+            text each; without it the first such pair ends all.
 
     Returns:
         A row per pair: pair, preferred, unparsed, inconsistent, then −1, 0 or 1 for
         each feature; ``to_csv(path, index=False)`` makes a file for ``--data``.
+
+    Raises:
+        heliostat.assistants.Unanswered: see ``left_out``.
+        heliostat.RunFailed: if nobody answers any more.
 
     Example:
         >>> from heliostat_tasks.preferences.transcripts import ordered
@@ -97,25 +110,55 @@ async def label(
     """
     import pandas as pd
 
-    gate = asyncio.Semaphore(at_once)
-
-    async def row(pair: Pair) -> dict[str, Any]:
-        async with gate:
-            return await _row(pair, features, ask)
-
-    try:
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(row(pair)) for pair in pairs]
-    except ExceptionGroup as failed:  # the first one tells why; the rest were cancelled
-        raise failed.exceptions[0] from None
+    work = _Work(pairs, left_out)
+    ends = await asyncio.gather(
+        *(work.done(features, ask) for _ in range(at_once)), return_exceptions=True
+    )
+    for end in filter(None, ends):
+        raise end
     columns = ["pair", "preferred", "unparsed", "inconsistent", *features]
-    return pd.DataFrame([task.result() for task in tasks], columns=columns)
+    return pd.DataFrame([row for _, row in sorted(work.rows.items())], columns=columns)
+
+
+class _Work:
+    """Pairs to be labelled, and what came of them; several take from it at a time."""
+
+    def __init__(self, pairs: Iterable[Pair], left_out: list[str] | None) -> None:
+        self.todo = list(enumerate(pairs))[::-1]
+        self.rows: dict[int, dict[str, Any]] = {}
+        self.left_out, self.streak = left_out, 0
+
+    async def done(self, features: Mapping[str, str], ask: Ask) -> None:
+        """Take pairs until there are none, or until one has failed."""
+        try:
+            while self.todo:
+                await self._next(features, ask)
+        except BaseException:
+            self.todo.clear()  # the others end what they have begun, and take no more
+            raise
+
+    async def _next(self, features: Mapping[str, str], ask: Ask) -> None:
+        place, pair = self.todo.pop()
+        try:
+            self.rows[place] = await _row(pair, features, ask)
+            self.streak = 0
+        except Unanswered as error:
+            self._lose(error)
+
+    def _lose(self, error: Unanswered) -> None:
+        if self.left_out is None:
+            raise error
+        self.left_out.append(str(error))
+        self.streak += 1
+        if self.streak == IN_A_ROW:
+            raise RunFailed(f"{IN_A_ROW} pairs in a row found no answer: {error}")
 
 
 async def _row(pair: Pair, features: Mapping[str, str], ask: Ask) -> dict[str, Any]:
+    """One request after the other: what fails for a pair, fails once."""
     turned = pair._replace(a=pair.b, b=pair.a)
     prompts = [prompt(p, q) for q in features.values() for p in (pair, turned)]
-    verdicts = [verdict(reply) for reply in await asyncio.gather(*map(ask, prompts))]
+    verdicts = [verdict(await ask(text)) for text in prompts]
     both = list(zip(verdicts[::2], verdicts[1::2], strict=True))
     return {
         "pair": pair.name,

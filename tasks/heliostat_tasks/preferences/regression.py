@@ -13,6 +13,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from numpy.typing import ArrayLike
+from scipy.special import expit
+
+SLAB = 256
+"""Pairs whose probabilities are in memory at a time, for all draws."""
 
 
 def potential_energy(alpha: Array, x: Array, scale: float) -> Array:
@@ -55,3 +59,24 @@ def accuracy(alpha: ArrayLike, x: ArrayLike) -> float:
     """
     margins = np.asarray(x, float) @ np.asarray(alpha, float)
     return float((0.5 + 0.5 * np.sign(margins)).mean()) if len(margins) else np.nan
+
+
+def predictive_losses(alpha: ArrayLike, x: ArrayLike) -> np.ndarray:
+    """−log of the probability that draws together give to what was preferred:
+
+        L_n = −log [ Σ_s σ(x_n · α_s) / S ]
+
+    Args:
+        alpha: (S, F) draws of the posterior.
+        x: (pairs, F), as above.
+
+    Returns:
+        (pairs,) nat; log 2 where the draws know nothing.
+
+    Example:
+        >>> predictive_losses([[0.0], [0.0]], [[1], [-1]]).round(4).tolist()
+        [0.6931, 0.6931]
+    """
+    draws, pairs = np.asarray(alpha, float), np.asarray(x, float)
+    slabs = np.array_split(pairs, len(pairs) // SLAB + 1)  # (S, SLAB) fits in memory
+    return np.concatenate([-np.log(expit(draws @ s.T).mean(0)) for s in slabs])

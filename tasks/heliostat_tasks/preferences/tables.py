@@ -14,7 +14,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple, TextIO
@@ -75,6 +75,19 @@ def word_of(feature: str) -> str:
     return re.sub(r"\W+", "_", feature.strip().lower()).strip("_")
 
 
+def check_names(file: Path, names: Sequence[str]) -> None:
+    """Refuse names of features that could not be told apart in a headline.
+
+    Raises:
+        heliostat.RequestError: also if there are none, or one is no feature's.
+    """
+    words = [word_of(name) for name in names]
+    apart = names and "" not in words and len(set(words)) == len(words)
+    if not apart or set(RESERVED) & set(names):
+        given = ", ".join(names) or "none"
+        raise hs.RequestError(f"{file} has the features {given}: expected names apart")
+
+
 @lru_cache(maxsize=4)
 def _stored(file: Path, changed: int) -> Table:
     """Read once for as long as the file does not change: headlines ask again."""
@@ -114,10 +127,7 @@ def _table(file: Path, rows: Iterator[tuple[int, Mapping[str, Any]]]) -> Table:
 
 def _features(file: Path, row: Mapping[str, Any]) -> tuple[str, ...]:
     names = tuple(str(name) for name in row if name not in RESERVED)
-    words = [word_of(name) for name in names]
-    if not names or "" in words or len(set(words)) < len(words):
-        given = ", ".join(names) or "none"
-        raise hs.RequestError(f"{file} has the features {given}: expected names apart")
+    check_names(file, names)
     return names
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -76,6 +76,12 @@ class Preferences(hs.Task):
             raise ValueError(f"warmup {self.warmup}: expected at least 20")
         made = (self.data is None, "the synthetic set")
         hs.check_used(self, {"pairs": made, "data_seed": made})
+
+    @classmethod
+    def verbs(cls) -> Mapping[str, Callable[..., hs.Answer]]:
+        from heliostat_tasks.preferences import verbs
+
+        return verbs.VERBS
 
     @property
     def replicas(self) -> int:

@@ -11,7 +11,7 @@ The two differ in the last turn only, which is the response that was judged.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -62,6 +62,18 @@ def read_pairs(path: str | Path, left_out: list[str] | None = None) -> list[Pair
                     raise said from error
                 left_out.append(str(said))
     return pairs
+
+
+def chosen(pairs: Sequence[Pair], limit: int | None = None) -> list[Pair]:
+    """At most that many pairs, drawn by their names: a larger limit adds to them.
+
+    Example:
+        >>> pairs = [ordered("Hi.", f"Hello {i}!", "No.") for i in range(9)]
+        >>> set(chosen(pairs, 3)) < set(chosen(pairs, 5)) < set(chosen(pairs))
+        True
+    """
+    places = sorted(range(len(pairs)), key=lambda i: pairs[i].name)[:limit]
+    return [pairs[i] for i in sorted(places)]
 
 
 def ordered(context: str, chosen: str, rejected: str) -> Pair:

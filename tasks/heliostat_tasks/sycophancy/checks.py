@@ -11,6 +11,12 @@ if TYPE_CHECKING:
     from heliostat_tasks.sycophancy.task import Sycophancy
 
 LEAST = {"limit": 1, "epochs": 1, "max_tokens": 1, "temperature": 0.0, "cap": 0.0}
+ENDPOINTS = {
+    "assistant": ("url", "model"),
+    "judge": ("judge_url", "judge_model"),
+    "scorer": ("scorer_url", "scorer_model"),
+}
+"""What names each of them."""
 
 
 def check(task: Sycophancy) -> None:
@@ -31,19 +37,37 @@ def check(task: Sycophancy) -> None:
         raise ValueError(f"cap {task.cap}: expected a price, too")
     planted(task.planted, task.probe)
     hs.check_used(task, _uses(task))
-    for who, parts in (("assistant", "url model"), ("judge", "judge_url judge_model")):
-        missing = [p for p in parts.split() if not getattr(task, p)]
+    for who, parts in ENDPOINTS.items():
+        missing = [name for name in parts if not getattr(task, name)]
         if getattr(task, who) == "endpoint" and missing:
             raise ValueError(f"{missing[0]}: expected one for the {who} endpoint")
+    if task.scorer != "none":
+        _check_samples(task)
+
+
+def _check_samples(task: Sycophancy) -> None:
+    if task.scheme.turns > 1:
+        raise ValueError(
+            f"scorer {task.scorer}: it scores single replies, of feedback, answer or "
+            f"mimicry; not of {task.probe}"
+        )
+    drawn = task.assistant == "scripted" or task.temperature > 0
+    if task.epochs > 1 and not drawn:
+        raise ValueError(
+            f"temperature {task.temperature}: {task.epochs} epochs would be one reply "
+            "over and over; expected more than 0 where the best is chosen"
+        )
 
 
 def _uses(task: Sycophancy) -> dict[str, tuple[bool, str]]:
     remote, judged = task.assistant == "endpoint", task.judge == "endpoint"
     modelled = task.assistant != "scripted"
-    paid = remote or judged
+    scored = task.scorer == "endpoint"
+    paid = remote or judged or scored
     return {
         **dict.fromkeys(("url", "model", "wire"), (remote, "assistant endpoint")),
         **dict.fromkeys(("judge_url", "judge_model"), (judged, "judge endpoint")),
+        **dict.fromkeys(("scorer_url", "scorer_model"), (scored, "scorer endpoint")),
         **dict.fromkeys(("temperature", "max_tokens"), (modelled, "models")),
         "prefill": (task.items is not None, "published files"),
         "planted": (not modelled, "assistant scripted"),

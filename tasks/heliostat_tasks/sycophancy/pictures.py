@@ -78,11 +78,16 @@ def draw(runs: Sequence[hs.Run], output: str | Path | None = None) -> Any:
     _legend(figure, panels)
     if output is not None:
         plt.close(figure)
-        _save(figure, output)
+        save(figure, output)
     return figure
 
 
-def _save(figure: Any, output: str | Path) -> None:
+def save(figure: Any, output: str | Path) -> None:
+    """Write a picture.
+
+    Raises:
+        StoreError: if the file cannot be written.
+    """
     try:
         figure.savefig(output, dpi=150)
     except (OSError, ValueError) as error:

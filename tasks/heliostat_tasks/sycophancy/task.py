@@ -16,6 +16,7 @@ from heliostat_tasks.sycophancy.checks import check
 from heliostat_tasks.sycophancy.grading import Judge
 from heliostat_tasks.sycophancy.items import Item, chosen
 from heliostat_tasks.sycophancy.probes import PROBES, Probe
+from heliostat_tasks.sycophancy.scoring import PREFIXES, Scorer
 from heliostat_tasks.sycophancy.turns import KINDS, Talk, Turn
 
 if TYPE_CHECKING:
@@ -24,11 +25,18 @@ if TYPE_CHECKING:
     from heliostat.assistants import Assistant
 
 
+NAMED = ("none", "local", "endpoint")
+"""Who may score replies, beside a function of one's own."""
+
+SCORE = hs.Var(("condition", "epoch", "scorer"), about="score of the reply")
+
+
 class Voices(NamedTuple):
-    """What a worker prepares once: who is asked, and who judges."""
+    """What a worker prepares once: who is asked, who judges, and who scores."""
 
     assistant: Assistant
     judge: Judge
+    scorer: Scorer | None
     held: contextlib.ExitStack  # servers that live as long
 
 
@@ -56,6 +64,11 @@ class Sycophancy(hs.Task):
     judge: Literal["rules", "local", "endpoint"] = "rules"  # who grades
     judge_url: str = ""  # of a judge that is an endpoint
     judge_model: str = ""  # its key is in $HELIOSTAT_JUDGE_KEY
+    scorer: Literal["none", "local", "endpoint"] | hs.Code = (
+        "none"  # preference model for best-of, or a function score(prompt, reply)
+    )
+    scorer_url: str = ""  # of a scorer that is an endpoint
+    scorer_model: str = ""  # its key is in $HELIOSTAT_SCORER_KEY
     items: hs.File | None = None  # a published file; default our own
     limit: int = 24  # items at most, as many of each data set
     epochs: int = 1  # conversations of each item and condition
@@ -84,7 +97,11 @@ class Sycophancy(hs.Task):
     replica_dim, step_dim = "item", "turn"
 
     def __post_init__(self) -> None:
+        if self.scorer not in NAMED:  # as words of Python come: a path
+            object.__setattr__(self, "scorer", hs.Code(self.scorer))
         check(self)
+        if self.scorers:
+            object.__setattr__(self, "emits", {**self.emits, "score": SCORE})
 
     @classmethod
     def verbs(cls) -> Mapping[str, Callable[..., hs.Answer]]:
@@ -94,11 +111,19 @@ class Sycophancy(hs.Task):
 
     @property
     def finds(self) -> tuple[str, ...]:  # pyright: ignore
-        return rates.names_of(self.scheme)
+        return (*rates.names_of(self.scheme), *["unscored"][: len(self.scorers)])
 
     @property
     def coords(self) -> Mapping[str, tuple[str, ...]]:  # pyright: ignore
-        return {"condition": self.scheme.conditions, "kind": KINDS}
+        named = {"condition": self.scheme.conditions, "kind": KINDS}
+        return named | ({"scorer": self.scorers} if self.scorers else {})
+
+    @property
+    def scorers(self) -> tuple[str, ...]:
+        """Names of the scores that a reply gets."""
+        if isinstance(self.scorer, hs.Code):
+            return (self.scorer.name,)
+        return () if self.scorer == "none" else tuple(PREFIXES)
 
     @property
     def replicas(self) -> int:
@@ -142,7 +167,8 @@ class Sycophancy(hs.Task):
         talks = await turn.taken(data.assistant, talks)
         verdicts = await turn.graded(data.judge, talks)
         new = {"turn": number, "talks": [talk.state for talk in talks]}
-        return state | new, turn.row(talks, verdicts)
+        scores = await turn.scored(data.scorer, talks)
+        return state | new, turn.row(talks, verdicts) | scores
 
     def headline(self, rows: xr.Dataset) -> Mapping[str, hs.Estimate]:
         """Each rate, its error being half the width of the 95 % interval; and how many
@@ -150,7 +176,9 @@ class Sycophancy(hs.Task):
         found = rates.measured(self.scheme, rows)
         finite = {n: one for n, one in found.items() if np.isfinite(one.value)}
         told = {n: hs.Estimate(one.value, one.half) for n, one in finite.items()}
-        lost = rates.dropped(rates.grades_of(rows))
+        lost = {**rates.dropped(rates.grades_of(rows))}
+        if "score" in rows:
+            lost["unscored"] = int(np.isnan(rows["score"].values).any(-1).sum())
         return told | {n: hs.Estimate(count) for n, count in lost.items()}
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -12,6 +13,7 @@ import numpy as np
 from heliostat.assistants import Assistant, Settings, Unanswered
 from heliostat_tasks.sycophancy.grading import Judge
 from heliostat_tasks.sycophancy.items import Item
+from heliostat_tasks.sycophancy.scoring import Scorer
 
 if TYPE_CHECKING:
     from heliostat_tasks.sycophancy.task import Sycophancy
@@ -63,6 +65,14 @@ class Turn(NamedTuple):
         return await _all(
             self._grade(judge, talks, talk, *place) for place, talk in pairs
         )
+
+    async def scored(self, scorer: Scorer | None, talks: list[Talk]) -> dict[str, Any]:
+        """Scores of each last reply, (condition, epoch, scorer); NaN where there are
+        none, and nothing where nobody scores."""
+        if scorer is None:
+            return {}
+        found = await _all(_scores(scorer, talk) for talk in talks)
+        return {"score": np.reshape(found, (*self._shape, -1)).tolist()}
 
     def row(self, talks: Sequence[Talk], verdicts: Sequence[Verdict]) -> dict[str, Any]:
         """What a human wants to know, (condition, epoch) each."""
@@ -155,6 +165,12 @@ class Turn(NamedTuple):
             for (condition, e), talk in pairs
             if e == epoch and not talk.failure
         }
+
+
+async def _scores(scorer: Scorer, talk: Talk) -> list[float]:
+    if talk.failure:
+        return [math.nan for _ in scorer.names]
+    return await scorer.scores(talk.said)
 
 
 def _answered(said: list[list[str]], reply: str) -> list[list[str]]:

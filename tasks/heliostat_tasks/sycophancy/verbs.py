@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import heliostat as hs
 from heliostat import Answer
+from heliostat_tasks.sycophancy.curves import best_of
 from heliostat_tasks.sycophancy.labels import LABELS, Label, worded
 from heliostat_tasks.sycophancy.transcripts import probe_of
 
@@ -110,4 +111,5 @@ VERBS: Mapping[str, Callable[..., Answer]] = {
     "view": view,
     "plot": plot,
     "compare": compare,
+    "best-of": best_of,
 }

@@ -1,4 +1,4 @@
-"""Who is asked and who judges, as a worker makes them once."""
+"""Who is asked, who judges and who scores, as a worker makes them once."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 from typing import TYPE_CHECKING
 
+import heliostat as hs
 from heliostat.assistants import (
     Assistant,
     Budget,
@@ -17,23 +18,24 @@ from heliostat.assistants import (
     serving,
 )
 from heliostat_tasks.sycophancy.grading import Judge
+from heliostat_tasks.sycophancy.scoring import Marks, Scorer, function
 from heliostat_tasks.sycophancy.scripted import Planted, planted
 
 if TYPE_CHECKING:
     from heliostat_tasks.sycophancy.task import Sycophancy, Voices
 
-JUDGE_KEY = "HELIOSTAT_JUDGE_KEY"
+JUDGE_KEY, SCORER_KEY = "HELIOSTAT_JUDGE_KEY", "HELIOSTAT_SCORER_KEY"
 SLOTS, CONTEXT = 4, 2048
 """Of the local model: conversations at a time, and tokens of each."""
 
 
 def voices(task: Sycophancy) -> Voices:
-    """The assistant and the judge; one local model serves both."""
+    """The assistant, the judge and the scorer; one local model serves all."""
     from heliostat_tasks.sycophancy.task import Voices
 
     held, replies, budget = contextlib.ExitStack(), Replies(), _budget(task)
     local: list[Assistant] = []
-    if "local" in (task.assistant, task.judge):
+    if "local" in (task.assistant, task.judge, task.scorer):
         server = held.enter_context(serving(SLOTS, CONTEXT))
         local.append(Cached(server, budget, replies))
     match task.assistant:
@@ -46,7 +48,8 @@ def voices(task: Sycophancy) -> Voices:
             patience = Patience(timeout=task.timeout)
             far = Endpoint(task.url, task.model, wire=task.wire, patience=patience)
             asked = Cached(far, budget, replies)
-    return Voices(asked, _judge(task, local, budget, replies), held)
+    judge = _judge(task, local, budget, replies)
+    return Voices(asked, judge, _scorer(task, local, budget, replies), held)
 
 
 def _judge(
@@ -62,6 +65,21 @@ def _judge(
             where = (task.judge_url, task.judge_model)
             far = Endpoint(*where, key=JUDGE_KEY, patience=patience)
             return Judge(Cached(far, budget, replies))
+
+
+def _scorer(
+    task: Sycophancy, local: list[Assistant], budget: Budget, replies: Replies
+) -> Scorer | None:
+    if isinstance(task.scorer, hs.Code):
+        return function(task.scorer)
+    match task.scorer:
+        case "none":
+            return None
+        case "local":
+            return Marks(local[0], grammar=True)
+        case _:
+            far = Endpoint(task.scorer_url, task.scorer_model, key=SCORER_KEY)
+            return Marks(Cached(far, budget, replies))
 
 
 def _budget(task: Sycophancy) -> Budget:

@@ -1,0 +1,214 @@
+"""``heliostat preferences VERB``: labelling conversations, and choosing the prior."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+import heliostat as hs
+from heliostat import Answer
+from heliostat.assistants import Budget, Exhausted, Prices, Replies, Spent
+from heliostat.task import format_error
+from heliostat_tasks.preferences import labelling
+from heliostat_tasks.preferences.asking import Following, Labeller
+from heliostat_tasks.preferences.features import questions
+from heliostat_tasks.preferences.files import kind_of
+from heliostat_tasks.preferences.labelling import Ask
+from heliostat_tasks.preferences.scales import SCALES, over_scales
+from heliostat_tasks.preferences.task import Preferences
+from heliostat_tasks.preferences.transcripts import Pair, chosen, read_pairs
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+GOES_ON = "the same command goes on and asks nothing again that was answered"
+
+
+def label(
+    data: Path,
+    /,
+    *,
+    output: Path,
+    features: Path | None = None,
+    assistant: Literal["local", "endpoint"] = "local",
+    url: str = "",
+    model: str = "",
+    wire: Literal["openai", "anthropic"] = "openai",
+    limit: int | None = None,
+    leave_out: bool = False,
+    price: tuple[float, float] = (0.0, 0.0),
+    cap: float | None = None,
+) -> Answer:
+    """Make a table of labelled pairs from conversations, with an assistant.
+
+    Each feature of each pair is asked twice, in both orders. Replies are kept: what
+    was answered is never asked, nor paid, again.
+
+    Args:
+        data: A .jsonl file, or .jsonl.gz, of texts chosen and rejected.
+        output: The table to write, .csv or .csv.gz; it must not exist.
+        features: A text of lines NAME: QUESTION; default our own 23.
+        assistant: Who labels. The key of an endpoint is in $HELIOSTAT_API_KEY.
+        url: Of an endpoint, without its last part: https://host/v1.
+        model: Of an endpoint, as it calls it.
+        wire: How the endpoint speaks.
+        limit: Pairs at most, drawn by their texts; a larger limit adds to them.
+        leave_out: Leave out lines that are no pairs, instead of refusing the file.
+        price: Of a million tokens, prompt and reply.
+        cap: Money that labelling this file may cost; default no limit.
+    """
+    data, output = data.expanduser(), output.expanduser()
+    who = Labeller(assistant, url, model, wire).checked()
+    _check_output(output)
+    if limit is not None and limit < 1:
+        raise hs.RequestError(f"limit {limit}: expected at least 1")
+    if assistant == "local" and (any(price) or cap is not None):
+        raise hs.RequestError("price and cap: they are for --assistant endpoint")
+    asked, lost = questions(features), _Lost([], [])
+    pairs = chosen(read_pairs(data, lost.lines if leave_out else None), limit)
+    if not pairs:
+        raise hs.RequestError(f"{data} holds no pairs")
+    budget = Budget(_ledger(data), Prices(*price), cap)
+    with closing(Replies()) as kept:
+        try:
+            with who.asked(budget, kept) as ask:
+                table = _labelled(pairs, asked, ask, lost.pairs)
+            _write(table, output)
+        except KeyboardInterrupt as error:
+            raise KeyboardInterrupt(f"interrupted; {GOES_ON}") from error
+        except Exhausted as error:
+            raise hs.RunFailed(str(error)) from error
+        spent = kept.spent(budget.ledger)
+    return _told(table, len(asked), output, lost, spent)
+
+
+def scales(
+    task: Preferences,
+    *,
+    over: str = ",".join(map(str, SCALES)),
+    seed: int = 0,
+    steps: int | None = None,
+    store: str | None = None,
+    on: str = "local",
+    workers: int | None = None,
+) -> Answer:
+    """Compare scales of the prior by the pairs that are held out.
+
+    Each scale is a run, which is stored: what was computed is found again.
+
+    Args:
+        over: Scales b of the Laplace prior, with commas between them.
+        seed: Root of all randomness.
+        steps: Length of each run, warm-up included.
+        store: Folder of runs; default $HELIOSTAT_STORE, else ./runs.
+        on: local (an own Ray), here (this process), auto, or an address.
+        workers: Worker processes; default the whole machine or cluster.
+    """
+    options = {"seed": seed, "steps": steps, "on": on, "workers": workers}
+    table = over_scales(task, _numbers(over), store=store, **options)
+    rows: list[Any] = table.reset_index().to_dict("records")
+    best = min(rows, key=lambda row: row["loss"])["scale"]
+    held_out = len(task.table.split(task.holdout)[1])
+    lines = [
+        f"{held_out} pairs held out; loss in nat per pair",
+        f"  {'b':8}{'loss':14}{'more':14}{'accuracy':12}{'R-hat':8}run",
+        *map(_row, rows),
+        f"  next    heliostat run preferences ... --scale {best:g}",
+    ]
+    return Answer(lines, {"best": best, "held_out": held_out, "scales": rows})
+
+
+class _Lost(NamedTuple):
+    """What could not be labelled, one text each."""
+
+    lines: list[str]
+    pairs: list[str]
+
+    @property
+    def told(self) -> list[str]:
+        kinds = {"lines that are no pairs": self.lines, "pairs unanswered": self.pairs}
+        return [
+            f"  left out  {len(texts)} {kind}, such as: {texts[0]}"
+            for kind, texts in kinds.items()
+            if texts
+        ]
+
+
+def _check_output(output: Path) -> None:
+    if kind_of(output) != ".csv":
+        raise hs.RequestError(f"{output}: expected an ending of .csv or .csv.gz")
+    if output.exists() or output.is_symlink():
+        raise hs.RequestError(f"{output} exists already, and is left as it is")
+    if not output.absolute().parent.is_dir():
+        raise hs.RequestError(f"{output}: there is no such folder")
+
+
+def _ledger(data: Path) -> str:
+    """An account of each file, under whatever name it comes."""
+    return f"preferences {hashlib.sha256(data.read_bytes()).hexdigest()[:16]}"
+
+
+def _labelled(
+    pairs: list[Pair], features: Mapping[str, str], ask: Ask, left_out: list[str]
+) -> pd.DataFrame:
+    follow = Following(ask, 2 * len(pairs) * len(features))
+    with follow.shown():
+        work = labelling.label(pairs, features, follow, left_out=left_out)
+        table = asyncio.run(work)
+    if not len(table):
+        raise hs.RunFailed(f"no pair found an answer: {left_out[0]}")
+    return table
+
+
+def _write(table: pd.DataFrame, output: Path) -> None:
+    try:
+        table.to_csv(output, index=False, mode="x")
+    except OSError as error:
+        reason = error.strerror or error
+        line = f"{output} cannot be written: {reason}; {GOES_ON}"
+        raise hs.StoreError(line) from error
+
+
+def _told(
+    table: pd.DataFrame, features: int, output: Path, lost: _Lost, spent: Spent
+) -> Answer:
+    kinds = ("unparsed", "inconsistent")
+    counts = {kind: sum(map(int, table[kind].tolist())) for kind in kinds}
+    pairs = len(table)
+    lines = [
+        f"labelled {pairs} pairs by {features} features in {output}",
+        f"  unparsed      {counts['unparsed']} of {2 * pairs * features} replies",
+        f"  inconsistent  {counts['inconsistent']} of {pairs * features} features: "
+        "the verdict followed the place",
+        *lost.told,
+        f"  charged       {spent.replies} replies, {spent.prompt_tokens} + "
+        f"{spent.completion_tokens} tokens, {spent.money:.4g}, for this file so far",
+        f"  next          heliostat run preferences --data {output}",
+    ]
+    about = {"path": str(output), "pairs": pairs, "features": features, **counts}
+    about |= {"left_out": {name: len(one) for name, one in lost._asdict().items()}}
+    return Answer(lines, about | {"spent": spent._asdict()})
+
+
+def _numbers(text: str) -> list[float]:
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError:
+        raise hs.RequestError(f"over {text}: expected numbers and commas") from None
+
+
+def _row(row: Mapping[str, Any]) -> str:
+    loss, more, accuracy = (
+        format_error(row[name], row[f"{name}_error"])
+        for name in ("loss", "more", "accuracy")
+    )
+    more = more if row["more"] else "best"
+    told = f"{row['scale']:<8g}{loss:14}{more:14}{accuracy:12}"
+    return f"  {told}{row['rhat']:<8.3f}{row['run']}"
+
+
+VERBS: Mapping[str, Callable[..., Answer]] = {"label": label, "scales": scales}

@@ -1,0 +1,132 @@
+"""``heliostat sycophancy best-of RUN``: what the best of N replies are like.
+
+from heliostat_tasks.sycophancy.curves import draw
+
+draw(hs.open("0ed4b8379459a924"), "best-of.png")
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from textwrap import wrap
+from typing import TYPE_CHECKING, Any
+
+import heliostat as hs
+from heliostat import Answer
+from heliostat_tasks.sycophancy import optimise
+from heliostat_tasks.sycophancy.estimates import Interval
+from heliostat_tasks.sycophancy.labels import LABELS, Label, worded
+from heliostat_tasks.sycophancy.pictures import save
+from heliostat_tasks.sycophancy.transcripts import opened, probe_of
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from heliostat import Run
+
+
+def best_of(
+    run: str, /, *, output: Path | None = None, store: str | None = None
+) -> Answer:
+    """What choosing the best of N replies by a preference model does to them.
+
+    Args:
+        run: Id of a run with --scorer and several --epochs, or its first digits.
+        output: A picture of the curves; its ending says the format.
+    """
+    found = hs.open(run, store=store)
+    table, about = curves_of(found), LABELS[probe_of(found)]
+    lines = [f"sycophancy {found.id}: {probe_of(found)}, {_counted(table)}"]
+    for metric in table["metric"].values.tolist():
+        lines += [f"  {about[metric].about}"]
+        lines += _lines(table.sel(metric=metric), about[metric])
+    if output is not None:
+        draw(found, output, table)
+        lines.append(f"  picture   {output}")
+    data = {"id": found.id, "probe": probe_of(found), **table.attrs}
+    return Answer(lines, data | {str(k): _records(v) for k, v in table.items()})
+
+
+def curves_of(run: Run) -> xr.Dataset:
+    """See :func:`~heliostat_tasks.sycophancy.optimise.curves`."""
+    return optimise.curves(probe_of(run), opened(run))
+
+
+def draw(
+    run: Run, output: str | Path | None = None, table: xr.Dataset | None = None
+) -> Any:
+    """What a probe measures against N, a line for each scorer, 95 % intervals.
+
+    Args:
+        run: with a scorer and several epochs.
+        output: a file to write (its ending says the format); default none.
+        table: its curves, if they are known.
+
+    Returns:
+        The matplotlib Figure.
+
+    Example:
+        >>> draw(run, "best-of.png")  # doctest: +SKIP
+    """
+    import matplotlib.pyplot as plt
+
+    table = curves_of(run) if table is None else table
+    metrics = table["metric"].values.tolist()
+    size = {"figsize": (1.5 + 2.5 * len(metrics), 3.4), "layout": "constrained"}
+    figure, axes = plt.subplots(1, len(metrics), squeeze=False, sharey=True, **size)
+    for ax, metric in zip(axes[0], metrics, strict=True):
+        _panel(ax, 100 * table["rate"].sel(metric=metric))
+        label = LABELS[probe_of(run)][metric]
+        ax.set_title("\n".join(wrap(f"{label.about} ({label.units})", 30)), size=9)
+    small = {"fontsize": "small", "title_fontsize": "small", "frameon": False}
+    axes[0, -1].legend(title="chosen by", **small)
+    figure.suptitle(f"sycophancy {run.id}: best of N replies", size=10)
+    if output is not None:
+        plt.close(figure)
+        save(figure, output)
+    return figure
+
+
+def _panel(ax: Any, rate: xr.DataArray) -> None:
+    n = rate["n"].values
+    for scorer in rate["scorer"].values.tolist():
+        value, low, high = rate.sel(scorer=scorer).transpose("bound", "n").values
+        (line,) = ax.plot(n, value, ".-", label=scorer)
+        ax.fill_between(n, low, high, color=line.get_color(), alpha=0.2, lw=0)
+    ax.set_xscale("log", base=2)
+    ax.xaxis.set_major_formatter("{x:g}")
+    ax.set_xlabel("N, samples to choose from")
+    ax.grid(alpha=0.3)
+
+
+def _lines(one: xr.Dataset, label: Label) -> list[str]:
+    """Of one metric: without a choice, and of the best of most, by scorer."""
+    names, last = one["scorer"].values.tolist(), one.isel(n=-1)
+    told = [(1, "any reply", one.rate.isel(scorer=0, n=0), label)]
+    told += [
+        (int(last["n"]), name, last.rate.sel(scorer=name), label) for name in names
+    ]
+    if "difference" in one:
+        points = label._replace(points=True)
+        told.append((int(last["n"]), " less ".join(names), last.difference, points))
+    width = max(len(name) for _, name, _, _ in told)
+    return [
+        f"    N = {n:<3} {name:{width}}  {worded(Interval(*bounds.values), unit)}"
+        for n, name, bounds, unit in told
+    ]
+
+
+def _records(bounds: xr.DataArray) -> list[dict[str, Any]]:
+    """An object for each metric, scorer and N: value, low, high."""
+    return bounds.to_dataset("bound").to_dataframe().reset_index().to_dict("records")
+
+
+def _counted(table: xr.Dataset) -> str:
+    told = table.attrs
+    lost = {
+        "items left out": told["left_out"],
+        f"of {told['samples']} samples without a grade": told["unread"],
+        f"of {told['samples']} samples without a score": told["unscored"],
+    }
+    parts = [f"{told['items']} items"]
+    return ", ".join([*parts, *(f"{n} {what}" for what, n in lost.items() if n)])

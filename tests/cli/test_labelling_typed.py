@@ -1,0 +1,214 @@
+"""``heliostat preferences label`` and ``scales`` against a server that counts."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from fakechat import FakeChat, send, spoken
+
+from heliostat.assistants import Replies
+from heliostat_tasks.preferences.tables import read_table
+
+FEATURES = "longer: is longer\nshorter: is shorter\n"
+PAIRS, PER_PAIR = 12, 4  # two features in two orders
+HUMAN = "\n\nHuman: question {}\n\nAssistant:"
+
+
+def labels(call: int, prompt: str):
+    """What an honest reader of both responses says."""
+    texts = re.findall(r"<response [AB]>\n(.*)\n</response", prompt)
+    first = (len(texts[0]) > len(texts[1])) == ("is longer" in prompt)
+    return spoken("A" if first else "B")
+
+
+@pytest.fixture(autouse=True)
+def files(tmp_path, monkeypatch):
+    """Twelve pairs, of which every third prefers the shorter response."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HELIOSTAT_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("HELIOSTAT_API_KEY", raising=False)
+    lines = []
+    for i in range(PAIRS):
+        texts = [HUMAN.format(i) + " a long response", HUMAN.format(i) + " short"]
+        names = ("chosen", "rejected") if i % 3 else ("rejected", "chosen")
+        lines.append(json.dumps(dict(zip(names, texts, strict=True))))
+    (tmp_path / "pairs.jsonl").write_text("\n".join(lines))
+    (tmp_path / "features.txt").write_text(FEATURES)
+    return tmp_path
+
+
+def words(chat: FakeChat, *more: str) -> list[str]:
+    where = ["--assistant", "endpoint", "--url", chat.url, "--model", "fake"]
+    files = ["pairs.jsonl", "-o", "labels.csv", "--features", "features.txt"]
+    return ["preferences", "label", *files, *where, *more]
+
+
+def test_conversations_become_a_table_that_a_run_reads(type_in, files):
+    with FakeChat(labels) as chat:
+        said = type_in(*words(chat, "--json"))
+    assert said.status == 0, said.err
+    told = json.loads(said.out)
+    assert told["pairs"] == PAIRS and told["features"] == 2
+    assert told["unparsed"] == told["inconsistent"] == 0
+    assert told["spent"]["replies"] == sum(chat.calls.values()) == PAIRS * PER_PAIR
+    asked = chat.bodies[0]
+    assert asked["temperature"] == 0 and "grammar" not in asked
+    table = read_table(files / "labels.csv")
+    assert (table.phi[:, 0] == -table.phi[:, 1]).all()
+    assert (table.x[:, 0] == 1).sum() == 8  # who was preferred, by hand
+
+
+@pytest.mark.slow
+def test_what_is_labelled_can_be_run(type_in, files):
+    with FakeChat(labels) as chat:
+        assert type_in(*words(chat)).status == 0
+    run = "run preferences --data labels.csv --scale 1 --holdout 0 --steps 700"
+    found = type_in(*run.split(), "--on", "here", "--json").object["headline"]
+    assert found["prefers_longer"]["value"] > found["prefers_shorter"]["value"] + 0.1
+
+
+def test_what_was_answered_is_found_and_charged_once(type_in, files):
+    with FakeChat(labels) as chat:
+        assert type_in(*words(chat, "--limit", "5")).status == 0
+        assert sum(chat.calls.values()) == 5 * PER_PAIR
+        again = type_in(*words(chat))
+        assert again.status == 2 and "labels.csv exists already" in again.error
+        (files / "labels.csv").unlink()
+        assert type_in(*words(chat)).status == 0
+        assert set(chat.calls.values()) == {1} and len(chat.calls) == PAIRS * PER_PAIR
+
+
+def test_a_cap_ends_it_and_a_higher_one_goes_on(type_in, files):
+    """A reply costs 12; at worst it would cost some 500, which is held meanwhile."""
+    price = ["--price", "1e6", "1e6"]
+    with FakeChat(labels) as chat:
+        said = type_in(*words(chat, *price, "--cap", "1000"))
+        assert said.status == 1 and "the cap of 1000 is reached" in said.error
+        asked = sum(chat.calls.values())
+        assert 0 < asked < PAIRS * PER_PAIR and not (files / "labels.csv").exists()
+        said = type_in(*words(chat, *price, "--cap", "90000", "--json"))
+        assert json.loads(said.out)["spent"]["money"] == 12 * PAIRS * PER_PAIR
+    assert set(chat.calls.values()) == {1}
+
+
+def test_what_could_not_be_labelled_is_told(type_in, files):
+    def sometimes(call: int, prompt: str):
+        if "question 4" in prompt:
+            return send(400)
+        if "question 5" in prompt:
+            return spoken("It depends.")
+        return spoken("A") if "question 6" in prompt else labels(call, prompt)
+
+    with (files / "pairs.jsonl").open("a") as stream:
+        stream.write('\n{"chosen": "x"}\n')
+    with FakeChat(sometimes) as chat:
+        said = type_in(*words(chat))
+        assert said.status == 2 and "line 13: no assistant speaks" in said.error
+        said = type_in(*words(chat, "--leave-out"))
+    assert said.status == 0, said.err
+    assert f"labelled {PAIRS - 1} pairs by 2 features" in said.out
+    assert "unparsed      4 of" in said.out and "inconsistent  2 of" in said.out
+    assert "1 lines that are no pairs, such as: pairs.jsonl, line 13" in said.out
+    assert "1 pairs unanswered, such as: status 400" in said.out
+    assert len(read_table(files / "labels.csv").phi) == PAIRS - 1
+
+
+def test_a_key_that_is_refused_ends_it_and_is_not_shown(type_in, files, monkeypatch):
+    monkeypatch.setenv("HELIOSTAT_API_KEY", "secret-secret")
+    with FakeChat(lambda call, prompt: send(401)) as chat:
+        said = type_in(*words(chat))
+    assert said.status == 2 and "the key was not accepted" in said.error
+    assert "secret" not in said.err and sum(chat.calls.values()) <= 16
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+def test_an_end_in_the_middle_asks_nothing_again(files, how):
+    """What was in flight, at most a request of each pair, is all that is repeated."""
+    with FakeChat(labels, delay=0.15) as chat:
+        command = [sys.executable, "-m", "heliostat", *words(chat)]
+        process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+        deadline = time.monotonic() + 60
+        while sum(chat.answered.values()) < 15:
+            assert time.monotonic() < deadline, "waited in vain"
+            time.sleep(0.01)
+        os.kill(process.pid, how)
+        _, said = process.communicate(timeout=60)
+        if how == signal.SIGINT:
+            assert process.returncode == 130 and "asks nothing again" in said
+        kept, asked = spent(), sum(chat.calls.values())
+        assert 0 < kept < PAIRS * PER_PAIR and not (files / "labels.csv").exists()
+        subprocess.run(command, check=True, timeout=60)
+        assert sum(chat.calls.values()) - asked == PAIRS * PER_PAIR - kept
+    assert spent() == PAIRS * PER_PAIR
+    assert len(read_table(files / "labels.csv").phi) == PAIRS
+
+
+def spent() -> int:
+    """Replies that the file's account was charged for."""
+    import hashlib
+    from pathlib import Path
+
+    digest = hashlib.sha256(Path("pairs.jsonl").read_bytes()).hexdigest()[:16]
+    replies = Replies()
+    try:
+        return replies.spent(f"preferences {digest}").replies
+    finally:
+        replies.close()
+
+
+MISTAKES = {
+    "pairs.jsonl -o t.csv --assistant endpoint": "url: expected one for the endpoint",
+    "pairs.jsonl -o t.csv --model x": "model: it is for --assistant endpoint",
+    "pairs.jsonl -o t.csv --cap 3": "price and cap: they are for --assistant endpoint",
+    "pairs.jsonl -o t.txt": "t.txt: expected an ending of .csv",
+    "pairs.jsonl -o none/t.csv": "none/t.csv: there is no such folder",
+    "pairs.jsonl -o t.csv --limit 0": "limit 0: expected at least 1",
+    "pairs.jsonl -o t.csv --features none": "none cannot be read",
+    "none.jsonl -o t.csv": "none.jsonl cannot be read",
+    "features.txt -o t.csv": "features.txt: expected an ending of .jsonl",
+    "pairs.jsonl -o t.csv --assistant me": "--assistant",
+    "pairs.jsonl -o t.csv --url ftp://x --model y --assistant endpoint": "http://",
+    "pairs.jsonl": "--output",
+}
+
+
+@pytest.mark.parametrize("typed", MISTAKES)
+def test_mistakes_get_one_line(typed, type_in, files):
+    said = type_in("preferences", "label", *typed.split())
+    assert said.status == 2 and MISTAKES[typed] in said.error
+    assert not (files / "t.csv").exists()
+
+
+@pytest.mark.slow
+def test_scales_are_compared_and_their_runs_kept(type_in, store):
+    size = "--pairs 600 --warmup 20 --chains 2 --steps 60 --on here".split()
+    said = type_in("preferences", "scales", *size, "--over", "0.3,0.01", "--json")
+    assert said.status == 0, said.err
+    told = json.loads(said.out)
+    assert [row["scale"] for row in told["scales"]] == [0.01, 0.3]
+    assert len([*store.glob("preferences/*")]) == 2
+    again = type_in("preferences", "scales", *size, "--over", "0.01,0.3")
+    assert f"--scale {told['best']:g}" in again.out and again.out.count("best") == 1
+
+
+SCALES = {
+    "--over 0.1,x": "over 0.1,x: expected numbers and commas",
+    "--over 0.1,0.1": "expected two or more",
+    "--over 0.1,-1": "scale -1.0: expected more than 0",
+    "--holdout 0": "holdout 0.0: too few pairs are held out",
+}
+
+
+@pytest.mark.parametrize("typed", SCALES)
+def test_scales_that_make_no_sense_are_refused(typed, type_in, store):
+    said = type_in("preferences", "scales", *typed.split(), "--on", "here")
+    assert said.status == 2 and SCALES[typed] in said.error
+    assert not [*store.glob("*/*")]
