@@ -62,7 +62,7 @@ def bare(name: str) -> float:
     from heliostat.grid import key_of, root_of
     from heliostat.kernels.compiler import jit
 
-    device.claim(device.cores()[0])
+    device.claim(device.cores()[:1])
     task, steps = task_named(name)
     data, root = task.prepare(), root_of(0)
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import signal
 
 from heliostat.device import authenticate
 
 os.environ.pop("RAY_ADDRESS", None)
 os.environ["JAX_PLATFORMS"] = "cpu"
+# a shell's background job ignores Ctrl-C, and so would all that it starts
+signal.signal(signal.SIGINT, signal.default_int_handler)
 authenticate("local")  # before anything imports ray
 
 import jax  # noqa: E402

@@ -144,15 +144,7 @@ def specify(task: Task, seed: int = 0, x64: bool = False) -> Spec:
         raise RequestError(f"seed {seed!r}: expected an integer from 0 to 2^63 - 1")
     codes = {n: v for n in fields_of(type(task)) if any(_codes(v := getattr(task, n)))}
     task = build(type(task), passed_fields(task) | codes)  # one check for all ways in
-    if task.replicas < 1 or task.width < 1 or task.stride < 1:
-        raise RequestError(
-            f"{registry.name_of(type(task))}: replicas, width and stride must be >= 1, "
-            f"got {task.replicas}, {task.width}, {task.stride}"
-        )
-    if task.kept is not None and task.kept < 3:
-        raise RequestError(
-            f"{registry.name_of(type(task))}: kept must be >= 3, got {task.kept}"
-        )
+    _check(task)
     identity = {
         "schema": SCHEMA,
         "task": registry.name_of(type(task)),
@@ -166,6 +158,35 @@ def specify(task: Task, seed: int = 0, x64: bool = False) -> Spec:
     if not registry.is_registered(type(task)):
         identity["source"] = source.digest_of(type(task))
     return Spec(identity, passed_fields(task))
+
+
+def _check(task: Task) -> None:
+    """What a task says of itself beside its fields, refused where it makes no sense."""
+    name = registry.name_of(type(task))
+    if task.replicas < 1 or task.width < 1 or task.stride < 1:
+        raise RequestError(
+            f"{name}: replicas, width and stride must be >= 1, "
+            f"got {task.replicas}, {task.width}, {task.stride}"
+        )
+    if task.kept is not None and task.kept < 3:
+        raise RequestError(f"{name}: kept must be >= 3, got {task.kept}")
+    for dim, names in task.coords.items():
+        if dim in (task.replica_dim, task.step_dim):
+            raise RequestError(f"{name}: coords cannot name '{dim}', which is numbered")
+        if dim not in (known := _dims(task)):
+            hint = did_you_mean(dim, known) or f"; there are {', '.join(sorted(known))}"
+            raise RequestError(f"{name}: coords names '{dim}', no dim of a row{hint}")
+        different = {n for n in names if isinstance(n, str)}
+        if isinstance(names, str) or len(different) < len(names):
+            raise RequestError(
+                f"{name}: coords of '{dim}' must be different names, got {names!r}"
+            )
+
+
+def _dims(task: Task) -> set[str]:
+    """Dims of what a task tells, behind those that are numbered."""
+    told = (*task.emits.values(), *task.observes.values())
+    return {dim for var in told for dim in var.dims}
 
 
 def rebuild(

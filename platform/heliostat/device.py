@@ -43,7 +43,8 @@ def claim(cores: Sequence[int] = (), gpus: float = 0) -> None:
         _threads = len(set(cores))
     if gpus:
         flags = os.environ.get("XLA_FLAGS", "")
-        os.environ["XLA_FLAGS"] = f"{flags} {GPU_FLAGS}".strip()
+        if GPU_FLAGS not in flags:
+            os.environ["XLA_FLAGS"] = f"{flags} {GPU_FLAGS}".strip()
         if gpus < 1:
             os.environ.setdefault("XLA_PYTHON_CLIENT_MEM_FRACTION", f"{0.9 * gpus:.2f}")
     else:
@@ -56,17 +57,23 @@ def claim(cores: Sequence[int] = (), gpus: float = 0) -> None:
     remember_programs()
 
 
-def narrow() -> None:
-    """Give this process's XLA one thread, unless it has started already.
+def narrow(gpus: float | None = None) -> None:
+    """Settle this process as a worker is, unless its XLA has started already.
 
     XLA sizes its thread pool by the cores it is born with, and sums of wide arrays
     round differently with the pool: one thread, as a worker has, gives the same bits.
+
+    Args:
+        gpus: 0 is none; default all there are.
     """
     import jax
     from jax._src import xla_bridge  # JAX has no public word for it
 
     global _threads
-    if not hasattr(os, "sched_setaffinity") or xla_bridge.backends_are_initialized():
+    if xla_bridge.backends_are_initialized():
+        return
+    claim((), gpus_here() if gpus is None else gpus)
+    if not hasattr(os, "sched_setaffinity"):
         return
     allowed, _threads = os.sched_getaffinity(0), 1
     os.sched_setaffinity(0, {min(allowed)})
@@ -74,6 +81,13 @@ def narrow() -> None:
         jax.devices()
     finally:
         os.sched_setaffinity(0, allowed)
+
+
+def gpus_here() -> int:
+    """GPUs of this machine that JAX may compute on."""
+    if os.environ.get("JAX_PLATFORMS") == "cpu":
+        return 0
+    return len([*Path("/dev").glob("nvidia[0-9]*")])
 
 
 def confine(memory: float) -> None:

@@ -58,7 +58,7 @@ def chunks(
     """The chunks of a job from wherever it is computed."""
     if place.on == "here":
         device.remember_programs()
-        device.narrow()
+        device.narrow(place.gpus)
         yield from unfold_here(job, place.seconds, goal)
         return
     device.authenticate(place.on)

@@ -277,6 +277,7 @@ class Plain:
         fits = text is not None or np.can_cast(found.dtype, wanted, "same_kind")
         if not fits or found.ndim != 2 + len(var.dims):
             raise _misfit(self.task, told, name, found.dtype, found.shape[2:])
+        _check_coords(self.task, told, name, found.shape[2:])
         return found.astype(wanted)
 
     async def _walk(self, block: int, states: list[Any], start: int, stop: int) -> Any:
@@ -337,6 +338,18 @@ def _check(task: Task, told: Told, found: Mapping[str, Any]) -> None:
         dtype, shape = found[name].dtype, found[name].shape[1:]
         if dtype != _dtype(var, _is_x64()) or len(shape) != len(var.dims):
             raise _misfit(task, told, name, dtype, shape)
+        _check_coords(task, told, name, shape)
+
+
+def _check_coords(task: Task, told: Told, name: str, shape: Sequence[int]) -> None:
+    """As many names as there are entries, along dims whose entries a task names."""
+    for dim, size in zip(told.table(task)[name].dims, shape, strict=True):
+        names = task.coords.get(dim)
+        if names is not None and len(names) != size:
+            raise RequestError(
+                f"{type(task).__name__}: {told.thing} '{name}' has {size} entries along "
+                f"'{dim}', coords names {len(names)}"
+            )
 
 
 def _check_names(task: Task, told: Told, found: Mapping[str, Any]) -> None:

@@ -95,7 +95,7 @@ def _stored(run: Run, task: Task) -> list[str]:
     """Where rows, kept states or links disagree with the chain; the first of each."""
     reasons = []
     for name, (labels, right) in run.record.labels(task).items():
-        if (labels != right).any():
+        if not np.array_equal(labels, right):
             reasons.append(f"the labels of {name} are wrong")
     for block in range(blocks_of(task)):
         link = first_link(run.spec.genesis, block)

@@ -96,8 +96,7 @@ class Where:
     def settle(self) -> None:
         """Pin this process, if it is the one that will compute."""
         if self.on == "here":
-            there = len([*Path("/dev").glob("nvidia[0-9]*")])
-            gpus = there if self.gpus is None else self.gpus
+            gpus = device.gpus_here() if self.gpus is None else self.gpus
             device.claim(() if gpus else device.cores()[:1], gpus)
 
 
