@@ -61,10 +61,8 @@ def _judge(
         case "local":
             return Judge(local[0], grammar=True)
         case _:
-            patience = Patience(timeout=task.timeout)
             where = (task.judge_url, task.judge_model)
-            far = Endpoint(*where, key=JUDGE_KEY, patience=patience)
-            return Judge(Cached(far, budget, replies))
+            return Judge(Cached(_far(task, *where, JUDGE_KEY), budget, replies))
 
 
 def _scorer(
@@ -78,8 +76,12 @@ def _scorer(
         case "local":
             return Marks(local[0], grammar=True)
         case _:
-            far = Endpoint(task.scorer_url, task.scorer_model, key=SCORER_KEY)
-            return Marks(Cached(far, budget, replies))
+            where = (task.scorer_url, task.scorer_model)
+            return Marks(Cached(_far(task, *where, SCORER_KEY), budget, replies))
+
+
+def _far(task: Sycophancy, url: str, model: str, key: str) -> Endpoint:
+    return Endpoint(url, model, key=key, patience=Patience(timeout=task.timeout))
 
 
 def _budget(task: Sycophancy) -> Budget:
