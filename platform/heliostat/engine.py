@@ -347,8 +347,8 @@ def _check_coords(task: Task, told: Told, name: str, shape: Sequence[int]) -> No
         names = task.coords.get(dim)
         if names is not None and len(names) != size:
             raise RequestError(
-                f"{type(task).__name__}: {told.thing} '{name}' has {size} entries along "
-                f"'{dim}', coords names {len(names)}"
+                f"{type(task).__name__}: {told.thing} '{name}' has {size} entries "
+                f"along '{dim}', coords names {len(names)}"
             )
 
 
