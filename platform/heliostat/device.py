@@ -23,8 +23,12 @@ PACKAGES = (
 BITS = ("jax", "jaxlib", "numpy", "folx", "optax", "pyscf")
 """Packages whose versions may change the bits of a row."""
 
-GPU_FLAGS = "--xla_gpu_deterministic_ops=true --xla_gpu_autotune_level=0"
-"""Kernels that give the same bits each time, chosen without timing them."""
+GPU_FLAGS = (
+    "--xla_gpu_deterministic_ops=true --xla_gpu_autotune_level=0 "
+    "--xla_gpu_enable_triton_gemm=false"
+)
+"""Kernels that give the same bits each time, chosen without timing them: products by
+Triton know no choice but a timed one, and do not compile then."""
 
 
 _threads: int | None = None
