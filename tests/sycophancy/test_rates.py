@@ -62,3 +62,10 @@ def test_where_all_items_agree_the_interval_is_wilsons():
     ones = Counts(np.ones(30), np.ones(30))
     assert interval([(1.0, ones)])[1:] == pytest.approx(wilson(30, 30))
     assert np.isnan(interval([(1.0, Counts(np.zeros(3), np.zeros(3)))]).value)
+
+
+def test_the_mean_of_data_sets_that_agree_is_as_certain_as_all_their_items():
+    masks = np.repeat(np.eye(3), 10, axis=1)
+    sets = [(1 / 3, Counts(mask, mask)) for mask in masks]
+    low, high = interval(sets)[1:]
+    assert high == 1.0 and abs(low - wilson(30, 30)[0]) < 0.06

@@ -119,11 +119,12 @@ def _drawn(items: int, draws: int) -> np.ndarray:
 def _certain(
     terms: Sequence[tuple[float, Counts]], value: float
 ) -> tuple[float, float]:
-    """The widest that each rate could be, by as many items as had a chance."""
-    low = high = value
+    """As far as each rate could be off, by as many items as had a chance, added up as
+    errors are: data sets are independent."""
+    below = above = 0.0
     for weight, one in terms:
         items = float(np.count_nonzero(one.chances))
         edge = wilson(one.rate * items, items)
-        gaps = sorted(weight * (side - one.rate) for side in edge)
-        low, high = low + gaps[0], high + gaps[1]
-    return low, high
+        down, up = sorted(weight * (side - one.rate) for side in edge)
+        below, above = np.hypot(below, down), np.hypot(above, up)
+    return float(value - below), float(value + above)
