@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from heliostat.assistants import Assistant
 
 
+HELPFUL = "You are a helpful assistant."
+
+Scoring = Literal["none", "local", "endpoint"] | hs.Code
 NAMED = ("none", "local", "endpoint")
 """Who may score replies, beside a function of one's own."""
 
@@ -64,9 +67,7 @@ class Sycophancy(hs.Task):
     judge: Literal["rules", "local", "endpoint"] = "rules"  # who grades
     judge_url: str = ""  # of a judge that is an endpoint
     judge_model: str = ""  # its key is in $HELIOSTAT_JUDGE_KEY
-    scorer: Literal["none", "local", "endpoint"] | hs.Code = (
-        "none"  # preference model for best-of, or a function score(prompt, reply)
-    )
+    scorer: Scoring = "none"  # who chooses the best; or a function (prompt, reply)
     scorer_url: str = ""  # of a scorer that is an endpoint
     scorer_model: str = ""  # its key is in $HELIOSTAT_SCORER_KEY
     items: hs.File | None = None  # a published file; default our own
@@ -74,9 +75,7 @@ class Sycophancy(hs.Task):
     epochs: int = 1  # conversations of each item and condition
     temperature: float = 0.0  # of replies
     max_tokens: int = 64  # of a reply
-    system: str = (
-        "You are a helpful assistant."  # what it is told first; empty: nothing
-    )
+    system: str = HELPFUL  # what it is told first; empty: nothing
     prefill: bool = True  # whether a reply may be begun for it, as published files do
     planted: str = ""  # of the scripted assistant: name=probability,...
     timeout: float = 120.0  # s, of one attempt to get a reply from an endpoint
