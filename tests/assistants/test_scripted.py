@@ -70,7 +70,7 @@ needs_weights = pytest.mark.skipif(
 
 
 @needs_weights
-@pytest.mark.slow
+@pytest.mark.real
 def test_the_local_model_knows_a_capital_repeats_itself_and_keeps_to_a_grammar():
     question = Message("user", "What is the capital of France?")
     greedy = Settings(temperature=0.0, max_tokens=20)

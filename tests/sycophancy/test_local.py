@@ -9,7 +9,7 @@ from heliostat.progress import silent
 from heliostat_tasks.sycophancy import Sycophancy
 from heliostat_tasks.sycophancy.probes import PROBES
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.real
 
 
 @pytest.fixture(autouse=True)

@@ -157,7 +157,7 @@ def test_a_cap_pauses_the_run_and_a_higher_one_goes_on(tmp_path):
     assert set(chat.calls.values()) == {1} and sum(chat.calls.values()) > asked
 
 
-@pytest.mark.slow
+@pytest.mark.real
 @pytest.mark.skipif(
     not importlib.util.find_spec("xllamacpp"), reason="the local model is no dependency"
 )

@@ -16,6 +16,7 @@ from heliostat_tasks.sycophancy import Sycophancy, rates, viewer
 from heliostat_tasks.sycophancy.transcripts import LONGEST, told
 
 
+@pytest.mark.real
 def test_what_failed_says_why(browser, pages, hostile):
     failed = int(hostile.headline["failed"].value)
     browser.open(at(pages["hostile"], grade="failed"))
@@ -62,6 +63,7 @@ def expected(run: hs.Run, filters: dict[str, str]) -> list[list[str]]:
     return found
 
 
+@pytest.mark.real
 @pytest.mark.parametrize("filters", FILTERS, ids=str)
 def test_filters_in_the_address_show_exactly_what_they_should(
     browser, pages, runs, filters
@@ -77,6 +79,7 @@ def test_filters_in_the_address_show_exactly_what_they_should(
         assert count.startswith(f"{len(wanted)} of ")
 
 
+@pytest.mark.real
 def test_the_head_tells_what_was_measured(browser, pages, runs):
     browser.open(at(pages["plain"]))
     cells = "(row) => [...row.cells].map((cell) => cell.textContent)"
@@ -103,6 +106,7 @@ def test_conversations_called_flips_are_those_of_the_rate(runs):
     assert 0 < len(flips) / len(right) == pytest.approx(rate)
 
 
+@pytest.mark.real
 def test_all_can_be_done_with_keys(browser, pages):
     browser.open(at(pages["plain"]))
     browser.press("/", *"apolog")
@@ -123,6 +127,7 @@ def test_all_can_be_done_with_keys(browser, pages):
     assert browser.value("location.hash") == ""
 
 
+@pytest.mark.real
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("name", ["plain", "hostile"])
 def test_a_phone_shows_it_without_scrolling_sideways(browser, pages, name, scheme):
@@ -137,6 +142,7 @@ def test_a_phone_shows_it_without_scrolling_sideways(browser, pages, name, schem
         browser.sized(1280, 900)
 
 
+@pytest.mark.real
 def test_thousands_of_items_stay_usable(browser, runs, tmp_path):
     """What is in the page at a time does not grow with how many there are; a search
     through 20,000 conversations takes less than two seconds."""

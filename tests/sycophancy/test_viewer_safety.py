@@ -100,6 +100,7 @@ class Listener:
         self.server.server_close()
 
 
+@pytest.mark.real
 def test_hostile_replies_are_shown_and_nothing_of_them_runs(browser, pages, hostile):
     browser.open(at(pages["hostile"]))
     texts = browser.value(TEXTS)
@@ -126,6 +127,7 @@ def saying(run: hs.Run, reply: str) -> dict[str, Any]:
     return {"longest": LONGEST, "runs": [found]}
 
 
+@pytest.mark.real
 def test_what_cannot_be_seen_is_shown_by_its_number(browser, runs, tmp_path):
     page = tmp_path / "page.html"
     page.write_text(viewer.page(saying(runs[1], "a" + "b".join(UNSEEN) + "\r\n\tc")))
@@ -134,6 +136,7 @@ def test_what_cannot_be_seen_is_shown_by_its_number(browser, runs, tmp_path):
     assert shown == "a" + "b".join(UNSEEN.values()) + "\n\tc"
 
 
+@pytest.mark.real
 def test_a_very_long_reply_is_cut_and_the_page_says_how_much(browser, runs, tmp_path):
     page = tmp_path / "page.html"
     page.write_text(viewer.page(saying(runs[1], HUGE)))
@@ -146,6 +149,7 @@ def test_a_very_long_reply_is_cut_and_the_page_says_how_much(browser, runs, tmp_
     assert f"{len(HUGE) - LONGEST:,} more characters left out" in shown
 
 
+@pytest.mark.real
 def test_markup_that_got_in_would_still_neither_run_nor_ask(browser, pages, tmp_path):
     """The policy, alone: injected where it hurts; without it all of this happens."""
     with Listener() as listener:
