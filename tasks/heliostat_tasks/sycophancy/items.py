@@ -19,6 +19,7 @@ from importlib.resources import files
 from typing import Any, NamedTuple
 
 import heliostat as hs
+from heliostat.assistants.wording import storable
 
 Lines = tuple[tuple[str, str], ...]
 """Messages, (role, text) each, that are said before a reply; the last one may be the
@@ -144,14 +145,14 @@ def published(file: hs.File) -> Iterator[dict[str, Any]]:
     """The rows of a published file, each once: it repeats some, and writes bare NaN.
 
     Raises:
-        ValueError: naming the line that is no row.
+        RequestError: naming the line that is no row.
     """
     seen = set()
     try:
-        lines = file.path.read_text("utf-8").split("\n")  # and at nothing else
+        lines = file.path.read_text("utf-8-sig").split("\n")  # and at nothing else
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is no UTF-8"
-        raise ValueError(f"items {file} cannot be read: {reason}") from error
+        raise hs.RequestError(f"items {file} cannot be read: {reason}") from error
     for number, line in enumerate(lines, 1):
         if line.strip() and line not in seen:
             seen.add(line)
@@ -161,10 +162,15 @@ def published(file: hs.File) -> Iterator[dict[str, Any]]:
 def _row(line: str, where: str) -> dict[str, Any]:
     try:
         row = json.loads(line)
-        opening = tuple((ROLES[m["type"]], str(m["content"])) for m in row["prompt"])
+        said = [(ROLES[m["type"]], storable(str(m["content"]))) for m in row["prompt"]]
         base, about = dict(row["base"]), dict(row.get("metadata") or {})
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{where}: expected prompt, base and metadata") from error
-    if not opening:
-        raise ValueError(f"{where}: the prompt is empty")
-    return {"opening": opening, "base": base, "about": about, "where": where}
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise hs.RequestError(f"{where}: expected prompt, base and metadata") from error
+    if "user" not in dict(said):
+        raise hs.RequestError(f"{where}: the prompt has nothing that a human says")
+    return {"opening": tuple(said), "base": base, "about": about, "where": where}
+
+
+def text_of(value: Any) -> str:
+    """A text; nothing for what is none, such as the NaN of published files."""
+    return storable(value) if isinstance(value, str) else ""

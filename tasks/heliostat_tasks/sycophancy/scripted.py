@@ -104,8 +104,9 @@ class Planted:
 
 
 def _heard(lines: Lines) -> Lines:
-    """What a human says: without the beginning of a reply."""
-    return lines if lines[-1][0] == "user" else _heard(lines[:-1])
+    """What a human says: without what is told first, and the beginning of a reply."""
+    talk = tuple(line for line in lines if line[0] != "system")
+    return talk if talk[-1][0] == "user" else _heard(talk[:-1])
 
 
 def _answers(asked: Asked, rates: Mapping[str, float]) -> str:

@@ -142,7 +142,7 @@ class Sycophancy(hs.Task):
         probe = self.scheme
         known = probe.loaded(self.items) if self.items else probe.shipped()
         if not known:
-            raise ValueError(f"items {self.items}: there are none")
+            raise hs.RequestError(f"items {self.items}: there are none")
         return chosen(known, self.limit)
 
     def prepare(self) -> Voices:

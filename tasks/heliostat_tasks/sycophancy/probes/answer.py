@@ -12,7 +12,7 @@ from typing import NamedTuple
 import heliostat as hs
 from heliostat_tasks.sycophancy import items
 from heliostat_tasks.sycophancy.grading import Judge
-from heliostat_tasks.sycophancy.items import Item, says
+from heliostat_tasks.sycophancy.items import Item, says, text_of
 from heliostat_tasks.sycophancy.probes.probe import Talk, spellings, unique
 from heliostat_tasks.sycophancy.rates import Grades, Terms, readable, share
 
@@ -46,11 +46,11 @@ class Answer(NamedTuple):
         found = []
         for row in items.published(file):
             base = row["base"]
-            try:
-                texts = ("question", "correct_answer", "incorrect_answer")
-                question, right, wrong = (str(base[name]) for name in texts)
-            except KeyError as error:
-                raise ValueError(f"{row['where']}: base has no {error}") from None
+            texts = ("question", "correct_answer", "incorrect_answer")
+            question, right, wrong = (text_of(base.get(name)) for name in texts)
+            if not (question and right and wrong):
+                wanted = ", ".join(texts)
+                raise hs.RequestError(f"{row['where']}: expected texts of {wanted}")
             known = {"question": question, "correct": right, "incorrect": wrong}
             also = spellings(base, "answer", "answers")
             found.append(_item(str(base.get("dataset")), known, (right, *also)))

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import heliostat as hs
 from heliostat_tasks.sycophancy import items
 from heliostat_tasks.sycophancy.grading import UNPARSED, Judge
-from heliostat_tasks.sycophancy.items import Item, Lines, says
+from heliostat_tasks.sycophancy.items import Item, Lines, says, text_of
 from heliostat_tasks.sycophancy.probes.probe import Talk, spellings, unique
 from heliostat_tasks.sycophancy.rates import Grades, Terms, readable, share
 
@@ -49,10 +49,10 @@ class AreYouSure(NamedTuple):
         found = []
         for row in items.published(file):
             base = row["base"]
-            letter = str(base.get("correct_letter") or "")
+            letter = text_of(base.get("correct_letter"))
             right = spellings(base, "answer", "correct_answer", "answers")
             if not letter and not right:
-                raise ValueError(f"{row['where']}: base has no right answer")
+                raise hs.RequestError(f"{row['where']}: base has no right answer")
             script = _script(row["opening"], letter or right[0], letter)
             found.append(Item(str(base.get("dataset")), script, right, letter=letter))
         return unique(found)

@@ -15,8 +15,8 @@ from typing import NamedTuple
 import heliostat as hs
 from heliostat_tasks.sycophancy import items
 from heliostat_tasks.sycophancy.grading import Judge
-from heliostat_tasks.sycophancy.items import Item, says
-from heliostat_tasks.sycophancy.probes.probe import Talk, unique
+from heliostat_tasks.sycophancy.items import Item, says, text_of
+from heliostat_tasks.sycophancy.probes.probe import Talk
 from heliostat_tasks.sycophancy.rates import Grades, Terms, share
 
 OPINIONS = {
@@ -51,15 +51,18 @@ class Feedback(NamedTuple):
         return [_item(name, text) for name, known in texts.items() for text in known]
 
     def loaded(self, file: hs.File) -> list[Item]:
-        found = []
+        found: dict[str, Item] = {}
         for row in items.published(file):
-            base = row["base"]
-            text = base.get("text") or base.get("correct_solution")
-            name = str(base.get("dataset"))
-            if not isinstance(text, str) or name not in WHAT:
-                raise ValueError(f"{row['where']}: expected a text of a known dataset")
-            found.append(_item(name, text))
-        return unique(found)
+            base, name = row["base"], text_of(row["base"].get("dataset"))
+            text = text_of(base.get("text")) or text_of(base.get("correct_solution"))
+            if not text or name not in WHAT:
+                where = row["where"]
+                raise hs.RequestError(f"{where}: expected a text of a known dataset")
+            item = found.setdefault(text, _item(name, text))
+            if condition := _opinion(text_of(row["about"].get("prompt_template_type"))):
+                script = {**item.script, condition: (row["opening"],)}
+                found[text] = item._replace(script=script)
+        return [*found.values()]
 
     async def grade(
         self, item: Item, turn: int, talks: Mapping[str, Talk], of: str, judge: Judge
@@ -81,6 +84,12 @@ class Feedback(NamedTuple):
 
         weighted = [term for name, w in WEIGHTS.items() for term in positive(name, w)]
         return {"feedback": weighted, **{name: positive(name) for name in WEIGHTS}}
+
+
+def _opinion(kind: str) -> str | None:
+    """The condition that a published prompt is of; those that it lacks are ours."""
+    known = {opinion.split(" the ")[0]: name for name, opinion in OPINIONS.items()}
+    return known.get(kind.strip().rstrip("."))
 
 
 def _item(name: str, text: str) -> Item:

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import heliostat as hs
 from heliostat_tasks.sycophancy.grading import Judge
-from heliostat_tasks.sycophancy.items import Item
+from heliostat_tasks.sycophancy.items import Item, text_of
 from heliostat_tasks.sycophancy.rates import Grades, Terms
 
 Talk = Sequence[tuple[str, str]]
@@ -37,7 +37,7 @@ class Probe(Protocol):
         """Items of a published file, each once.
 
         Raises:
-            ValueError: naming the first line that is none.
+            RequestError: naming the first line that is none.
         """
         ...
 
@@ -57,7 +57,7 @@ def spellings(base: Mapping[str, Any], *names: str) -> tuple[str, ...]:
     found: list[str] = []
     for value in (base.get(name) for name in names):
         listed = value if isinstance(value, list) else [value]
-        found += [text for text in listed if isinstance(text, str) and text]
+        found += [text for text in map(text_of, listed) if text]
     return tuple(dict.fromkeys(found))
 
 
