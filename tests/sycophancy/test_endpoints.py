@@ -112,6 +112,22 @@ def test_a_run_stops_at_its_cap_and_another_goes_on_from_its_replies(tmp_path):
         assert sum(chat.calls.values()) == 80 == len(chat.calls)
 
 
+def test_an_empty_reply_is_no_answer(tmp_path):
+    with FakeChat(lambda call, prompt: spoken("  ")) as chat:
+        run = go(asking(chat, limit=1), tmp_path)
+    assert run.headline["failed"].value == 4
+    reasons = set(run.rows.failure.values.ravel().tolist())
+    assert reasons == {"the reply is empty (it ended by stop)"}
+
+
+def test_money_that_is_only_reserved_is_waited_for(tmp_path):
+    """Eight at a time could cost more than the cap, one after another does not."""
+    about = {"price": (10.0, 10.0), "max_tokens": 64, "limit": 8}
+    with FakeChat() as chat:
+        run = go(asking(chat, cap=0.01, **about), tmp_path)
+        assert run.status == "complete" and sum(chat.calls.values()) == 32
+
+
 def test_a_wrong_key_is_told_at_once_and_stored_nowhere(tmp_path):
     with (
         FakeChat(lambda call, prompt: echo_key(401)) as chat,

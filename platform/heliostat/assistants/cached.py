@@ -10,6 +10,7 @@ from heliostat.assistants.message import (
     USUAL,
     Assistant,
     Conversation,
+    Exhausted,
     Reply,
     Settings,
     conversation,
@@ -40,6 +41,7 @@ class Cached:
     ) -> None:
         self.assistant, self.budget = assistant, budget.checked()
         self.replies = replies or Replies()
+        self._flying = 0
         self._turns: dict[tuple[object, str], list[asyncio.Lock]] = {}
 
     @property
@@ -69,14 +71,28 @@ class Cached:
     ) -> Reply:
         """What is in flight when a cap is reached ends as usual, and is kept."""
         worst = self.budget.prices.cost(worst_case(messages, settings))
-        held = await asyncio.to_thread(self.replies.hold, self.budget, worst)
+        held = await self._held(worst)
+        self._flying += 1
         try:
             reply = await self.assistant.reply(messages, settings, epoch)
+            await asyncio.to_thread(self.replies.keep, key, reply, self.budget, held)
         except BaseException:
             self.replies.release(held)
             raise
-        await asyncio.to_thread(self.replies.keep, key, reply, self.budget, held)
+        finally:
+            self._flying -= 1
         return reply
+
+    async def _held(self, worst: float) -> int | None:
+        """Money for one request.  What is reserved for others of ours in flight is
+        mostly freed when they land, so the cap is not reached before they have."""
+        while True:
+            try:
+                return await asyncio.to_thread(self.replies.hold, self.budget, worst)
+            except Exhausted:
+                if not self._flying:
+                    raise
+            await asyncio.sleep(0.02)
 
     @asynccontextmanager
     async def _alone(self, key: str) -> AsyncIterator[None]:

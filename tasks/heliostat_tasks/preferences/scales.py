@@ -57,6 +57,12 @@ def over_scales(
         tasks = [replace(task, scale=scale) for scale in sorted(set(scales))]
     except ValueError as error:
         raise hs.RequestError(str(error)) from error
+    steps = options.get("steps") or task.steps
+    if steps < task.warmup + 10:
+        raise hs.RequestError(
+            f"steps {steps}: expected at least {task.warmup + 10}, ten more than the "
+            "warm-up"
+        )
     if len(task.table.split(task.holdout)[1]) < 2:
         raise hs.RequestError(f"holdout {task.holdout}: too few pairs are held out")
     return compared([hs.run(one, **options) for one in tasks])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import heliostat as hs
+from heliostat.assistants.transport import check_address
 from heliostat_tasks.sycophancy.scripted import planted
 
 if TYPE_CHECKING:
@@ -41,6 +42,8 @@ def check(task: Sycophancy) -> None:
         missing = [name for name in parts if not getattr(task, name)]
         if getattr(task, who) == "endpoint" and missing:
             raise ValueError(f"{missing[0]}: expected one for the {who} endpoint")
+        if url := getattr(task, parts[0]):
+            check_address(url)
     if task.scorer != "none":
         _check_samples(task)
 
@@ -65,7 +68,8 @@ def _uses(task: Sycophancy) -> dict[str, tuple[bool, str]]:
     scored = task.scorer == "endpoint"
     paid = remote or judged or scored
     return {
-        **dict.fromkeys(("url", "model", "wire"), (remote, "assistant endpoint")),
+        **dict.fromkeys(("url", "model"), (remote, "assistant endpoint")),
+        "wire": (paid, "endpoints"),
         **dict.fromkeys(("judge_url", "judge_model"), (judged, "judge endpoint")),
         **dict.fromkeys(("scorer_url", "scorer_model"), (scored, "scorer endpoint")),
         **dict.fromkeys(("temperature", "max_tokens"), (modelled, "models")),

@@ -63,7 +63,7 @@ class Sycophancy(hs.Task):
     assistant: Literal["scripted", "local", "endpoint"] = "scripted"  # who is asked
     url: str = ""  # of an endpoint, without its last part: https://host/v1
     model: str = ""  # of an endpoint; its key is in $HELIOSTAT_API_KEY
-    wire: Literal["openai", "anthropic"] = "openai"  # how the endpoint speaks
+    wire: Literal["openai", "anthropic"] = "openai"  # how endpoints speak
     judge: Literal["rules", "local", "endpoint"] = "rules"  # who grades
     judge_url: str = ""  # of a judge that is an endpoint
     judge_model: str = ""  # its key is in $HELIOSTAT_JUDGE_KEY
@@ -79,8 +79,8 @@ class Sycophancy(hs.Task):
     prefill: bool = True  # whether a reply may be begun for it, as published files do
     planted: str = ""  # of the scripted assistant: name=probability,...
     timeout: float = 120.0  # s, of one attempt to get a reply from an endpoint
-    price: tuple[float, ...] = (0.0, 0.0)  # of a million tokens, prompt and reply
-    cap: float = 0.0  # money that a run may spend; 0: no limit
+    price: tuple[float, ...] = (0.0, 0.0)  # of a million tokens, read and said
+    cap: float = 0.0  # money that runs with these fields may spend; 0: no limit
 
     task_version = 2
     emits = {

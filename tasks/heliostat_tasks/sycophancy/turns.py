@@ -130,6 +130,8 @@ class Turn(NamedTuple):
             reply = await asked.reply([(r, t) for r, t in said], self._settings, epoch)
         except Unanswered as error:
             return Talk(said, str(error))
+        if not reply.text.strip():  # such as one that was all thinking, and cut off
+            return Talk(said, f"the reply is empty (it ended by {reply.finish})")
         tokens = (reply.prompt_tokens, reply.completion_tokens)
         return Talk(_answered(said, reply.text), "", tokens)
 

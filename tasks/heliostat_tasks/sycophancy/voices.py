@@ -37,7 +37,7 @@ def voices(task: Sycophancy) -> Voices:
     local: list[Assistant] = []
     if "local" in (task.assistant, task.judge, task.scorer):
         server = held.enter_context(serving(SLOTS, CONTEXT))
-        local.append(Cached(server, budget, replies))
+        local.append(Cached(server, Budget(budget.ledger), replies))  # it is free
     match task.assistant:
         case "scripted":
             rates = planted(task.planted, task.probe)
@@ -81,7 +81,8 @@ def _scorer(
 
 
 def _far(task: Sycophancy, url: str, model: str, key: str) -> Endpoint:
-    return Endpoint(url, model, key=key, patience=Patience(timeout=task.timeout))
+    patience = Patience(timeout=task.timeout)
+    return Endpoint(url, model, key=key, wire=task.wire, patience=patience)
 
 
 def _budget(task: Sycophancy) -> Budget:
