@@ -100,7 +100,12 @@ def echo_key(status: int) -> Act:
 class FakeChat:
     """``with FakeChat(plan) as chat: ...``; ``chat.calls`` counts calls by prompt."""
 
-    def __init__(self, plan: Plan = lambda call, prompt: answer, delay: float = 0.0):
+    def __init__(
+        self,
+        plan: Plan = lambda call, prompt: answer,
+        delay: float = 0.0,
+        port: int = 0,
+    ):
         self.plan, self.delay = plan, delay
         self.calls: Counter[str] = Counter()
         self.answered: Counter[str] = Counter()
@@ -112,7 +117,7 @@ class FakeChat:
         self.busy = 0
         self.lock = threading.Lock()
         self.over = threading.Event()
-        self.server = _Server(("127.0.0.1", 0), _Handler)
+        self.server = _Server(("127.0.0.1", port), _Handler)
         self.server.chat = self
 
     @property

@@ -112,6 +112,20 @@ def test_a_run_stops_at_its_cap_and_another_goes_on_from_its_replies(tmp_path):
         assert sum(chat.calls.values()) == 80 == len(chat.calls)
 
 
+@pytest.mark.slow
+def test_a_run_waits_for_a_server_that_is_not_there(tmp_path):
+    with FakeChat() as chat:
+        port = chat.server.server_port
+    task = asking(chat, limit=1)
+    run = go(task, tmp_path)
+    assert run.status == "stopped" and run.steps == 0
+    assert run.record.attrs["reason"].startswith("nobody is there: the connection")
+    with FakeChat(port=port) as chat:
+        run = hs.resume(run, on="here", progress=silent)
+        assert run.status == "complete" and sum(chat.calls.values()) == 4
+    assert run.headline["failed"].value == 0
+
+
 def test_an_empty_reply_is_no_answer(tmp_path):
     with FakeChat(lambda call, prompt: spoken("  ")) as chat:
         run = go(asking(chat, limit=1), tmp_path)

@@ -21,12 +21,14 @@ from heliostat.assistants.endpoint import Endpoint
 from heliostat.assistants.limiter import Limiter
 from heliostat.assistants.local import serving
 from heliostat.assistants.message import (
+    Absent,
     Assistant,
     Exhausted,
     Message,
     Reply,
     Settings,
     Unanswered,
+    Unreachable,
     request_key,
 )
 from heliostat.assistants.replies import Replies
@@ -34,6 +36,7 @@ from heliostat.assistants.scripted import Scripted, uniform
 from heliostat.assistants.spending import Budget, Prices, Spent
 
 __all__ = [
+    "Absent",
     "Assistant",
     "Budget",
     "Cached",
@@ -49,6 +52,7 @@ __all__ = [
     "Settings",
     "Spent",
     "Unanswered",
+    "Unreachable",
     "request_key",
     "serving",
     "uniform",

@@ -57,6 +57,10 @@ class Failed(Exception):
         self.wait = wait
 
 
+class NoConnection(Failed):
+    """Nobody took the connection."""
+
+
 class TooMany(Failed):
     """The server refused the request because there are too many (429)."""
 

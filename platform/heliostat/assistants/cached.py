@@ -8,16 +8,21 @@ from contextlib import asynccontextmanager
 
 from heliostat.assistants.message import (
     USUAL,
+    Absent,
     Assistant,
     Conversation,
     Exhausted,
     Reply,
     Settings,
+    Unreachable,
     conversation,
     request_key,
 )
 from heliostat.assistants.replies import Replies
 from heliostat.assistants.spending import Budget, worst_case
+
+MISSED = 16
+"""Requests in a row that find nobody there, before it is no use to go on."""
 
 
 class Cached:
@@ -41,7 +46,7 @@ class Cached:
     ) -> None:
         self.assistant, self.budget = assistant, budget.checked()
         self.replies = replies or Replies()
-        self._flying = 0
+        self._flying, self._missed = 0, MISSED  # who was never there is soon missed
         self._turns: dict[tuple[object, str], list[asyncio.Lock]] = {}
 
     @property
@@ -58,6 +63,7 @@ class Cached:
 
         Raises:
             Exhausted: if the cap could be exceeded.
+            Absent: if nobody has been there for many requests, or for the first.
             StoreError: if replies cannot be kept.
         """
         said = conversation(messages)
@@ -76,6 +82,14 @@ class Cached:
         try:
             reply = await self.assistant.reply(messages, settings, epoch)
             await asyncio.to_thread(self.replies.keep, key, reply, self.budget, held)
+            self._missed = 0
+        except Unreachable as error:
+            self.replies.release(held)
+            self._missed += 1
+            if self._missed > MISSED:
+                told = f"nobody is there: {error}; what was answered is kept"
+                raise Absent(told) from None
+            raise
         except BaseException:
             self.replies.release(held)
             raise

@@ -16,6 +16,7 @@ from heliostat.assistants.attempts import (
     AGAIN,
     MISTAKES,
     Failed,
+    NoConnection,
     Patience,
     TooMany,
     World,
@@ -31,6 +32,7 @@ from heliostat.assistants.message import (
     Reply,
     Settings,
     Unanswered,
+    Unreachable,
     conversation,
 )
 from heliostat.assistants.spending import worst_case
@@ -101,8 +103,10 @@ class Endpoint:
             except Failed as error:
                 failures, failure = failures + 1, error
             if failures >= self.patience.attempts or refusals > self.patience.refusals:
+                gone = isinstance(failure, NoConnection)
+                why = Unreachable if gone else Unanswered
                 tries = failures + refusals
-                raise Unanswered(f"{failure}; tried {tries} times") from None
+                raise why(f"{failure}; tried {tries} times") from None
             await self._wait(failures + refusals, failure)
 
     def _check_ready(self) -> None:
@@ -158,7 +162,8 @@ class Endpoint:
             raise Failed(f"no whole reply within {seconds:g} s") from None
         except (httpx.HTTPError, httpx.InvalidURL, OSError, UnicodeError) as error:
             reason = printable(redacted(str(error))) or type(error).__name__
-            raise Failed(f"the connection failed: {reason}") from None
+            kind = NoConnection if isinstance(error, httpx.ConnectError) else Failed
+            raise kind(f"the connection failed: {reason}") from None
 
     @asynccontextmanager
     async def _sent(self, body: dict[str, Any]) -> AsyncIterator[httpx.Response]:

@@ -83,6 +83,14 @@ class Unanswered(RuntimeError):
     """All attempts failed; the text is one printable line that says why."""
 
 
+class Unreachable(Unanswered):
+    """No connection could be made: nobody is there, or not now."""
+
+
+class Absent(Paused):
+    """Nobody has been there for a while. Replies so far are kept."""
+
+
 class Exhausted(Paused):
     """What was to be spent is spent. Replies so far are kept and cost nothing again."""
 
