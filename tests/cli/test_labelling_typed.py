@@ -89,8 +89,8 @@ def test_a_cap_ends_it_and_a_higher_one_goes_on(type_in, files):
     """A reply costs 12; at worst it would cost some 500, which is held meanwhile."""
     price = ["--price", "1e6", "1e6"]
     with FakeChat(labels) as chat:
-        said = type_in(*words(chat, *price, "--cap", "1000"))
-        assert said.status == 1 and "the cap of 1000 is reached" in said.error
+        said = type_in(*words(chat, *price, "--cap", "700"))
+        assert said.status == 1 and "the cap of 700 is reached" in said.error
         asked = sum(chat.calls.values())
         assert 0 < asked < PAIRS * PER_PAIR and not (files / "labels.csv").exists()
         said = type_in(*words(chat, *price, "--cap", "90000", "--json"))

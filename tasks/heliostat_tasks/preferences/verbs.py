@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import heliostat as hs
 from heliostat import Answer
-from heliostat.assistants import Budget, Exhausted, Prices, Replies, Spent
+from heliostat.assistants import Budget, Prices, Replies, Spent
 from heliostat.task import format_error
 from heliostat_tasks.preferences import labelling
 from heliostat_tasks.preferences.asking import Following, Labeller
@@ -80,7 +80,7 @@ def label(
             _write(table, output)
         except KeyboardInterrupt as error:
             raise KeyboardInterrupt(f"interrupted; {GOES_ON}") from error
-        except Exhausted as error:
+        except hs.Paused as error:  # a cap, or nobody is there
             raise hs.RunFailed(str(error)) from error
         spent = kept.spent(budget.ledger)
     return _told(table, len(asked), output, lost, spent)
