@@ -17,6 +17,8 @@ from heliostat.progress import silent
 
 TASK = f"{toys.__file__}:Slow"
 
+pytestmark = pytest.mark.slow  # tests/runs/test_drivers.py kills drivers without Ray
+
 
 def driver(store, *words):
     command = (sys.executable, "-m", "heliostat", "run", TASK, "--store", store)
@@ -68,11 +70,7 @@ AGENTS = {"ray::DashboardAgent", "ray::RuntimeEnvAgent"}
 """They look whether their Ray is still there, and end a minute after it was not."""
 
 
-@pytest.mark.parametrize(
-    "blow",
-    [signal.SIGKILL, pytest.param(signal.SIGINT, marks=pytest.mark.slow)],
-    ids=["kill", "int"],
-)
+@pytest.mark.parametrize("blow", [signal.SIGKILL, signal.SIGINT], ids=["kill", "int"])
 def test_a_driver_that_is_struck_leaves_a_resumable_run_and_no_process(tmp_path, blow):
     process = driver(tmp_path)
     run = begun(tmp_path)
@@ -88,7 +86,6 @@ def test_a_driver_that_is_struck_leaves_a_resumable_run_and_no_process(tmp_path,
     assert resumed.rows.t.values.tolist() == list(range(1, 401))
 
 
-@pytest.mark.slow
 def test_a_run_that_ends_leaves_no_process(tmp_path):
     process = driver(tmp_path, "--steps", "60")
     begun(tmp_path, steps=5)

@@ -104,6 +104,7 @@ def test_smc_finds_log_z_and_the_target():
     assert gap.max() < 8 * spread  # resampled particles are not independent
 
 
+@pytest.mark.slow
 def test_smc_leaves_what_is_impossible_behind():
     """Of 512 states of nine bits ten are possible: log Z = log 10."""
     few = Target(lambda x: jnp.where(jnp.sum(x) <= 1, 0.0, -jnp.inf), 9)

@@ -21,6 +21,7 @@ def test_a_sweep_leaves_the_exact_density_alone():
     assert 0.3 < float(accepted.mean()) < 0.8
 
 
+@pytest.mark.slow
 def test_a_sweep_finds_the_density_from_afar():
     start = jnp.full((4000, 1, 1), 5.0)
     moved, _ = sweep(gaussian, jax.random.key(2), start, jnp.array(1.5), 200)

@@ -110,13 +110,13 @@ KERNELS = {
 }
 
 
-SLOW = "ratio,min,max,locally balanced,ball of two,lazy,categorical gibbs,".split(",")
-SLOW += "categorical metropolis,categorical multi,potts chromatic,multi".split(",")
+QUICK = ("gwg", "dmala", "metropolis", "block", "chromatic", "categorical gwg")
+"""Most others are held to detailed balance in ``test_transitions``, without chance."""
 
 
 @pytest.mark.parametrize(
     "name",
-    [pytest.param(n, marks=[pytest.mark.slow] * (n in SLOW)) for n in KERNELS],
+    [pytest.param(n, marks=[pytest.mark.slow] * (n not in QUICK)) for n in KERNELS],
 )
 def test_exact_draws_stay_exact(name):
     target, kernel, size = KERNELS[name]
@@ -129,6 +129,7 @@ def test_the_uncorrected_sampler_does_not():
     assert surprise(moved(RBM, dula(RBM), 5, 2.0), density(RBM)) < 1e-6
 
 
+@pytest.mark.slow
 def test_a_snapshot_of_chains_wants_a_lazy_step():
     """Without coupling GWG always flips one bit: all chains keep one parity."""
     target = ising(3, 0.0)
@@ -175,9 +176,9 @@ def test_tempering_keeps_rung_zero_and_crosses():
     "build",
     [
         informed,
-        locally_balanced,
-        lambda t: informed(t, "max", "exact"),
-        dmala,
+        pytest.param(locally_balanced, marks=pytest.mark.slow),
+        pytest.param(lambda t: informed(t, "max", "exact"), marks=pytest.mark.slow),
+        pytest.param(dmala, marks=pytest.mark.slow),
         random_scan_gibbs,
     ],
     ids=["gwg", "locally balanced", "max", "dmala", "gibbs"],

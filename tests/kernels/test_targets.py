@@ -172,6 +172,7 @@ def test_colours_separate_neighbours():
     assert len(set(colours)) <= (j != 0).sum(1).max() + 1
 
 
+@pytest.mark.slow
 def test_a_network_is_a_target():
     target = ebm(network(jax.random.key(0), 12))
     f, gains = value_and_gains(target, jnp.zeros(12, jnp.uint8))

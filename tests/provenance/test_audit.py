@@ -178,6 +178,7 @@ def test_what_takes_too_much_is_not_begun(honest, judge):
     assert found.verdict == "INCONCLUSIVE" and "longer than 0 s" in found.reasons[0]
 
 
+@pytest.mark.slow
 def test_a_replay_beyond_its_memory_is_inconclusive(honest, judge):
     """The estimate is fooled here; the worker's own limit is not."""
     found = judge(honest, "local", 1, budget=Budget(memory=3e7))
@@ -197,6 +198,7 @@ def test_what_is_held_in_memory_does_not_grow_with_the_segments(
     assert found.verdict == "ACCEPT" and len(found.replays) == 90
 
 
+@pytest.mark.slow
 def test_commitment_nonce_and_training_may_be_three_acts(tmp_path):
     task = Provenance(**SMALL, train=6, segment=6)
     out, store = tmp_path / "t", str(tmp_path / "s")
@@ -304,6 +306,7 @@ def test_segments_that_look_odd_are_flagged():
     assert not odd([1.0] * 3, [])
 
 
+@pytest.mark.slow
 def test_a_training_that_moved_says_where_each_segment_was(tmp_path, judge):
     """Begun elsewhere, ended here: there bits must agree, and only there."""
     out, store = tmp_path / "t", str(tmp_path / "s")

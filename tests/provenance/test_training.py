@@ -47,6 +47,7 @@ def test_a_step_is_optax_adamw_on_a_clipped_gradient():
     assert int(state.step) == 6
 
 
+@pytest.mark.slow
 def test_no_byte_sees_a_later_one():
     """The loss of a prefix, by a model of that length, is part of the whole loss: true
     for every prefix only if each position depends on those before it alone."""
@@ -91,6 +92,7 @@ def test_data_fields_and_nonce_decide_where_it_starts(tmp_path):
     assert len({task.seed, *(other.seed for other in others)}) == 4
 
 
+@pytest.mark.slow
 def test_steps_beyond_training_change_nothing(tmp_path):
     task = Provenance(**SMALL, train=10, segment=5)
     where = {"store": tmp_path, "on": "here", "progress": silent}

@@ -27,7 +27,7 @@ DRIVER = textwrap.dedent(
     import sys; sys.path.insert(0, {tests!r})
     import toys, heliostat as hs
     from heliostat.progress import silent
-    hs.run(toys.Slow(), on="here", store={store!r}, progress=silent)
+    hs.run(toys.Slow(), steps=200, on="here", store={store!r}, progress=silent)
     """
 )
 
@@ -61,12 +61,12 @@ def test_a_killed_driver_resumes_to_the_same_rows(tmp_path):
     process.kill()
     process.wait()
     run = stored(tmp_path / "a")
-    assert run.status == "interrupted" and 0 < run.steps < 400
+    assert run.status == "interrupted" and 0 < run.steps < 200
     resumed = hs.resume(
         run.id, on="here", store=tmp_path / "a", task=toys.Slow, progress=silent
     )
-    assert resumed.status == "complete" and resumed.steps == 400
-    whole = here(toys.Slow(), store=tmp_path / "b")
+    assert resumed.status == "complete" and resumed.steps == 200
+    whole = here(toys.Slow(), steps=200, store=tmp_path / "b")
     assert resumed.record.strides(0, 5) == whole.record.strides(0, 5)
 
 
@@ -77,7 +77,7 @@ def test_a_second_driver_is_refused_and_stop_stops_the_first(tmp_path):
         here(toys.Slow(), store=tmp_path)
     run = hs.stop(stored(tmp_path), wait=30)
     assert process.wait(timeout=30) == 0
-    assert run.status == "stopped" and 0 < run.steps < 400
+    assert run.status == "stopped" and 0 < run.steps < 200
     with pytest.raises(hs.RequestError, match="not running"):
         hs.stop(run)
 

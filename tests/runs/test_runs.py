@@ -87,7 +87,14 @@ def test_urls_are_no_stores():
         here(toys.Walk(), store="s3://bucket/runs")
 
 
-@pytest.mark.parametrize("first", [10, 13, 25])
+@pytest.mark.parametrize(
+    "first",
+    [
+        pytest.param(10, marks=pytest.mark.slow),
+        13,
+        pytest.param(25, marks=pytest.mark.slow),
+    ],
+)
 def test_an_extended_run_is_the_longer_run(first, run, tmp_path):
     short = here(toys.Walk(), steps=first, store=tmp_path / "other")
     longer = hs.extend(short, steps=40, on="here", progress=silent)

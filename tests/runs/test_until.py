@@ -99,14 +99,21 @@ def hs_outcome(met, step):
     return Outcome(UNTIL, met, step)
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_workers_do_not_matter(workers, stopped, tmp_path, fleet_ray):
     run = go(tmp_path, on="local", workers=workers, gpus=0)
     assert run.until == stopped.until and digests(run) == digests(stopped)
     assert len(placed(run)) == workers  # the same teams all the way
 
 
-@pytest.mark.parametrize("commits", [1, 5, 12])
+@pytest.mark.parametrize(
+    "commits",
+    [
+        pytest.param(1, marks=pytest.mark.slow),
+        5,
+        pytest.param(12, marks=pytest.mark.slow),
+    ],
+)
 def test_an_interrupted_run_resumes_to_the_same_end(commits, stopped, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         go(tmp_path, progress=Interrupts(commits))

@@ -81,7 +81,10 @@ def test_the_gradient_is_moments_of_the_data_minus_those_of_the_model(values):
         np.testing.assert_allclose(slope, there - here, atol=2e-6)
 
 
-@pytest.mark.parametrize(("values", "moves"), [(2, "single"), (3, "factorised")])
+@pytest.mark.parametrize(
+    ("values", "moves"),
+    [(2, "single"), pytest.param(3, "factorised", marks=pytest.mark.slow)],
+)
 def test_chains_teach_the_exact_gradient(values, moves):
     """All moments of 4,000 chains within 5 standard errors of the enumerated ones."""
     model, params = pairwise(values, sites=5)

@@ -25,8 +25,12 @@ from heliostat_tasks.vmc.references import references
         ("H", -0.499995, 1e-6, "UHF/cc-pV5Z, PySCF"),
         ("He", -2.861625, 1e-6, "RHF/cc-pV5Z, PySCF"),
         # against UHF/cc-pV5Z and RHF/cc-pV5Z: a triple-zeta set lies above by less
-        ("Li", -7.432746, 1e-4, "UHF/cc-pCVTZ, PySCF"),
-        ("LiH", -7.987325, 1e-3, "RHF/cc-pCVTZ, PySCF"),
+        pytest.param(
+            "Li", -7.432746, 1e-4, "UHF/cc-pCVTZ, PySCF", marks=pytest.mark.slow
+        ),
+        pytest.param(
+            "LiH", -7.987325, 1e-3, "RHF/cc-pCVTZ, PySCF", marks=pytest.mark.slow
+        ),
     ],
 )
 def test_hartree_fock_against_numbers_of_record(name, energy, tolerance, source):
@@ -53,6 +57,7 @@ def test_one_electron_has_no_coupled_cluster():
     assert found["hf"].value == pytest.approx(-0.5698, abs=5e-4)
 
 
+@pytest.mark.slow
 def test_two_electrons_of_one_spin():
     """He 2³S: no spin-down electron at all, an edge that libraries trip over."""
     found = references(Molecule.parse("He", spin=2))
@@ -60,6 +65,7 @@ def test_two_electrons_of_one_spin():
     assert found["ccsd(t)"].value < found["hf"].value
 
 
+@pytest.mark.slow
 def test_stretched_bond_leaves_the_closed_shell():
     """H2 at 6 bohr is two atoms of −½: UHF says so, RHF would dissociate to ions."""
     found = references(Molecule.parse("H 0 0 0; H 0 0 6", unit="bohr"))["hf"]
@@ -172,6 +178,7 @@ def test_second_call_is_free_and_its_own_dict(monkeypatch):
     assert second is not first
 
 
+@pytest.mark.slow
 def test_no_files_and_no_output_are_left(tmp_path, monkeypatch, capfd):
     from pyscf import lib
 

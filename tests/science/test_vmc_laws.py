@@ -46,7 +46,10 @@ def sample(task, count=3, seed=0):
     return jnp.asarray(start[None] + draw.normal(size=(count, *start.shape)))
 
 
-@pytest.mark.parametrize(("molecule", "smooth"), [("LiH", False), ("N", True)])
+@pytest.mark.parametrize(
+    ("molecule", "smooth"),
+    [("LiH", False), pytest.param("N", True, marks=pytest.mark.slow)],
+)
 def test_psi_changes_sign_under_every_swap_of_equal_spins(x64, molecule, smooth):
     task = VMC(molecule=molecule, smooth=smooth, **TINY)
     state, [x] = stirred(task), sample(task, 1)
@@ -197,6 +200,7 @@ def test_half_the_squared_gradient_is_the_kinetic_energy():
     assert error < 0.2
 
 
+@pytest.mark.slow
 def test_spring_finds_the_ground_state_of_two_trapped_fermions():
     """The kernels alone: from a = 0.2 to the exact a = ½, E = 2 and no variance."""
 

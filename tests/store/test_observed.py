@@ -74,7 +74,7 @@ def test_states_of_untraced_tasks_are_a_list(tmp_path):
     assert run.observed.lengths.dims == ("item", "turn", "word")
 
 
-@pytest.mark.parametrize("steps", [5, 13, 25])
+@pytest.mark.parametrize("steps", [5, 13, pytest.param(25, marks=pytest.mark.slow)])
 def test_a_tail_has_none_and_an_extension_fills_it(steps, run, tmp_path):
     short = here(toys.Walk(), tmp_path / "other", steps=steps)
     assert short.observed.sizes.get("draw", 0) == steps // 10
