@@ -219,10 +219,11 @@ class _Field:
         self._send(flight.team)
         yield chunk
 
-    def _patience(self, usual: float) -> float | None:
-        """Seconds for one chunk.  A step that is no computation may wait for others as
-        long as it likes; that its worker has died is noticed all the same."""
-        return self.job.limits.seconds or (usual if self.job.task.traced else None)
+    def _patience(self, usual: float) -> float:
+        """Seconds for one chunk: an hour at least for steps that are no computation,
+        which may wait for others; that a worker has died is noticed all the same."""
+        least = 0.0 if self.job.task.traced else 4 * PATIENCE
+        return self.job.limits.seconds or max(usual, least)
 
     def _send_idle(self) -> None:
         """The goal may have moved while a chunk was with whoever took it."""

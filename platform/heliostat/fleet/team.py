@@ -106,12 +106,11 @@ class Team:
             a.advance.remote(index, given, until, fresh, strides) for a in self.actors
         ]
 
-    def collect(self, index: int, refs: list[Any], patience: float | None) -> Chunk:
+    def collect(self, index: int, refs: list[Any], patience: float) -> Chunk:
         """The chunk that was submitted.
 
         Raises:
-            Lost: if a member died or does not answer within ``patience`` seconds,
-                if that is not None.
+            Lost: if a member died or does not answer within ``patience`` seconds.
             RunFailed: if the task itself raised; repeating it would not help.
             Paused: if the task cannot go on for now.
         """
@@ -159,7 +158,7 @@ def _coordinator(places: list[dict[str, Any]]) -> str:
     return f"{host}:{places[0]['port']}"
 
 
-def _results(refs: list[Any], patience: float | None) -> list[Any]:
+def _results(refs: list[Any], patience: float) -> list[Any]:
     """All results; or the reason why there are none, told apart by who must act."""
     done, pending = ray.wait(refs, num_returns=len(refs), timeout=patience)
     errors = [error for ref in done if (error := _error(ref))]
