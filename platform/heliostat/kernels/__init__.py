@@ -26,6 +26,10 @@ _HOMES = {
     "tempering": "Ladder tempered",
     "annealing": "anneal two_sided",
     "sequential": "smc",
+    "implicit": "ConjugateGradient GMRES Identity Neumann NormalCG Proximal "
+    "PseudoInverse hvp inverse_hvp",
+    "hypergradients": "Hypergradient descend hypergradient unrolled",
+    "solutions": "ImplicitFunctionWarning diagnose projected",
     "diagnostics": "ess_bulk ess_tail mcse_mean nested_rhat rhat summary",
 }
 
