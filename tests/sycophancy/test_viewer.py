@@ -170,7 +170,7 @@ def test_without_its_items_a_run_still_tells_what_was_said(tmp_path):
     whole = told(run)
     file.unlink()
     rest = told(hs.open(run.id, store=tmp_path))
-    assert "answer.jsonl" in rest["missing"] and not whole["missing"]
+    assert "cannot be read" in rest["missing"] and not whole["missing"]
     (item,) = whole["items"]
     assert item.pop("correct") == ("2",) and item.pop("incorrect") == ("3",)
     assert rest["items"] == [item]
