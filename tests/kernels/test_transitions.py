@@ -18,6 +18,7 @@ from spaces import index, states
 
 from heliostat.kernels import gibbs, ising, potts
 from heliostat.kernels.chain import Chain, Tilt, tilted
+from heliostat.kernels.compiler import jit
 from heliostat.kernels.densities import waves
 from heliostat.kernels.proposals import chances, informed
 from heliostat.kernels.target import alternatives, value
@@ -28,18 +29,19 @@ pytestmark = pytest.mark.usefixtures("x64")
 
 
 def stationary(target, tilt=None):
-    chains = jax.vmap(lambda x: Chain(x, value(target, x), jnp.zeros((0, 0))))
-    logs = jax.vmap(lambda c: tilted(c, tilt)[0])(chains(states(target)))
-    return np.asarray(jax.nn.softmax(logs))
+    def log(x):
+        return tilted(Chain(x, value(target, x), jnp.zeros((0, 0))), tilt)[0]
+
+    return np.asarray(jax.nn.softmax(jit(jax.vmap(log))(states(target))))
 
 
 def matrix(target, kernel, ways, size=1.0, tilt=None):
     """P from all (new states, sites, count) that ``ways(x)`` lists for a state."""
     space = states(target)
-    chains = jax.vmap(kernel.init)(space)
 
-    def row(chain):
-        ys, sites, count = ways(chain.x)
+    def row(x):
+        chain = kernel.init(x)
+        ys, sites, count = ways(x)
         there = jax.vmap(kernel.init)(ys)
         look = lambda t, s: chances(  # noqa: E731
             kernel.proposal, chain, t, s, count, size, tilt
@@ -47,7 +49,7 @@ def matrix(target, kernel, ways, size=1.0, tilt=None):
         ahead, ratio = jax.vmap(look)(there, sites)
         return ys, jnp.exp(ahead) * jnp.minimum(1.0, jnp.exp(ratio)), jnp.exp(ahead)
 
-    ys, chance, proposed = jax.jit(jax.vmap(row))(chains)
+    ys, chance, proposed = jit(jax.vmap(row))(space)
     np.testing.assert_allclose(np.sum(proposed, 1), 1, atol=1e-12)  # all ways are here
     p = np.zeros((len(space), len(space)))
     to = index(np.asarray(ys), target.values)
@@ -204,8 +206,9 @@ def random_scan(target, kind):
     """The scans' matrices, from the conditionals of ``gibbs`` and from Metropolis."""
     space = states(target)
     p = np.zeros((len(space), len(space)))
-    moves = np.asarray(jax.vmap(lambda x: gibbs.conditionals(target, x))(space))[..., 0]
-    logs = np.asarray(jax.vmap(lambda x: value(target, x))(space))
+    moving = jit(jax.vmap(lambda x: gibbs.conditionals(target, x)))
+    moves = np.asarray(moving(space))[..., 0]
+    logs = np.asarray(jit(jax.vmap(lambda x: value(target, x)))(space))
     for site in range(target.sites):
         flipped = space.copy()
         flipped[:, site] = 1 - flipped[:, site]
@@ -235,7 +238,10 @@ TIMES = {  # 3 × 3 torus: (K, sampler) -> IAT of M, of E, in steps
 }
 
 
-@pytest.mark.parametrize(("where", "sampler"), TIMES)
+@pytest.mark.parametrize(
+    ("where", "sampler"),
+    [pytest.param(*n, marks=[pytest.mark.slow] * (n[0] == "hot")) for n in TIMES],
+)
 def test_autocorrelation_times_are_the_exact_ones(where, sampler):
     target = ising(3, {"critical": CRITICAL, "hot": 0.2}[where])
     if sampler in ("gibbs", "metropolis"):
