@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import heliostat as hs
-from heliostat_tasks.bilevel.responses import COUNTED
+from heliostat_tasks.bilevel.responses import COUNTED, DAMPED
 
 if TYPE_CHECKING:
     from heliostat_tasks.bilevel.task import Bilevel
@@ -44,10 +44,10 @@ def check(task: Bilevel) -> None:
             f"terms {task.terms}: expected at most {task.chosen.inner_steps}, the "
             "inner_steps that are truncated"
         )
-    if task.chosen.method == "cg" and task.posed.singular:
+    if task.chosen.method in ("cg", "gmres") and task.posed.singular:
         raise ValueError(
-            f"method cg: the Hessian of {task.problem} is singular, and conjugate "
-            "gradients fail; take normal-cg, proximal or pinv"
+            f"method {task.chosen.method}: the Hessian of {task.problem} is singular, "
+            "where it fails; take normal-cg, proximal or pinv"
         )
     _check_uses(task)
 
@@ -59,7 +59,7 @@ def _check_uses(task: Bilevel) -> None:
         task,
         {
             "terms": (task.chosen.method in COUNTED, f"methods {counted}"),
-            "epsilon": (task.chosen.method == "proximal", "method proximal"),
+            "epsilon": (task.chosen.method in DAMPED, "methods proximal, damped"),
             "reset_every": (task.policy == "reset", "policy reset"),
             "anchor": (task.policy == "anchor", "policy anchor"),
             "hidden": (task.posed.classifies, "problems that teach a network"),

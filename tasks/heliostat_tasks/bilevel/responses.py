@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from heliostat.kernels.hypergradients import (
     Hypergradient,
@@ -27,6 +27,22 @@ if TYPE_CHECKING:
     from heliostat_tasks.bilevel.problems.problem import Data, Seen
     from heliostat_tasks.bilevel.task import Bilevel
 
+Named = Literal[
+    "identity",
+    "neumann",
+    "cg",
+    "normal-cg",
+    "gmres",
+    "pinv",
+    "proximal",
+    "damped",
+    "unroll",
+    "truncated",
+    "forward",
+    "projection",
+]
+"""How the response of w to u is differentiated."""
+
 THEOREM: dict[str, Callable[[Bilevel], Method]] = {
     "identity": lambda task: Identity(task.chosen.inner_lr),
     "neumann": lambda task: Neumann(task.terms, task.chosen.inner_lr),
@@ -35,14 +51,20 @@ THEOREM: dict[str, Callable[[Bilevel], Method]] = {
     "gmres": lambda task: GMRES(most=1, restart=task.terms),
     "pinv": lambda task: PseudoInverse(),
     "proximal": lambda task: Proximal(task.epsilon, ConjugateGradient(most=task.terms)),
+    "damped": lambda task: Proximal(
+        task.epsilon, Neumann(task.terms, task.chosen.inner_lr)
+    ),
 }
 """Methods of the implicit function theorem: how each approximates H⁻¹."""
 
 STEPS = ("unroll", "truncated", "forward")
 """Methods that differentiate the steps of descent."""
 
-COUNTED = ("neumann", "cg", "normal-cg", "gmres", "proximal", "truncated")
+COUNTED = ("neumann", "cg", "normal-cg", "gmres", "proximal", "damped", "truncated")
 """Methods that read ``terms``."""
+
+DAMPED = ("proximal", "damped")
+"""Methods that read ``epsilon``."""
 
 
 def respond(

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 from jax import Array
 from jax.flatten_util import ravel_pytree
@@ -19,26 +18,18 @@ from heliostat_tasks.bilevel import estimates
 from heliostat_tasks.bilevel.checks import check
 from heliostat_tasks.bilevel.problems import PROBLEMS
 from heliostat_tasks.bilevel.problems.problem import Data, Problem, Seen
-from heliostat_tasks.bilevel.responses import respond
+from heliostat_tasks.bilevel.responses import Named, respond
 from heliostat_tasks.bilevel.retraining import Judged, retrained, unjudged
+from heliostat_tasks.bilevel.settings import Chosen, chosen
 
 if TYPE_CHECKING:
     import xarray as xr
 
-Method = Literal[
-    "identity",
-    "neumann",
-    "cg",
-    "normal-cg",
-    "gmres",
-    "pinv",
-    "proximal",
-    "unroll",
-    "truncated",
-    "forward",
-    "projection",
-]
-"""How the response of w to u is differentiated."""
+Posed = Literal["quadratic", "pair", "moons", "digits", "augment", "antidistillation"]
+"""Problems, see :mod:`heliostat_tasks.bilevel.problems`."""
+
+Policy = Literal["cold", "warm", "reset", "anchor", "redrawn"]
+"""Inner descent starts at w₀, at the last w, at either, between them, or anywhere."""
 
 CLASSIFIED = {
     "accuracy": hs.Var(about="test accuracy of w"),
@@ -80,15 +71,11 @@ class Bilevel(hs.Task):
     Reference: Vicol et al., arXiv:2212.14032.
     """
 
-    problem: Literal[
-        "quadratic", "pair", "moons", "digits", "augment", "antidistillation"
-    ] = "digits"  # what is learned
-    policy: Literal["cold", "warm", "reset", "anchor", "redrawn"] = (
-        "cold"  # where the inner descent of a step starts
-    )
-    method: Method | None = None  # how w is differentiated; default the problem's
+    problem: Posed = "digits"  # what is learned
+    policy: Policy = "cold"  # where the inner descent of a step starts
+    method: Named | None = None  # how w is differentiated; default the problem's
     terms: int = 20  # Neumann terms, last steps of truncated, iterations of a solver
-    epsilon: float = 0.01  # damping of method proximal, curvature
+    epsilon: float = 0.01  # added to curvatures by methods proximal and damped
     inner_steps: int | None = None  # of descent in a step; default the problem's
     inner_lr: float | None = None  # of that descent; default the problem's
     outer_lr: float | None = None  # of the outer optimiser; default the problem's
@@ -105,6 +92,7 @@ class Bilevel(hs.Task):
 
     replica_dim = "restart"
     kept = 4
+    stride = 100
     emits = {
         "outer_loss": hs.Var(about="F(u, w), all examples"),
         "inner_residual": hs.Var(about="|df/dw| where the inner descent ended"),
@@ -140,10 +128,6 @@ class Bilevel(hs.Task):
         """The problem's."""
         return PROBLEMS[self.problem].settings.steps
 
-    @property
-    def stride(self) -> int:
-        return 50
-
     @cached_property
     def chosen(self) -> Chosen:
         """Fields that were left to the problem, with its numbers."""
@@ -175,31 +159,26 @@ class Bilevel(hs.Task):
             jnp.zeros((), jnp.int32), u, w, w, self._outer.init(u), unjudged(self.inits)
         )
 
-    def step(self, key: Array, state: State, data: Data) -> tuple[State, dict]:
-        drawing, batching, judging = jax.random.split(key, 3)
-        problem, u = self.posed, state.u
+    def step(
+        self, key: Array, state: State, data: Data
+    ) -> tuple[State, dict[str, Array]]:
+        starting, batching, judging = jax.random.split(key, 3)
+        u, step = state.u, state.step + 1
         seen = self._seen(batching, data.train)
-        w, gradient = respond(self, u, self._start(drawing, state, data), seen, data)
+        start = self._start(starting, state, data)
+        w, gradient = respond(self, u, start, seen, data)
         updates, optimiser = self._outer.update(gradient.total, state.optimiser)
         rate = self.chosen.outer_lr
         moved = jax.tree.map(lambda a, b: a - rate * b, u, updates)
-        step = state.step + 1
         due = step % self.stride == 0
         judged = retrained(self, judging, u, w, state, data, due)
         row = {
-            "outer_loss": problem.outer(u, w, data.train),
-            "inner_residual": norm(jax.grad(problem.inner, 1)(u, w, data)),
-            "outer_norm": norm(u),
-            "displacement": norm(optax.tree.sub(w, state.start)),
-            "direct": norm(gradient.direct),
-            "indirect": norm(gradient.indirect),
+            "direct": optax.tree.norm(gradient.direct),
+            "indirect": optax.tree.norm(gradient.indirect),
+            "displacement": optax.tree.norm(optax.tree.sub(w, state.start)),
         }
-        if problem.classifies:
-            row["accuracy"] = problem.accuracy(w, data.test)
-        if problem.solved:
-            row["distance"] = problem.distance(u, data)
-        state = State(step, moved, w, state.start, optimiser, judged)
-        return state, row | self._told(judged)
+        row |= self._told(u, w, data) | self._retold(judged)
+        return State(step, moved, w, state.start, optimiser, judged), row
 
     def observe(self, state: State, data: Data) -> dict[str, Array]:
         return {
@@ -238,7 +217,21 @@ class Bilevel(hs.Task):
         picked = jax.random.choice(key, n, (self.batch,), replace=False)
         return Seen(*(jnp.asarray(a)[picked] for a in examples))
 
-    def _told(self, judged: Judged) -> dict[str, Array]:
+    def _told(self, u: Any, w: Any, data: Data) -> dict[str, Array]:
+        """Of the pair (u, w), w being the response to u."""
+        problem = self.posed
+        row = {
+            "outer_loss": problem.outer(u, w, data.train),
+            "inner_residual": optax.tree.norm(jax.grad(problem.inner, 1)(u, w, data)),
+            "outer_norm": optax.tree.norm(u),
+        }
+        if problem.classifies:
+            row["accuracy"] = problem.accuracy(w, data.test)
+        if problem.solved:
+            row["distance"] = problem.distance(u, data)
+        return row
+
+    def _retold(self, judged: Judged) -> dict[str, Array]:
         """The last judgement, in rows until the next one."""
         row = {
             "retrained_loss": judged.losses[0],
@@ -251,33 +244,11 @@ class Bilevel(hs.Task):
         return row
 
 
-class Chosen(NamedTuple):
-    """Fields that a problem has numbers of its own for."""
-
-    points: int
-    method: str
-    inner_steps: int
-    inner_lr: float
-    outer_lr: float
-    optimiser: str
-    retrain_steps: int
-
-
-def chosen(task: Bilevel) -> Chosen:
-    """Each as given, or the problem's."""
-    settings = PROBLEMS[task.problem].settings._asdict()
-    found = {
-        name: settings.get(name) if (given := getattr(task, name)) is None else given
-        for name in Chosen._fields
-    }
-    if found["retrain_steps"] is None:  # as long as it takes from a cold start
-        found["retrain_steps"] = max(settings["inner_steps"], found["inner_steps"])
-    return Chosen(**found)
-
-
-def norm(tree: Any) -> Array:
-    return optax.tree.norm(tree)
-
-
 def mean(values: Array) -> Array:
-    return jnp.mean(values) if values.size else jnp.full((), np.nan)
+    """NaN of nothing.
+
+    Example:
+        >>> float(mean(jnp.zeros(0)))
+        nan
+    """
+    return jnp.mean(values) if values.size else jnp.full((), jnp.nan)

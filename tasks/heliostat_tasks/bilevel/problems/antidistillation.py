@@ -28,7 +28,7 @@ REAL = 4
 class Antidistillation(Linear):
     """``points`` synthetic labels, twice as many frequencies, and four real points."""
 
-    settings = Settings(12, "neumann", 2000, 0.1, 0.02, "sgd", 1000)
+    settings = Settings(12, "neumann", 500, 0.1, 0.5, "sgd", 1000)
 
     @property
     def examples(self) -> int:
@@ -37,7 +37,7 @@ class Antidistillation(Linear):
     def matrices(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         draw = self._draw
         grid = np.linspace(-np.pi, np.pi, self.points, endpoint=False)
-        real = np.sort(draw.uniform(-2.5, 2.5, REAL))
+        real = np.linspace(-2.2, 2.2, REAL) + draw.uniform(-0.3, 0.3, REAL)
         phi, v = (features(x, 2 * self.points) for x in (grid, real))
         return phi, v, draw.normal(size=REAL)
 

@@ -10,7 +10,7 @@ Vicol et al., arXiv:2212.14032, §5.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -65,6 +65,7 @@ class Classification(Problem):
     """A network judged by its cross-entropy on real examples."""
 
     classifies = True
+    classes: ClassVar[int]
 
     def inner_start(self, key: Array, data: Data) -> Network:
         return network(key, data.train.x.shape[1], self.hidden, self.classes)
@@ -76,10 +77,6 @@ class Classification(Problem):
     def accuracy(self, w: Network, seen: Seen) -> Array:
         found = jnp.argmax(apply(w, jnp.asarray(seen.x, float)), axis=1)
         return jnp.mean((found == seen.y).astype(float))
-
-    @property
-    def classes(self) -> int:
-        raise NotImplementedError
 
 
 @dataclass(frozen=True)

@@ -19,11 +19,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
 import heliostat as hs
+from heliostat.kernels.implicit import Method, inverse_hvp
 from heliostat_tasks.bilevel.problems.problem import Data, Problem, Seen
 
 
@@ -74,7 +76,27 @@ def solution(phi: np.ndarray, v: np.ndarray, y: np.ndarray) -> np.ndarray:
     """u* = (V Φ⁺)⁺ y, (points,).
 
     Example:
-        >>> solution(np.eye(2), np.array([[1.0, 1.0]]), np.array([2.0])).tolist()
-        [1.0, 1.0]
+        >>> solution(np.eye(2), np.array([[1.0, 1.0]]), np.array([2.0])).round(6)
+        array([1., 1.])
     """
     return np.linalg.pinv(v @ np.linalg.pinv(phi)) @ y
+
+
+def reached(phi: Any, v: Any, y: Any, method: Method) -> Array:
+    """The u that descent from zero comes to, (points,), if a method stands for H⁻¹.
+
+    Every step is a combination of the columns of B = Φ H⁻¹ Vᵀ, and V Φ⁺ u = y in the
+    end: u = B (V Φ⁺ B)⁻¹ y.  Exact methods give :func:`solution`; each has F = 0.
+
+    Example:
+        >>> from heliostat.kernels.implicit import Identity
+        >>> phi, v = jnp.diag(jnp.array([1.0, 2.0])), jnp.array([[1.0, 1.0]])
+        >>> reached(phi, v, jnp.array([2.0]), Identity()).round(3).tolist()
+        [1.0, 2.0]
+    """
+
+    def answer(row: Array) -> Array:
+        return phi @ inverse_hvp(lambda x: phi.T @ (phi @ x), row, method)
+
+    back = jax.vmap(answer)(v).T
+    return back @ jnp.linalg.solve(v @ jnp.linalg.pinv(phi) @ back, y)

@@ -1,4 +1,4 @@
-"""Two interleaving half circles, taught to a network by one or two points in a plane."""
+"""Two interleaving half circles, taught to a network by one or two points."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ NOISE = 0.15
 
 @dataclass(frozen=True)
 class Moons(Distillation):
-    """200 points to learn from and 1,000 to test on, of scikit-learn's ``make_moons``."""
+    """scikit-learn's ``make_moons``: 200 points to learn from, 1,000 to test on."""
 
     settings = Settings(2, "unroll", 100, 0.2, 0.02, "adam", 600)
     classes = 2

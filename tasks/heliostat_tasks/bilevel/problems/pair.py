@@ -82,7 +82,7 @@ def floor(x: np.ndarray, y: np.ndarray, rank: int) -> float:
         y: ``(n, outputs)``.
 
     Example:
-        >>> floor(np.eye(2), np.diag([2.0, 1.0]), 1)
+        >>> round(floor(np.eye(2), np.diag([2.0, 1.0]), 1), 6)
         0.25
     """
     best = np.linalg.lstsq(x, y, rcond=None)[0]
