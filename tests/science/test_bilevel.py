@@ -175,6 +175,7 @@ def test_resets_are_cold_where_they_fall_and_warm_between():
     assert reset[5] < warm[5]
 
 
+@pytest.mark.slow
 def test_a_start_may_be_drawn_anew():
     """Then w is nowhere near the first start: two draws are √2 |w₀| apart."""
     task = Bilevel(problem="moons", policy="redrawn", inner_steps=1, method="identity")
@@ -184,14 +185,17 @@ def test_a_start_may_be_drawn_anew():
     assert len(set(rows.displacement)) == 3
 
 
-def test_a_cold_start_leaks_nothing():
+@pytest.mark.parametrize(
+    "problem", ["pair", pytest.param("moons", marks=pytest.mark.slow)]
+)
+def test_a_cold_start_leaks_nothing(problem):
     """Re-trained as it was trained, w is the same, bit for bit."""
-    fields = {"hidden": 4, "inner_steps": 10, "retrain_steps": 10, "inits": 2}
-    rows, _ = unfolded(Bilevel(problem="moons", method="identity", **fields), 200)
+    fields = {"method": "identity", "inner_steps": 10, "retrain_steps": 10, "inits": 2}
+    rows, _ = unfolded(Bilevel(problem=problem, **fields), 200)
     assert np.isnan(rows.leak[:99]).all()
     assert np.all(rows.leak[99:] == 0)
-    assert np.all(rows.fresh_loss[99:] != rows.retrained_loss[99:])
-    np.testing.assert_array_equal(rows.accuracy[99], rows.retrained_accuracy[99])
+    new = rows.fresh_loss[99:] != rows.retrained_loss[99:]
+    assert np.all(new == (problem == "moons"))  # a pair's model starts at zero always
 
 
 def test_judgements_are_of_the_stride_and_stand_until_the_next(tmp_path):
