@@ -4,7 +4,7 @@ A model that inherits its weights has seen all data before: it may be far better
 any that is trained on the last ones.  So every judgement trains again, with u fixed,
 from the start that the run had and from new ones, and compares.
 
-Reference: Vicol et al., arXiv:2212.14032, §5, table 3.
+Reference: Vicol et al., arXiv:2212.14032, table 3.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ fits the real points.  Many u do.  Which one is found, and how smooth its curve 
 approximation of the inverse Hessian decides: few Neumann terms, or a large ε, see low
 frequencies only.
 
-Reference: Vicol et al., arXiv:2212.14032, §5 [the problem; features and sizes are this
+Reference: Vicol et al., arXiv:2212.14032 [the problem; features and sizes are this
 task's own].
 """
 

@@ -6,7 +6,7 @@
 g_u starts at random, so that what it makes of images is no digit: to teach w it must
 learn to.  Its weights are the outer variables.
 
-Reference: Vicol et al., arXiv:2212.14032, §5 [the problem; networks and sizes are this
+Reference: Vicol et al., arXiv:2212.14032 [the problem; networks and sizes are this
 task's own].
 """
 

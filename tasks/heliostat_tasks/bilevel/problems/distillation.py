@@ -4,7 +4,7 @@
     F(w)    = ⟨−log p_w(y | x)⟩ over real examples
 
 Reference: Wang, Zhu, Torralba and Efros, arXiv:1811.10959; warm and cold starts of it:
-Vicol et al., arXiv:2212.14032, §5.
+Vicol et al., arXiv:2212.14032.
 """
 
 from __future__ import annotations
