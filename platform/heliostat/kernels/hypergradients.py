@@ -14,7 +14,7 @@ theorem, which knows the solution only,
 or from the steps of descent that led to it: all, or the last K of them.  Where H is
 singular the two need not agree: see :mod:`heliostat.kernels.solutions`.
 
-Reference: Vicol et al., arXiv:2212.14032, §2 and algorithms 3 and 6.
+Reference: Vicol et al., arXiv:2212.14032, algorithms 3 and 6.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def hypergradient(
         >>> round(float(found.total), 4)  # (w − 1) · (−6 / (4 + u)²)
         -0.048
 
-    Reference: arXiv:2212.14032, §2, eq. 2 and algorithm 3.
+    Reference: arXiv:2212.14032, algorithm 3.
     """
     direct, v = jax.grad(outer, (0, 1))(u, w)
     q = inverse_hvp(lambda x: hvp(lambda w: inner(u, w), w, x), v, method)

@@ -11,7 +11,7 @@ inverse of the Hessian H = ∂²f/∂w².  On an eigenvector of H with eigenvalu
 and conjugate gradients and GMRES are as good as the residual that they are stopped at.
 A method is a tuple of its numbers with a ``solve``; another one is another such tuple.
 
-References: Vicol, Lorraine, Pedregosa, Duvenaud and Grosse, arXiv:2212.14032, §2 [which
+References: Vicol, Lorraine, Pedregosa, Duvenaud and Grosse, arXiv:2212.14032 [which
 of them is taken decides what an over-parameterised outer problem finds]; Lorraine,
 Vicol and Duvenaud, arXiv:1911.02590 [Neumann]; Rajeswaran et al., arXiv:1909.04630
 [proximal].
@@ -98,7 +98,7 @@ class Neumann(NamedTuple):
     singular and v is in its range.  For a quadratic f it is exactly what K steps of
     descent with rate a say when they are differentiated.
 
-    Reference: arXiv:1911.02590, algorithm 3; arXiv:2212.14032, §2.
+    Reference: arXiv:1911.02590, algorithm 3.
     """
 
     terms: int = 20  # K
@@ -178,7 +178,7 @@ class Proximal(NamedTuple):
 
     ε = 1 / (a K) filters like K Neumann terms of step a: roughly, not exactly.
 
-    Reference: arXiv:1909.04630, eq. 6; arXiv:2212.14032, §2.
+    Reference: arXiv:1909.04630; arXiv:2212.14032.
     """
 
     epsilon: float | Array = 1e-3  # units of H

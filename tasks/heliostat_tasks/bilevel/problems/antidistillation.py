@@ -1,0 +1,54 @@
+"""Anti-distillation: more synthetic points than real ones, on a line, in Fourier space.
+
+    φ(x) = (1, cos x, sin x, ½ cos 2x, ½ sin 2x, …, 1/D cos D x, 1/D sin D x)
+
+The labels u of synthetic inputs on a grid are learned such that a model fitted to them
+fits the real points.  Many u do.  Which one is found, and how smooth its curve is, the
+approximation of the inverse Hessian decides: few Neumann terms, or a large ε, see low
+frequencies only.
+
+Reference: Vicol et al., arXiv:2212.14032 [the problem; features and sizes are this
+task's own].
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from heliostat_tasks.bilevel.problems.linear import Linear
+from heliostat_tasks.bilevel.problems.problem import Settings
+
+REAL = 4
+"""Real points."""
+
+
+@dataclass(frozen=True)
+class Antidistillation(Linear):
+    """``points`` synthetic labels, twice as many frequencies, and four real points."""
+
+    settings = Settings(12, "neumann", 500, 0.1, 0.5, "sgd", 1000)
+
+    @property
+    def examples(self) -> int:
+        return REAL
+
+    def matrices(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        draw = self._draw
+        grid = np.linspace(-np.pi, np.pi, self.points, endpoint=False)
+        real = np.linspace(-2.2, 2.2, REAL) + draw.uniform(-0.3, 0.3, REAL)
+        phi, v = (features(x, 2 * self.points) for x in (grid, real))
+        return phi, v, draw.normal(size=REAL)
+
+
+def features(x: np.ndarray, most: int) -> np.ndarray:
+    """φ at places x (n,), for frequencies up to ``most``: (n, 1 + 2 most).
+
+    Example:
+        >>> features(np.array([0.0]), 2).tolist()
+        [[1.0, 1.0, 0.5, 0.0, 0.0]]
+    """
+    k = np.arange(1, most + 1)
+    waves = [np.cos(np.outer(x, k)) / k, np.sin(np.outer(x, k)) / k]
+    return np.concatenate([np.ones((len(x), 1)), *waves], axis=1)

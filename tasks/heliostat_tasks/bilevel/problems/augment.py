@@ -1,0 +1,57 @@
+"""An augmentation network: it makes the images that another network is trained on.
+
+    f(u, w) = cross-entropy of w on g_u(x, z),     z fixed noise, x a few images
+    F(w)    = cross-entropy of w on all images, as they are
+
+g_u starts at random, so that what it makes of images is no digit: to teach w it must
+learn to.  Its weights are the outer variables.
+
+Reference: Vicol et al., arXiv:2212.14032 [the problem; networks and sizes are this
+task's own].
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from heliostat_tasks.bilevel.problems.digits import digits
+from heliostat_tasks.bilevel.problems.distillation import (
+    Classification,
+    Network,
+    apply,
+    cross_entropy,
+    network,
+)
+from heliostat_tasks.bilevel.problems.problem import Data, Seen, Settings
+
+NOISE, WIDTH = 8, 32
+"""Numbers of z, and hidden units of g."""
+
+
+@dataclass(frozen=True)
+class Augment(Classification):
+    """``points`` images of digits pass through g; all others judge the result."""
+
+    settings = Settings(100, "neumann", 200, 0.1, 0.003, "adam", 800)
+    classes = 10
+
+    def data(self) -> Data:
+        train, test = digits(self.seed)
+        n = self.points
+        z = self._draw.normal(size=(n, NOISE))
+        given = Seen(np.concatenate([train.x[:n], z], axis=1), train.y[:n])
+        return Data(Seen(train.x[n:], train.y[n:]), test, given)
+
+    def outer_start(self, key: Array, data: Data) -> Network:
+        pixels = data.train.x.shape[1]
+        return network(key, pixels + NOISE, WIDTH, pixels)
+
+    def inner(self, u: Network, w: Network, data: Data) -> Array:
+        x, y = data.inner
+        made = jax.nn.sigmoid(apply(u, jnp.asarray(x, float)))
+        return cross_entropy(w, made, jax.nn.one_hot(y, self.classes))

@@ -1,0 +1,38 @@
+"""scikit-learn's 8 × 8 digits, taught to a network by ten images or fewer.
+
+Reference: Alpaydin and Kaynak, "Optical recognition of handwritten digits", UCI Machine
+Learning Repository (1998).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from heliostat_tasks.bilevel.problems.distillation import Distillation
+from heliostat_tasks.bilevel.problems.problem import Data, Seen, Settings
+
+TRAIN = 1400
+"""Images to learn from; the other 397 are for tests."""
+
+
+@dataclass(frozen=True)
+class Digits(Distillation):
+    """A network 64-``hidden``-10; pixels from 0 to 1."""
+
+    settings = Settings(10, "neumann", 200, 0.1, 0.02, "adam", 800)
+    classes = 10
+
+    def data(self) -> Data:
+        return Data(*digits(self.seed))
+
+
+def digits(seed: int) -> tuple[Seen, Seen]:
+    """1,400 images to learn from and 397 to test on, shuffled by the seed."""
+    from sklearn.datasets import load_digits
+
+    x, y = load_digits(return_X_y=True)
+    order = np.random.default_rng(seed).permutation(len(x))
+    x, y = np.asarray(x)[order] / 16, np.asarray(y)[order].astype(np.int32)
+    return Seen(x[:TRAIN], y[:TRAIN]), Seen(x[TRAIN:], y[TRAIN:])

@@ -1,0 +1,27 @@
+"""Two interleaving half circles, taught to a network by one or two points."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from heliostat_tasks.bilevel.problems.distillation import Distillation
+from heliostat_tasks.bilevel.problems.problem import Data, Seen, Settings
+
+NOISE = 0.15
+
+
+@dataclass(frozen=True)
+class Moons(Distillation):
+    """scikit-learn's ``make_moons``: 200 points to learn from, 1,000 to test on."""
+
+    settings = Settings(2, "unroll", 100, 0.2, 0.02, "adam", 600)
+    classes = 2
+
+    def data(self) -> Data:
+        from sklearn.datasets import make_moons
+
+        x, y = make_moons(1200, noise=NOISE, random_state=self.seed)
+        x, y = np.asarray(x), np.asarray(y).astype(np.int32)
+        return Data(Seen(x[:200], y[:200]), Seen(x[200:], y[200:]))

@@ -1,0 +1,96 @@
+"""How w answers u: where descent ends, and what of it is differentiated."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Literal
+
+from heliostat.kernels.hypergradients import (
+    Hypergradient,
+    descend,
+    hypergradient,
+    unrolled,
+)
+from heliostat.kernels.implicit import (
+    GMRES,
+    ConjugateGradient,
+    Identity,
+    Method,
+    Neumann,
+    NormalCG,
+    Proximal,
+    PseudoInverse,
+)
+from heliostat.kernels.solutions import projected
+
+if TYPE_CHECKING:
+    from heliostat_tasks.bilevel.problems.problem import Data, Seen
+    from heliostat_tasks.bilevel.task import Bilevel
+
+Named = Literal[
+    "identity",
+    "neumann",
+    "cg",
+    "normal-cg",
+    "gmres",
+    "pinv",
+    "proximal",
+    "damped",
+    "unroll",
+    "truncated",
+    "forward",
+    "projection",
+]
+"""How the response of w to u is differentiated."""
+
+THEOREM: dict[str, Callable[[Bilevel], Method]] = {
+    "identity": lambda task: Identity(task.chosen.inner_lr),
+    "neumann": lambda task: Neumann(task.terms, task.chosen.inner_lr),
+    "cg": lambda task: ConjugateGradient(most=task.terms),
+    "normal-cg": lambda task: NormalCG(most=task.terms),
+    "gmres": lambda task: GMRES(most=1, restart=task.terms),
+    "pinv": lambda task: PseudoInverse(),
+    "proximal": lambda task: Proximal(task.epsilon, ConjugateGradient(most=task.terms)),
+    "damped": lambda task: Proximal(
+        task.epsilon, Neumann(task.terms, task.chosen.inner_lr)
+    ),
+}
+"""Methods of the implicit function theorem: how each approximates H⁻¹."""
+
+STEPS = ("unroll", "truncated", "forward")
+"""Methods that differentiate the steps of descent."""
+
+COUNTED = ("neumann", "cg", "normal-cg", "gmres", "proximal", "damped", "truncated")
+"""Methods that read ``terms``."""
+
+DAMPED = ("proximal", "damped")
+"""Methods that read ``epsilon``."""
+
+
+def respond(
+    task: Bilevel, u: Any, start: Any, seen: Seen, data: Data
+) -> tuple[Any, Hypergradient]:
+    """Descend on f(u, ·) from a start, and dF/du where it ends.
+
+    Args:
+        u: outer variables.
+        start: inner variables, a constant.
+        seen: the examples that F is taken over.
+    """
+    problem, numbers = task.posed, task.chosen
+    rate, steps = numbers.inner_lr, numbers.inner_steps
+
+    def inner(u: Any, w: Any) -> Any:
+        return problem.inner(u, w, data)
+
+    def outer(u: Any, w: Any) -> Any:
+        return problem.outer(u, w, seen)
+
+    if task.chosen.method in STEPS:
+        last = task.terms if task.chosen.method == "truncated" else None
+        mode = task.chosen.method == "forward"
+        return unrolled(outer, inner, u, start, rate, steps, last, mode)
+    w = descend(inner, u, start, rate, steps)
+    if task.chosen.method == "projection":
+        return w, projected(outer, inner, u, w, start)
+    return w, hypergradient(outer, inner, u, w, THEOREM[task.chosen.method](task))

@@ -1,0 +1,321 @@
+"""Bilevel problems: closed forms, the floor of a cold start, what a warm one leaks."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.flatten_util import ravel_pytree
+
+import heliostat as hs
+from heliostat.kernels.compiler import jit
+from heliostat.kernels.implicit import Identity, Neumann, Proximal, PseudoInverse
+from heliostat.progress import silent
+from heliostat_tasks.bilevel import Bilevel
+from heliostat_tasks.bilevel.pictures import draw, landscape, norms
+from heliostat_tasks.bilevel.problems import PROBLEMS
+from heliostat_tasks.bilevel.problems.linear import reached
+from heliostat_tasks.bilevel.problems.pair import floor
+from heliostat_tasks.bilevel.responses import respond
+
+
+def here(task, store, **options):
+    return hs.run(task, store=store, on="here", progress=silent, **options)
+
+
+def values(run):
+    return {name: one.value for name, one in run.headline.items()}
+
+
+def unfolded(task, steps, key=0):
+    """Rows and last state of one replica, by the bare step."""
+    root = jax.random.key(key)
+
+    def run(data):  # as an argument: XLA would fold constants for seconds
+        def step(state, t):
+            return task.step(jax.random.fold_in(root, t), state, data)
+
+        start = task.init(jax.random.fold_in(root, 0), 0, data)
+        return jax.lax.scan(step, start, jnp.arange(1, steps + 1))
+
+    state, rows = jit(run)(task.prepare())
+    return SimpleNamespace(**{k: np.asarray(v) for k, v in rows.items()}), state
+
+
+# -- linear problems, over-parameterised in both levels --------------------------------
+
+
+@pytest.mark.parametrize("method", ["pinv", "unroll"])
+def test_a_cold_start_comes_to_the_outer_solution_of_least_norm(tmp_path, method):
+    """u → (V Φ⁺)⁺ y, to 1e-10, with zero outer loss."""
+    task = Bilevel(problem="quadratic", method=method, inits=0)
+    found = values(here(task, tmp_path, x64=True, steps=300))
+    assert found["distance"] < 1e-10
+    assert found["outer_loss"] < 1e-20
+    assert found["outer_norm"] == pytest.approx(found["least_norm"], abs=1e-10)
+
+
+METHODS = {
+    "identity": ({}, Identity(0.8)),
+    "neumann": ({"terms": 3}, Neumann(3, 0.8)),
+    "truncated": ({"terms": 3}, Neumann(3, 0.8)),
+    "damped": ({"terms": 3, "epsilon": 0.1}, Proximal(0.1, Neumann(3, 0.8))),
+    "proximal": ({"terms": 60, "epsilon": 0.1}, Proximal(0.1, PseudoInverse())),
+}
+
+
+@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.usefixtures("x64")
+def test_a_run_finds_what_its_approximation_stands_for(name):
+    """Each u has F = 0; which one it is, follows from the filter alone."""
+    fields, method = METHODS[name]
+    task = Bilevel(problem="quadratic", method=name, inits=0, **fields)
+    rows, state = unfolded(task, 1000)
+    phi, v, y = (jnp.asarray(a) for a in task.posed.matrices())
+    expected = jit(lambda: reached(phi, v, y, method))()
+    np.testing.assert_allclose(state.u, expected, atol=1e-6)
+    assert rows.outer_loss[-1] < 1e-12
+    assert rows.distance[-1] > 1e-3
+
+
+def test_fewer_terms_find_longer_labels_and_shorter_weights():
+    """Anti-distillation: |u| falls with K, |w| rises, and K → ∞ is the closed form."""
+    task = Bilevel(problem="antidistillation")
+    terms = (1, 5, 20, 1000)
+    u, w, gap = norms(task, terms, [1e-6])[:, 0].T
+    for falling in (u, -w, gap):
+        assert np.all(np.diff(falling) < 1e-4)
+    assert gap[-1] < 1e-3 and u[0] > 1.2 * u[-1] and w[0] < 0.6 * w[-1]
+
+
+def test_there_are_more_synthetic_points_than_real_ones():
+    data = Bilevel(problem="antidistillation").prepare()
+    real, weights = data.train.x.shape
+    assert real < data.inner.shape[0] < weights
+
+
+# -- the floor of one pair -------------------------------------------------------------
+
+
+def test_the_floor_is_eckart_and_youngs():
+    """Against many random matrices of rank 1, fitted in turn; and it is attained."""
+    draw_ = np.random.default_rng(0)
+    x = draw_.normal(size=(50, 4)) * [3, 1, 1, 0.3]
+    y = x @ draw_.normal(size=(4, 3)) + draw_.normal(size=(50, 3))
+
+    def loss(w):
+        return 0.5 * np.mean(np.sum((x @ w.T - y) ** 2, axis=1))
+
+    found = []
+    for _ in range(20):
+        right = draw_.normal(size=4)
+        for _ in range(200):  # alternating least squares of a bᵀ
+            left = y.T @ (x @ right) / np.sum((x @ right) ** 2)
+            right = np.linalg.lstsq(x, y @ left / (left @ left), rcond=None)[0]
+        found.append(loss(np.outer(left, right)))
+    lowest = floor(x, y, 1)
+    np.testing.assert_allclose(min(found), lowest, rtol=1e-8)
+    assert min(found) >= lowest - 1e-9
+    best = np.linalg.lstsq(x, y, rcond=None)[0].T
+    np.testing.assert_allclose(floor(x, y, 3), loss(best), rtol=1e-12)
+
+
+def test_a_cold_start_comes_to_the_floor_and_a_warm_one_below(tmp_path):
+    """What is below it cannot be taught by any pair: re-training says so."""
+    cold = values(here(Bilevel(problem="pair", restarts=2), tmp_path))
+    lowest = cold["floor"]
+    assert cold["outer_loss"] == pytest.approx(lowest, abs=2e-3)
+    assert cold["leak"] == 0
+    task = Bilevel(
+        problem="pair", policy="warm", inner_steps=1, inner_lr=0.02, restarts=4
+    )
+    run = here(task, tmp_path)
+    rows = run.rows.isel(step=-1)
+    assert np.all(rows.outer_loss < lowest - 0.5)
+    assert np.all(rows.retrained_loss > lowest - 1e-3)
+    assert np.all(rows.leak < -2)
+
+
+@pytest.mark.parametrize("points", [1, 2])
+def test_no_pairs_can_teach_a_larger_rank(points):
+    """Whatever u is, and however long descent from zero is."""
+    task = Bilevel(problem="pair", points=points, inner_steps=37)
+    data = task.prepare()
+    w = unfolded(task, 1, key=4)[1].w
+    s = np.linalg.svd(w, compute_uv=False)
+    assert np.all(s[points:] < 1e-5 * s[0]) and s[points - 1] > 1e-3 * s[0]
+    assert float(task.posed.outer(None, w, data.train)) > floor(*data.train, points)
+
+
+# -- policies and the leak meter -------------------------------------------------------
+
+
+def rows_of(**fields):
+    task = Bilevel(problem="quadratic", method="identity", inner_steps=2, **fields)
+    return unfolded(task, 60)[0].displacement
+
+
+def test_the_ends_of_the_anchor_are_warm_and_cold():
+    """An anchor of 0 is a warm start, one of 1 a cold one, up to rounding."""
+    for policy, anchor in (("warm", 0.0), ("cold", 1.0)):
+        plain = rows_of(policy=policy)
+        anchored = rows_of(policy="anchor", anchor=anchor)
+        np.testing.assert_allclose(anchored, plain, rtol=1e-4)
+
+
+def test_resets_are_cold_where_they_fall_and_warm_between():
+    reset = rows_of(policy="reset", reset_every=5)
+    warm, cold = rows_of(policy="warm"), rows_of(policy="cold")
+    np.testing.assert_array_equal(rows_of(policy="reset", reset_every=1), cold)
+    np.testing.assert_array_equal(reset[:5], warm[:5])
+    assert reset[50] < reset[54]  # 51 is the first of five steps
+    assert reset[5] < warm[5]
+
+
+@pytest.mark.slow
+def test_a_start_may_be_drawn_anew():
+    """Then w is nowhere near the first start: two draws are √2 |w₀| apart."""
+    task = Bilevel(problem="moons", policy="redrawn", inner_steps=1, method="identity")
+    rows, state = unfolded(task, 3)
+    length = float(jnp.linalg.norm(ravel_pytree(state.start)[0]))
+    np.testing.assert_allclose(rows.displacement, 2**0.5 * length, rtol=0.2)
+    assert len(set(rows.displacement)) == 3
+
+
+@pytest.mark.parametrize(
+    "problem", ["pair", pytest.param("moons", marks=pytest.mark.slow)]
+)
+def test_a_cold_start_leaks_nothing(problem):
+    """Re-trained as it was trained, w is the same, bit for bit."""
+    fields = {"method": "identity", "inner_steps": 10, "retrain_steps": 10, "inits": 2}
+    rows, _ = unfolded(Bilevel(problem=problem, **fields), 200)
+    assert np.isnan(rows.leak[:99]).all()
+    assert np.all(rows.leak[99:] == 0)
+    new = rows.fresh_loss[99:] != rows.retrained_loss[99:]
+    assert np.all(new == (problem == "moons"))  # a pair's model starts at zero always
+
+
+def test_judgements_are_of_the_stride_and_stand_until_the_next(tmp_path):
+    task = Bilevel(problem="quadratic", policy="warm", inner_steps=1)
+    run = here(task, tmp_path, steps=250)
+    rows = run.rows.isel(restart=0)
+    changed = np.flatnonzero(np.diff(np.nan_to_num(rows.retrained_loss.values)))
+    np.testing.assert_array_equal(changed + 2, [100, 200])  # steps count from 1
+    leak = rows.outer_loss[[99, 199]] - rows.retrained_loss[[99, 199]]
+    np.testing.assert_allclose(rows.leak[[99, 199]], leak, rtol=1e-5)
+    assert run.observed.sizes["step"] == 2
+
+
+@pytest.mark.slow
+def test_ten_images_teach_digits_from_a_cold_start(tmp_path):
+    found = values(here(Bilevel(), tmp_path))
+    assert found["accuracy"] >= 0.84
+    assert found["fresh_accuracy"] >= 0.82
+
+
+@pytest.mark.slow
+def test_a_warm_start_is_better_until_it_is_trained_again(tmp_path):
+    task = Bilevel(policy="warm", inner_steps=10)
+    found = values(here(task, tmp_path, steps=3000))
+    assert found["accuracy"] >= 0.92
+    assert found["retrained_accuracy"] <= 0.20
+    assert found["fresh_accuracy"] <= 0.20
+
+
+# -- the task --------------------------------------------------------------------------
+
+
+SMALL = {
+    "moons": {"hidden": 4},
+    "digits": {"hidden": 4},
+    "augment": {"hidden": 4, "points": 12},
+}
+
+
+@pytest.mark.parametrize("name", PROBLEMS)
+@pytest.mark.usefixtures("x64")
+def test_hypergradients_are_the_slope_of_the_outer_loss(name):
+    """Of u ↦ F(u, w_T(u)) along a random direction, by central differences."""
+    fields = {"method": "unroll", "inner_steps": 5} | SMALL.get(name, {})
+    task = Bilevel(problem=name, **fields)
+    data = task.prepare()
+    state = task.init(jax.random.key(0), 0, data)
+    flat, tree = ravel_pytree(state.u)
+    flat = flat + 0.1  # not where a problem starts
+    direction = jax.random.normal(jax.random.key(7), flat.shape)
+
+    def through(h, data):
+        u = tree(flat + h * direction)
+        w, gradient = respond(task, u, state.w, data.train, data)
+        loss = task.posed.outer(u, w, data.train)
+        return loss, ravel_pytree(gradient.total)[0] @ direction
+
+    program, h = jit(through), 1e-5
+    expected = (program(h, data)[0] - program(-h, data)[0]) / (2 * h)
+    np.testing.assert_allclose(program(0.0, data)[1], expected, rtol=1e-6)
+
+
+def test_the_laws_hold():
+    fields = {"inner_steps": 3, "restarts": 2, "batch": 20}
+    task = Bilevel(problem="pair", policy="reset", reset_every=30, **fields)
+    found = hs.check_task(task, workers=())
+    assert not {law: reason for law, reason in found.items() if reason}
+
+
+def test_pictures_are_drawn(tmp_path):
+    run = here(Bilevel(problem="pair", inner_steps=3), tmp_path, steps=100)
+    draw(run, str(tmp_path / "leak.png"))
+    task = Bilevel(problem="antidistillation")
+    landscape(task, (1, 5), (0.1, 1.0), str(tmp_path / "map.png"))
+    assert (tmp_path / "leak.png").stat().st_size > 1000
+    assert (tmp_path / "map.png").stat().st_size > 1000
+    with pytest.raises(ValueError, match="problem pair: expected quadratic"):
+        landscape(Bilevel(problem="pair"))
+
+
+REFUSED = [
+    ({"outer_lr": 0.0}, "outer_lr 0.0: expected a positive number"),
+    ({"inner_lr": float("nan")}, "inner_lr nan: expected a positive number"),
+    ({"epsilon": -1.0, "method": "proximal"}, "epsilon -1.0: expected a positive"),
+    ({"points": 0}, "points 0: expected 1 or more"),
+    ({"inner_steps": 0}, "inner_steps 0: expected 1 or more"),
+    ({"batch": -1}, "batch -1: expected 0 or more"),
+    ({"restarts": 0}, "restarts 0: expected 1 or more"),
+    ({"anchor": 1.5, "policy": "anchor"}, "anchor 1.5: expected a share, 0 to 1"),
+    ({"anchor": 0.5}, "anchor 0.5: nothing reads it here, it is for policy anchor"),
+    ({"reset_every": 5}, "reset_every 5: nothing reads it here"),
+    ({"terms": 5, "method": "pinv"}, "terms 5: nothing reads it here"),
+    ({"epsilon": 0.5}, "epsilon 0.5: nothing reads it here"),
+    ({"hidden": 8, "problem": "pair"}, "hidden 8: nothing reads it here"),
+    (
+        {"method": "truncated", "terms": 30, "inner_steps": 10},
+        "terms 30: expected at most 10, the inner_steps",
+    ),
+    (
+        {"method": "cg", "problem": "quadratic"},
+        "method cg: the Hessian of quadratic is singular",
+    ),
+]
+
+
+@pytest.mark.parametrize(("fields", "reason"), REFUSED)
+def test_what_makes_no_sense_is_refused_in_one_line(fields, reason):
+    with pytest.raises(ValueError, match=reason) as found:
+        Bilevel(**fields)
+    assert "\n" not in str(found.value)
+
+
+def test_a_batch_larger_than_the_data_is_refused(tmp_path):
+    with pytest.raises(hs.RequestError, match="batch 201: expected at most 200"):
+        here(Bilevel(problem="moons", batch=201), tmp_path)
+
+
+def test_a_field_left_to_the_problem_is_its_number():
+    """Whether it is given or not, it is the same run."""
+    from heliostat import config
+
+    given = Bilevel(problem="pair", points=1, method="unroll", inner_steps=100)
+    assert config.specify(given).id == config.specify(Bilevel(problem="pair")).id
