@@ -95,11 +95,22 @@ def test_training_leaves_traces(fleet_ray, tmp_path, judge):
     assert all(0.5 < told.effect < 1.4 for told in late)
     assert all(0.64 < told.auc < 0.82 for told in late)
     assert all(told.bound[1] < 0.5 for told in late) and last.p_value <= 0.001
-    change = np.diff(found.pictured, axis=0)[:, : len(found.shown)].T
-    diagonal = change[np.arange(len(found.shown)), found.shown]
-    others = change[-6:][change[-6:] != diagonal[-6:, None]]
-    assert diagonal[-6:].mean() > 3 * np.abs(others).mean()
+    assert _chance(found) < 1e-3
     print("traces", [(round(t.effect, 2), round(t.auc, 3), t.bound) for t in late])
+
+
+def _chance(found):
+    """How often six random intervals of training would have lowered the losses of the
+    last six segments by as much as those that trained on them."""
+    change = np.diff(found.pictured, axis=0)[:, : len(found.shown)].T
+    own = np.asarray(found.shown)[-6:]
+    rng, late = np.random.default_rng(0), change[-6:]
+    drawn = rng.integers(late.shape[1], size=(100_000, len(own)))
+    return np.mean(_seen(late, drawn) >= _seen(late, own))
+
+
+def _seen(change, intervals):
+    return change[np.arange(len(change)), intervals].mean(axis=-1)
 
 
 def test_the_bench_writes_a_table(fleet_ray, honest, tmp_path):
