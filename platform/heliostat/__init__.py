@@ -34,13 +34,16 @@ if TYPE_CHECKING:
     from heliostat.plotting import plot
     from heliostat.stored import Run
     from heliostat.stored import open_run as open
+    from heliostat.sweeps import Range, Sweep, sweep
     from heliostat.verbs import extend, remove, resume, run, start, stop
     from heliostat.verification import verify
 
 __version__ = "0.1.0"
 
 _HOMES = {
+    "Range": "sweeps",
     "Run": "stored",
+    "Sweep": "sweeps",
     "check_task": "laws",
     "extend": "verbs",
     "gc": "catalog",
@@ -52,6 +55,7 @@ _HOMES = {
     "runs": "catalog",
     "start": "verbs",
     "stop": "verbs",
+    "sweep": "sweeps",
     "verify": "verification",
 }
 
@@ -62,10 +66,12 @@ __all__ = [
     "Estimate",
     "File",
     "Paused",
+    "Range",
     "RequestError",
     "Run",
     "RunFailed",
     "StoreError",
+    "Sweep",
     "Task",
     "Var",
     "check_task",
@@ -80,6 +86,7 @@ __all__ = [
     "runs",
     "start",
     "stop",
+    "sweep",
     "verify",
 ]
 

@@ -112,9 +112,19 @@ def build(task: type[Task], fields: Mapping[str, Any]) -> Task:
         raise RequestError(str(error)) from error
 
 
+def as_field(task: type[Task], name: str, value: Any) -> Any:
+    """One value as a field of a task has it, checked as :func:`build` does."""
+    return _coerce(value, fields_of(task)[name].type, name)
+
+
+def changed(task: Task, values: Mapping[str, Any]) -> Task:
+    """The task with other values of some fields, checked as :func:`build` does."""
+    return build(type(task), passed_fields(task) | _with_text(task) | dict(values))
+
+
 def passed_fields(task: Task) -> dict[str, Any]:
     """Every field of a task as JSON values, as the user gave them."""
-    return {f.name: _plain(getattr(task, f.name)) for f in dataclasses.fields(task)}
+    return {f.name: plain(getattr(task, f.name)) for f in dataclasses.fields(task)}
 
 
 def resolved_fields(task: Task) -> dict[str, Any]:
@@ -130,7 +140,7 @@ def resolved_fields(task: Task) -> dict[str, Any]:
         resolved[name] = _content(name, given) if isinstance(given, File) else value
         if any(_codes(given)):
             resolved[name] = _references(given)
-    resolved.update({k: _plain(v) for k, v in task.canonical().items()})
+    resolved.update({k: plain(v) for k, v in task.canonical().items()})
     return resolved
 
 
@@ -142,8 +152,7 @@ def specify(task: Task, seed: int = 0, x64: bool = False) -> Spec:
     """
     if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**63:
         raise RequestError(f"seed {seed!r}: expected an integer from 0 to 2^63 - 1")
-    codes = {n: v for n in fields_of(type(task)) if any(_codes(v := getattr(task, n)))}
-    task = build(type(task), passed_fields(task) | codes)  # one check for all ways in
+    task = changed(task, {})  # one check for all ways in
     _check(task)
     identity = {
         "schema": SCHEMA,
@@ -226,6 +235,12 @@ def codes_of(task: Task) -> list[Code]:
     return [code for value in values for code in _codes(value) if code.text is not None]
 
 
+def _with_text(task: Task) -> dict[str, Any]:
+    """The fields that hold code, with its text."""
+    fields = {f.name: getattr(task, f.name) for f in dataclasses.fields(task)}
+    return {name: value for name, value in fields.items() if any(_codes(value))}
+
+
 def _codes(value: Any) -> Iterator[Code]:
     """Code in a value, also in a tuple of several."""
     if isinstance(value, Code):
@@ -238,7 +253,7 @@ def _codes(value: Any) -> Iterator[Code]:
 def _references(value: Any) -> Any:
     if isinstance(value, tuple):
         return [_references(one) for one in value]
-    return value.reference if isinstance(value, Code) else _plain(value)
+    return value.reference if isinstance(value, Code) else plain(value)
 
 
 def _stored_codes(cls: type[Task], spec: Spec) -> dict[str, Any]:
@@ -315,9 +330,14 @@ def _difference(found: Mapping[str, Any], stored: Mapping[str, Any]) -> str:
     return "nothing differs"
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """A value of a field as JSON has it.
+
+    Raises:
+        RequestError: for what no field can hold.
+    """
     if isinstance(value, tuple | list):
-        return [_plain(v) for v in value]
+        return [plain(v) for v in value]
     if isinstance(value, str):
         return str(value)
     if isinstance(value, float) and not math.isfinite(value):

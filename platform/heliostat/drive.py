@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
+from contextlib import closing, suppress
 from typing import Any, NamedTuple
 
 from heliostat import device
@@ -49,12 +49,16 @@ class Place(NamedTuple):
         return self
 
 
+Source = Callable[..., Generator[Chunk, None, None]]
+"""Gives the chunks of a job, as :func:`chunks` does."""
+
+
 def chunks(
     job: Job,
     place: Place,
     tell: Callable[..., None],
     goal: Callable[[], int] = unbounded,
-) -> Iterator[Chunk]:
+) -> Generator[Chunk, None, None]:
     """The chunks of a job from wherever it is computed."""
     if place.on == "here":
         device.remember_programs()
@@ -70,7 +74,12 @@ def chunks(
 
 
 def drive(
-    record: Record, task: Task, goal: Goal, place: Place, progress: Progress = silent
+    record: Record,
+    task: Task,
+    goal: Goal,
+    place: Place,
+    progress: Progress = silent,
+    source: Source = chunks,
 ) -> None:
     """Bring a run to its goal, from wherever it stands; one driver at a time.
 
@@ -101,7 +110,8 @@ def drive(
             record.log.tell("changed", reason=change)
             progress.told("changed", {"reason": change})
         try:
-            status = _commit_all(record, task, job, goal, place, progress, lock)
+            arriving = source(job, place, _telling(record, progress), goal)
+            status = _commit_all(record, task, arriving, goal, progress, lock)
         except KeyboardInterrupt:
             _end(record, task, "interrupted")
             raise
@@ -149,21 +159,26 @@ def _job(record: Record, task: Task, spec: Spec, until: int) -> Job:
     return Job(task, spec.identity["seed"], spec.identity["x64"], tuple(spans))
 
 
-def _commit_all(
-    record: Record,
-    task: Task,
-    job: Job,
-    goal: Goal,
-    place: Place,
-    progress: Progress,
-    lock: Lock,
-) -> str:
+def _telling(record: Record, progress: Progress) -> Callable[..., None]:
+    """Where what happens to workers is told: in the log, and to who watches."""
+
     def tell(event: str, **details: object) -> None:
         record.log.tell(event, **details)
         progress.told(event, details)
 
-    with progress.following(record, task, goal.length):
-        for chunk in chunks(job, place, tell, goal):
+    return tell
+
+
+def _commit_all(
+    record: Record,
+    task: Task,
+    arriving: Generator[Chunk, None, None],
+    goal: Goal,
+    progress: Progress,
+    lock: Lock,
+) -> str:
+    with closing(arriving), progress.following(record, task, goal.length):
+        for chunk in arriving:
             if lock.lost:
                 raise Busy(f"another driver has taken over {record.path.name}")
             _commit(record, chunk, task, goal.length)
@@ -225,7 +240,7 @@ def _told(goal: Goal) -> dict[str, Any] | None:
 def _fail(record: Record, task: Task, error: Exception) -> None:
     """Write down why; a disk that is full must not hide it from who is waiting."""
     told = {"reason": str(error), "traceback": traceback.format_exc()}
-    with contextlib.suppress(OSError):
+    with suppress(OSError):
         record.log.tell("failed", **told)
         _end(record, task, "failed", reason=_first_line(error))
 

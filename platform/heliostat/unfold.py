@@ -62,8 +62,8 @@ class Pace:
     doubles, so that one fast chunk does not make the next one endless.
     """
 
-    def __init__(self, seconds: float) -> None:
-        self.seconds, self.strides = seconds, 1
+    def __init__(self, seconds: float, strides: int = 1) -> None:
+        self.seconds, self.strides = seconds, strides
 
     def saw(self, chunk: Chunk) -> None:
         per_stride = chunk.seconds / len(chunk.strides)
@@ -99,6 +99,10 @@ class Loop:
     def layout(self) -> str:
         """What the loop runs on, as it is written beside each chunk."""
         return f"{self.mesh.size} {self.mesh.devices.flat[0].platform}"
+
+    def reseed(self, seed: int) -> None:
+        """Go on as the loop of another seed: the programs are the same."""
+        self.root = self._engine.root = root_of(seed)
 
     def compile(self, fresh: bool = True) -> None:
         """Make ready to run; ``fresh`` if some block will start from ``init``."""

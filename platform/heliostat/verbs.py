@@ -7,12 +7,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from heliostat import config, device, lock, registry
-from heliostat.drive import Place, drive, stop_request, unsaid
+from heliostat.drive import Place, Source, chunks, drive, stop_request, unsaid
 from heliostat.errors import Busy, RequestError, RunFailed, StoreError
 from heliostat.goal import Goal, Outcome
 from heliostat.progress import Progress, default_progress
@@ -61,12 +62,42 @@ def run(
     record = _find_or_create(task, spec, store)
     if fresh and record.steps:
         _recompute(record, task, on, workers)
-    try:
-        return _bring(record, task, goal, place, progress)
-    except RequestError:
-        if not record.steps:
-            remove(Run(record.path, task))  # a bad request stores nothing
-        raise
+    with _leaving_nothing(record, task):
+        _compute(record, task, goal, place, progress or default_progress())
+    return _as_asked(record, task, goal)
+
+
+def bring(
+    task: Task,
+    spec: config.Spec,
+    goal: Goal,
+    place: Place,
+    store: str | Path | None,
+    progress: Progress,
+    source: Source = chunks,
+) -> tuple[Run, bool]:
+    """What :func:`run` does, for one run among many.
+
+    Returns:
+        The run, and whether anything was computed for it now.
+    """
+    record = _find_or_create(task, spec, store)
+    with _leaving_nothing(record, task):
+        computed = _compute(record, task, goal, place, progress, source)
+    return _as_asked(record, task, goal), computed
+
+
+def stored(
+    task: Task, spec: config.Spec, goal: Goal, store: str | Path | None
+) -> Run | None:
+    """A run that has been brought to a goal already, if it has."""
+    path = _folder(spec, store)
+    if not path.exists():
+        return None
+    record = Run(path, task).record
+    if not goal.reached(record) or _abandoned(record, goal):
+        return None
+    return _as_asked(record, task, goal)
 
 
 def start(
@@ -135,12 +166,14 @@ def resume(
     attrs = found.record.attrs
     planned = int(attrs.get("steps") or found.task.steps)
     length = planned if steps is None else steps
-    _check_steps(length)
+    check_steps(length)
     asked = attrs.get("until")
     if until is None and asked and asked["met"] is None:
         until = asked["condition"]
     goal = Goal(found.task, length, until)
-    return _bring(found.record, found.task, goal, place, progress)
+    watching = progress or default_progress()
+    _compute(found.record, found.task, goal, place, watching)
+    return _as_asked(found.record, found.task, goal)
 
 
 def extend(
@@ -199,17 +232,34 @@ def _plan(
 ) -> tuple[config.Spec, Goal]:
     spec = config.specify(task, seed, x64)
     length = task.steps if steps is None else steps
-    _check_steps(length)
+    check_steps(length)
     return spec, Goal(task, length, until)
 
 
-def _bring(
-    record: Record, task: Task, goal: Goal, place: Place, progress: Progress | None
-) -> Run:
-    """Bring a run to its goal, unless it has been there."""
-    if not goal.reached(record) or _abandoned(record, goal):
-        drive(record, task, goal, place, progress or default_progress())
-    return _as_asked(record, task, goal)
+def _compute(
+    record: Record,
+    task: Task,
+    goal: Goal,
+    place: Place,
+    progress: Progress,
+    source: Source = chunks,
+) -> bool:
+    """Bring a run to its goal; whether it had not been there."""
+    if goal.reached(record) and not _abandoned(record, goal):
+        return False
+    drive(record, task, goal, place, progress, source)
+    return True
+
+
+@contextmanager
+def _leaving_nothing(record: Record, task: Task) -> Iterator[None]:
+    """A bad request stores nothing."""
+    try:
+        yield
+    except RequestError:
+        if not record.steps:
+            remove(Run(record.path, task))
+        raise
 
 
 def _as_asked(record: Record, task: Task, goal: Goal) -> Run:
@@ -218,19 +268,23 @@ def _as_asked(record: Record, task: Task, goal: Goal) -> Run:
     return Run(record.path, task, limit, goal.outcome)
 
 
-def _check_steps(steps: Any) -> None:
+def check_steps(steps: Any) -> None:
+    """
+    Raises:
+        RequestError: if that is no number of steps.
+    """
     if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
         raise RequestError(f"steps {steps!r}: expected a whole number of at least 1")
 
 
 def _find_or_create(task: Task, spec: config.Spec, store: str | Path | None) -> Record:
-    root = store_folder(store)
-    path = root / spec.identity["task"] / spec.id
+    path = _folder(spec, store)
     try:
         if path.exists():
             return Run(path, task).record
     except OSError as error:
-        raise StoreError(f"store {root} cannot be read: {error.strerror}") from error
+        reason = f"{path.parents[1]} cannot be read: {error.strerror}"
+        raise StoreError(f"store {reason}") from error
     about = {
         "schema": config.SCHEMA,
         "task": spec.identity["task"],
@@ -241,6 +295,10 @@ def _find_or_create(task: Task, spec: config.Spec, store: str | Path | None) -> 
         "provenance": device.provenance(),
     }
     return Record.create(path, spec, task, about)
+
+
+def _folder(spec: config.Spec, store: str | Path | None) -> Path:
+    return store_folder(store) / spec.identity["task"] / spec.id
 
 
 def _abandoned(record: Record, goal: Goal) -> bool:

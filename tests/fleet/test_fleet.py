@@ -170,7 +170,7 @@ def test_a_mistake_in_a_step_is_not_tried_again(fleet_ray, tmp_path):
 
 @pytest.mark.slow
 def test_a_hung_worker_is_replaced(fleet_ray, tmp_path, brisk, monkeypatch):
-    monkeypatch.setattr(fleet, "PATIENCE", 3.0)
+    monkeypatch.setattr(fleet.field, "PATIENCE", 3.0)
     task = toys.Slow()
 
     def stopper():

@@ -37,6 +37,7 @@ from heliostat.cli.options import (
     Where,
     option,
 )
+from heliostat.cli.sweeping import sweep
 from heliostat.errors import RequestError, RunFailed, StoreError
 from heliostat.task import Task
 
@@ -369,8 +370,13 @@ def _confirmed(question: str) -> bool:
 
 
 VERBS: tuple[Any, ...] = (
-    *(tasks, show, run, start, resume, extend, stop, watch, logs, rm, gc),
+    *(tasks, show, run, start, sweep, resume, extend, stop, watch, logs, rm, gc),
     *(plot, export, verify, check, runs),
 )
 
-OF_TASKS: Mapping[str, Any] = {"run": run, "start": start, "check": check}
+OF_TASKS: Mapping[str, Any] = {
+    "run": run,
+    "start": start,
+    "sweep": sweep,
+    "check": check,
+}

@@ -48,10 +48,11 @@ class Team:
         job: what they work on.
         size: how many; more than one are joined by ``jax.distributed``.
         gpus: GPUs of each worker, possibly a fraction; 0 is a CPU worker.
+        offset: how many cores of a node others take before them.
     """
 
-    def __init__(self, job: Job, size: int, gpus: float) -> None:
-        self.job, self.size, self.gpus = job, size, gpus
+    def __init__(self, job: Job, size: int, gpus: float, offset: int) -> None:
+        self.job, self.size, self.gpus, self.offset = job, size, gpus, offset
         self.holds: dict[int, int] = {}  # span index -> step
         self.layout, self.places = "", []
         options: dict[str, Any] = {
@@ -64,21 +65,22 @@ class Team:
         self.actors: list[Any] = [actor.remote(gpus) for _ in range(size)]
         self._pending = [a.where.remote() for a in self.actors]
 
-    def seat(self, offset: int) -> None:
+    def turn_to(self, job: Job) -> None:
+        """Leave the last job for another one, without leaving the places."""
+        self.job, self.holds, self.layout = job, {}, ""
+
+    def seat(self) -> None:
         """Give every worker a core of its node and tell them of each other.
 
         Raises:
             Unplaced: if the cluster has no room for all of them in time.
             Lost: if a member has died.
         """
-        placed, _ = ray.wait(self._pending, num_returns=self.size, timeout=PLACING)
-        if len(placed) < self.size:
-            raise Unplaced(len(placed), self.size)
-        self.places = places = _results(self._pending, JOINING)
+        places = self.places = self.places or self._placed()
         task, coordinator = _pickled(self.job.task), _coordinator(places)
         seats = [
             Seat(rank, self.size, () if self.gpus else cores, coordinator)
-            for rank, cores in enumerate(self._cores(places, offset))
+            for rank, cores in enumerate(self._cores(places))
         ]
         job = self.job
         common = (task, job.seed, job.x64, fresh_in(job), job.limits.memory)
@@ -86,6 +88,12 @@ class Team:
             actor.join.remote(seat, *common)
             for actor, seat in zip(self.actors, seats, strict=True)
         ]
+
+    def _placed(self) -> list[dict[str, Any]]:
+        placed, _ = ray.wait(self._pending, num_returns=self.size, timeout=PLACING)
+        if len(placed) < self.size:
+            raise Unplaced(len(placed), self.size)
+        return _results(self._pending, JOINING)
 
     def ready(self) -> None:
         """Wait until every member has joined.
@@ -118,14 +126,12 @@ class Team:
         self.holds[index] = chunk.stop
         return chunk
 
-    def _cores(
-        self, places: list[dict[str, Any]], offset: int
-    ) -> list[tuple[int, ...]]:
-        """Cores of its own node for each worker, counting on from ``offset``."""
+    def _cores(self, places: list[dict[str, Any]]) -> list[tuple[int, ...]]:
+        """Cores of its own node for each worker, counting on from the offset."""
         seen: Counter[str] = Counter()
         cores, each = [], self.job.limits.cores
         for place in places:
-            local = each * (offset + seen[place["node"]])
+            local = each * (self.offset + seen[place["node"]])
             seen[place["node"]] += 1
             cores.append(tuple(spread(local + each, place["cores"])[-each:]))
         return cores

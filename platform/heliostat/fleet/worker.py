@@ -29,6 +29,7 @@ class Worker:
         self.loop: Any = None
         self.layout = ""
         self.positions: dict[int, Any] = {}  # span index -> Position
+        self.made: tuple[Any, ...] = ()  # what the loop was made of
 
     def where(self) -> dict[str, Any]:
         """The node, its address, the cores allowed here, and a port that is free."""
@@ -85,10 +86,14 @@ class Worker:
         from heliostat.unfold import Loop, mesh_of
 
         many = f" in {seat.size} processes" if seat.size > 1 else ""
-        self.seat = seat
-        self.loop = Loop(cloudpickle.loads(task), seed, mesh_of(jax.devices()))
-        with remembering_on_every_rank():
-            self.loop.compile(fresh)
+        self.seat, self.positions = seat, {}
+        if self.made != (task, x64, fresh):  # else only the seed is another one
+            self.made = ()
+            self.loop = Loop(cloudpickle.loads(task), seed, mesh_of(jax.devices()))
+            with remembering_on_every_rank():
+                self.loop.compile(fresh)
+            self.made = (task, x64, fresh)
+        self.loop.reseed(seed)
         self.layout = self.loop.layout + many
         return self.layout
 

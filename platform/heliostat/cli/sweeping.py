@@ -1,0 +1,147 @@
+"""The verb ``sweep``: what is gone over is typed, its cells come back as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from cyclopts import Parameter
+from rich.table import Table
+from rich.text import Text
+
+import heliostat as hs
+from heliostat.answer import Answer
+from heliostat.cli.answers import INTERRUPTED, plain
+from heliostat.cli.fields import NOTHING, Fields
+from heliostat.cli.making import class_of, make
+from heliostat.cli.options import COUNT, LOCAL, PLAIN, TaskName, What, Where, option
+from heliostat.sweeps.axes import typed
+
+if TYPE_CHECKING:
+    from heliostat.sweeps.results import Sweep
+
+SHOWN = 24
+"""Cells in the table for a person; ``--json`` has all."""
+
+Over = Annotated[
+    tuple[str, ...],
+    option(
+        "FIELD=VALUE,VALUE or, for a search, FIELD=LOW..HIGH[:log]; also seed=0,1,2.",
+        consume_multiple=True,
+    ),
+]
+
+
+def sweep(
+    task: TaskName,
+    /,
+    *,
+    over: Over,
+    fields: Annotated[Fields, Parameter(parse=False)] = NOTHING,
+    what: What = PLAIN,
+    where: Where = LOCAL,
+    search: Annotated[
+        str, option("grid for every combination; random or sobol for draws.")
+    ] = "grid",
+    trials: Annotated[int | None, COUNT, option("How many are drawn.")] = None,
+    search_seed: Annotated[int, option("Of the drawing.")] = 0,
+    metric: Annotated[
+        str | None, option("A number of the headline: best first.")
+    ] = None,
+    mode: Annotated[
+        Literal["min", "max"], option("Whether less or more of it is better.")
+    ] = "min",
+    retries: Annotated[
+        int, option("Times that a cell is tried again that raised.")
+    ] = 0,
+) -> Answer:
+    """Compute a task over values of its fields; what is stored is not computed again.
+
+    `heliostat sweep TASK --help` lists the fields of a task.
+    """
+    made, steps = make(task, fields, what)
+    where.settle()
+    try:
+        found = hs.sweep(
+            made,
+            over=typed(class_of(task), over),
+            search=search,
+            trials=trials,
+            search_seed=search_seed,
+            steps=steps,
+            seed=what.seed,
+            until=what.until,
+            x64=what.x64,
+            retries=retries,
+            **where.options,
+        )
+    except KeyboardInterrupt as error:
+        line = (
+            "interrupted; what was computed is kept, the same line goes on from there"
+        )
+        raise KeyboardInterrupt(line) from error
+    return _answer(found, metric, mode)
+
+
+def _answer(found: Sweep, metric: str | None, mode: Literal["min", "max"]) -> Answer:
+    """How the cells came out; the headline is of the best, or of all on average."""
+    best = found.best(metric, mode) if metric else None
+    headline = found.headlines[best.spec.id] if best else found.average()
+    data = {
+        "id": found.id,
+        "task": found.plan.identity["task"],
+        "status": _status(found.states),
+        "computed": found.computed,
+        "reused": found.reused,
+        "states": found.states,
+        "headline": {n: estimate._asdict() for n, estimate in headline.items()},
+        "best": best and {"run": best.spec.id, "values": best.values},
+        "cells": [plain(line) for line in found.table.to_dict("records")],
+        "path": found.path,
+    }
+    told = ", ".join(f"{count} {state}" for state, count in found.states.items())
+    lines: list[Any] = [
+        f"sweep {found.id}: {told}; {found.computed} computed, {found.reused} reused",
+        _table(found, metric, mode),
+    ]
+    lines += [f"  best    {best}  run {best.spec.id}"] if best else []
+    lines += [f"  failed  {line}" for line in _failures(found)]
+    lines.append(f"  stored  {found.path}")
+    return Answer(lines, data, _exit(found.states))
+
+
+def _table(found: Sweep, metric: str | None, mode: str) -> Table:
+    """A line per cell, the best first where it is known which they are."""
+    table = Table(box=None)
+    names = list(found.cells[0].values) if found.cells else []
+    for name in [*names, "run", "state", metric or "headline"]:
+        table.add_column(name)
+    cells = found.ordered(metric, mode) if metric else found.cells
+    for cell in cells[:SHOWN]:
+        estimates = found.headlines.get(cell.spec.id, {})
+        own = [n for n, e in estimates.items() if e.source == "this run"]
+        name = metric or next(iter(own), None)
+        told = f"{'' if metric else f'{name} '}{estimates[name]}" if name else "-"
+        values = [str(value) for value in cell.values.values()]
+        state = found.outcomes[cell.spec.id].state
+        table.add_row(*map(Text, [*values, cell.spec.id, state, told]))
+    if len(cells) > SHOWN:
+        table.add_row(Text(f"… {len(cells) - SHOWN} more"))
+    return table
+
+
+def _failures(found: Sweep) -> list[str]:
+    lines = []
+    for cell in found.cells:
+        outcome = found.outcomes[cell.spec.id]
+        if outcome.state in ("failed", "stopped"):
+            lines.append(f"{cell}: {outcome.reason}")
+    return lines[:SHOWN]
+
+
+def _status(states: Mapping[str, int]) -> str:
+    return next((s for s in ("failed", "stopped") if states.get(s)), "complete")
+
+
+def _exit(states: Mapping[str, int]) -> int:
+    return {"failed": 1, "stopped": INTERRUPTED}.get(_status(states), 0)

@@ -1,0 +1,264 @@
+"""What a sweep found: one labelled dataset, and tables of its cells."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from heliostat.errors import RequestError, did_you_mean
+from heliostat.stored import Run, open_run
+from heliostat.sweeps.axes import SEED, Axis
+from heliostat.sweeps.cells import TRIAL, Cell
+from heliostat.sweeps.computing import Outcome
+from heliostat.sweeps.lazy import Stacked, variable
+from heliostat.sweeps.ledger import FOLDER
+from heliostat.sweeps.plan import Plan
+from heliostat.task import Estimate
+
+
+class Sweep:
+    """A set of runs over some fields of a task: a table, and one lazy dataset.
+
+    Example:
+        >>> grid = hs.sweep(VMC(), over={"lr": [0.01, 0.05], "seed": range(4)})
+        ...                                                       # doctest: +SKIP
+        >>> grid.dataset.energy.sel(lr=0.01).mean("seed").plot()  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        cells: Sequence[Cell],
+        outcomes: Mapping[str, Outcome],
+        store: Path,
+    ) -> None:
+        self.plan, self.cells = plan, list(cells)
+        self.outcomes, self.store = dict(outcomes), store
+
+    @property
+    def id(self) -> str:
+        return self.plan.id
+
+    @property
+    def path(self) -> Path:
+        """Where it is written down which runs it has, and how they came out."""
+        return self.store / FOLDER / self.id
+
+    @property
+    def axes(self) -> dict[str, Axis]:
+        return dict(self.plan.axes)
+
+    # -- tables -----------------------------------------------------------------
+
+    @property
+    def computed(self) -> int:
+        """Runs for which something was computed now."""
+        return sum(o.computed for o in self.outcomes.values())
+
+    @property
+    def reused(self) -> int:
+        """Runs that were found in the store as they are asked for."""
+        return len(self.outcomes) - self.computed
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """A line per cell: its values, its run, how that came out and what it found."""
+        lines = []
+        for cell in self.cells:
+            outcome = self.outcomes[cell.spec.id]
+            line = {**cell.values, "run": cell.spec.id, "state": outcome.state}
+            line |= {"steps": outcome.steps, "reason": outcome.reason}
+            for name, found in self.headlines.get(cell.spec.id, {}).items():
+                line |= {name: found.value, f"{name}_error": found.error}
+            lines.append(line)
+        return pd.DataFrame(lines)
+
+    @property
+    def failures(self) -> pd.DataFrame:
+        """A line per failed cell: its values, run, reason, retries and traceback."""
+        lines = [
+            {**cell.values, "run": cell.spec.id, "reason": o.reason}
+            | {"retries": o.retries, "traceback": o.traceback}
+            for cell in self.cells
+            if (o := self.outcomes[cell.spec.id]).state == "failed"
+        ]
+        columns = [*self.axes, "run", "reason", "retries", "traceback"]
+        return pd.DataFrame(lines, columns=None if lines else columns)
+
+    @cached_property
+    def headlines(self) -> dict[str, dict[str, Estimate]]:
+        """What each run found, by its id."""
+        return {id_: run.headline for id_, run in self.runs.items()}
+
+    @cached_property
+    def runs(self) -> dict[str, Run]:
+        """The runs that are stored, by id."""
+        tasks = {cell.spec.id: cell.task for cell in self.cells}
+        found = {}
+        for id_, task in tasks.items():
+            try:
+                run = open_run(id_, store=self.store, task=type(task))
+            except RequestError:
+                continue  # it failed before its first step
+            if run.steps:
+                found[id_] = run
+        return found
+
+    def __repr__(self) -> str:
+        told = ", ".join(f"{n} {s}" for s, n in self.states.items())
+        lines = [f"Sweep {self.id}: {len(self.cells)} cells ({told})"]
+        lines += [f"  {name} = {axis}" for name, axis in self.axes.items()]
+        return "\n".join(lines)
+
+    @property
+    def states(self) -> dict[str, int]:
+        """How many runs came out how."""
+        return dict(Counter(o.state for o in self.outcomes.values()))
+
+    def best(self, metric: str, mode: str = "min") -> Cell:
+        """The cell whose headline has the least (or the largest) value.
+
+        Raises:
+            RequestError: if no cell has such a number.
+        """
+        best = self.ordered(metric, mode)[0]
+        if not np.isfinite(self._value(best, metric)):
+            known = sorted({n for h in self.headlines.values() for n in h})
+            hint = did_you_mean(metric, known) or f"; there are {', '.join(known)}"
+            raise RequestError(f"metric: no cell has found '{metric}'{hint}")
+        return best
+
+    def ordered(self, metric: str, mode: str = "min") -> list[Cell]:
+        """The cells, the best first; last those that have not found the metric."""
+        sign = 1 if mode == "min" else -1
+
+        def rank(cell: Cell) -> float:
+            value = sign * self._value(cell, metric)
+            return value if np.isfinite(value) else np.inf
+
+        return sorted(self.cells, key=rank)
+
+    def average(self) -> dict[str, Estimate]:
+        """Each quantity on average over the cells, with the standard error of that."""
+        found = {}
+        for name, units in self.quantities.items():
+            values = np.array([self._value(cell, name) for cell in self.cells])
+            values = values[np.isfinite(values)]
+            n = max(1, len(values))
+            error = values.std(ddof=1) / n**0.5 if n > 1 else np.nan
+            mean = values.mean() if len(values) else np.nan
+            source = f"mean of {len(values)} cells"
+            found[name] = Estimate(float(mean), float(error), units, source)
+        return found
+
+    @property
+    def quantities(self) -> dict[str, str]:
+        """What the headlines of its cells have, with units."""
+        headlines = self.headlines.values()
+        return {n: e.units for headline in headlines for n, e in headline.items()}
+
+    def _value(self, cell: Cell, metric: str) -> float:
+        found = self.headlines.get(cell.spec.id, {}).get(metric)
+        return found.value if found else float("nan")
+
+    # -- datasets ---------------------------------------------------------------
+
+    @property
+    def dims(self) -> tuple[str, ...]:
+        """The dims of its cells: its axes; or ``trial``, and ``seed`` if it is one."""
+        if not self.plan.drawn:
+            return tuple(self.axes)
+        return (TRIAL, SEED) if SEED in self.axes else (TRIAL,)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        places = np.array([cell.place for cell in self.cells])
+        return tuple(int(n) + 1 for n in places.max(axis=0))
+
+    @property
+    def dataset(self) -> xr.Dataset:
+        """The rows of all runs, lazily: dims of the cells, then replica, step, …
+
+        What a cell does not have (it failed, it ended early) is NaN.
+        """
+        return self._stacked({id_: run.rows for id_, run in self.runs.items()})
+
+    @property
+    def observed(self) -> xr.Dataset:
+        """What the task observes at multiples of the stride, like :attr:`dataset`."""
+        return self._stacked({id_: run.observed for id_, run in self.runs.items()})
+
+    @property
+    def summary(self) -> xr.Dataset:
+        """The headline of every cell: each quantity and its ``_error``."""
+        found: dict[str, Any] = {}
+        for name, units in self.quantities.items():
+            pair, about = np.full((2, *self.shape), np.nan), {"units": units}
+            for cell in self.cells:
+                estimate = self.headlines.get(cell.spec.id, {}).get(name)
+                if estimate:
+                    pair[(slice(None), *cell.place)] = estimate[:2]
+            found[name] = (self.dims, pair[0], about)
+            found[f"{name}_error"] = (self.dims, pair[1], about)
+        return xr.Dataset(found, coords=self.coords)
+
+    @property
+    def coords(self) -> dict[str, Any]:
+        """The values of the cells, the id of each run, and how it came out."""
+        found: dict[str, Any] = {}
+        for name, axis in self.axes.items():
+            if name in self.dims:
+                found[name] = (name, _labels(list(axis)))
+            else:
+                values = {c.place[0]: c.values[name] for c in self.cells}
+                found[name] = (TRIAL, _labels([values[i] for i in sorted(values)]))
+        if self.plan.drawn:
+            found[TRIAL] = np.arange(self.shape[0])
+        for name in ("run", "state"):
+            table = np.full(self.shape, "", np.dtypes.StringDType())
+            for cell in self.cells:
+                state = self.outcomes[cell.spec.id].state
+                table[cell.place] = cell.spec.id if name == "run" else state
+            found[name] = (self.dims, table)
+        return found
+
+    def _stacked(self, tables: Mapping[str, xr.Dataset]) -> xr.Dataset:
+        tables = {id_: table for id_, table in tables.items() if len(table)}
+        if not tables:
+            return xr.Dataset(coords=self.coords)
+        longest = max(tables.values(), key=lambda t: t.sizes[self.plan.task.step_dim])
+        found = {name: self._lazy(str(name), longest, tables) for name in longest}
+        coords = {name: (c.dims, c.values) for name, c in longest.coords.items()}
+        return xr.Dataset(found, coords={**coords, **self.coords})
+
+    def _lazy(
+        self, name: str, longest: xr.Dataset, tables: Mapping[str, xr.Dataset]
+    ) -> xr.Variable:
+        like = longest[name]
+        parts = {
+            cell.place: partial(_values, tables[cell.spec.id], name)
+            for cell in self.cells
+            if cell.spec.id in tables
+        }
+        dtype = like.dtype if like.dtype.kind in "fT" else np.dtype(float)
+        array = Stacked(parts, self.shape, like.shape, dtype)
+        return variable((*self.dims, *map(str, like.dims)), array, like.attrs)
+
+
+def _values(table: xr.Dataset, name: str) -> np.ndarray:
+    return table[name].values
+
+
+def _labels(values: Sequence[Any]) -> np.ndarray:
+    """Values as a coordinate: as they are if all are numbers or texts, else spelled."""
+    kinds = {type(value) for value in values}
+    if kinds <= {int, float} or kinds in ({str}, {bool}):
+        return np.array(values)
+    return np.array([str(value) for value in values])
