@@ -118,8 +118,8 @@ def drive(
         except Busy:
             raise  # the record is another driver's now
         except Paused as error:
-            record.log.tell("paused", reason=_first_line(error))
-            _end(record, task, "stopped", reason=_first_line(error))
+            record.log.tell("paused", reason=first_line(error))
+            _end(record, task, "stopped", reason=first_line(error))
             return
         except RequestError as error:
             if record.steps != began:
@@ -136,7 +136,7 @@ def drive(
         except Exception as error:
             _fail(record, task, error)
             if isinstance(error, RunFailed):
-                raise RunFailed(f"run {spec.id}: {_first_line(error)}") from error
+                raise RunFailed(f"run {spec.id}: {first_line(error)}") from error
             raise
         if status == "complete":
             _complete(record, task, goal)
@@ -242,7 +242,7 @@ def _fail(record: Record, task: Task, error: Exception) -> None:
     told = {"reason": str(error), "traceback": traceback.format_exc()}
     with suppress(OSError):
         record.log.tell("failed", **told)
-        _end(record, task, "failed", reason=_first_line(error))
+        _end(record, task, "failed", reason=first_line(error))
 
 
 def _end(record: Record, task: Task, status: str, **attrs: Any) -> None:
@@ -266,7 +266,7 @@ def _plain(estimate: Estimate) -> list[Any]:
     ]
 
 
-def _first_line(error: BaseException) -> str:
+def first_line(error: BaseException) -> str:
     """The line of a traceback that says what happened."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[-1] if lines else type(error).__name__

@@ -100,6 +100,17 @@ def stored(
     return _as_asked(record, task, goal)
 
 
+def at_path(task: Task, spec: config.Spec, store: str | Path | None) -> Run:
+    """The run of a task where it would be stored."""
+    return Run(_folder(spec, store), task)
+
+
+def steps_of(task: Task, spec: config.Spec, store: str | Path | None) -> int:
+    """How far a run has come, 0 if it is not there."""
+    there = _folder(spec, store).exists()
+    return at_path(task, spec, store).steps if there else 0
+
+
 def start(
     task: Task,
     *,

@@ -15,7 +15,6 @@ from heliostat.cli.answers import INTERRUPTED, plain
 from heliostat.cli.fields import NOTHING, Fields
 from heliostat.cli.making import class_of, make
 from heliostat.cli.options import COUNT, LOCAL, PLAIN, TaskName, What, Where, option
-from heliostat.sweeps.axes import typed
 
 if TYPE_CHECKING:
     from heliostat.sweeps.results import Sweep
@@ -59,6 +58,8 @@ def sweep(
 
     `heliostat sweep TASK --help` lists the fields of a task.
     """
+    from heliostat.sweeps.axes import typed
+
     made, steps = make(task, fields, what)
     where.settle()
     try:

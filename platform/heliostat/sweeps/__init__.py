@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from heliostat.drive import Place
+from heliostat.errors import RequestError
 from heliostat.goal import Goal
 from heliostat.stored import store_folder
 from heliostat.sweeps.axes import Range, checked
@@ -83,16 +84,23 @@ def sweep(
     plan = _planned(task, over, search, trials, seed, search_seed, x64)
     if steps is not None:
         check_steps(steps)
+    if retries < 0:
+        raise RequestError(f"retries {retries}: expected 0 or more")
     cells = plan.cells()
     Goal(task, steps or task.steps, until)  # refuses a condition that is none
     root = store_folder(store)
     ledger = Ledger(root, plan)
 
+    watching = progress or Display()
+
     def goal(cell: Cell) -> Goal:
         return Goal(cell.task, steps or cell.task.steps, until)
 
-    asked = Asked(goal, place, store, retries)
-    watching = progress or Display()
+    def tell(event: str, **details: Any) -> None:
+        ledger.tell(event, **details)
+        watching.told(event, details)
+
+    asked = Asked(goal, place, store, retries, tell)
     outcomes = _compute(cells, asked, ledger, watching)
     return Sweep(plan, cells, outcomes, root)
 
@@ -117,14 +125,9 @@ def _compute(
     """Every run once, however many cells it is; what happens is told and kept."""
     once = {cell.spec.id: cell for cell in cells}
     outcomes: dict[str, Outcome] = {}
-
-    def tell(event: str, **details: object) -> None:
-        ledger.tell(event, **details)
-        watching.told(event, details)
-
     ledger.begin(len(once))
     with watching.following(ledger, list(once.values())):
-        for cell, outcome in compute(list(once.values()), asked, tell):
+        for cell, outcome in compute(list(once.values()), asked):
             outcomes[cell.spec.id] = outcome
             ledger.ended(cell, outcome)
             watching.saw(cell, outcome)

@@ -24,17 +24,24 @@ class Cell:
     Args:
         task: with the cell's values.
         place: index along each dim of the sweep.
-        values: what the cell has on each axis, the seed among them.
+        values: what the cell has on each axis.
+        seed: its run's, also where seeds are no axis.
     """
 
     def __init__(
-        self, task: Task, place: tuple[int, ...], values: Mapping[str, Any], x64: bool
+        self,
+        task: Task,
+        place: tuple[int, ...],
+        values: Mapping[str, Any],
+        seed: int,
+        x64: bool,
     ) -> None:
-        self.task, self.place, self.values, self.x64 = task, place, dict(values), x64
+        self.task, self.place, self.values = task, place, dict(values)
+        self.seed, self.x64 = seed, x64
 
     @cached_property
     def spec(self) -> config.Spec:
-        return config.specify(self.task, self.values[SEED], self.x64)
+        return config.specify(self.task, self.seed, self.x64)
 
     def __str__(self) -> str:
         return " ".join(f"{name}={value}" for name, value in self.values.items())
@@ -99,7 +106,7 @@ def cell(
     except RequestError as error:
         told = " ".join(f"{name}={value}" for name, value in fields.items())
         raise RequestError(f"over {told}: {error}") from error
-    return Cell(made, place, {SEED: seed, **values}, x64)
+    return Cell(made, place, values, values.get(SEED, seed), x64)
 
 
 def at(task: type[Task], name: str, axis: Axis, share: float) -> Any:

@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from heliostat import device
-from heliostat.drive import Place, Source, chunks
+from heliostat.drive import Place, Source, chunks, first_line
 from heliostat.errors import Busy, StoreError
 from heliostat.goal import Goal
 from heliostat.grid import Chunk, Job
 from heliostat.progress import silent
 from heliostat.stored import Run
 from heliostat.sweeps.cells import Cell
-from heliostat.verbs import bring, stored
+from heliostat.verbs import bring, steps_of, stored
 
 WAITING = 0.5
 """Seconds between two looks at a cell that somebody else computes."""
@@ -42,16 +42,11 @@ class Asked(NamedTuple):
     goal: Callable[[Cell], Goal]
     place: Place
     store: str | Path | None
-    retries: int = 0  # of a cell whose task raised
+    retries: int  # of a cell whose task raised
+    tell: Callable[..., None]  # receives what happens to cells and workers
 
 
-Told = Callable[..., None]
-"""Receives what happens to a cell, or to workers: an event and its details."""
-
-
-def compute(
-    cells: Sequence[Cell], asked: Asked, tell: Told
-) -> Iterator[tuple[Cell, Outcome]]:
+def compute(cells: Sequence[Cell], asked: Asked) -> Iterator[tuple[Cell, Outcome]]:
     """Every cell with its outcome, as they come; one that raises leaves the others.
 
     Raises:
@@ -68,15 +63,13 @@ def compute(
     if asked.place.on == "here":
         yield from ((cell, _brought(cell, asked, chunks)) for cell in missing)
     elif missing:
-        yield from _at_once(missing, asked, tell)
+        yield from _at_once(missing, asked)
 
 
-def _at_once(
-    cells: Sequence[Cell], asked: Asked, tell: Told
-) -> Iterator[tuple[Cell, Outcome]]:
+def _at_once(cells: Sequence[Cell], asked: Asked) -> Iterator[tuple[Cell, Outcome]]:
     """As many cells as the fleet takes, each driven by a thread of its own."""
     with (
-        _fleet(cells, asked.place, tell) as fleet,
+        _fleet(cells, asked) as fleet,
         ThreadPoolExecutor(fleet.at_once) as threads,
     ):
         source = partial(_from_fleet, fleet)
@@ -94,17 +87,22 @@ def _at_once(
 
 
 @contextmanager
-def _fleet(cells: Sequence[Cell], place: Place, tell: Told) -> Iterator[Any]:
-    device.authenticate(place.on)
+def _fleet(cells: Sequence[Cell], asked: Asked) -> Iterator[Any]:
+    on, workers, gpus, _ = asked.place
+    device.authenticate(on)
     from heliostat import fleet
 
     task, runs = cells[0].task, len(cells)
-    with fleet.shared(place.on, place.workers, place.gpus, task, runs, tell) as found:
+    with fleet.shared(on, workers, gpus, task, runs, asked.tell) as found:
         yield found
 
 
 def _from_fleet(
-    fleet: Any, job: Job, place: Place, tell: Told, goal: Callable[[], int]
+    fleet: Any,
+    job: Job,
+    place: Place,
+    tell: Callable[..., None],
+    goal: Callable[[], int],
 ) -> Generator[Chunk, None, None]:
     return fleet.unfold(job, place.seconds, tell, goal)
 
@@ -114,6 +112,7 @@ def _brought(cell: Cell, asked: Asked, source: Source) -> Outcome:
     outcome = _tried(cell, asked, source)
     while outcome.state == "failed" and outcome.retries < asked.retries:
         retries = outcome.retries + 1
+        asked.tell("retried", run=cell.spec.id, reason=outcome.reason)
         outcome = _tried(cell, asked, source)._replace(retries=retries)
     return outcome
 
@@ -131,9 +130,9 @@ def _tried(cell: Cell, asked: Asked, source: Source) -> Outcome:
         except StoreError:
             raise
         except Exception as error:
-            lines = [line for line in str(error).splitlines() if line.strip()]
-            reason = lines[-1].strip() if lines else type(error).__name__
-            return Outcome("failed", True, 0, reason, traceback.format_exc())
+            steps = steps_of(cell.task, cell.spec, asked.store)
+            reason = first_line(error)
+            return Outcome("failed", True, steps, reason, traceback.format_exc())
 
 
 def _of(run: Run, computed: bool) -> Outcome:

@@ -13,6 +13,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from heliostat import config
 from heliostat.errors import StoreError
 from heliostat.log import Log
 from heliostat.sweeps.cells import Cell
@@ -49,7 +50,8 @@ class Ledger:
 
     def ended(self, cell: Cell, outcome: Outcome) -> None:
         told = {k: v for k, v in outcome._asdict().items() if v != "" and k != "state"}
-        self.tell(outcome.state, run=cell.spec.id, values=cell.values, **told)
+        values = {name: config.plain(value) for name, value in cell.values.items()}
+        self.tell(outcome.state, run=cell.spec.id, values=values, **told)
 
     def events(self) -> list[dict[str, Any]]:
         return self._log.events()

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from functools import cached_property, partial
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +13,15 @@ import pandas as pd
 import xarray as xr
 
 from heliostat.errors import RequestError, did_you_mean
-from heliostat.stored import Run, open_run
+from heliostat.stored import Run
 from heliostat.sweeps.axes import SEED, Axis
 from heliostat.sweeps.cells import TRIAL, Cell
 from heliostat.sweeps.computing import Outcome
-from heliostat.sweeps.lazy import Stacked, variable
+from heliostat.sweeps.lazy import Place, Stacked, variable
 from heliostat.sweeps.ledger import FOLDER
 from heliostat.sweeps.plan import Plan
 from heliostat.task import Estimate
+from heliostat.verbs import at_path
 
 
 class Sweep:
@@ -100,16 +101,12 @@ class Sweep:
     @cached_property
     def runs(self) -> dict[str, Run]:
         """The runs that are stored, by id."""
-        tasks = {cell.spec.id: cell.task for cell in self.cells}
-        found = {}
-        for id_, task in tasks.items():
-            try:
-                run = open_run(id_, store=self.store, task=type(task))
-            except RequestError:
-                continue  # it failed before its first step
-            if run.steps:
-                found[id_] = run
-        return found
+        cells = {cell.spec.id: cell for cell in self.cells}
+        return {
+            id_: at_path(cell.task, cell.spec, self.store)
+            for id_, cell in cells.items()
+            if self.outcomes[id_].steps
+        }
 
     def __repr__(self) -> str:
         told = ", ".join(f"{n} {s}" for s, n in self.states.items())
@@ -188,12 +185,12 @@ class Sweep:
 
         What a cell does not have (it failed, it ended early) is NaN.
         """
-        return self._stacked({id_: run.rows for id_, run in self.runs.items()})
+        return self._stacked(Run.rows, 1)
 
     @property
     def observed(self) -> xr.Dataset:
         """What the task observes at multiples of the stride, like :attr:`dataset`."""
-        return self._stacked({id_: run.observed for id_, run in self.runs.items()})
+        return self._stacked(Run.observed, self.plan.task.stride)
 
     @property
     def summary(self) -> xr.Dataset:
@@ -229,31 +226,38 @@ class Sweep:
             found[name] = (self.dims, table)
         return found
 
-    def _stacked(self, tables: Mapping[str, xr.Dataset]) -> xr.Dataset:
-        tables = {id_: table for id_, table in tables.items() if len(table)}
-        if not tables:
-            return xr.Dataset(coords=self.coords)
-        longest = max(tables.values(), key=lambda t: t.sizes[self.plan.task.step_dim])
-        found = {name: self._lazy(str(name), longest, tables) for name in longest}
-        coords = {name: (c.dims, c.values) for name, c in longest.coords.items()}
+    def _stacked(self, kind: Any, every: int) -> xr.Dataset:
+        """One kind of table of all runs. Only the longest is opened for it: the others
+        have as many entries as they have steps, and are read when they are wanted."""
+        read = cache(kind.fget)
+        steps = {id_: self.outcomes[id_].steps for id_ in self.runs}
+        longest = max(steps, key=lambda id_: steps[id_], default=None)
+        like = read(self.runs[longest]) if longest else xr.Dataset()
+        parts = {
+            cell.place: self.runs[cell.spec.id]
+            for cell in self.cells
+            if steps.get(cell.spec.id, 0) >= every
+        }
+        found = {
+            name: self._lazy(
+                var,
+                {place: partial(_values, read, r, name) for place, r in parts.items()},
+            )
+            for name, var in like.items()
+        }
+        coords = {name: (c.dims, c.values) for name, c in like.coords.items()}
         return xr.Dataset(found, coords={**coords, **self.coords})
 
     def _lazy(
-        self, name: str, longest: xr.Dataset, tables: Mapping[str, xr.Dataset]
+        self, like: xr.DataArray, parts: Mapping[Place, Callable[[], np.ndarray]]
     ) -> xr.Variable:
-        like = longest[name]
-        parts = {
-            cell.place: partial(_values, tables[cell.spec.id], name)
-            for cell in self.cells
-            if cell.spec.id in tables
-        }
         dtype = like.dtype if like.dtype.kind in "fT" else np.dtype(float)
         array = Stacked(parts, self.shape, like.shape, dtype)
         return variable((*self.dims, *map(str, like.dims)), array, like.attrs)
 
 
-def _values(table: xr.Dataset, name: str) -> np.ndarray:
-    return table[name].values
+def _values(read: Callable[[Run], xr.Dataset], run: Run, name: Any) -> np.ndarray:
+    return read(run)[name].values
 
 
 def _labels(values: Sequence[Any]) -> np.ndarray:

@@ -1,0 +1,139 @@
+"""Sweeps are sets of ordinary runs: shared, extended, and read as one dataset."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+import toys
+import xarray as xr
+
+import heliostat as hs
+
+
+@dataclass(frozen=True)
+class Fragile(toys.Raises):
+    """Raises at a step; at 0 never."""
+
+    size: float = 1.0  # of nothing
+
+
+def here(task, over, store, **options):
+    return hs.sweep(task, over=over, store=store, on="here", **options)
+
+
+def events(store, event):
+    """Of all runs, and of no sweep."""
+    runs = hs.runs(store=store)
+    found = [
+        hs.Run(store / t / i).events() for t, i in zip(runs.task, runs.id, strict=True)
+    ]
+    return [e for log in found for e in log if e["event"] == event]
+
+
+OVER = {"sigma": [0.5, 1.0, 2.0], "seed": [3, 4]}
+
+
+def test_a_cell_is_the_run_alone(tmp_path):
+    grid = here(toys.Walk(), OVER, tmp_path / "a")
+    assert grid.dataset.x.dims == ("sigma", "seed", "chain", "draw")
+    for sigma in OVER["sigma"]:
+        for seed in OVER["seed"]:
+            task = toys.Walk(sigma=sigma)
+            alone = hs.run(task, seed=seed, store=tmp_path / "b", on="here")
+            cell = grid.dataset.sel(sigma=sigma, seed=seed)
+            xr.testing.assert_equal(alone.rows.x, cell.x.drop_vars(cell_coords(cell)))
+            assert str(cell.run.values) == alone.id
+            assert cell.x.attrs["units"] == "bohr"
+            found = grid.summary.x.sel(sigma=sigma, seed=seed)
+            assert float(found) == alone.headline["x"].value
+
+
+def cell_coords(cell):
+    return ["sigma", "seed", "run", "state"]
+
+
+def test_extending_a_grid_computes_the_new_cells(tmp_path):
+    first = here(toys.Walk(), {"sigma": [1.0, 2, 3], "seed": [0, 1, 2]}, tmp_path)
+    assert (first.computed, first.reused) == (9, 0)
+    more = {"sigma": [1.0, 2, 3, 4, 5], "seed": [0, 1, 2]}
+    second = here(toys.Walk(), more, tmp_path)
+    assert (second.computed, second.reused) == (6, 9)
+    assert len(events(tmp_path, "started")) == 15
+    same = second.dataset.sel(sigma=[1.0, 2, 3]).load()
+    xr.testing.assert_identical(same, first.dataset.load())
+    third = here(toys.Walk(), more, tmp_path)
+    assert (third.computed, third.reused) == (0, 15)
+    assert len(events(tmp_path, "started")) == 15
+
+
+def test_more_steps_extend_every_cell(tmp_path):
+    here(toys.Walk(), OVER, tmp_path / "a", steps=20)
+    longer = here(toys.Walk(), OVER, tmp_path / "a", steps=40)
+    whole = here(toys.Walk(), OVER, tmp_path / "b", steps=40)
+    assert longer.computed == 6 and len(events(tmp_path / "a", "resumed")) == 6
+    xr.testing.assert_identical(longer.dataset.load(), whole.dataset.load())
+
+
+def test_a_cell_that_raises_leaves_the_others(tmp_path):
+    over = {"at": [0, 7, 30], "size": [1.0, 2.0]}
+    grid = here(Fragile(), over, tmp_path, retries=2)
+    assert grid.states == {"done": 4, "failed": 2}
+    t = grid.dataset.t
+    assert np.array_equal(t.sel(at=0, size=2.0), np.arange(1, 21))
+    assert np.array_equal(t.sel(at=7, size=1.0)[:6], np.arange(1, 7))
+    assert np.isnan(t.sel(at=7, size=1.0)[6:]).all()
+    assert list(grid.failures["at"]) == [7, 7] and list(grid.failures.retries) == [2, 2]
+    assert all("the author's mistake" in reason for reason in grid.failures.reason)
+    assert all("in step" in lines for lines in grid.failures.traceback)
+    assert sum("reason" in e for e in events(tmp_path, "failed")) == 6
+    assert str(grid.dataset.state.sel(at=7, size=1.0).values) == "failed"
+
+
+def test_equal_tasks_are_one_run(tmp_path):
+    grid = here(toys.Talk(), {"items": [2], "seed": [1, 0]}, tmp_path)
+    assert grid.dataset.word.dtype.kind == "T" and grid.computed == 2
+    again = here(toys.Talk(items=2), {"seed": [0]}, tmp_path)
+    assert (again.computed, again.reused) == (0, 1)
+
+
+def test_a_part_of_a_dataset_reads_its_own_runs(tmp_path):
+    grid = here(toys.Walk(), OVER, tmp_path)
+    rows = grid.dataset.x
+    whole = rows.values
+    assert np.array_equal(
+        rows[1:, ::-1, [0, 3], -5:], whole[1:, ::-1][:, :, [0, 3], -5:]
+    )
+    assert np.array_equal(rows.sel(sigma=1.0).isel(draw=7), whole[1, ..., 7])
+    fresh = grid.dataset.x
+    lost = grid.dataset.run.sel(sigma=1.0, seed=4).item()
+    next(tmp_path.glob(f"*/{lost}/record.zarr/rows/x/c/0/0")).unlink()
+    assert np.array_equal(fresh.sel(sigma=2.0), whole[2])
+    with pytest.raises(hs.StoreError, match="missing"):
+        fresh.sel(sigma=1.0).load()
+
+
+def test_observed_is_stacked_too(tmp_path):
+    grid = here(toys.Walk(), OVER, tmp_path)
+    observed = grid.observed
+    assert observed.drift.dims == ("sigma", "seed", "chain", "draw", "axis")
+    run = hs.open(
+        observed.run.sel(sigma=1.0, seed=4).item(), store=tmp_path, task=toys.Walk
+    )
+    xr.testing.assert_equal(
+        run.observed.far.astype(float),
+        observed.far.sel(sigma=1.0, seed=4, drop=True),
+    )
+
+
+def test_the_best_cell_and_the_average(tmp_path):
+    grid = here(toys.Walk(), OVER, tmp_path)
+    values = grid.summary.x
+    best = grid.best("x", "max")
+    assert grid.headlines[best.spec.id]["x"].value == float(values.max())
+    average = grid.average()["x"]
+    assert average.value == pytest.approx(float(values.mean()))
+    assert average.error == pytest.approx(float(values.std(ddof=1)) / 6**0.5)
+    with pytest.raises(hs.RequestError, match="'y'; there are x"):
+        grid.best("y")

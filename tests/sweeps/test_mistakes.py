@@ -1,0 +1,78 @@
+"""Bad requests get one line, and nothing is computed or stored."""
+
+from __future__ import annotations
+
+import pytest
+import toys
+
+import heliostat as hs
+from heliostat.sweeps.axes import Range, typed
+
+BAD = [
+    ({"over": {"sigm": [1.0]}}, "no field 'sigm'; did you mean 'sigma'"),
+    ({"over": {"steps": [1, 2]}}, "no field 'steps'"),
+    ({"over": {}}, "at least one field"),
+    ({"over": {"sigma": []}}, "sigma: expected at least one value"),
+    ({"over": {"sigma": [1.0, 1]}}, "1.0 is given twice"),
+    ({"over": {"sigma": ["big"]}}, "sigma='big': expected a float"),
+    ({"over": {"sigma": [1.0, -1.0]}}, "sigma -1.0: expected a positive number"),
+    ({"over": {"chains": [1.5]}}, "chains=1.5: expected an int"),
+    ({"over": {"sigma": 1.0}}, "expected several values"),
+    ({"over": {"seed": [-1]}}, "seed: -1"),
+    ({"over": {"sigma": Range(1, 2)}}, "a grid wants values"),
+    ({"over": {"sigma": [1.0]}, "trials": 3}, "trials 3: a grid has every"),
+    ({"over": {"sigma": [1.0]}, "search": "sobl"}, "did you mean 'sobol'"),
+    ({"over": {"sigma": [1.0]}, "search": "sobol"}, "trials of at least 1"),
+    ({"over": {"seed": [1]}, "search": "sobol", "trials": 2}, "nothing to draw"),
+    ({"over": {"sigma": [1.0]}, "steps": 0}, "steps 0"),
+    ({"over": {"sigma": [1.0]}, "until": "x >"}, "until"),
+    ({"over": {"sigma": [1.0]}, "workers": 0}, "workers 0"),
+    ({"over": {"sigma": [1.0]}, "retries": -1}, "retries -1"),
+]
+
+DRAWN = [
+    (Range(2, 1), "sigma=2..1: expected LOW < HIGH"),
+    (Range(0, 1, log=True), "a logarithm wants LOW > 0"),
+    (Range(0, float("inf")), "expected LOW < HIGH"),
+]
+
+
+@pytest.mark.parametrize("request_, line", BAD, ids=[line for _, line in BAD])
+def test_a_bad_request_stores_nothing(tmp_path, request_, line):
+    with pytest.raises(hs.RequestError) as told:
+        hs.sweep(toys.Walk(), store=tmp_path / "s", **request_)
+    assert line in str(told.value) and "\n" not in str(told.value)
+    assert not (tmp_path / "s").exists()
+
+
+@pytest.mark.parametrize("drawn, line", DRAWN, ids=[line for _, line in DRAWN])
+def test_a_range_that_is_none(tmp_path, drawn, line):
+    options = {"search": "random", "trials": 2, "store": tmp_path / "s"}
+    with pytest.raises(hs.RequestError, match=line):
+        hs.sweep(toys.Walk(), over={"sigma": drawn}, **options)
+    with pytest.raises(hs.RequestError, match="whole numbers"):
+        hs.sweep(toys.Walk(), over={"chains": Range(1.5, 2)}, **options)
+
+
+@pytest.mark.parametrize(
+    "words, line",
+    [
+        (["sigma"], "expected FIELD=VALUE"),
+        (["=1"], "expected FIELD=VALUE"),
+        (["sigma=1", "sigma=2"], "given twice"),
+    ],
+)
+def test_words_that_are_no_axis(words, line):
+    with pytest.raises(hs.RequestError, match=line):
+        typed(toys.Walk, words)
+
+
+def test_words_are_read_as_their_field_has_them():
+    from heliostat_tasks.vmc import VMC
+
+    assert typed(toys.Walk, ["sigma=0.1,1e-3", "seed=0,1"]) == {
+        "sigma": [0.1, 1e-3],
+        "seed": [0, 1],
+    }
+    assert typed(VMC, ["molecule=NO,Li"]) == {"molecule": ["NO", "Li"]}
+    assert typed(toys.Walk, ["sigma=1e-4..1:log"]) == {"sigma": Range(1e-4, 1, True)}
