@@ -14,6 +14,7 @@ import math
 import types
 import typing
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from typing import Any, Literal, NamedTuple, cast, get_args, get_origin, get_type_hints
 
 from heliostat import registry, source
@@ -74,7 +75,8 @@ def canonical_json(value: Any) -> bytes:
     return text.encode()
 
 
-def fields_of(task: type[Task]) -> dict[str, Field]:
+@cache
+def fields_of(task: type[Task]) -> Mapping[str, Field]:
     """The fields of a task with their types, defaults and the comments beside them."""
     hints, comments = get_type_hints(task), source.comments(task)
     fields = {}

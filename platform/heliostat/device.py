@@ -211,6 +211,7 @@ def changed(then: dict[str, Any]) -> str:
     return "; ".join(told)
 
 
+@cache
 def _version(package: str) -> str | None:
     try:
         return version(package)
@@ -218,6 +219,7 @@ def _version(package: str) -> str | None:
         return None
 
 
+@cache
 def _cpu() -> str:
     """Model and widest vector extension: bits differ between instruction sets."""
     try:
@@ -239,6 +241,7 @@ def _gpu() -> str:
     return "" if device.platform == "cpu" else str(device.device_kind)
 
 
+@cache
 def _git() -> dict[str, Any]:
     """Commit and dirty flag of the sources, where they are a git checkout."""
     import subprocess
