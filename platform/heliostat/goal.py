@@ -8,14 +8,14 @@ where a run ends depends on its rows alone, never on workers, chunks or interrup
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from heliostat import registry
 from heliostat.condition import Condition
 from heliostat.errors import did_you_mean
 from heliostat.record import Record
-from heliostat.task import Task
+from heliostat.task import Estimate, Task
 
 EXAMPLE = "ess > 400 and rhat < 1.01"
 
@@ -76,7 +76,7 @@ class Goal:
     def reached(self, record: Record) -> bool:
         """Judge every mark that all blocks have come to; whether the run is there."""
         while not self.ended and record.steps >= self.mark:
-            held = self.condition is not None and self._holds(record)
+            held = self._holds(record)
             if held or self.mark >= self.length:
                 self.met = held
             else:
@@ -85,16 +85,22 @@ class Goal:
 
     def _holds(self, record: Record) -> bool:
         """Whether the condition holds for the rows up to the mark, and no further."""
-        assert self.condition is not None
-        rows = record.rows().isel({self.task.step_dim: slice(0, self.mark)}).load()
-        try:
-            found = self.task.headline(rows)
-        except Exception:  # too few rows for it: it has found nothing yet
-            found = {}
+        if self.condition is None:
+            return False
+        found = found_at(self.task, record, self.mark)
         values = {f"{name}_error": float(e.error) for name, e in found.items()}
         values |= {name: float(e.value) for name, e in found.items()}
         values["steps"] = float(self.mark)
         return self.condition.holds(lambda name: values.get(name, math.nan))
+
+
+def found_at(task: Task, record: Record, step: int) -> Mapping[str, Estimate]:
+    """What the rows up to a step say; nothing, where they are too few for it."""
+    rows = record.rows().isel({task.step_dim: slice(0, step)}).load()
+    try:
+        return task.headline(rows)
+    except Exception:
+        return {}
 
 
 def marks(stride: int, length: int) -> Iterator[int]:

@@ -91,24 +91,19 @@ def stored(
     task: Task, spec: config.Spec, goal: Goal, store: str | Path | None
 ) -> Run | None:
     """A run that has been brought to a goal already, if it has."""
-    path = _folder(spec, store)
-    if not path.exists():
+    run = at_path(task, spec, store)
+    if run is None:
         return None
-    record = Run(path, task).record
+    record = run.record
     if not goal.reached(record) or _abandoned(record, goal):
         return None
     return _as_asked(record, task, goal)
 
 
-def at_path(task: Task, spec: config.Spec, store: str | Path | None) -> Run:
-    """The run of a task where it would be stored."""
-    return Run(_folder(spec, store), task)
-
-
-def steps_of(task: Task, spec: config.Spec, store: str | Path | None) -> int:
-    """How far a run has come, 0 if it is not there."""
-    there = _folder(spec, store).exists()
-    return at_path(task, spec, store).steps if there else 0
+def at_path(task: Task, spec: config.Spec, store: str | Path | None) -> Run | None:
+    """The run of a task, if it is stored, however far it has come."""
+    path = _folder(spec, store)
+    return Run(path, task) if path.exists() else None
 
 
 def start(

@@ -17,8 +17,8 @@ from heliostat.errors import RequestError
 from heliostat.goal import Goal
 from heliostat.stored import store_folder
 from heliostat.sweeps.axes import Range, checked
-from heliostat.sweeps.cells import Cell
-from heliostat.sweeps.computing import Asked, Outcome, compute
+from heliostat.sweeps.cells import Cell, Listed
+from heliostat.sweeps.computing import Asked, Cells, Outcome, compute
 from heliostat.sweeps.display import Display, Watching
 from heliostat.sweeps.ledger import Ledger
 from heliostat.sweeps.plan import Plan, check_search
@@ -86,7 +86,7 @@ def sweep(
         check_steps(steps)
     if retries < 0:
         raise RequestError(f"retries {retries}: expected 0 or more")
-    cells = plan.cells()
+    cells = Listed(plan.cells())
     Goal(task, steps or task.steps, until)  # refuses a condition that is none
     root = store_folder(store)
     ledger = Ledger(root, plan)
@@ -100,9 +100,10 @@ def sweep(
         ledger.tell(event, **details)
         watching.told(event, details)
 
+    ledger.begin(cells.runs)
     asked = Asked(goal, place, store, retries, tell)
     outcomes = _compute(cells, asked, ledger, watching)
-    return Sweep(plan, cells, outcomes, root)
+    return Sweep(plan, cells.all, outcomes, root)
 
 
 def _planned(
@@ -120,14 +121,12 @@ def _planned(
 
 
 def _compute(
-    cells: list[Cell], asked: Asked, ledger: Ledger, watching: Watching
+    cells: Cells, asked: Asked, ledger: Ledger, watching: Watching
 ) -> dict[str, Outcome]:
     """Every run once, however many cells it is; what happens is told and kept."""
-    once = {cell.spec.id: cell for cell in cells}
     outcomes: dict[str, Outcome] = {}
-    ledger.begin(len(once))
-    with watching.following(ledger, list(once.values())):
-        for cell, outcome in compute(list(once.values()), asked):
+    with watching.following(ledger, cells.runs):
+        for cell, outcome in compute(cells, asked):
             outcomes[cell.spec.id] = outcome
             ledger.ended(cell, outcome)
             watching.saw(cell, outcome)

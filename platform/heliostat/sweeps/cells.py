@@ -47,6 +47,25 @@ class Cell:
         return " ".join(f"{name}={value}" for name, value in self.values.items())
 
 
+class Listed:
+    """Cells that are all known at the start; each run once, however many it is."""
+
+    def __init__(self, cells: list[Cell]) -> None:
+        self.all = cells
+        self._once = {cell.spec.id: cell for cell in cells}
+        self._rest = iter(self._once.values())
+
+    @property
+    def runs(self) -> int:
+        return len(self._once)
+
+    def next(self) -> list[Cell]:
+        return list(itertools.islice(self._rest, 1))
+
+    def ended(self, cell: Cell, outcome: Any) -> None:
+        """Nothing follows from it."""
+
+
 def of_grid(task: Task, axes: Mapping[str, Axis], seed: int, x64: bool) -> list[Cell]:
     """Every combination of the listed values; the last axis runs fastest."""
     lists = [list(enumerate(_values(axis))) for axis in axes.values()]

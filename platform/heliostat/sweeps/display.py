@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Any, Protocol
 
@@ -21,7 +21,7 @@ from heliostat.sweeps.ledger import Ledger
 class Watching(Protocol):
     """Somebody who follows a sweep; all of it may be ignored."""
 
-    def following(self, ledger: Ledger, cells: Sequence[Cell]) -> Any:
+    def following(self, ledger: Ledger, runs: int) -> Any:
         """A context manager for the length of the sweep."""
 
     def saw(self, cell: Cell, outcome: Outcome) -> None:
@@ -42,8 +42,8 @@ class Display:
         self._shown = 0.0
 
     @contextmanager
-    def following(self, ledger: Ledger, cells: Sequence[Cell]) -> Iterator[None]:
-        self._all, self._began = len(cells), time.monotonic()
+    def following(self, ledger: Ledger, runs: int) -> Iterator[None]:
+        self._all, self._began = runs, time.monotonic()
         self._states: Counter[str] = Counter()
         self._ended: deque[tuple[Cell, Outcome]] = deque(maxlen=self.RECENT)
         self._say(f"sweep {ledger.path.name}: {self._all} runs, in {ledger.path}")

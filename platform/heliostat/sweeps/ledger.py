@@ -49,9 +49,11 @@ class Ledger:
         self._log.tell(event, **details)
 
     def ended(self, cell: Cell, outcome: Outcome) -> None:
-        told = {k: v for k, v in outcome._asdict().items() if v != "" and k != "state"}
+        state, computed, steps, _, *more = outcome
+        told = zip(("reason", "traceback", "retries"), more, strict=True)
         values = {name: config.plain(value) for name, value in cell.values.items()}
-        self.tell(outcome.state, run=cell.spec.id, values=values, **told)
+        about = {"run": cell.spec.id, "values": values, "computed": computed}
+        self.tell(state, **about, steps=steps, **{k: v for k, v in told if v})
 
     def events(self) -> list[dict[str, Any]]:
         return self._log.events()

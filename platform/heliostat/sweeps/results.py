@@ -21,7 +21,6 @@ from heliostat.sweeps.lazy import Place, Stacked, variable
 from heliostat.sweeps.ledger import FOLDER
 from heliostat.sweeps.plan import Plan
 from heliostat.task import Estimate
-from heliostat.verbs import at_path
 
 
 class Sweep:
@@ -98,15 +97,11 @@ class Sweep:
         """What each run found, by its id."""
         return {id_: run.headline for id_, run in self.runs.items()}
 
-    @cached_property
+    @property
     def runs(self) -> dict[str, Run]:
         """The runs that are stored, by id."""
-        cells = {cell.spec.id: cell for cell in self.cells}
-        return {
-            id_: at_path(cell.task, cell.spec, self.store)
-            for id_, cell in cells.items()
-            if self.outcomes[id_].steps
-        }
+        outcomes = self.outcomes.items()
+        return {id_: outcome.run for id_, outcome in outcomes if outcome.run}
 
     def __repr__(self) -> str:
         told = ", ".join(f"{n} {s}" for s, n in self.states.items())
