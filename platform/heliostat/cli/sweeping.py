@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 from rich.table import Table
@@ -40,16 +40,25 @@ def sweep(
     what: What = PLAIN,
     where: Where = LOCAL,
     search: Annotated[
-        str, option("grid for every combination; random or sobol for draws.")
+        str, option("grid; random, sobol: draws; tpe, gp, cmaes, nsga2: they learn.")
     ] = "grid",
     trials: Annotated[int | None, COUNT, option("How many are drawn.")] = None,
     search_seed: Annotated[int, option("Of the drawing.")] = 0,
     metric: Annotated[
-        str | None, option("A number of the headline: best first.")
-    ] = None,
+        tuple[str, ...],
+        option("A number of the headline, or several.", consume_multiple=True),
+    ] = (),
     mode: Annotated[
-        Literal["min", "max"], option("Whether less or more of it is better.")
-    ] = "min",
+        tuple[str, ...],
+        option("min or max, for each metric or all.", consume_multiple=True),
+    ] = ("min",),
+    scheduler: Annotated[
+        str | None, option("asha prunes cells that are among the worst at a rung.")
+    ] = None,
+    grace: Annotated[
+        int | None, COUNT, option("Steps before the first rung; default the stride.")
+    ] = None,
+    factor: Annotated[int, option("Between one rung and the next.")] = 3,
     retries: Annotated[
         int, option("Times that a cell is tried again that raised.")
     ] = 0,
@@ -69,6 +78,11 @@ def sweep(
             search=search,
             trials=trials,
             search_seed=search_seed,
+            metric=metric,
+            mode=mode,
+            scheduler=scheduler,
+            grace=grace,
+            factor=factor,
             steps=steps,
             seed=what.seed,
             until=what.until,
@@ -81,12 +95,12 @@ def sweep(
             "interrupted; what was computed is kept, the same line goes on from there"
         )
         raise KeyboardInterrupt(line) from error
-    return _answer(found, metric, mode)
+    return _answer(found)
 
 
-def _answer(found: Sweep, metric: str | None, mode: Literal["min", "max"]) -> Answer:
+def _answer(found: Sweep) -> Answer:
     """How the cells came out; the headline is of the best, or of all on average."""
-    best = found.best(metric, mode) if metric else None
+    best = found.best() if found.plan.metrics else None
     headline = found.headlines[best.spec.id] if best else found.average()
     data = {
         "id": found.id,
@@ -103,7 +117,7 @@ def _answer(found: Sweep, metric: str | None, mode: Literal["min", "max"]) -> An
     told = ", ".join(f"{count} {state}" for state, count in found.states.items())
     lines: list[Any] = [
         f"sweep {found.id}: {told}; {found.computed} computed, {found.reused} reused",
-        _table(found, metric, mode),
+        _table(found),
     ]
     lines += [f"  best    {best}  run {best.spec.id}"] if best else []
     lines += [f"  failed  {line}" for line in _failures(found)]
@@ -111,13 +125,14 @@ def _answer(found: Sweep, metric: str | None, mode: Literal["min", "max"]) -> An
     return Answer(lines, data, _exit(found.states))
 
 
-def _table(found: Sweep, metric: str | None, mode: str) -> Table:
+def _table(found: Sweep) -> Table:
     """A line per cell, the best first where it is known which they are."""
+    metric = found.plan.metrics[0].name if found.plan.metrics else None
     table = Table(box=None)
     names = list(found.cells[0].values) if found.cells else []
     for name in [*names, "run", "state", metric or "headline"]:
         table.add_column(name)
-    cells = found.ordered(metric, mode) if metric else found.cells
+    cells = found.ordered() if metric else found.cells
     for cell in cells[:SHOWN]:
         estimates = found.headlines.get(cell.spec.id, {})
         own = [n for n, e in estimates.items() if e.source == "this run"]

@@ -2,13 +2,16 @@
 
 ``axes`` are what is varied, ``plan`` says which cells follow, ``cells`` are its runs;
 ``computing`` brings them to their length on a fleet, ``results`` is what they found,
-and ``lazy`` reads it.  Each cell is an ordinary run: whatever is stored is not computed
-again, so a sweep that was killed, or is asked for more values, goes on where it was.
+and ``lazy`` reads it.  ``searching`` and ``rungs`` let Ray Tune (``tuning``) decide
+which cells there are, and how far each comes.
+
+Each cell is an ordinary run: whatever is stored is not computed again, so a sweep that
+was killed, or is asked for more values, goes on where it was.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +24,10 @@ from heliostat.sweeps.cells import Cell, Listed
 from heliostat.sweeps.computing import Asked, Cells, Outcome, compute
 from heliostat.sweeps.display import Display, Watching
 from heliostat.sweeps.ledger import Ledger
-from heliostat.sweeps.plan import Plan, check_search
+from heliostat.sweeps.plan import SEARCHERS, Metric, Plan, Scheduled, check
 from heliostat.sweeps.results import Sweep
+from heliostat.sweeps.rungs import Rungs, halving
+from heliostat.sweeps.searching import Searched
 from heliostat.task import Task
 from heliostat.verbs import check_steps
 
@@ -35,6 +40,11 @@ def sweep(
     over: Mapping[str, Iterable[Any] | Range],
     search: str = "grid",
     trials: int | None = None,
+    metric: str | Sequence[str] | None = None,
+    mode: str | Sequence[str] = "min",
+    scheduler: str | None = None,
+    grace: int | None = None,
+    factor: int = 3,
     seed: int = 0,
     search_seed: int = 0,
     steps: int | None = None,
@@ -54,8 +64,14 @@ def sweep(
         over: for a field (or ``seed``), the values that it takes; or a :class:`Range`
             that a search draws from.
         search: ``"grid"`` every combination; ``"random"`` or ``"sobol"`` so many
-            ``trials``, each with every seed.
+            ``trials``, each with every seed; ``"tpe"``, ``"gp"``, ``"cmaes"`` or
+            ``"nsga2"`` propose each trial from what those before it found.
         trials: how many are drawn; more extend a sweep, the first ones stay.
+        metric: the number of the headline that is optimised, or several of them.
+        mode: ``"min"`` or ``"max"``, for each metric or for all.
+        scheduler: ``"asha"`` prunes cells that are among the worst at a rung.
+        grace: steps before its first rung; default the stride.
+        factor: between one rung and the next.
         seed: of every cell, where seeds are not varied.
         search_seed: of the drawing.
         steps: length of every run; default the task's natural one.
@@ -81,43 +97,74 @@ def sweep(
         >>> grid.dataset.energy.mean("seed")                   # doctest: +SKIP
     """
     place = Place(on, workers, gpus).checked()
-    plan = _planned(task, over, search, trials, seed, search_seed, x64)
+    plan = Plan(
+        task,
+        checked(type(task), over, drawn=search != "grid"),
+        search,
+        trials or 0,
+        seed,
+        search_seed,
+        x64,
+        steps,
+        _metrics(metric, mode),
+        _scheduled(task, scheduler, grace, factor),
+    )
+    check(plan, trials)
     if steps is not None:
         check_steps(steps)
     if retries < 0:
         raise RequestError(f"retries {retries}: expected 0 or more")
-    cells = Listed(plan.cells())
+    if until and scheduler:
+        raise RequestError("until: a scheduler ends runs already, give one of the two")
     Goal(task, steps or task.steps, until)  # refuses a condition that is none
-    root = store_folder(store)
+    root, watching = store_folder(store), progress or Display()
     ledger = Ledger(root, plan)
-
-    watching = progress or Display()
-
-    def goal(cell: Cell) -> Goal:
-        return Goal(cell.task, steps or cell.task.steps, until)
 
     def tell(event: str, **details: Any) -> None:
         ledger.tell(event, **details)
         watching.told(event, details)
 
+    cells = Searched(plan, ledger) if search in SEARCHERS else Listed(plan.cells())
+    asked = Asked(_goals(plan, until, ledger), place, store, retries, tell)
     ledger.begin(cells.runs)
-    asked = Asked(goal, place, store, retries, tell)
-    outcomes = _compute(cells, asked, ledger, watching)
-    return Sweep(plan, cells.all, outcomes, root)
+    return Sweep(plan, cells.all, _compute(cells, asked, ledger, watching), root)
 
 
-def _planned(
-    task: Task,
-    over: Mapping[str, Iterable[Any] | Range],
-    search: str,
-    trials: int | None,
-    seed: int,
-    search_seed: int,
-    x64: bool,
-) -> Plan:
-    check_search(search, trials, list(over))
-    axes = checked(type(task), over, drawn=search != "grid")
-    return Plan(task, axes, search, trials or 0, seed, search_seed, x64)
+def _metrics(
+    metric: str | Sequence[str] | None, mode: str | Sequence[str]
+) -> tuple[Metric, ...]:
+    """Each number with its direction; one direction may serve all.
+
+    Raises:
+        RequestError: if there are other directions than numbers.
+    """
+    names = [metric] if isinstance(metric, str) else list(metric or ())
+    modes = [mode] if isinstance(mode, str) else list(mode)
+    modes *= len(names) if len(modes) == 1 else 1
+    if len(names) != len(modes):
+        raise RequestError(
+            f"mode: {len(modes)} for {len(names)} metrics, give each one"
+        )
+    return tuple(map(Metric, names, modes))
+
+
+def _scheduled(
+    task: Task, scheduler: str | None, grace: int | None, factor: int
+) -> Scheduled | None:
+    if scheduler is None:
+        if grace is not None:
+            raise RequestError(f"grace {grace}: it is for a scheduler, such as asha")
+        return None
+    return Scheduled(scheduler, task.stride if grace is None else grace, factor)
+
+
+def _goals(plan: Plan, until: str | None, ledger: Ledger) -> Callable[[Cell], Goal]:
+    """How far each cell shall come."""
+    if plan.scheduled is None:
+        return lambda cell: Goal(cell.task, plan.steps or cell.task.steps, until)
+    scheduled, length = plan.scheduled, plan.steps or plan.task.steps
+    judge = halving(plan.metrics[0], scheduled, length, ledger)
+    return lambda cell: Rungs(cell, length, scheduled, judge, ledger.tell)
 
 
 def _compute(

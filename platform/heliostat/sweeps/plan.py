@@ -18,20 +18,58 @@ SEARCHES = {"random": cells.random_shares, "sobol": cells.sobol_shares}
 """Ways to draw all trials at once; ``grid`` takes every combination."""
 
 
+SEARCHERS = {
+    "tpe": "TPESampler",
+    "gp": "GPSampler",
+    "cmaes": "CmaEsSampler",
+    "nsga2": "NSGAIISampler",
+}
+"""Searches that learn from what was found, by the names of Optuna's samplers."""
+
+SCHEDULERS = ("asha",)
+
+
+class Metric(NamedTuple):
+    """A number of the headline, and which way is better."""
+
+    name: str
+    mode: str = "min"
+
+
+class Scheduled(NamedTuple):
+    """A scheduler as it was asked for."""
+
+    name: str
+    grace: int  # steps before the first rung
+    factor: int = 3  # between rungs
+
+
 class Plan(NamedTuple):
-    """A sweep as it was asked for; how many trials and steps is not its identity."""
+    """A sweep as it was asked for.
+
+    How many trials is not its identity; nor are steps, unless what is computed follows
+    from what was found.
+    """
 
     task: Task
     axes: Mapping[str, Axis]
-    search: str
-    trials: int
-    seed: int  # of every cell, where seeds are no axis
-    search_seed: int
-    x64: bool
+    search: str = "grid"
+    trials: int = 0
+    seed: int = 0  # of every cell, where seeds are no axis
+    search_seed: int = 0
+    x64: bool = False
+    steps: int | None = None
+    metrics: tuple[Metric, ...] = ()
+    scheduled: Scheduled | None = None
 
     @property
     def drawn(self) -> bool:
         return self.search != "grid"
+
+    @property
+    def adaptive(self) -> bool:
+        """Whether what is computed follows from what was found."""
+        return self.search in SEARCHERS or self.scheduled is not None
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -40,8 +78,11 @@ class Plan(NamedTuple):
         fields = {n: v for n, v in spec.pop("fields").items() if n not in self.axes}
         spec.pop("seed")
         over = {name: _plain(axis) for name, axis in self.axes.items()}
-        how = {"search": self.search, "search_seed": self.search_seed}
+        how: dict[str, Any] = {"search": self.search, "search_seed": self.search_seed}
         seed = {} if SEED in self.axes else {"seed": self.seed}
+        if self.adaptive:
+            how |= {"steps": self.steps, "metrics": config.plain(self.metrics)}
+            how |= {"scheduled": config.plain(self.scheduled)}
         return {**spec, **seed, **how, "fields": fields, "over": over}
 
     @property
@@ -61,26 +102,54 @@ class Plan(NamedTuple):
         return cells.of_draws(self.task, self.axes, shares, self.seed, self.x64)
 
 
-def check_search(search: str, trials: int | None, axes: Sequence[str]) -> None:
+def check(plan: Plan, trials: int | None) -> None:
     """
     Raises:
-        RequestError: for a search that is none, or one without a number of trials.
+        RequestError: for a search or scheduler that is none, a search without a number
+            of trials, or one that learns without a metric.
     """
-    known = ["grid", *SEARCHES]
-    if search not in known:
-        hint = did_you_mean(search, known) or f"; there are {', '.join(known)}"
-        raise RequestError(f"search '{search}': there is none of that name{hint}")
-    if search == "grid":
-        if trials is not None:
-            raise RequestError(
-                f"trials {trials}: a grid has every combination; for so many draws "
-                "give search random or sobol"
-            )
-        return
-    if trials is None or isinstance(trials, bool) or trials < 1:
+    search, names = plan.search, set(plan.axes) - {SEED}
+    _known("search", search, ["grid", *SEARCHES, *SEARCHERS])
+    if search == "grid" and trials is not None:
+        raise RequestError(
+            f"trials {trials}: a grid has every combination; for so many draws give "
+            "another search, such as sobol"
+        )
+    if search != "grid" and (not isinstance(trials, int) or trials < 1):
         raise RequestError(f"search {search}: expected trials of at least 1")
-    if not set(axes) - {SEED}:
+    if search != "grid" and not names:
         raise RequestError(f"search {search}: there is nothing to draw but seeds")
+    if search in SEARCHERS and not plan.metrics:
+        raise RequestError(f"search {search} wants a metric{_such_as(plan.task)}")
+    if len(plan.metrics) > 1 and search in ("gp", "cmaes"):
+        raise RequestError(f"search {search}: expected one metric; tpe takes several")
+    for metric in plan.metrics:
+        _known("mode", metric.mode, ["min", "max"])
+        if finds := plan.task.finds:
+            _known("metric", metric.name, list(finds))
+    _check_scheduled(plan)
+
+
+def _check_scheduled(plan: Plan) -> None:
+    if plan.scheduled is None:
+        return
+    name, grace, factor = plan.scheduled
+    _known("scheduler", name, SCHEDULERS)
+    if len(plan.metrics) != 1:
+        raise RequestError(f"scheduler {name} wants one metric{_such_as(plan.task)}")
+    if grace < 1 or factor < 2:
+        expected = f"expected grace >= 1 and factor >= 2, got {grace} and {factor}"
+        raise RequestError(f"scheduler {name}: {expected}")
+
+
+def _known(what: str, name: str, known: Sequence[str]) -> None:
+    if name not in known:
+        hint = did_you_mean(name, known) or f"; there are {', '.join(known)}"
+        raise RequestError(f"{what} '{name}': there is none of that name{hint}")
+
+
+def _such_as(task: Task) -> str:
+    return f", such as {task.finds[0]}" if task.finds else ", a number of the headline"
 
 
 def _plain(axis: Axis) -> Any:

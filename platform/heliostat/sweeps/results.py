@@ -19,7 +19,7 @@ from heliostat.sweeps.cells import TRIAL, Cell
 from heliostat.sweeps.computing import Outcome
 from heliostat.sweeps.lazy import Place, Stacked, variable
 from heliostat.sweeps.ledger import FOLDER
-from heliostat.sweeps.plan import Plan
+from heliostat.sweeps.plan import Metric, Plan
 from heliostat.task import Estimate
 
 
@@ -114,28 +114,42 @@ class Sweep:
         """How many runs came out how."""
         return dict(Counter(o.state for o in self.outcomes.values()))
 
-    def best(self, metric: str, mode: str = "min") -> Cell:
-        """The cell whose headline has the least (or the largest) value.
+    def best(self, metric: str | None = None, mode: str = "min") -> Cell:
+        """The cell that has found the least (or the largest) value.
+
+        Args:
+            metric: a number of the headline; default what the sweep was asked for.
 
         Raises:
             RequestError: if no cell has such a number.
         """
-        best = self.ordered(metric, mode)[0]
-        if not np.isfinite(self._value(best, metric)):
-            known = sorted({n for h in self.headlines.values() for n in h})
-            hint = did_you_mean(metric, known) or f"; there are {', '.join(known)}"
-            raise RequestError(f"metric: no cell has found '{metric}'{hint}")
+        wanted = self._metric(metric, mode)
+        best = self.ordered(*wanted)[0]
+        if not np.isfinite(self._value(best, wanted.name)):
+            known = sorted(self.quantities)
+            hint = did_you_mean(wanted.name, known)
+            hint = hint or f"; there are {', '.join(known) or 'none'}"
+            raise RequestError(f"metric: no cell has found '{wanted.name}'{hint}")
         return best
 
-    def ordered(self, metric: str, mode: str = "min") -> list[Cell]:
-        """The cells, the best first; last those that have not found the metric."""
-        sign = 1 if mode == "min" else -1
+    def ordered(self, metric: str | None = None, mode: str = "min") -> list[Cell]:
+        """The cells, the best first; behind those that came to their end the others."""
+        wanted = self._metric(metric, mode)
+        sign = 1 if wanted.mode == "min" else -1
 
-        def rank(cell: Cell) -> float:
-            value = sign * self._value(cell, metric)
-            return value if np.isfinite(value) else np.inf
+        def rank(cell: Cell) -> tuple[bool, float]:
+            value = sign * self._value(cell, wanted.name)
+            early = self.outcomes[cell.spec.id].state != "done"
+            return early, value if np.isfinite(value) else np.inf
 
         return sorted(self.cells, key=rank)
+
+    def _metric(self, name: str | None, mode: str) -> Metric:
+        if name is not None:
+            return Metric(name, mode)
+        if not self.plan.metrics:
+            raise RequestError("metric: expected a number of the headline")
+        return self.plan.metrics[0]
 
     def average(self) -> dict[str, Estimate]:
         """Each quantity on average over the cells, with the standard error of that."""
