@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from heliostat.plotting import plot
     from heliostat.stored import Run
     from heliostat.stored import open_run as open
-    from heliostat.sweeps import Range, Sweep, sweep
+    from heliostat.sweeps import Range, Sweep, open_sweep, sweep
     from heliostat.verbs import extend, remove, resume, run, start, stop
     from heliostat.verification import verify
 
@@ -48,6 +48,7 @@ _HOMES = {
     "extend": "verbs",
     "gc": "catalog",
     "open": "stored:open_run",
+    "open_sweep": "sweeps",
     "plot": "plotting",
     "remove": "verbs",
     "resume": "verbs",
@@ -79,6 +80,7 @@ __all__ = [
     "extend",
     "gc",
     "open",
+    "open_sweep",
     "plot",
     "remove",
     "resume",

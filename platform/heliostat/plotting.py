@@ -55,14 +55,14 @@ def plot(
     data = _variable(run, var)
     if kind == "rank":
         _comparable(run, data)
-    axes, title = _axes(output), f"{run.spec.identity['task']} {run.id}"
+    axes, title = blank(output), f"{run.spec.identity['task']} {run.id}"
     if kind == "trace":
         _trace(axes, run, data)
     else:
         title += _settled(axes, run, data, kind)
     _legend_below(axes)
     axes.set_title(title, fontsize="medium")
-    return axes if output is None else _written(axes, Path(output))
+    return axes if output is None else written(axes, Path(output))
 
 
 def settled(rows: Rows, task: Task) -> Rows:
@@ -102,7 +102,7 @@ def _comparable(run: Run, data: xr.DataArray) -> None:
         raise RequestError(f"'{data.name}' is not finite everywhere; ranks are of all")
 
 
-def _axes(output: str | Path | None) -> Any:
+def blank(output: str | Path | None) -> Any:
     """Axes of a figure of its own: pyplot's for a notebook, a bare one for a file."""
     if output is None:
         import matplotlib.pyplot as plt
@@ -113,7 +113,11 @@ def _axes(output: str | Path | None) -> Any:
     return Figure(figsize=(8, 4.5), layout="constrained").subplots()
 
 
-def _written(axes: Any, output: Path) -> Path:
+def written(axes: Any, output: Path) -> Path:
+    """
+    Raises:
+        StoreError: if the file cannot be written.
+    """
     try:
         axes.figure.savefig(output, dpi=150)
     except (OSError, ValueError) as error:

@@ -252,21 +252,29 @@ def gc(*, store: Store = None) -> Answer:
 
 
 def plot(
-    run: RunId,
+    run: Annotated[str, option("Id of a run or a sweep, or its first digits.")],
     var: Annotated[
-        str | None, option("A variable of its rows; default the first.")
+        str | None, option("A variable of its rows, or a number of its headline.")
     ] = None,
     /,
     *,
     output: Annotated[Path | None, option("Default ID.png.", "--output", "-o")] = None,
     kind: Annotated[
-        str, option("trace, rank of chains, or energy: its distribution.")
+        str,
+        option("trace, rank of chains, or energy; of a sweep line, map or parallel."),
     ] = "trace",
     store: Store = None,
     task: Foreign = None,
     code: Supplied = (),
 ) -> Answer:
-    """Draw a variable of a run: over its steps, by ranks, or as a distribution."""
+    """Draw a variable of a run over its steps, or a number that a sweep has found."""
+    from heliostat.sweeps.ledger import is_sweep
+
+    if is_sweep(run, store):
+        cls = class_of(task) if task else None
+        sweep = hs.open_sweep(run, store=store, task=cls)
+        kind = "auto" if kind == "trace" else kind
+        return Answer([str(sweep.plot(var, output or f"{sweep.id}.png", kind=kind))])
     found = _open(run, store, task, code)
     picture = hs.plot(found, var, output or f"{found.id}.png", kind=kind)
     return Answer([str(picture)])

@@ -25,13 +25,13 @@ from heliostat.sweeps.computing import Asked, Cells, Outcome, compute
 from heliostat.sweeps.display import Display, Watching
 from heliostat.sweeps.ledger import Ledger
 from heliostat.sweeps.plan import SEARCHERS, Metric, Plan, Scheduled, check
-from heliostat.sweeps.results import Sweep
+from heliostat.sweeps.results import Sweep, open_sweep
 from heliostat.sweeps.rungs import Rungs, halving
 from heliostat.sweeps.searching import Searched
 from heliostat.task import Task
 from heliostat.verbs import check_steps
 
-__all__ = ["Range", "Sweep", "sweep"]
+__all__ = ["Range", "Sweep", "open_sweep", "sweep"]
 
 
 def sweep(

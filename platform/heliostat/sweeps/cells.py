@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -85,15 +85,30 @@ def of_draws(
         shares: (trials, axes but for the seed) in [0, 1).
     """
     drawn = {name: axis for name, axis in axes.items() if name != SEED}
-    seeds = _values(axes[SEED]) if SEED in axes else ()
-    cells = []
-    for trial, row in enumerate(shares):
-        values = {
+    proposed = [
+        {
             name: at(type(task), name, axis, share)
             for (name, axis), share in zip(drawn.items(), row, strict=True)
         }
-        cells += of_trial(task, trial, values, seeds, seed, x64)
-    return cells
+        for row in shares
+    ]
+    seeds = _values(axes[SEED]) if SEED in axes else ()
+    return of_trials(task, proposed, seeds, seed, x64)
+
+
+def of_trials(
+    task: Task,
+    proposed: Sequence[Mapping[str, Any]],
+    seeds: tuple[Any, ...],
+    seed: int,
+    x64: bool,
+) -> list[Cell]:
+    """The cells of trials, given the values of each."""
+    return [
+        cell
+        for trial, values in enumerate(proposed)
+        for cell in of_trial(task, trial, values, seeds, seed, x64)
+    ]
 
 
 def of_trial(

@@ -1,7 +1,7 @@
 """What is kept of a sweep: what was asked, and what happened to each of its cells.
 
     STORE/sweeps/<sweep id>/
-      sweep.json      what defines it
+      sweep.json      what was asked for last
       events.jsonl    begun, then for each cell done, pruned, failed, stopped, ...
 
 The numbers lie in the runs; this says which they are, and why some are missing.
@@ -14,11 +14,15 @@ from pathlib import Path
 from typing import Any
 
 from heliostat import config
-from heliostat.errors import StoreError
+from heliostat.config import Spec
+from heliostat.errors import RequestError, StoreError
 from heliostat.log import Log
+from heliostat.stored import store_folder
+from heliostat.sweeps.axes import Range
 from heliostat.sweeps.cells import Cell
 from heliostat.sweeps.computing import Outcome
-from heliostat.sweeps.plan import Plan
+from heliostat.sweeps.plan import Metric, Plan, Scheduled
+from heliostat.task import Task
 
 FOLDER = "sweeps"
 
@@ -36,7 +40,7 @@ class Ledger:
         Raises:
             StoreError: if the store cannot be written.
         """
-        text = json.dumps(self._plan.identity, indent=1, sort_keys=True)
+        text = json.dumps(_described(self._plan), indent=1, sort_keys=True)
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             (self.path / "sweep.json").write_text(text)
@@ -57,3 +61,78 @@ class Ledger:
 
     def events(self) -> list[dict[str, Any]]:
         return self._log.events()
+
+    def last(self) -> dict[str, dict[str, Any]]:
+        """The last event of each run in which it ended, by its id."""
+        ended = ("done", "pruned", "failed", "stopped")
+        return {e["run"]: e for e in self.events() if e["event"] in ended}
+
+
+def _described(plan: Plan) -> dict[str, Any]:
+    """All of a plan as JSON values: the task by its spec."""
+    spec = config.specify(plan.task, plan.seed, plan.x64)
+    over = {
+        name: axis._asdict() if isinstance(axis, Range) else config.plain(axis)
+        for name, axis in plan.axes.items()
+    }
+    names = ("search", "trials", "search_seed", "steps", "metrics", "scheduled")
+    rest = {name: config.plain(getattr(plan, name)) for name in names}
+    return {"spec": spec._asdict(), "over": over, **rest}
+
+
+def is_sweep(sweep: str, store: str | Path | None) -> bool:
+    """Whether the store has a sweep whose id begins so."""
+    return sweep.isalnum() and any((store_folder(store) / FOLDER).glob(f"{sweep}*"))
+
+
+def read(
+    sweep: str, store: str | Path | None = None, task: type[Task] | None = None
+) -> Plan:
+    """The plan of a stored sweep, by the first digits of its id.
+
+    Raises:
+        RequestError: if there is none, or several; or if its task is not installed.
+        StoreError: if what is stored is damaged.
+    """
+    root = store_folder(store) / FOLDER
+    digits = sweep.rpartition("/")[2]
+    found = sorted(root.glob(f"{digits}*/sweep.json")) if digits.isalnum() else []
+    if len(found) != 1:
+        told = f"no sweep '{sweep}'" if not found else f"'{sweep}' is short for several"
+        raise RequestError(f"{told} in {root}")
+    try:
+        kept = json.loads(found[0].read_text())
+        made = config.rebuild(Spec(**kept["spec"]), task)
+        plan = _plan(kept, made)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        if isinstance(error, RequestError):
+            raise
+        raise StoreError(f"{found[0]} is damaged ({error})") from error
+    if plan.id != found[0].parent.name:
+        raise StoreError(f"{found[0]} is damaged: it is of another sweep")
+    return plan
+
+
+def _plan(kept: dict[str, Any], task: Task) -> Plan:
+    axes = {
+        name: Range(**axis) if isinstance(axis, dict) else tuple(map(_value, axis))
+        for name, axis in kept["over"].items()
+    }
+    identity, scheduled = kept["spec"]["identity"], kept["scheduled"]
+    return Plan(
+        task,
+        axes,
+        kept["search"],
+        kept["trials"],
+        identity["seed"],
+        kept["search_seed"],
+        identity["x64"],
+        kept["steps"],
+        tuple(Metric(*metric) for metric in kept["metrics"]),
+        Scheduled(*scheduled) if scheduled else None,
+    )
+
+
+def _value(value: Any) -> Any:
+    """Lists of JSON are the tuples of fields."""
+    return tuple(map(_value, value)) if isinstance(value, list) else value

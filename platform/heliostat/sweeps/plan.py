@@ -67,6 +67,11 @@ class Plan(NamedTuple):
         return self.search != "grid"
 
     @property
+    def seeds(self) -> tuple[Any, ...]:
+        """The seeds of every trial, where they are varied."""
+        return tuple(self.axes.get(SEED, ()))
+
+    @property
     def adaptive(self) -> bool:
         """Whether what is computed follows from what was found."""
         return self.search in SEARCHERS or self.scheduled is not None
@@ -89,14 +94,19 @@ class Plan(NamedTuple):
     def id(self) -> str:
         return hashlib.sha256(canonical_json(self.identity)).hexdigest()[:16]
 
-    def cells(self) -> list[Cell]:
+    def cells(self, proposed: Sequence[Mapping[str, Any]] = ()) -> list[Cell]:
         """All its cells.
+
+        Args:
+            proposed: the values of each trial, for searches that learn.
 
         Raises:
             RequestError: if the values of one do not go together.
         """
         if not self.drawn:
             return cells.of_grid(self.task, self.axes, self.seed, self.x64)
+        if self.search in SEARCHERS:
+            return cells.of_trials(self.task, proposed, self.seeds, self.seed, self.x64)
         names = [name for name in self.axes if name != SEED]
         shares = SEARCHES[self.search](self.trials, len(names), self.search_seed)
         return cells.of_draws(self.task, self.axes, shares, self.seed, self.x64)

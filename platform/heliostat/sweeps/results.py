@@ -13,14 +13,48 @@ import pandas as pd
 import xarray as xr
 
 from heliostat.errors import RequestError, did_you_mean
-from heliostat.stored import Run
+from heliostat.stored import Run, store_folder
 from heliostat.sweeps.axes import SEED, Axis
 from heliostat.sweeps.cells import TRIAL, Cell
 from heliostat.sweeps.computing import Outcome
 from heliostat.sweeps.lazy import Place, Stacked, variable
-from heliostat.sweeps.ledger import FOLDER
+from heliostat.sweeps.ledger import FOLDER, Ledger, read
 from heliostat.sweeps.plan import Metric, Plan
-from heliostat.task import Estimate
+from heliostat.task import Estimate, Task
+from heliostat.verbs import at_path
+
+
+def open_sweep(
+    sweep: str, *, store: str | Path | None = None, task: type[Task] | None = None
+) -> Sweep:
+    """A stored sweep by its id, or by the first digits of it, as far as it has come.
+
+    Args:
+        task: the class of a task that is not installed.
+
+    Raises:
+        RequestError: if there is none, or if several begin like this.
+        StoreError: if what is stored is damaged.
+
+    Example:
+        >>> hs.open_sweep("8c858a80").summary  # doctest: +SKIP
+    """
+    plan, root = read(sweep, store, task), store_folder(store)
+    ledger = Ledger(root, plan)
+    proposed = [e["values"] for e in ledger.events() if e["event"] == "proposed"]
+    ended = ledger.last()
+    cells = [c for c in plan.cells(proposed) if c.spec.id in ended]
+    outcomes = {c.spec.id: _outcome(c, ended[c.spec.id], root) for c in cells}
+    return Sweep(plan, cells, outcomes, root)
+
+
+def _outcome(cell: Cell, event: Mapping[str, Any], store: Path) -> Outcome:
+    """How a cell came out, as it was written down."""
+    run, steps = at_path(cell.task, cell.spec, store), event["steps"]
+    run = Run(run.path, cell.task, steps) if run and steps else None
+    told = [event.get(name, "") for name in ("reason", "traceback")]
+    retries = event.get("retries", 0)
+    return Outcome(event["event"], False, steps, run, told[0], told[1], retries)
 
 
 class Sweep:
@@ -102,6 +136,21 @@ class Sweep:
         """The runs that are stored, by id."""
         outcomes = self.outcomes.items()
         return {id_: outcome.run for id_, outcome in outcomes if outcome.run}
+
+    def plot(
+        self,
+        metric: str | None = None,
+        output: str | Path | None = None,
+        *,
+        kind: str = "auto",
+    ) -> Any:
+        """Draw a number of the headline over what was varied.
+
+        See :func:`heliostat.sweeps.pictures.plot`.
+        """
+        from heliostat.sweeps.pictures import plot
+
+        return plot(self, metric, output, kind=kind)
 
     def __repr__(self) -> str:
         told = ", ".join(f"{n} {s}" for s, n in self.states.items())

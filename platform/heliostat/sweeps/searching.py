@@ -35,11 +35,7 @@ class Searched:
 
     @property
     def runs(self) -> int:
-        return self.plan.trials * max(1, len(self._seeds))
-
-    @property
-    def _seeds(self) -> tuple[Any, ...]:
-        return tuple(self.plan.axes.get(SEED, ()))
+        return self.plan.trials * max(1, len(self.plan.seeds))
 
     def next(self) -> list[Cell]:
         """The cells of one more trial."""
@@ -54,7 +50,7 @@ class Searched:
             self._ledger.tell("proposed", trial=trial, values=plain)
         plan = self.plan
         found = list(
-            of_trial(plan.task, trial, values, self._seeds, plan.seed, plan.x64)
+            of_trial(plan.task, trial, values, plan.seeds, plan.seed, plan.x64)
         )
         self._open[trial] = {cell.spec.id: None for cell in found}
         self.all += found
