@@ -40,7 +40,7 @@ class Ledger:
         Raises:
             StoreError: if the store cannot be written.
         """
-        text = json.dumps(_described(self._plan), indent=1, sort_keys=True)
+        text = json.dumps(_described(self._plan), indent=1)
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             (self.path / "sweep.json").write_text(text)

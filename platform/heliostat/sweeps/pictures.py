@@ -144,7 +144,8 @@ def _parallel(axes: Any, values: xr.DataArray, fields: list[str]) -> None:
         axes.axvline(index, color="k", lw=0.8)
         for height, text, va in ((-0.02, low, "top"), (1.02, high, "bottom")):
             axes.text(index, height, text, ha="center", va=va, fontsize="small")
-    axes.set_xticks(range(len(ends)), [*fields, _label(values)])
+    logs = [f"{n} (log)" if c[2] else n for n, c in zip(fields, columns, strict=True)]
+    axes.set_xticks(range(len(ends)), [*logs, _label(values)])
     axes.tick_params(axis="x", pad=16, length=0)
     axes.set_yticks([])
     axes.set_ylim(-0.02, 1.1)

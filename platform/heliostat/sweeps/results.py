@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from functools import cache, cached_property, partial
+from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from heliostat.stored import Run, store_folder
 from heliostat.sweeps.axes import SEED, Axis
 from heliostat.sweeps.cells import TRIAL, Cell
 from heliostat.sweeps.computing import Outcome
-from heliostat.sweeps.lazy import Place, Stacked, variable
+from heliostat.sweeps.datasets import stacked
 from heliostat.sweeps.ledger import FOLDER, Ledger, read
 from heliostat.sweeps.plan import Metric, Plan
 from heliostat.task import Estimate, Task
@@ -243,12 +243,12 @@ class Sweep:
 
         What a cell does not have (it failed, it ended early) is NaN.
         """
-        return self._stacked(Run.rows, 1)
+        return stacked(self, Run.rows, 1)
 
     @property
     def observed(self) -> xr.Dataset:
         """What the task observes at multiples of the stride, like :attr:`dataset`."""
-        return self._stacked(Run.observed, self.plan.task.stride)
+        return stacked(self, Run.observed, self.plan.task.stride)
 
     @property
     def summary(self) -> xr.Dataset:
@@ -283,39 +283,6 @@ class Sweep:
                 table[cell.place] = cell.spec.id if name == "run" else state
             found[name] = (self.dims, table)
         return found
-
-    def _stacked(self, kind: Any, every: int) -> xr.Dataset:
-        """One kind of table of all runs. Only the longest is opened for it: the others
-        have as many entries as they have steps, and are read when they are wanted."""
-        read = cache(kind.fget)
-        steps = {id_: self.outcomes[id_].steps for id_ in self.runs}
-        longest = max(steps, key=lambda id_: steps[id_], default=None)
-        like = read(self.runs[longest]) if longest else xr.Dataset()
-        parts = {
-            cell.place: self.runs[cell.spec.id]
-            for cell in self.cells
-            if steps.get(cell.spec.id, 0) >= every
-        }
-        found = {
-            name: self._lazy(
-                var,
-                {place: partial(_values, read, r, name) for place, r in parts.items()},
-            )
-            for name, var in like.items()
-        }
-        coords = {name: (c.dims, c.values) for name, c in like.coords.items()}
-        return xr.Dataset(found, coords={**coords, **self.coords})
-
-    def _lazy(
-        self, like: xr.DataArray, parts: Mapping[Place, Callable[[], np.ndarray]]
-    ) -> xr.Variable:
-        dtype = like.dtype if like.dtype.kind in "fT" else np.dtype(float)
-        array = Stacked(parts, self.shape, like.shape, dtype)
-        return variable((*self.dims, *map(str, like.dims)), array, like.attrs)
-
-
-def _values(read: Callable[[Run], xr.Dataset], run: Run, name: Any) -> np.ndarray:
-    return read(run)[name].values
 
 
 def _labels(values: Sequence[Any]) -> np.ndarray:

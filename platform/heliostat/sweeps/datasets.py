@@ -1,0 +1,82 @@
+"""The tables of many runs as one dataset: dims of the cells before those of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache, partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xarray as xr
+
+from heliostat.stored import Run
+from heliostat.sweeps.axes import SEED
+from heliostat.sweeps.cells import Cell
+from heliostat.sweeps.lazy import Stacked, variable
+
+if TYPE_CHECKING:
+    from heliostat.sweeps.results import Sweep
+
+
+def stacked(sweep: Sweep, kind: Any, every: int) -> xr.Dataset:
+    """One kind of table of all runs, each read when it is wanted.
+
+    Args:
+        kind: the property of runs that has it, with an entry for ``every`` steps.
+    """
+    read = cache(kind.fget)
+    steps = {id_: sweep.outcomes[id_].steps for id_ in sweep.runs}
+    full = [cell for cell in sweep.cells if steps.get(cell.spec.id, 0) >= every]
+    alike = [read(sweep.runs[id_]) for id_ in _of_each_shape(full, steps)]
+    sizes = _largest(alike)
+    found = {}
+    for name in dict.fromkeys(name for table in alike for name in table):
+        like = next(table[name] for table in alike if name in table)
+        parts = {
+            cell.place: partial(_values, read, sweep.runs[cell.spec.id], name)
+            for cell in full
+        }
+        rest = tuple(sizes[dim] for dim in like.dims)
+        dtype = like.dtype if like.dtype.kind in "fT" else np.dtype(float)
+        array = Stacked(parts, sweep.shape, rest, dtype)
+        found[name] = variable((*sweep.dims, *map(str, like.dims)), array, like.attrs)
+    return xr.Dataset(found, coords={**_coords(alike, sizes), **sweep.coords})
+
+
+def _of_each_shape(cells: Sequence[Cell], steps: Mapping[str, int]) -> list[str]:
+    """The longest run of each shape that rows may have: no number that is not whole,
+    and no seed, is a size of anything."""
+    found: dict[Any, str] = {}
+    for cell in cells:
+        shape = tuple(
+            (name, value)
+            for name, value in cell.values.items()
+            if name != SEED and not isinstance(value, float)
+        )
+        known = found.setdefault(shape, cell.spec.id)
+        if steps[cell.spec.id] > steps[known]:
+            found[shape] = cell.spec.id
+    return list(found.values())
+
+
+def _largest(tables: Sequence[xr.Dataset]) -> dict[Any, int]:
+    """How far each dim goes in the table where it goes farthest."""
+    sizes: dict[Any, int] = {}
+    for table in tables:
+        for dim, size in table.sizes.items():
+            sizes[dim] = max(size, sizes.get(dim, 0))
+    return sizes
+
+
+def _coords(tables: Sequence[xr.Dataset], sizes: Mapping[Any, int]) -> dict[Any, Any]:
+    """The labels of each dim, from the table where it goes farthest."""
+    found: dict[Any, Any] = {}
+    for table in tables:
+        for name, labels in table.coords.items():
+            if labels.shape == tuple(sizes[dim] for dim in labels.dims):
+                found.setdefault(name, (labels.dims, labels.values))
+    return found
+
+
+def _values(read: Callable[[Run], xr.Dataset], run: Run, name: Any) -> np.ndarray:
+    return read(run)[name].values
