@@ -11,7 +11,8 @@ import logging
 import math
 import threading
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
 
@@ -81,18 +82,15 @@ def _optuna_search(
     seed: int,
 ) -> Any:
     try:
-        import optuna
-        from ray.tune.search.optuna import OptunaSearch
-    except ImportError as error:
-        raise RequestError(f"search {name} wants Optuna: {INSTALL}") from error
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    logging.getLogger("ray.tune").setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what is experimental there
+        with _quietly():
+            import optuna
+            from ray.tune.search.optuna import OptunaSearch
+
             sampler = getattr(optuna.samplers, SEARCHERS[name])(seed=seed)
     except ImportError as error:
-        raise RequestError(f"search {name}: {error}") from error
+        reason = " ".join(str(error).split())
+        raise RequestError(f"search {name} ({reason}): {INSTALL}") from error
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
     single = len(metrics) == 1
     return OptunaSearch(
         {n: _distribution(axis, n in whole) for n, axis in space.items()},
@@ -100,6 +98,16 @@ def _optuna_search(
         mode=metrics[0].mode if single else [m.mode for m in metrics],
         sampler=sampler,
     )
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Without what Tune and Optuna say of widgets, and of what is experimental."""
+    for name in ("ray.tune", "ray.widgets"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 def _distribution(axis: Axis, whole: bool) -> Any:
@@ -128,7 +136,8 @@ class Halving:
     """
 
     def __init__(self, metric: Metric, grace: int, length: int, factor: int) -> None:
-        from ray.tune.schedulers import AsyncHyperBandScheduler
+        with _quietly():
+            from ray.tune.schedulers import AsyncHyperBandScheduler
 
         self.metric, self._lock = metric, threading.Lock()
         self._decided: dict[tuple[str, int], bool] = {}
