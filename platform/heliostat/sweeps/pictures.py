@@ -125,19 +125,17 @@ def _parallel(axes: Any, values: xr.DataArray, fields: list[str]) -> None:
     """A line for each cell, coloured by what it found; cells without it are grey."""
     from matplotlib import colormaps
     from matplotlib.cm import ScalarMappable
-    from matplotlib.colors import Normalize
+    from matplotlib.colors import LogNorm, Normalize
 
     flat = values.stack(cell=values.dims)
+    found, (_, _, log) = flat.values, _scale(flat.dropna("cell").values)
     columns = [_scale(flat[name].values) for name in fields]
-    found = flat.values
-    heights = np.array([_shares(np.asarray(c[0]), c[2]) for c in columns])
-    heights = np.vstack([heights, _shares(found, False)])
-    order = np.argsort(-_shares(found, False))  # the least are drawn last, on top
-    norm = Normalize(np.nanmin(found), np.nanmax(found))
-    colours = colormaps[COLOURS]
-    for cell in order:
+    heights = [_shares(np.asarray(c[0]), c[2]) for c in columns]
+    heights = np.vstack([*heights, _shares(found, log)])
+    norm = (LogNorm if log else Normalize)(np.nanmin(found), np.nanmax(found))
+    for cell in np.argsort(-heights[-1]):  # the least are drawn last, on top
         known = np.isfinite(found[cell])
-        colour = colours(norm(found[cell])) if known else "0.8"
+        colour = colormaps[COLOURS](norm(found[cell])) if known else "0.8"
         axes.plot(heights[:, cell], color=colour, lw=1.2, alpha=0.8)
     ends = [*(_ends(c) for c in columns), (_spell(norm.vmin), _spell(norm.vmax))]
     for index, (low, high) in enumerate(ends):
@@ -159,7 +157,7 @@ def _scale(values: np.ndarray) -> tuple[Any, list[str] | None, bool]:
     if values.dtype.kind not in "iuf":
         names = list(dict.fromkeys(map(str, values)))
         return [names.index(str(v)) for v in values], names, False
-    positive = values.min() > 0 and values.max() / values.min() > 30
+    positive = len(values) and values.min() > 0 and values.max() > 30 * values.min()
     return values.astype(float), None, bool(positive)
 
 
