@@ -46,7 +46,7 @@ class Cached:
     ) -> None:
         self.assistant, self.budget = assistant, budget.checked()
         self.replies = replies or Replies()
-        self._flying, self._missed = 0, MISSED  # who was never there is soon missed
+        self._missed = MISSED  # who was never there is soon missed
         self._turns: dict[tuple[object, str], list[asyncio.Lock]] = {}
 
     @property
@@ -78,7 +78,6 @@ class Cached:
         """What is in flight when a cap is reached ends as usual, and is kept."""
         worst = self.budget.prices.cost(worst_case(messages, settings))
         held = await self._held(worst)
-        self._flying += 1
         try:
             reply = await self.assistant.reply(messages, settings, epoch)
             await asyncio.to_thread(self.replies.keep, key, reply, self.budget, held)
@@ -93,20 +92,19 @@ class Cached:
         except BaseException:
             self.replies.release(held)
             raise
-        finally:
-            self._flying -= 1
         return reply
 
     async def _held(self, worst: float) -> int | None:
-        """Money for one request.  What is reserved for others of ours in flight is
-        mostly freed when they land, so the cap is not reached before they have."""
+        """Money for one request.  What is reserved for others in flight, here or in
+        another process, is mostly freed when they land: the cap is not reached before
+        they have."""
         while True:
             try:
                 return await asyncio.to_thread(self.replies.hold, self.budget, worst)
-            except Exhausted:
-                if not self._flying:
+            except Exhausted as error:
+                if not error.landing:
                     raise
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(0.05)
 
     @asynccontextmanager
     async def _alone(self, key: str) -> AsyncIterator[None]:

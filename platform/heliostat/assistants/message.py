@@ -94,6 +94,10 @@ class Absent(Paused):
 class Exhausted(Paused):
     """What was to be spent is spent. Replies so far are kept and cost nothing again."""
 
+    def __init__(self, reason: str, landing: float = 0.0) -> None:
+        super().__init__(reason)
+        self.landing = landing  # of it only reserved, for requests in flight
+
 
 def conversation(messages: Conversation) -> tuple[Message, ...]:
     """Messages from pairs.
