@@ -119,11 +119,39 @@ def test_a_run_waits_for_a_server_that_is_not_there(tmp_path):
     task = asking(chat, limit=1)
     run = go(task, tmp_path)
     assert run.status == "stopped" and run.steps == 0
-    assert run.record.attrs["reason"].startswith("nobody is there: the connection")
+    assert run.record.attrs["reason"].startswith("nobody answers: the connection")
     with FakeChat(port=port) as chat:
         run = hs.resume(run, on="here", progress=silent)
         assert run.status == "complete" and sum(chat.calls.values()) == 4
     assert run.headline["failed"].value == 0
+
+
+BUSY = send(429, b'{"error": {"message": "quota"}}', Retry_After="0.002")
+
+
+def test_a_run_stops_where_all_is_refused_without_end(tmp_path):
+    with FakeChat(lambda call, prompt: BUSY) as chat:
+        run = go(asking(chat, limit=1), tmp_path)
+    assert run.status == "stopped" and run.steps == 0
+    assert run.record.attrs["reason"] == (
+        "nobody answers: status 429: quota; tried 31 times; what was answered is kept"
+    )
+    assert 31 <= sum(chat.calls.values()) <= 4 * 31 and len(chat.calls) == 4
+
+
+def test_a_quota_that_ends_in_between_loses_nothing(tmp_path):
+    """After 30 of 80 replies nobody is answered any more, until the run is resumed."""
+    with FakeChat() as chat:
+        chat.plan = lambda call, prompt: (
+            BUSY if sum(chat.answered.values()) >= 30 else answer
+        )
+        run = go(asking(chat), tmp_path)
+        assert run.status == "stopped" and "status 429: quota" in str(run.record.attrs)
+        calls, chat.plan = chat.calls.copy(), lambda call, prompt: answer
+        run = hs.resume(run, on="here", progress=silent)
+        again = chat.calls - calls
+    assert run.status == "complete" and run.headline["failed"].value == 0
+    assert len(chat.calls) == 80 and sum(again.values()) in range(40, 51)
 
 
 def test_an_empty_reply_is_no_answer(tmp_path):

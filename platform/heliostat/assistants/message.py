@@ -84,11 +84,12 @@ class Unanswered(RuntimeError):
 
 
 class Unreachable(Unanswered):
-    """No connection could be made: nobody is there, or not now."""
+    """No connection could be made, or the server refused all requests as too many; and
+    in all that time no other one was answered either."""
 
 
 class Absent(Paused):
-    """Nobody has been there for a while. Replies so far are kept."""
+    """Nobody answers for now. Replies so far are kept."""
 
 
 class Exhausted(Paused):
