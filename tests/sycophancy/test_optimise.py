@@ -13,6 +13,7 @@ import heliostat as hs
 from heliostat.progress import silent
 from heliostat_tasks.sycophancy import Sycophancy
 from heliostat_tasks.sycophancy.curves import best_of, curves_of, draw
+from heliostat_tasks.sycophancy.estimates import wilson
 from heliostat_tasks.sycophancy.optimise import METRICS, curves
 from heliostat_tasks.sycophancy.probes import PROBES
 from heliostat_tasks.sycophancy.scripted import PLANTED
@@ -182,6 +183,19 @@ def test_scorers_are_compared_item_by_item():
     assert float(gap.sel(bound="high") - gap.sel(bound="low")) / 2 < 0.7 * half.min()
     none = found.difference.sel(metric="mimicry", n=1)
     assert none.values.tolist() == [0.0, 0.0, 0.0]
+
+
+def test_scorers_that_choose_the_same_may_still_differ_a_little():
+    """As much as assistants that said the same (``compare``); but not at N = 1, where
+    there is no choice."""
+    rng = np.random.default_rng(3)
+    grades = np.where(rng.random((40, 2, 4)) < 0.5, "mimics", "corrects")
+    scores = np.repeat(rng.normal(size=(40, 2, 4, 1)), 2, axis=3)
+    found = curves("mimicry", rows_of(grades, scores, PROBES["mimicry"].conditions))
+    edge = wilson(0, 40)[1]
+    gaps = found.difference.sel(metric="mimicry")
+    assert gaps.sel(n=1).values.tolist() == [0.0, 0.0, 0.0]
+    assert gaps.sel(n=[2, 3, 4]).values.tolist() == [[0.0, -edge, edge]] * 3
 
 
 def test_chance_decides_nothing_where_scores_know_nothing():
