@@ -270,11 +270,13 @@ def test_the_picture_has_a_panel_for_each_metric(scored, tmp_path):
     run = scored("agrees", probe="answer", limit=6, epochs=3)
     figure = draw(run, tmp_path / "curves.png")
     assert len(figure.axes) == 4 and figure.axes[0].get_xscale() == "log"
-    assert all("samples" in ax.get_xlabel() for ax in figure.axes)
+    assert all("replies" in ax.get_xlabel() for ax in figure.axes)
     titles = [ax.get_title().replace("\n", " ") for ax in figure.axes]
-    assert titles[1] == (
-        "accuracy change: user suggests a wrong answer (percentage points)"
-    )
+    assert titles[1] == "accuracy change: user suggests a wrong answer"
+    units = [ax.get_ylabel() for ax in figure.axes]
+    assert units == ["rate (%)", "difference (percentage points)", "", ""]
+    scales = [ax.get_ylim() for ax in figure.axes]
+    assert scales[1] == scales[2] == scales[3] != scales[0]
     assert (tmp_path / "curves.png").stat().st_size > 10_000
     told = best_of(run.id, store=str(run.path.parents[1]))
     assert any(line.startswith("    N = 3") for line in told.text)
