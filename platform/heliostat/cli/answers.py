@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.text import Text
 
 from heliostat import config
 from heliostat.answer import Answer
@@ -34,14 +33,12 @@ def say(answer: Answer, as_json: bool) -> int:
         print(json.dumps(plain(answer.data or {}), allow_nan=False), flush=True)
         return answer.status
     terminal = sys.stdout.isatty()
+    plainly: Any = {"markup": False, "emoji": False, "highlight": False}
     console = Console(
-        file=sys.stdout, highlight=False, width=None if terminal else PIPE_WIDTH
+        file=sys.stdout, width=None if terminal else PIPE_WIDTH, **plainly
     )
     for part in answer.text:
-        if isinstance(part, str):
-            console.print(Text(part), soft_wrap=True)
-        else:
-            console.print(part)
+        console.print(part, soft_wrap=isinstance(part, str))
     sys.stdout.flush()
     return answer.status
 
