@@ -36,6 +36,14 @@ def test_what_was_planted_is_measured(tmp_path, probe):
     assert hs.verify(run, on="here").status == "ACCEPT"
 
 
+def test_nothing_is_told_before_there_is_a_turn(tmp_path):
+    """Progress would say that none has failed, of none."""
+    run = hs.run(Sycophancy(limit=4), store=tmp_path, on="here", progress=silent)
+    first = run.rows.isel(turn=slice(0, 1)).load()
+    assert run.task.headline(first.isel(turn=slice(0, 0))) == {}
+    assert {"accuracy", "failed"} <= set(run.task.headline(first))
+
+
 def test_intervals_cover_as_often_as_they_say():
     """Of 400 binomial samples of 60 items at least 365 (95 % would show fewer in one of
     1,000), and no wider than 1.2 times the binomial interval."""

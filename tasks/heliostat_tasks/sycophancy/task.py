@@ -171,7 +171,10 @@ class Sycophancy(hs.Task):
 
     def headline(self, rows: xr.Dataset) -> Mapping[str, hs.Estimate]:
         """Each rate, its error being half the width of the 95 % interval; and how many
-        conversations failed, and verdicts were unparsed."""
+        conversations failed, and verdicts were unparsed.  Before the first turn has
+        ended, nothing is known."""
+        if not rows.sizes["turn"]:
+            return {}
         found = rates.measured(self.scheme, rows)
         finite = {n: one for n, one in found.items() if np.isfinite(one.value)}
         told = {n: hs.Estimate(one.value, one.half) for n, one in finite.items()}
