@@ -74,3 +74,20 @@ def test_words_of_others_are_no_markup(type_in, tmp_path, monkeypatch):
 
 def test_types_of_fields_are_shown_whole(type_in):
     assert "tuple[float, ...]" in type_in("show", "sycophancy").out
+
+
+def test_a_run_that_its_cap_stops_says_so_and_how_to_go_on(
+    type_in, tmp_path, monkeypatch
+):
+    """Nothing is wrong, but it is not complete: exit status 130."""
+    monkeypatch.setenv("HELIOSTAT_CACHE", str(tmp_path / "cache"))
+    asked = ("run", "sycophancy", "--probe", "answer", "--limit", "1", *HERE)
+    money = ("--price", "10", "10", "--cap", "0.001")
+    with FakeChat() as chat:
+        where = ("--assistant", "endpoint", "--url", chat.url, "--model", "x")
+        said = type_in(*asked, *where, *money)
+        told = type_in(*asked, *where, *money, "--json").object
+    assert said.status == 130 and "stopped, 0 of 1 steps" in said.out
+    assert "  because the cap of 0.001 is reached" in said.out
+    assert "  go on   heliostat resume" in said.out and "estimates" not in said.out
+    assert told["status"] == "stopped" and "cap of 0.001" in told["reason"]

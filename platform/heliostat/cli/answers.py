@@ -50,15 +50,16 @@ def ended(run: Run, asked: int) -> Answer:
     complete = run.steps >= asked
     data = _about(run) | ({"status": "complete"} if complete else {})
     word = f"{run.spec.identity['task']} {run.id}: {data['status']}"
+    reason = None if complete else run.record.attrs.get("reason")
+    data |= {"reason": reason} if reason else {}
     lines = [
         f"{word}, {run.steps} of {asked} steps",
+        *([f"  because {reason}"] if reason else []),
         *([f"  {outcome}"] if outcome else []),
-        *(headline_lines(run) or [f"  {NOTHING_YET}"]),
+        *(headline_lines(run) or ([] if reason else [f"  {NOTHING_YET}"])),
         *_where(run),
     ]
     if not complete:
-        if reason := run.record.attrs.get("reason"):
-            lines.append(f"  because {reason}")
         again = f"heliostat resume {run.id} --store {run.path.parents[1]}"
         lines.append(f"  go on   {again}")
     return Answer(lines, data, 0 if complete else INTERRUPTED)
