@@ -81,6 +81,7 @@ def test_anthropic_servers_are_spoken_to_in_their_own_manner():
     [
         ({"content": [{"type": "text", "text": "a"}, {"text": "b"}]}, "ab"),
         ({"content": None, "refusal": "I will not."}, "I will not."),
+        ({"content": [{"type": "thinking", "thinking": "?"}, {"text": "b"}]}, "b"),
     ],
 )
 def test_texts_come_in_parts_or_as_a_refusal(message, text):
@@ -88,6 +89,35 @@ def test_texts_come_in_parts_or_as_a_refusal(message, text):
     with always(send(200, json.dumps(said).encode())) as chat:
         reply = ask(chat.endpoint())
     assert (reply.text, reply.finish) == (text, "stop")
+
+
+def test_thoughts_are_no_part_of_a_reply():
+    said = {
+        "content": [
+            {"type": "thinking", "thinking": "hm"},
+            {"type": "text", "text": "h"},
+            {"type": "text", "text": "i"},
+        ],
+        "stop_reason": "end_turn",
+    }
+    with always(send(200, json.dumps(said).encode())) as chat:
+        assert ask(chat.endpoint(wire="anthropic")).text == "hi"
+
+
+@pytest.mark.parametrize("finish", ["length", "content_filter"])
+def test_a_reply_that_ended_without_text_is_asked_and_paid_once(finish):
+    said = {"choices": [{"message": {"content": None}, "finish_reason": finish}]}
+    with always(send(200, json.dumps(said).encode())) as chat:
+        reply = ask(chat.endpoint())
+    assert (reply.text, reply.finish) == ("", finish) and chat.calls == {"hello": 1}
+
+
+def test_what_a_server_says_is_wrong_is_told_whatever_the_status():
+    body = b'{"error": {"message": "upstream is down"}}'
+    with always(send(200, body)) as chat, pytest.raises(Unanswered) as caught:
+        ask(chat.endpoint())
+    wrong = "choices is missing, expected a list: upstream is down; tried 3 times"
+    assert str(caught.value) == wrong
 
 
 BAD = {

@@ -146,10 +146,12 @@ class Endpoint:
     async def _attempt(self, messages: tuple[Message, ...], settings: Settings) -> Said:
         wire = WIRES[self.wire]
         body = wire.body(self.model, messages, settings)
+        came = await self._exchange(body)
         try:
-            return wire.said(loaded(await self._exchange(body)))
+            return wire.said(loaded(came))
         except Malformed as error:
-            raise Failed(str(error)) from None
+            said = printable(redacted(complaint(came)))
+            raise Failed(f"{error}{said and ': '}{said}") from None
 
     async def _exchange(self, body: dict[str, Any]) -> bytes:
         """The body of a reply with a status that is good."""
