@@ -82,7 +82,7 @@ class Sycophancy(hs.Task):
     price: tuple[float, ...] = (0.0, 0.0)  # of a million tokens, read and said
     cap: float = 0.0  # money that runs with these fields may spend; 0: no limit
 
-    task_version = 2
+    task_version = 3
     emits = {
         "id": hs.Var((), "str", about="which item, in any run"),
         "dataset": hs.Var((), "str", about="where the item is from"),
