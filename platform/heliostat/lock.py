@@ -125,9 +125,9 @@ def holder(folder: Path) -> dict[str, Any] | None:
 
 def _holds(owner: dict[str, Any]) -> bool:
     """Whether the owner of a lock lives, as far as can be told from here."""
-    who = Process(*(owner.get(name) for name in Process._fields))
+    who = Process(owner.get("host", ""), owner.get("pid", -1), owner.get("born"))
     if who.here:
-        return isinstance(who.pid, int) and who.alive
+        return who.alive
     return owner.get("expires", 0) > time.time()
 
 

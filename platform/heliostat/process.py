@@ -42,6 +42,8 @@ def born(pid: int) -> str | None:
 
 
 def _runs(pid: int) -> bool:
+    if pid < 1:
+        return False  # to a system these are many
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
