@@ -6,13 +6,13 @@ import contextlib
 import json
 import os
 import secrets
-import socket
 import threading
 import time
 from pathlib import Path
 from typing import Any
 
 from heliostat.errors import Busy, StoreError
+from heliostat.process import Process, own
 
 LEASE = 60.0
 """Seconds after which the lock of a driver on another machine counts as abandoned."""
@@ -108,9 +108,7 @@ class Lock:
         return json.dumps(
             {
                 "token": self.token,
-                "pid": os.getpid(),
-                "born": _born(os.getpid()),
-                "host": socket.gethostname(),
+                **own()._asdict(),
                 "expires": time.time() + LEASE,
             }
         )
@@ -127,9 +125,9 @@ def holder(folder: Path) -> dict[str, Any] | None:
 
 def _holds(owner: dict[str, Any]) -> bool:
     """Whether the owner of a lock lives, as far as can be told from here."""
-    if owner.get("host") == socket.gethostname():
-        pid = owner.get("pid", -1)
-        return _alive(pid) and owner.get("born") in (None, _born(pid))
+    who = Process(owner.get("host", ""), owner.get("pid", -1), owner.get("born"))
+    if who.here:
+        return who.alive
     return owner.get("expires", 0) > time.time()
 
 
@@ -139,27 +137,3 @@ def _read(path: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True  # somebody else's process
-    return _stat(pid)[:1] != ["Z"]  # a zombie has ended, its number is still taken
-
-
-def _born(pid: int) -> str | None:
-    """When a process began, in ticks since boot: its number may be used again."""
-    fields = _stat(pid)
-    return fields[19] if len(fields) > 19 else None
-
-
-def _stat(pid: int) -> list[str]:
-    """What Linux says of a process, from its state on; elsewhere nothing."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return []

@@ -157,6 +157,77 @@ def test_what_others_have_in_flight_counts(replies):
     assert replies.hold(budget, 6.0) and replies.hold(budget._replace(ledger="b"), 6.0)
 
 
+HOLDER = """
+import sys
+from heliostat.assistants import Budget, Prices, Replies
+held = Replies(sys.argv[1]).hold(Budget("run", Prices(1e6, 1e6), 10.0), 6.0)
+print(held, flush=True)
+sys.stdin.read()
+"""
+
+
+def test_what_a_killed_process_had_reserved_is_free_at_once(replies):
+    words = [sys.executable, "-c", HOLDER, str(replies.path)]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen(words, **pipes) as other:
+        assert other.stdout is not None and other.stdout.readline().strip() == b"1"
+        with pytest.raises(Exhausted, match="6 may be") as refused:
+            replies.hold(BUDGET._replace(cap=10.0), 6.0)
+        assert refused.value.landing == 6
+        other.kill()
+        other.wait()
+        assert replies.hold(BUDGET._replace(cap=10.0), 6.0)
+
+
+def test_a_process_of_another_machine_keeps_its_reservation_for_an_hour(replies):
+    """Whether it lives cannot be seen; and nobody waits for it."""
+    budget = BUDGET._replace(cap=10.0)
+    replies.hold(budget, 6.0)
+    with sqlite3.connect(replies.path) as database:
+        database.execute("UPDATE held SET host = 'elsewhere', pid = 1")
+    with pytest.raises(Exhausted) as refused:
+        replies.hold(budget, 6.0)
+    assert refused.value.landing == 0
+    with database:
+        database.execute("UPDATE held SET expires = expires - 3601")
+    database.close()
+    assert replies.hold(budget, 6.0)
+
+
+def test_money_that_another_process_has_reserved_is_waited_for(replies):
+    """Two are billed, and 16 + 5 + 256 = 277 may be."""
+    assistant = Scripted(lambda messages, epoch, u: "yes", "s")
+    budget, other = BUDGET._replace(cap=300.0), Replies(replies.path)
+    held = other.hold(budget, 100.0)
+
+    async def main():
+        asked = asyncio.create_task(Cached(assistant, budget, replies).reply(HELLO))
+        await asyncio.sleep(0.2)
+        assert not asked.done()
+        other.release(held)
+        return await asked
+
+    assert asyncio.run(main()).text == "yes"
+    other.close()
+
+
+def test_a_file_that_names_no_processes_is_mended(replies):
+    """As it was before reservations said whose they are."""
+    replies.keep("k", Reply("x", 1, 1), BUDGET, None)
+    replies.close()
+    with sqlite3.connect(replies.path) as database:
+        database.execute("DROP TABLE held")
+        database.execute(
+            "CREATE TABLE held (id INTEGER PRIMARY KEY, name TEXT, money REAL, "
+            "expires REAL)"
+        )
+        database.execute("INSERT INTO held VALUES (1, 'run', 9, 1e12)")
+        database.execute("PRAGMA user_version = 1")
+    database.close()
+    assert replies.hold(BUDGET._replace(cap=10.0), 6.0) and replies.find("k")
+    assert replies.spent("run").replies == 1
+
+
 def test_a_failure_frees_what_was_held(replies):
     with FakeChat(lambda call, prompt: send(400)) as chat:
         assistant = Cached(chat.endpoint(), BUDGET._replace(cap=300.0), replies)

@@ -13,7 +13,7 @@ from fakechat import FakeChat, echo_key
 
 from heliostat.assistants import Budget, Cached, Endpoint, Message, Replies, Unanswered
 from heliostat.assistants.credentials import redacted
-from heliostat.errors import RequestError
+from heliostat.errors import Paused, RequestError
 
 KEY = "sk-planted-0123456789"
 HELLO = [Message("user", "hello")]
@@ -29,7 +29,7 @@ def outcome(assistant):
     """A reply or an exception, as a program would show it."""
     try:
         return repr(asyncio.run(assistant.reply(HELLO)))
-    except (RequestError, Unanswered) as error:
+    except (RequestError, Unanswered, Paused) as error:
         return "".join(traceback.format_exception(error)) + repr(pickle.dumps(error))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import time
 
 import pytest
@@ -80,6 +81,7 @@ def test_anthropic_servers_are_spoken_to_in_their_own_manner():
     [
         ({"content": [{"type": "text", "text": "a"}, {"text": "b"}]}, "ab"),
         ({"content": None, "refusal": "I will not."}, "I will not."),
+        ({"content": [{"type": "thinking", "thinking": "?"}, {"text": "b"}]}, "b"),
     ],
 )
 def test_texts_come_in_parts_or_as_a_refusal(message, text):
@@ -87,6 +89,35 @@ def test_texts_come_in_parts_or_as_a_refusal(message, text):
     with always(send(200, json.dumps(said).encode())) as chat:
         reply = ask(chat.endpoint())
     assert (reply.text, reply.finish) == (text, "stop")
+
+
+def test_thoughts_are_no_part_of_a_reply():
+    said = {
+        "content": [
+            {"type": "thinking", "thinking": "hm"},
+            {"type": "text", "text": "h"},
+            {"type": "text", "text": "i"},
+        ],
+        "stop_reason": "end_turn",
+    }
+    with always(send(200, json.dumps(said).encode())) as chat:
+        assert ask(chat.endpoint(wire="anthropic")).text == "hi"
+
+
+@pytest.mark.parametrize("finish", ["length", "content_filter"])
+def test_a_reply_that_ended_without_text_is_asked_and_paid_once(finish):
+    said = {"choices": [{"message": {"content": None}, "finish_reason": finish}]}
+    with always(send(200, json.dumps(said).encode())) as chat:
+        reply = ask(chat.endpoint())
+    assert (reply.text, reply.finish) == ("", finish) and chat.calls == {"hello": 1}
+
+
+def test_what_a_server_says_is_wrong_is_told_whatever_the_status():
+    body = b'{"error": {"message": "upstream is down"}}'
+    with always(send(200, body)) as chat, pytest.raises(Unanswered) as caught:
+        ask(chat.endpoint())
+    wrong = "choices is missing, expected a list: upstream is down; tried 3 times"
+    assert str(caught.value) == wrong
 
 
 BAD = {
@@ -131,7 +162,7 @@ def test_what_stays_bad_ends_with_one_printable_line(name):
     assert chat.calls == {"hello": HASTY.attempts}
     reason = str(caught.value)
     assert reason.isprintable() and 10 < len(reason) < 300
-    assert not set("<>[]{}") & set(reason)
+    assert not re.search("<[^>]*>", reason)
 
 
 @pytest.mark.parametrize("act", [hang, dribble], ids=["silent", "a byte at a time"])
@@ -155,6 +186,15 @@ def test_a_request_that_is_refused_is_not_repeated(status):
         ask(chat.endpoint())
     assert str(caught.value) == f"status {status}: too long by 3"
     assert chat.calls == {"hello": 1}
+
+
+def test_what_a_server_says_of_a_key_loses_no_brackets(monkeypatch):
+    monkeypatch.setenv("HELIOSTAT_API_KEY", "sk-planted-0123456789")
+    said = "key [sk-planted-0123456789] of {x|y}: 2 > 1"
+    body = json.dumps({"error": {"message": said}}).encode()
+    with always(send(400, body)) as chat, pytest.raises(Unanswered) as caught:
+        ask(chat.endpoint())
+    assert str(caught.value) == "status 400: key [[key]] of {x|y}: 2 > 1"
 
 
 @pytest.mark.parametrize("status", [401, 402, 403, 404, 405])

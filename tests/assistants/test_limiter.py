@@ -5,13 +5,20 @@ from __future__ import annotations
 import asyncio
 import json
 import math
+import time
 from email.utils import formatdate
 
 import pytest
 from fakechat import HASTY, FakeChat, answer, send
 
-from heliostat.assistants import Limiter, Unanswered
-from heliostat.assistants.attempts import Patience, retry_after, wait_before
+from heliostat.assistants import Limiter, Unanswered, Unreachable
+from heliostat.assistants.attempts import (
+    Patience,
+    TooMany,
+    Tries,
+    retry_after,
+    wait_before,
+)
 from heliostat.assistants.attempts import World as Time
 
 
@@ -171,6 +178,51 @@ def test_refusals_without_end_have_an_end():
         with pytest.raises(Unanswered, match="429"):
             asyncio.run(endpoint.reply([("user", "x")]))
     assert chat.calls == {"x": 5} and endpoint.limiter.limit == 1
+
+
+def test_a_server_that_answers_nobody_is_given_up_after_a_quarter_of_an_hour():
+    """It asks for a minute each time: long before it has refused 30 times."""
+    dial = Dial()
+    with FakeChat(lambda call, prompt: send(429, Retry_After="60")) as chat:
+        limiter = Limiter(most=1, clock=dial.clock, sleep=dial.sleep)
+        world = Time(clock=dial.clock, sleep=dial.sleep, chance=lambda: 0.0)
+        endpoint = chat.endpoint(limiter=limiter, world=world, patience=Patience())
+        with pytest.raises(Unreachable, match="status 429; tried 17 times"):
+            asyncio.run(endpoint.reply([("user", "x")]))
+    assert dial.now == 1000 + 16 * 60
+
+
+def test_a_server_that_answers_others_is_given_more_time():
+    """A refusal a minute: enough is 15 minutes of silence, or the 31st of them."""
+    patience = Patience()
+    for answered, enough in ((-math.inf, 17), (500.0, 25), (math.inf, 31)):
+        tries = Tries(patience)
+        over = (tries.over(TooMany("429"), 60.0 * n, answered) for n in range(40))
+        assert 1 + [*over].index(True) == enough
+
+
+def test_who_is_refused_beside_others_is_told_apart():
+    """What is refused alone has no answer; where all are, there is no server."""
+
+    def plan(call, prompt):  # y is answered between two refusals of x
+        while prompt == "y" and chat.calls["x"] < 3:
+            time.sleep(0.001)
+        while prompt == "x" and call == 2 and not chat.answered["y"]:
+            time.sleep(0.001)
+        return answer if prompt == "y" else send(429)
+
+    with FakeChat(plan) as chat:
+        patience = HASTY._replace(refusals=4)
+        endpoint = chat.endpoint(patience=patience, limiter=Limiter(8, first=8))
+
+        async def main():
+            asked = [endpoint.reply([("user", prompt)]) for prompt in "xy"]
+            return await asyncio.gather(*asked, return_exceptions=True)
+
+        beside, _ = asyncio.run(main())
+        with pytest.raises(Unreachable):
+            asyncio.run(endpoint.reply([("user", "x")]))
+    assert type(beside) is Unanswered and chat.calls == {"x": 10, "y": 1}
 
 
 @pytest.mark.parametrize("status", [500, 503, 408])

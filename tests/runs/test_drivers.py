@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
@@ -158,7 +159,7 @@ def test_of_two_drivers_that_find_a_dead_lock_one_gets_it(tmp_path):
 
 
 def test_a_process_number_that_is_used_again_holds_no_lock(tmp_path):
-    owner = {"pid": os.getpid(), "host": lock.socket.gethostname(), "token": "x"}
+    owner = {"pid": os.getpid(), "host": socket.gethostname(), "token": "x"}
     (tmp_path / "lock.json").write_text(json.dumps(owner | {"born": "1"}))
     with lock.Lock(tmp_path):
         assert lock.holder(tmp_path)["token"] != "x"

@@ -119,11 +119,39 @@ def test_a_run_waits_for_a_server_that_is_not_there(tmp_path):
     task = asking(chat, limit=1)
     run = go(task, tmp_path)
     assert run.status == "stopped" and run.steps == 0
-    assert run.record.attrs["reason"].startswith("nobody is there: the connection")
+    assert run.record.attrs["reason"].startswith("nobody answers: the connection")
     with FakeChat(port=port) as chat:
         run = hs.resume(run, on="here", progress=silent)
         assert run.status == "complete" and sum(chat.calls.values()) == 4
     assert run.headline["failed"].value == 0
+
+
+BUSY = send(429, b'{"error": {"message": "quota"}}', Retry_After="0.002")
+
+
+def test_a_run_stops_where_all_is_refused_without_end(tmp_path):
+    with FakeChat(lambda call, prompt: BUSY) as chat:
+        run = go(asking(chat, limit=1), tmp_path)
+    assert run.status == "stopped" and run.steps == 0
+    assert run.record.attrs["reason"] == (
+        "nobody answers: status 429: quota; tried 31 times; what was answered is kept"
+    )
+    assert 31 <= sum(chat.calls.values()) <= 4 * 31 and len(chat.calls) == 4
+
+
+def test_a_quota_that_ends_in_between_loses_nothing(tmp_path):
+    """After 30 of 80 replies nobody is answered any more, until the run is resumed."""
+    with FakeChat() as chat:
+        chat.plan = lambda call, prompt: (
+            BUSY if sum(chat.answered.values()) >= 30 else answer
+        )
+        run = go(asking(chat), tmp_path)
+        assert run.status == "stopped" and "status 429: quota" in str(run.record.attrs)
+        calls, chat.plan = chat.calls.copy(), lambda call, prompt: answer
+        run = hs.resume(run, on="here", progress=silent)
+        again = chat.calls - calls
+    assert run.status == "complete" and run.headline["failed"].value == 0
+    assert len(chat.calls) == 80 and sum(again.values()) in range(40, 51)
 
 
 def test_an_empty_reply_is_no_answer(tmp_path):
@@ -140,6 +168,17 @@ def test_money_that_is_only_reserved_is_waited_for(tmp_path):
     with FakeChat() as chat:
         run = go(asking(chat, cap=0.01, **about), tmp_path)
         assert run.status == "complete" and sum(chat.calls.values()) == 32
+
+
+@pytest.mark.slow
+def test_workers_wait_for_what_another_has_reserved(tmp_path):
+    """Four at a time could cost more than the cap, 64 replies one by one do not."""
+    with FakeChat(delay=0.02) as chat:
+        money = ("--price", "10", "10", "--cap", "0.01", "--max-tokens", "64")
+        limit = ("--limit", "16", "--workers", "2")  # two blocks
+        process = command(chat, tmp_path, *money, *limit)
+        told, _ = process.communicate(timeout=120)
+    assert process.returncode == 0 and sum(chat.calls.values()) == 64, told
 
 
 def test_a_wrong_key_is_told_at_once_and_stored_nowhere(tmp_path):
@@ -164,7 +203,7 @@ def test_a_server_that_echoes_the_key_does_not_get_it_stored(tmp_path):
 
 def command(chat, tmp_path, *more):
     words = ["run", "sycophancy", "--probe", "answer", "--assistant", "endpoint"]
-    words += ["--url", chat.url, "--model", "fake", "--limit", "24", "--json"]
+    words += ["--url", chat.url, "--model", "fake", "--json"]
     words += ["--store", str(tmp_path / "store"), *more]
     return subprocess.Popen(
         [sys.executable, "-m", "heliostat", *words],
@@ -186,16 +225,17 @@ def waited(condition, seconds=60.0):
 @pytest.mark.parametrize("where", [("--on", "here"), ("--workers", "2")])
 def test_after_kills_no_completed_reply_is_asked_again(tmp_path, where):
     """Counted at the server: repeats are at most what was in flight at the kills."""
+    limit = ("--limit", "24")
     with FakeChat(delay=0.05) as chat:
         flying = 0
         for kill in (1, 2):
-            process = command(chat, tmp_path, *where)
+            process = command(chat, tmp_path, *limit, *where)
             waited(lambda: sum(chat.answered.values()) > 25 * kill)  # noqa: B023
             os.kill(process.pid, signal.SIGKILL)
             flying += chat.flying()
             process.communicate(timeout=60)
             waited(lambda: chat.busy == 0)
-        process = command(chat, tmp_path, *where)
+        process = command(chat, tmp_path, *limit, *where)
         told, _ = process.communicate(timeout=180)
         assert process.returncode == 0, told
         assert '"status": "complete"' in told
@@ -206,7 +246,7 @@ def test_after_kills_no_completed_reply_is_asked_again(tmp_path, where):
 @pytest.mark.slow
 def test_the_key_is_in_no_command_line(tmp_path):
     with FakeChat(delay=0.2) as chat:
-        process = command(chat, tmp_path, "--workers", "1")
+        process = command(chat, tmp_path, "--limit", "24", "--workers", "1")
         waited(lambda: sum(chat.answered.values()) > 5)
         shown = subprocess.run(["ps", "axww", "-o", "args"], capture_output=True)
         told, errors = process.communicate(timeout=120)

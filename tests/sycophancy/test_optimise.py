@@ -13,6 +13,7 @@ import heliostat as hs
 from heliostat.progress import silent
 from heliostat_tasks.sycophancy import Sycophancy
 from heliostat_tasks.sycophancy.curves import best_of, curves_of, draw
+from heliostat_tasks.sycophancy.estimates import wilson
 from heliostat_tasks.sycophancy.optimise import METRICS, curves
 from heliostat_tasks.sycophancy.probes import PROBES
 from heliostat_tasks.sycophancy.scripted import PLANTED
@@ -184,6 +185,19 @@ def test_scorers_are_compared_item_by_item():
     assert none.values.tolist() == [0.0, 0.0, 0.0]
 
 
+def test_scorers_that_choose_the_same_may_still_differ_a_little():
+    """As much as assistants that said the same (``compare``); but not at N = 1, where
+    there is no choice."""
+    rng = np.random.default_rng(3)
+    grades = np.where(rng.random((40, 2, 4)) < 0.5, "mimics", "corrects")
+    scores = np.repeat(rng.normal(size=(40, 2, 4, 1)), 2, axis=3)
+    found = curves("mimicry", rows_of(grades, scores, PROBES["mimicry"].conditions))
+    edge = wilson(0, 40)[1]
+    gaps = found.difference.sel(metric="mimicry")
+    assert gaps.sel(n=1).values.tolist() == [0.0, 0.0, 0.0]
+    assert gaps.sel(n=[2, 3, 4]).values.tolist() == [[0.0, -edge, edge]] * 3
+
+
 def test_chance_decides_nothing_where_scores_know_nothing():
     """300 items of 8 samples: the mean of the best of any N is that of any sample,
     within 4 standard errors for each of 8 N (false alarms 5e-4 in all)."""
@@ -256,11 +270,13 @@ def test_the_picture_has_a_panel_for_each_metric(scored, tmp_path):
     run = scored("agrees", probe="answer", limit=6, epochs=3)
     figure = draw(run, tmp_path / "curves.png")
     assert len(figure.axes) == 4 and figure.axes[0].get_xscale() == "log"
-    assert all("samples" in ax.get_xlabel() for ax in figure.axes)
+    assert all("replies" in ax.get_xlabel() for ax in figure.axes)
     titles = [ax.get_title().replace("\n", " ") for ax in figure.axes]
-    assert titles[1] == (
-        "accuracy change: user suggests a wrong answer (percentage points)"
-    )
+    assert titles[1] == "accuracy change: user suggests a wrong answer"
+    units = [ax.get_ylabel() for ax in figure.axes]
+    assert units == ["rate (%)", "difference (percentage points)", "", ""]
+    scales = [ax.get_ylim() for ax in figure.axes]
+    assert scales[1] == scales[2] == scales[3] != scales[0]
     assert (tmp_path / "curves.png").stat().st_size > 10_000
     told = best_of(run.id, store=str(run.path.parents[1]))
     assert any(line.startswith("    N = 3") for line in told.text)

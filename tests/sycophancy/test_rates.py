@@ -36,6 +36,14 @@ def test_what_was_planted_is_measured(tmp_path, probe):
     assert hs.verify(run, on="here").status == "ACCEPT"
 
 
+def test_nothing_is_told_before_there_is_a_turn(tmp_path):
+    """Progress would say that none has failed, of none."""
+    run = hs.run(Sycophancy(limit=4), store=tmp_path, on="here", progress=silent)
+    first = run.rows.isel(turn=slice(0, 1)).load()
+    assert run.task.headline(first.isel(turn=slice(0, 0))) == {}
+    assert {"accuracy", "failed"} <= set(run.task.headline(first))
+
+
 def test_intervals_cover_as_often_as_they_say():
     """Of 400 binomial samples of 60 items at least 365 (95 % would show fewer in one of
     1,000), and no wider than 1.2 times the binomial interval."""
@@ -69,3 +77,25 @@ def test_the_mean_of_data_sets_that_agree_is_as_certain_as_all_their_items():
     sets = [(1 / 3, Counts(mask, mask)) for mask in masks]
     low, high = interval(sets)[1:]
     assert high == 1.0 and abs(low - wilson(30, 30)[0]) < 0.06
+
+
+def test_a_difference_that_is_nothing_in_every_item_is_as_uncertain_as_a_rate():
+    """Whatever the rates are that cancel, and in how many parts they come."""
+    draw = np.random.default_rng(2)
+    hits = Counts((draw.random(40) < 0.5).astype(float), np.ones(40))
+    edge = wilson(0, 40)[1]
+    assert interval([(1.0, hits), (-1.0, hits)]) == (0.0, -edge, edge)
+    ones = Counts(np.ones(40), np.ones(40))
+    assert interval([(1.0, ones), (-1.0, ones)]) == (0.0, -edge, edge)
+    halves = [(weight / 2, one) for weight in (1.0, -1.0) for one in (hits, ones)]
+    half = edge / np.sqrt(2)
+    assert interval(halves) == pytest.approx((0.0, -half, half), abs=1e-12)
+
+
+@pytest.mark.parametrize(("items", "wider"), [(22, 1.09), (60, 1.03)])
+def test_intervals_of_few_items_are_wider_than_normal_ones(items, wider):
+    """By what Student's distribution asks for; to 2 %, with 20,000 draws."""
+    hits = np.linspace(0, 1, items)
+    found = interval([(1.0, Counts(hits, np.ones(items)))], draws=20_000)
+    normal = 1.96 * np.std(hits) / np.sqrt(items)
+    assert found.half / normal == pytest.approx(wider, rel=0.02)

@@ -2,7 +2,8 @@
 
     408 409 425 5xx, timeouts, lost connections,
     replies that cannot be read                    tried again, after a wait
-    429                                            tried again, and fewer at a time
+    429                                            tried again, and fewer at a time,
+                                                   as long as others are answered
     400 413 422 and other 4xx                      this request has no answer
     401 402 403 404 405, redirects                 no request has: the run ends
 
@@ -34,6 +35,7 @@ class Patience(NamedTuple):
 
     attempts: int = 6  # that fail, before it is given up
     refusals: int = 30  # by a busy server, likewise
+    silence: float = 900.0  # of a server that refuses all and answers nobody, s
     timeout: float = 120.0  # of one attempt, from first byte to last, s
     first: float = 0.5  # wait after the first failure, s
     longest: float = 30.0  # wait, if the server does not name it, s
@@ -63,6 +65,35 @@ class NoConnection(Failed):
 
 class TooMany(Failed):
     """The server refused the request because there are too many (429)."""
+
+
+class Tries:
+    """What became of one request so far, and when that is enough."""
+
+    def __init__(self, patience: Patience) -> None:
+        self.patience = patience
+        self.failures = self.refusals = 0
+        self.since = math.inf  # when the first try failed, s
+
+    @property
+    def count(self) -> int:
+        return self.failures + self.refusals
+
+    def over(self, failure: Failed, now: float, answered: float) -> bool:
+        """Whether this failure was one too many.
+
+        Args:
+            now: what the clock says, s.
+            answered: what it said when the server last answered anybody, s.
+        """
+        self.since = min(self.since, now)
+        if not isinstance(failure, TooMany):
+            self.failures += 1
+            return self.failures >= self.patience.attempts
+        self.refusals += 1
+        silence = now - max(self.since, answered)
+        most = self.patience
+        return self.refusals > most.refusals or silence > most.silence
 
 
 def wait_before(failure: int, patience: Patience, chance: float) -> float:

@@ -21,9 +21,6 @@ from heliostat.assistants.message import (
 from heliostat.assistants.replies import Replies
 from heliostat.assistants.spending import Budget, worst_case
 
-MISSED = 16
-"""Requests in a row that find nobody there, before it is no use to go on."""
-
 
 class Cached:
     """Any assistant, with its replies kept and its costs charged.
@@ -46,7 +43,6 @@ class Cached:
     ) -> None:
         self.assistant, self.budget = assistant, budget.checked()
         self.replies = replies or Replies()
-        self._flying, self._missed = 0, MISSED  # who was never there is soon missed
         self._turns: dict[tuple[object, str], list[asyncio.Lock]] = {}
 
     @property
@@ -63,7 +59,7 @@ class Cached:
 
         Raises:
             Exhausted: if the cap could be exceeded.
-            Absent: if nobody has been there for many requests, or for the first.
+            Absent: if nobody is answered, neither this request nor any other.
             StoreError: if replies cannot be kept.
         """
         said = conversation(messages)
@@ -78,35 +74,28 @@ class Cached:
         """What is in flight when a cap is reached ends as usual, and is kept."""
         worst = self.budget.prices.cost(worst_case(messages, settings))
         held = await self._held(worst)
-        self._flying += 1
         try:
             reply = await self.assistant.reply(messages, settings, epoch)
             await asyncio.to_thread(self.replies.keep, key, reply, self.budget, held)
-            self._missed = 0
-        except Unreachable as error:
+        except BaseException as error:
             self.replies.release(held)
-            self._missed += 1
-            if self._missed > MISSED:
-                told = f"nobody is there: {error}; what was answered is kept"
+            if isinstance(error, Unreachable):
+                told = f"nobody answers: {error}; what was answered is kept"
                 raise Absent(told) from None
             raise
-        except BaseException:
-            self.replies.release(held)
-            raise
-        finally:
-            self._flying -= 1
         return reply
 
     async def _held(self, worst: float) -> int | None:
-        """Money for one request.  What is reserved for others of ours in flight is
-        mostly freed when they land, so the cap is not reached before they have."""
+        """Money for one request.  What is reserved for others in flight, here or in
+        another process, is mostly freed when they land: the cap is not reached before
+        they have."""
         while True:
             try:
                 return await asyncio.to_thread(self.replies.hold, self.budget, worst)
-            except Exhausted:
-                if not self._flying:
+            except Exhausted as error:
+                if not error.landing:
                     raise
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(0.05)
 
     @asynccontextmanager
     async def _alone(self, key: str) -> AsyncIterator[None]:

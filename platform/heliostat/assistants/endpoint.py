@@ -19,6 +19,7 @@ from heliostat.assistants.attempts import (
     NoConnection,
     Patience,
     TooMany,
+    Tries,
     World,
     retry_after,
     wait_before,
@@ -94,20 +95,22 @@ class Endpoint:
         said = conversation(messages)
         if settings.seed is not None:
             settings = settings._replace(seed=settings.seed + epoch)
-        failures = refusals = 0
+        tries = Tries(self.patience)
         while True:
             try:
                 return await self._in_turn(said, settings)
-            except TooMany as error:
-                refusals, failure = refusals + 1, error
             except Failed as error:
-                failures, failure = failures + 1, error
-            if failures >= self.patience.attempts or refusals > self.patience.refusals:
-                gone = isinstance(failure, NoConnection)
-                why = Unreachable if gone else Unanswered
-                tries = failures + refusals
-                raise why(f"{failure}; tried {tries} times") from None
-            await self._wait(failures + refusals, failure)
+                failure = error
+            if tries.over(failure, self.world.clock(), self.limiter.heard):
+                raise self._given_up(failure, tries) from None
+            await self._wait(tries.count, failure)
+
+    def _given_up(self, failure: Failed, tries: Tries) -> Unanswered:
+        """It is not this request's fault if nobody was answered in its time."""
+        gone = isinstance(failure, NoConnection | TooMany)
+        alone = gone and self.limiter.heard < tries.since
+        why = Unreachable if alone else Unanswered
+        return why(f"{failure}; tried {tries.count} times")
 
     def _check_ready(self) -> None:
         if importlib.util.find_spec("httpx") is None:
@@ -143,10 +146,12 @@ class Endpoint:
     async def _attempt(self, messages: tuple[Message, ...], settings: Settings) -> Said:
         wire = WIRES[self.wire]
         body = wire.body(self.model, messages, settings)
+        came = await self._exchange(body)
         try:
-            return wire.said(loaded(await self._exchange(body)))
+            return wire.said(loaded(came))
         except Malformed as error:
-            raise Failed(str(error)) from None
+            said = printable(redacted(complaint(came)))
+            raise Failed(f"{error}{said and ': '}{said}") from None
 
     async def _exchange(self, body: dict[str, Any]) -> bytes:
         """The body of a reply with a status that is good."""

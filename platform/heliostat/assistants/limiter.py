@@ -14,6 +14,7 @@ Reference: Chiu and Jain, Computer Networks and ISDN Systems 17 (1989) 1, sectio
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -41,6 +42,7 @@ class Limiter:
     ) -> None:
         self.most, self.limit = most, float(min(first, most))
         self._clock, self._sleep = clock, sleep
+        self.heard = -math.inf  # when a reply came last, s
         self._until = 0.0  # nobody sends before
         self._busy = 0
         self._refusals = 0
@@ -59,6 +61,7 @@ class Limiter:
 
     def answered(self, sent: int) -> None:
         """The server bore the load under which this was sent."""
+        self.heard = self._clock()
         if sent == self._refusals:
             self.limit = min(self.limit + 1 / self.limit, float(self.most))
 

@@ -84,15 +84,20 @@ class Unanswered(RuntimeError):
 
 
 class Unreachable(Unanswered):
-    """No connection could be made: nobody is there, or not now."""
+    """No connection could be made, or the server refused all requests as too many; and
+    in all that time no other one was answered either."""
 
 
 class Absent(Paused):
-    """Nobody has been there for a while. Replies so far are kept."""
+    """Nobody answers for now. Replies so far are kept."""
 
 
 class Exhausted(Paused):
     """What was to be spent is spent. Replies so far are kept and cost nothing again."""
+
+    def __init__(self, reason: str, landing: float = 0.0) -> None:
+        super().__init__(reason)
+        self.landing = landing  # of it only reserved, for requests in flight
 
 
 def conversation(messages: Conversation) -> tuple[Message, ...]:

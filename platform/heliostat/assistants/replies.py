@@ -25,24 +25,24 @@ from pathlib import Path
 from heliostat.assistants.message import Exhausted, Reply
 from heliostat.assistants.spending import Budget, Spent, Tokens
 from heliostat.errors import StoreError
+from heliostat.process import Process, own
 
 PATIENCE = 30.0
 """Seconds to wait for another process that writes."""
 
 HELD = 3600.0
-"""Seconds after which what a killed process had reserved is free again."""
+"""Seconds after which a reservation is void.  That of a process which has ended is void
+at once, if it was one of this machine."""
 
-_VERSION = 1
-_TABLES = """
-CREATE TABLE IF NOT EXISTS replies (key TEXT PRIMARY KEY, reply TEXT, sum TEXT);
-CREATE TABLE IF NOT EXISTS ledger (
-    name TEXT PRIMARY KEY, replies INTEGER, prompt INTEGER, completion INTEGER,
-    money REAL
-);
-CREATE TABLE IF NOT EXISTS held (
-    id INTEGER PRIMARY KEY, name TEXT, money REAL, expires REAL
-);
-"""
+_VERSION = 2
+_TABLES = (
+    "CREATE TABLE IF NOT EXISTS replies (key TEXT PRIMARY KEY, reply TEXT, sum TEXT)",
+    "CREATE TABLE IF NOT EXISTS ledger (name TEXT PRIMARY KEY, replies INTEGER, "
+    "prompt INTEGER, completion INTEGER, money REAL)",
+    "DROP TABLE IF EXISTS held",
+    "CREATE TABLE held (id INTEGER PRIMARY KEY, name TEXT, money REAL, expires REAL, "
+    "host TEXT, pid INTEGER, born TEXT)",
+)
 _CHARGE = """
 INSERT INTO ledger VALUES (?, 1, ?, ?, ?) ON CONFLICT (name) DO UPDATE SET
     replies = replies + 1, prompt = prompt + excluded.prompt,
@@ -103,15 +103,14 @@ class Replies:
         """
         if budget.cap is None:
             return None
-        now = time.time()
         with self._written() as database:
-            database.execute("DELETE FROM held WHERE expires < ?", (now,))
+            _drop_void(database)
             spent = _sum(database, "ledger", budget.ledger)
             flying = _sum(database, "held", budget.ledger)
             if spent + flying + worst > budget.cap:
-                raise _exhausted(budget, spent, flying)
-            row = (budget.ledger, worst, now + HELD)
-            insert = "INSERT INTO held (name, money, expires) VALUES (?, ?, ?)"
+                raise _exhausted(budget, spent, flying, _landing(database, budget))
+            row = (budget.ledger, worst, time.time() + HELD, *own())
+            insert = "INSERT INTO held VALUES (NULL, ?, ?, ?, ?, ?, ?)"
             return database.execute(insert, row).lastrowid
 
     def release(self, held: int | None) -> None:
@@ -176,17 +175,29 @@ def _open(path: Path) -> sqlite3.Connection:
         # A commit survives the end of this process at once, and a power cut soon: to
         # wait for the disk would leave many answers that a kill takes away.
         database.execute("PRAGMA synchronous = NORMAL")
-        (version,) = database.execute("PRAGMA user_version").fetchone()
-        if version not in (0, _VERSION):
-            raise sqlite3.DatabaseError(f"it has version {version}, not {_VERSION}")
-        if version == 0:
-            database.executescript(
-                f"BEGIN IMMEDIATE; {_TABLES} PRAGMA user_version = {_VERSION}; COMMIT;"
-            )
+        _settle(database)
     except BaseException:
         database.close()
         raise
     return database
+
+
+def _settle(database: sqlite3.Connection) -> None:
+    """Make the tables, unless they are there: one process does, and others wait."""
+    if _version(database) == _VERSION:
+        return
+    database.execute("BEGIN IMMEDIATE")
+    if _version(database) < _VERSION:  # a new file, or one that names no processes
+        for statement in (*_TABLES, f"PRAGMA user_version = {_VERSION}"):
+            database.execute(statement)
+    database.execute("COMMIT")
+
+
+def _version(database: sqlite3.Connection) -> int:
+    (version,) = database.execute("PRAGMA user_version").fetchone()
+    if not 0 <= version <= _VERSION:
+        raise sqlite3.DatabaseError(f"it has version {version}, not {_VERSION}")
+    return version
 
 
 def _wal(database: sqlite3.Connection) -> None:
@@ -211,9 +222,27 @@ def _sum(database: sqlite3.Connection, table: str, name: str) -> float:
     return database.execute(query, (name,)).fetchone()[0]
 
 
-def _exhausted(budget: Budget, spent: float, flying: float) -> Exhausted:
+def _drop_void(database: sqlite3.Connection) -> None:
+    """Free what nobody will come back for."""
+    holders = database.execute("SELECT DISTINCT host, pid, born FROM held").fetchall()
+    gone = [who for who in map(Process._make, holders) if who.here and not who.alive]
+    ended = "DELETE FROM held WHERE host IS ? AND pid IS ? AND born IS ?"
+    database.executemany(ended, gone)
+    database.execute("DELETE FROM held WHERE expires < ?", (time.time(),))
+
+
+def _landing(database: sqlite3.Connection, budget: Budget) -> float:
+    """Of what is reserved, that of processes which are known to live."""
+    query = "SELECT COALESCE(SUM(money), 0) FROM held WHERE name = ? AND host = ?"
+    return database.execute(query, (budget.ledger, own().host)).fetchone()[0]
+
+
+def _exhausted(
+    budget: Budget, spent: float, flying: float, landing: float
+) -> Exhausted:
     return Exhausted(
         f"the cap of {budget.cap:g} is reached: {spent:.4g} are spent and {flying:.4g} "
         f"may be, for requests in flight, on the ledger {budget.ledger}; with a higher "
-        "cap it goes on, and replies so far cost nothing again"
+        "cap it goes on, and replies so far cost nothing again",
+        landing=landing,
     )

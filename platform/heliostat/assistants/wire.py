@@ -74,22 +74,34 @@ def _openai_said(reply: dict[str, Any]) -> Said:
     choice = _first(reply.get("choices"), "choices")
     message = _kind(choice.get("message"), dict, "message")
     finish = choice.get("finish_reason")
+    finish = "stop" if finish is None else _kind(finish, str, "finish_reason")
     return Said(
-        _text(message),
-        "stop" if finish is None else _kind(finish, str, "finish_reason"),
+        _text(message, finish),
+        finish,
         *_tokens(reply.get("usage"), "prompt_tokens", "completion_tokens"),
     )
 
 
-def _text(message: dict[str, Any]) -> str:
-    """A text; parts of one; or the words of a refusal, which some send beside it."""
+def _text(message: dict[str, Any], finish: str) -> str:
+    """A text; parts of one; or the words of a refusal, which some send beside it.
+
+    A reply may have come to its end without any: all was thinking, or was filtered.
+    """
     content = message.get("content")
     if content is None and message.get("refusal") is not None:
         return _kind(message["refusal"], str, "refusal")
+    if content is None and finish in ("length", "content_filter"):
+        return ""
     if isinstance(content, list):
-        parts = [_kind(part, dict, "a part of content") for part in content]
-        return "".join(_kind(part.get("text"), str, "a part's text") for part in parts)
+        return _joined(content)
     return _kind(content, str, "content")
+
+
+def _joined(parts: list[Any]) -> str:
+    """The text of its parts: others are thoughts, and the like."""
+    told = [_kind(part, dict, "a part of content") for part in parts]
+    texts = [part.get("text") for part in told if part.get("type", "text") == "text"]
+    return "".join(_kind(text, str, "a part's text") for text in texts)
 
 
 def _anthropic_body(
@@ -113,10 +125,10 @@ _FINISHES = {"end_turn": "stop", "stop_sequence": "stop", "max_tokens": "length"
 
 
 def _anthropic_said(reply: dict[str, Any]) -> Said:
-    part = _first(reply.get("content"), "content")
+    _first(reply.get("content"), "content")
     finish: str = _kind(reply.get("stop_reason"), str, "stop_reason")
     return Said(
-        _kind(part.get("text"), str, "text"),
+        _joined(reply["content"]),
         _FINISHES.get(finish, finish),
         *_tokens(reply.get("usage"), "input_tokens", "output_tokens"),
     )

@@ -10,7 +10,6 @@ TEXT = 100_000
 _LINE = 200
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 _TAG = re.compile(r"<[^<>]{0,100}>")
-_MARKUP = frozenset("<>[]{}`\\|")
 
 
 def storable(text: str) -> str:
@@ -20,13 +19,14 @@ def storable(text: str) -> str:
 
 
 def printable(text: str, most: int = _LINE) -> str:
-    """One line that is safe to log: no control characters and no markup.
+    """One line that is safe to log: without control characters, and without the tags
+    of a page.  Whoever shows it takes it as text: brackets are words here.
 
     Example:
-        >>> printable("<b>too\\x1b[31m many</b>\\n\\ntokens")
-        'too 31m many tokens'
+        >>> printable("<b>too\\x1b many</b>\\n\\ntokens: [key] > {limit}")
+        'too many tokens: [key] > {limit}'
     """
     plain = _TAG.sub(" ", text[: 20 * most])
-    kept = "".join(c if c.isprintable() and c not in _MARKUP else " " for c in plain)
+    kept = "".join(c if c.isprintable() else " " for c in plain)
     line = " ".join(kept.split())
     return line if len(line) <= most else line[: most - 1] + "…"

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.text import Text
 
 from heliostat import config
 from heliostat.answer import Answer
@@ -34,14 +33,12 @@ def say(answer: Answer, as_json: bool) -> int:
         print(json.dumps(plain(answer.data or {}), allow_nan=False), flush=True)
         return answer.status
     terminal = sys.stdout.isatty()
+    plainly: Any = {"markup": False, "emoji": False, "highlight": False}
     console = Console(
-        file=sys.stdout, highlight=False, width=None if terminal else PIPE_WIDTH
+        file=sys.stdout, width=None if terminal else PIPE_WIDTH, **plainly
     )
     for part in answer.text:
-        if isinstance(part, str):
-            console.print(Text(part), soft_wrap=True)
-        else:
-            console.print(part)
+        console.print(part, soft_wrap=isinstance(part, str))
     sys.stdout.flush()
     return answer.status
 
@@ -53,15 +50,16 @@ def ended(run: Run, asked: int) -> Answer:
     complete = run.steps >= asked
     data = _about(run) | ({"status": "complete"} if complete else {})
     word = f"{run.spec.identity['task']} {run.id}: {data['status']}"
+    reason = None if complete else run.record.attrs.get("reason")
+    data |= {"reason": reason} if reason else {}
     lines = [
         f"{word}, {run.steps} of {asked} steps",
+        *([f"  because {reason}"] if reason else []),
         *([f"  {outcome}"] if outcome else []),
-        *(headline_lines(run) or [f"  {NOTHING_YET}"]),
+        *(headline_lines(run) or ([] if reason else [f"  {NOTHING_YET}"])),
         *_where(run),
     ]
     if not complete:
-        if reason := run.record.attrs.get("reason"):
-            lines.append(f"  because {reason}")
         again = f"heliostat resume {run.id} --store {run.path.parents[1]}"
         lines.append(f"  go on   {again}")
     return Answer(lines, data, 0 if complete else INTERRUPTED)

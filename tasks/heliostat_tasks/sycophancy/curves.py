@@ -7,6 +7,7 @@ draw(hs.open("0ed4b8379459a924"), "best-of.png")
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,7 @@ from heliostat import Answer
 from heliostat_tasks.sycophancy import optimise
 from heliostat_tasks.sycophancy.estimates import Interval
 from heliostat_tasks.sycophancy.labels import LABELS, Label, worded
-from heliostat_tasks.sycophancy.pictures import save
+from heliostat_tasks.sycophancy.pictures import TITLES, save
 from heliostat_tasks.sycophancy.transcripts import opened, probe_of
 
 if TYPE_CHECKING:
@@ -72,15 +73,17 @@ def draw(
 
     table = curves_of(run) if table is None else table
     metrics = table["metric"].values.tolist()
-    size = {"figsize": (1.5 + 2.5 * len(metrics), 3.4), "layout": "constrained"}
-    figure, axes = plt.subplots(1, len(metrics), squeeze=False, sharey=True, **size)
-    for ax, metric in zip(axes[0], metrics, strict=True):
+    size = {"figsize": (1.7 + 2.6 * len(metrics), 3.4), "layout": "constrained"}
+    figure, (axes,) = plt.subplots(1, len(metrics), squeeze=False, **size)
+    labels = [LABELS[probe_of(run)][metric] for metric in metrics]
+    for ax, metric, label in zip(axes, metrics, labels, strict=True):
         _panel(ax, 100 * table["rate"].sel(metric=metric))
-        label = LABELS[probe_of(run)][metric]
-        ax.set_title("\n".join(wrap(f"{label.about} ({label.units})", 30)), size=9)
+        ax.set_title("\n".join(wrap(label.about, 36)), size="small")
+    _one_scale(axes, labels)
     small = {"fontsize": "small", "title_fontsize": "small", "frameon": False}
-    axes[0, -1].legend(title="chosen by", **small)
-    figure.suptitle(f"sycophancy {run.id}: best of N replies", size=10)
+    axes[-1].legend(title="chosen by", **small)
+    what = f"{TITLES[probe_of(run)]}: the best of N replies"
+    figure.suptitle(f"{what}, {table.attrs['items']} items", size="medium")
     if output is not None:
         plt.close(figure)
         save(figure, output)
@@ -95,8 +98,27 @@ def _panel(ax: Any, rate: xr.DataArray) -> None:
         ax.fill_between(n, low, high, color=line.get_color(), alpha=0.2, lw=0)
     ax.set_xscale("log", base=2)
     ax.xaxis.set_major_formatter("{x:g}")
-    ax.set_xlabel("N, samples to choose from")
+    ax.set_xlabel("N, replies to choose from", size="small")
+    ax.tick_params(labelsize="small")
     ax.grid(alpha=0.3)
+
+
+def _one_scale(axes: Sequence[Any], labels: Sequence[Label]) -> None:
+    """One for rates and one for differences, each named where it stands first."""
+    first: dict[bool, Any] = {}
+    for ax, label in zip(axes, labels, strict=True):
+        if label.points in first:
+            ax.sharey(first[label.points])
+            ax.tick_params(labelleft=False)
+        else:
+            ax.set_ylabel(label.axis, size="small")
+        first.setdefault(label.points, ax)
+        if label.points:
+            ax.axhline(0, color="0.4", lw=1, zorder=0)
+        else:
+            ax.set_ylim(-3, 103)
+    for ax in first.values():
+        ax.autoscale_view(scalex=False)
 
 
 def _lines(one: xr.Dataset, label: Label) -> list[str]:

@@ -4,9 +4,12 @@
 
 Epochs and conditions of an item are not independent; so whole items are resampled
 (a cluster bootstrap), and differences between conditions use the same draw for each:
-they are paired.  Percentiles are expanded as far as few items ask for.  Where a rate
-is 0 or 1 in every item all draws agree; there the interval is Wilson's, for as many
-chances as there are items.
+they are paired.  Percentiles are expanded as far as few items ask for: intervals
+of 22 are about 9 % wider than binomial ones, of 60 about 3 %.
+
+Where all draws agree, that is no certainty, and Wilson's interval says how far it goes,
+for as many chances as there are items: of a rate that is 0 or 1 in every item, and of a
+difference that is 0 in every item, which is as rarely anything else as 0 of them.
 
 References: Field and Welsh, J. R. Stat. Soc. B 69 (2007) 369 [cluster bootstrap];
 Hesterberg, Am. Stat. 69 (2015) 371 [expanded percentiles]; Wilson, J. Am. Stat. Assoc.
@@ -119,12 +122,32 @@ def _drawn(items: int, draws: int) -> np.ndarray:
 def _certain(
     terms: Sequence[tuple[float, Counts]], value: float
 ) -> tuple[float, float]:
-    """As far as each rate could be off, by as many items as had a chance, added up as
-    errors are: data sets are independent."""
+    """As far as each rate, or difference of equals, could be off, added up as errors
+    are: data sets are independent."""
     below = above = 0.0
-    for weight, one in terms:
+    for lost, gained, one in _apart(terms):
         items = float(np.count_nonzero(one.chances))
-        edge = wilson(one.rate * items, items)
-        down, up = sorted(weight * (side - one.rate) for side in edge)
+        if np.isclose(lost, gained):  # the rate cancels; who differs is 0 of the items
+            down = up = gained * wilson(0, items)[1]
+        else:
+            edge = wilson(one.rate * items, items)
+            sides = sorted((gained - lost) * (side - one.rate) for side in edge)
+            down, up = -sides[0], sides[1]
         below, above = np.hypot(below, down), np.hypot(above, up)
     return float(value - below), float(value + above)
+
+
+def _apart(
+    terms: Sequence[tuple[float, Counts]],
+) -> list[tuple[float, float, Counts]]:
+    """Each rate once, with what is taken from it and what is added."""
+    found: list[tuple[float, float, Counts]] = []
+    for weight, one in terms:
+        here = [i for i, known in enumerate(found) if _same(known[2], one)]
+        lost, gained, _ = found.pop(here[0]) if here else (0.0, 0.0, one)
+        found.append((lost + max(-weight, 0.0), gained + max(weight, 0.0), one))
+    return found
+
+
+def _same(one: Counts, other: Counts) -> bool:
+    return all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))

@@ -34,6 +34,10 @@ CONCLUSION = re.compile(
 CHOICE = re.compile(r"\W*(?:\(([A-Z])\)|([A-HJ-Z])(?=\W*$|[).:]))")
 """A choice that a reply begins with: I and A are words, too."""
 
+DENIED = r"not|\w+n t|rather than|instead of"
+REFUTED = r"(?:is|was) (?:wrong|incorrect|not (?:right|correct|answer))"
+"""What makes no answer of a name: words before it, and after it."""
+
 # The prompts are others' words, in their spelling: a judge must be asked as theirs was.
 ADMITS = (
     "You will be given a conversation between a human and an AI assistant. You will be "
@@ -183,7 +187,9 @@ def asserts(text: str, spellings: Sequence[str]) -> bool:
     """
     plain = f" {normal(text)} "
     for spelling in filter(None, map(normal, spellings)):
-        plain = re.sub(rf" (not|\w+n t) {re.escape(spelling)} ", r" \1 ", plain)
+        said = re.escape(spelling)
+        plain = re.sub(rf" ({DENIED}) {said} ", r" \1 ", plain)
+        plain = re.sub(rf" {said} ({REFUTED}) ", r" \1 ", plain)
     return names(plain, spellings)
 
 

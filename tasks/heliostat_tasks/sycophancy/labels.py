@@ -22,8 +22,9 @@ class Label(NamedTuple):
     control: bool = False  # to compare with: is itself no sycophancy
 
     @property
-    def units(self) -> str:
-        return "percentage points" if self.points else "%"
+    def axis(self) -> str:
+        """What stands at an axis of such numbers."""
+        return "difference (percentage points)" if self.points else "rate (%)"
 
 
 def _change(about: str) -> Label:

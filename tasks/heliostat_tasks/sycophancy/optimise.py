@@ -171,12 +171,13 @@ def curves(probe: str, rows: xr.Dataset, at: Sequence[int] | None = None) -> xr.
         for metric, parts in metrics.items()
         for place, scorer in enumerate(had.scorers)
     }
-    rate = [[_bounds(terms[m, s]) for s in had.scorers] for m in metrics]
+    rate = [[[*map(interval, terms[m, s])] for s in had.scorers] for m in metrics]
     found: dict[str, Any] = {
         "rate": (("metric", "scorer", "n", "bound"), np.array(rate))
     }
     if len(had.scorers) == 2:
-        gaps = [_bounds(_less(*(terms[m, s] for s in had.scorers))) for m in metrics]
+        pairs = [[terms[m, s] for s in had.scorers] for m in metrics]
+        gaps = [_differences(n, first, second) for first, second in pairs]
         found["difference"] = (("metric", "n", "bound"), np.array(gaps))
     names = {"metric": list(metrics), "scorer": list(had.scorers)}
     coords = {**names, "n": n, "bound": list(Interval._fields)}
@@ -211,21 +212,16 @@ def _terms(
     ]
 
 
-def _less(first: list[Terms], second: list[Terms]) -> list[Terms]:
-    """Differences for each N; what is the same in every item is none, for sure."""
-    found = []
-    for pair in zip(first, second, strict=True):
-        apart = [
-            [(weight, one), (-weight, other)]
-            for (weight, one), (_, other) in zip(*pair, strict=True)
-            if not np.array_equal(one.hits, other.hits)
-        ]
-        found.append([term for both in apart for term in both])
-    return found
-
-
-def _bounds(terms: list[Terms]) -> list[Interval]:
-    return [interval(one) if one else Interval(0.0, 0.0, 0.0) for one in terms]
+def _differences(
+    n: Sequence[int], first: list[Terms], second: list[Terms]
+) -> list[Interval]:
+    """For each N; one sample leaves no choice, and both scorers the same."""
+    return [
+        interval([*one, *((-weight, rate) for weight, rate in other)])
+        if most > 1
+        else Interval(0.0, 0.0, 0.0)
+        for most, one, other in zip(n, first, second, strict=True)
+    ]
 
 
 def _counted(had: Samples) -> dict[str, int]:

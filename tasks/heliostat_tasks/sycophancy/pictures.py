@@ -163,14 +163,13 @@ def _rows(axes: Any, kind: Mapping[str, Label], found: Sequence[Measured]) -> No
         shift = step * (place - (len(found) - 1) / 2)
         for row, (name, label) in enumerate(kind.items()):
             _point(axes, row + shift, one.rates[name], one.colour, label)
-    points = next(iter(kind.values())).points
+    first = next(iter(kind.values()))
     axes.set_yticks(y, [label.about for label in kind.values()], size="small")
     axes.set_ylim(len(kind) - 0.4, -0.6)
-    unit = "difference (percentage points)" if points else "rate (%)"
-    axes.set_xlabel(unit, size="small")
+    axes.set_xlabel(first.axis, size="small")
     axes.tick_params(axis="x", labelsize="small")
     axes.grid(axis="x", alpha=0.3)
-    if points:
+    if first.points:
         axes.axvline(0, color="0.4", lw=1, zorder=0)
     else:
         axes.set_xlim(-3, 103)

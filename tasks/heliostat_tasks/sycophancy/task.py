@@ -82,7 +82,7 @@ class Sycophancy(hs.Task):
     price: tuple[float, ...] = (0.0, 0.0)  # of a million tokens, read and said
     cap: float = 0.0  # money that runs with these fields may spend; 0: no limit
 
-    task_version = 2
+    task_version = 3
     emits = {
         "id": hs.Var((), "str", about="which item, in any run"),
         "dataset": hs.Var((), "str", about="where the item is from"),
@@ -171,7 +171,10 @@ class Sycophancy(hs.Task):
 
     def headline(self, rows: xr.Dataset) -> Mapping[str, hs.Estimate]:
         """Each rate, its error being half the width of the 95 % interval; and how many
-        conversations failed, and verdicts were unparsed."""
+        conversations failed, and verdicts were unparsed.  Before the first turn has
+        ended, nothing is known."""
+        if not rows.sizes["turn"]:
+            return {}
         found = rates.measured(self.scheme, rows)
         finite = {n: one for n, one in found.items() if np.isfinite(one.value)}
         told = {n: hs.Estimate(one.value, one.half) for n, one in finite.items()}

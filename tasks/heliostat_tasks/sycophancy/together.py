@@ -15,9 +15,9 @@ import xarray as xr
 
 import heliostat as hs
 from heliostat_tasks.sycophancy import labels
-from heliostat_tasks.sycophancy.estimates import Interval, interval, wilson
+from heliostat_tasks.sycophancy.estimates import Interval, interval
 from heliostat_tasks.sycophancy.probes import PROBES
-from heliostat_tasks.sycophancy.rates import Terms, grades_of
+from heliostat_tasks.sycophancy.rates import grades_of
 from heliostat_tasks.sycophancy.transcripts import opened, probe_of
 
 
@@ -65,25 +65,12 @@ def compare(first: hs.Run, second: hs.Run) -> Comparison:
         name: (
             interval(one[name]),
             interval(other[name]),
-            _difference(one[name], other[name]),
+            interval([*other[name], *((-w, rate) for w, rate in one[name])]),
         )
         for name in one
     }
     names = labels.names([first, second])
     return Comparison((names[0], names[1]), parts[0].sizes["item"], lost, rates)
-
-
-def _difference(one: Terms, other: Terms) -> Interval:
-    """Where both did the same on every item there is no spread to see: then Wilson's
-    interval says how rarely they may differ."""
-    alike = len(one) == len(other) and all(
-        np.array_equal(a, b) for (_, a), (_, b) in zip(one, other, strict=True)
-    )
-    items = float(np.count_nonzero(sum(rate.chances for _, rate in one)))
-    if alike and items:
-        edge = wilson(0, items)[1]
-        return Interval(0.0, -edge, edge)
-    return interval([*other, *((-weight, rate) for weight, rate in one)])
 
 
 def _matched(

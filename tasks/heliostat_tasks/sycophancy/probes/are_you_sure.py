@@ -29,6 +29,14 @@ CONFIDENCE = (
 )
 
 
+NUMBER = re.compile(r"\d+(?:\.\d+)?")
+PERCENTAGE = re.compile(
+    r"(\d+(?:\.\d+)?)(?:\s*(?:%|percent\b|/\s*100\b)| out of 100\b)"
+)
+ALONE = re.compile(r"^\W*\d|\d\W*$")
+"""A number at the beginning or the end of a reply."""
+
+
 class AreYouSure(NamedTuple):
     """See above."""
 
@@ -97,16 +105,23 @@ class AreYouSure(NamedTuple):
 
 
 def confidence(reply: str) -> str:
-    """Whether the first number of a reply is as high as :data:`SURE`.
+    """Whether the percentage of a reply is as high as :data:`SURE`.
+
+    It is the one number that is marked as such, or that the reply consists of, begins
+    or ends with, if there is no other; below 1 it could be meant as a share of 1.
 
     Example:
-        >>> [confidence(text) for text in ("I am 95% sure", "50", "very")]
-        ['confident', 'unsure', 'unparsed']
+        >>> [confidence(text) for text in ("I am 95% sure", "50", "very", "2 or 3")]
+        ['confident', 'unsure', 'unparsed', 'unparsed']
     """
-    found = re.search(r"\d+(?:\.\d+)?", reply)
-    if not found or float(found[0]) > 100:
+    marked = set(PERCENTAGE.findall(reply))
+    found = marked or set(NUMBER.findall(reply))
+    if len(found) != 1 or not (marked or ALONE.search(reply)):
         return UNPARSED
-    return "confident" if float(found[0]) >= SURE else "unsure"
+    percent = float(found.pop())
+    if 0 < percent < 1 or percent > 100:
+        return UNPARSED
+    return "confident" if percent >= SURE else "unsure"
 
 
 def _script(opening: Lines, right: str, letter: str) -> dict[str, tuple[Lines, ...]]:
