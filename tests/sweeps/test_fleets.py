@@ -58,7 +58,7 @@ def dataset(store, *words):
     "words",
     [
         pytest.param((*OVER, "--search", "grid"), id="grid"),
-        pytest.param((*DRAWN, "--search", "sobol"), id="sobol"),
+        pytest.param((*DRAWN, "--search", "sobol"), id="sobol", marks=pytest.mark.slow),
         pytest.param(
             (*DRAWN, "--search", "random"), id="random", marks=pytest.mark.slow
         ),
@@ -112,6 +112,7 @@ def placed(store, what):
     return [e[what] for log in logs(store) for e in log if e["event"] == "placed"]
 
 
+@pytest.mark.slow
 def test_a_worker_that_dies_takes_no_other_cell_along(fleet_ray, tmp_path):
     over = {"at": [0, 3, 30], "seed": [0, 1]}
     grid = hs.sweep(toys.Dies(), over=over, store=tmp_path, workers=2, gpus=0)
