@@ -49,6 +49,15 @@ def test_a_sweep_is_drawn(type_in, store, tmp_path):
     assert said.status == 0 and (tmp_path / "p.png").stat().st_size > 5000
 
 
+def test_a_stored_sweep_is_shown(type_in, store):
+    words = ("--over", "outer_lr=0.01,0.05", "--steps", "20", *HERE, "--store", store)
+    quick = ("bilevel", "--preset", "quick")
+    found = type_in("sweep", *quick, *words, "--json").object
+    said = type_in("show", found["id"][:7], "--store", store)
+    assert said.status == 0 and said.out.count(" done ") == 2
+    assert f"sweep {found['id']}: 2 done; 0 computed, 2 reused" in said.out
+
+
 def test_cells_that_fail_are_told(type_in):
     task = f"{toys.__file__}:Raises"
     said = type_in("sweep", task, "--over", "at=3,99", *HERE, "--json")

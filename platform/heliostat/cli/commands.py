@@ -37,7 +37,7 @@ from heliostat.cli.options import (
     Where,
     option,
 )
-from heliostat.cli.sweeping import sweep
+from heliostat.cli.sweeping import described, sweep
 from heliostat.errors import RequestError, RunFailed, StoreError
 from heliostat.task import Task
 
@@ -102,13 +102,18 @@ def tasks() -> Answer:
 
 
 def show(
-    what: Annotated[str, option("A task or a run.")], /, *, store: Store = None
+    what: Annotated[str, option("A task, a run or a sweep.")],
+    /,
+    *,
+    store: Store = None,
 ) -> Answer:
-    """Describe a task (fields, presets, rows) or a stored run."""
+    """Describe a task (fields, presets, rows), a stored run or sweep."""
     if ":" in what or what in registry.available():
         return pages.task(class_of(what))
     if set(what) - set("0123456789abcdef"):
         registry.find(what)  # says which one was meant
+    if _is_sweep(what, store):
+        return described(hs.open_sweep(what, store=store))
     return pages.run(hs.open(what, store=store))
 
 
@@ -268,9 +273,7 @@ def plot(
     code: Supplied = (),
 ) -> Answer:
     """Draw a variable of a run over its steps, or a number that a sweep has found."""
-    from heliostat.sweeps.ledger import is_sweep
-
-    if is_sweep(run, store):
+    if _is_sweep(run, store):
         cls = class_of(task) if task else None
         sweep = hs.open_sweep(run, store=store, task=cls)
         kind = "auto" if kind == "trace" else kind
@@ -370,6 +373,12 @@ def _open(
 ) -> hs.Run:
     cls = class_of(task) if task else None
     return hs.open(run, store=store, task=cls, code=code)
+
+
+def _is_sweep(id_: str, store: str | None) -> bool:
+    from heliostat.sweeps.ledger import is_sweep
+
+    return is_sweep(id_, store)
 
 
 def _confirmed(question: str) -> bool:

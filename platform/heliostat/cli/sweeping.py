@@ -95,10 +95,10 @@ def sweep(
             "interrupted; what was computed is kept, the same line goes on from there"
         )
         raise KeyboardInterrupt(line) from error
-    return _answer(found)
+    return described(found)
 
 
-def _answer(found: Sweep) -> Answer:
+def described(found: Sweep) -> Answer:
     """How the cells came out; the headline is of the best, or of all on average."""
     best = found.best() if found.plan.metrics else None
     headline = found.headlines[best.spec.id] if best else found.average()
