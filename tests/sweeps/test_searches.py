@@ -6,12 +6,14 @@ import json
 import shutil
 from collections import Counter
 from dataclasses import dataclass
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
 import xarray as xr
 
 import heliostat as hs
+from heliostat import lock
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,12 @@ def test_a_searcher_that_proposes_something_else_is_refused(tmp_path):
     events.write_text("".join(json.dumps(line) + "\n" for line in lines))
     with pytest.raises(hs.RequestError, match="another version; give another search"):
         search(tmp_path, 4)
+
+
+def test_one_search_learns_at_a_time(tmp_path):
+    found = search(tmp_path, 2)
+    with lock.Lock(found.path), pytest.raises(hs.Busy, match=found.id):
+        search(tmp_path, 3)
 
 
 def test_several_seeds_are_told_as_their_mean(tmp_path):
@@ -193,6 +201,11 @@ def test_a_pruned_run_is_an_ordinary_one(pruned, copied):
         (
             {"metric": ["loss", "cost"], "search": "gp", "trials": 2},
             "expected one metric",
+        ),
+        pytest.param(
+            {"metric": "loss", "search": "gp", "trials": 2},
+            "search gp wants torch: python -m pip install torch",
+            marks=pytest.mark.skipif(bool(find_spec("torch")), reason="it is there"),
         ),
     ],
 )

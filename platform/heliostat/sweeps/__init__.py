@@ -18,6 +18,7 @@ from typing import Any
 from heliostat.drive import Place
 from heliostat.errors import RequestError
 from heliostat.goal import Goal
+from heliostat.lock import Lock
 from heliostat.stored import store_folder
 from heliostat.sweeps.axes import Range, checked
 from heliostat.sweeps.cells import Cell, Listed
@@ -28,6 +29,7 @@ from heliostat.sweeps.plan import SEARCHERS, Metric, Plan, Scheduled, check
 from heliostat.sweeps.results import Sweep, open_sweep
 from heliostat.sweeps.rungs import Rungs, halving
 from heliostat.sweeps.searching import Searched
+from heliostat.sweeps.tuning import check_installed
 from heliostat.task import Task
 from heliostat.verbs import check_steps
 
@@ -110,6 +112,7 @@ def sweep(
         _scheduled(task, scheduler, grace, factor),
     )
     check(plan, trials)
+    check_installed(search)
     if steps is not None:
         check_steps(steps)
     if retries < 0:
@@ -124,10 +127,13 @@ def sweep(
         ledger.tell(event, **details)
         watching.told(event, details)
 
-    cells = Searched(plan, ledger) if search in SEARCHERS else Listed(plan.cells())
-    asked = Asked(_goals(plan, until, ledger), place, store, retries, tell)
-    ledger.begin(cells.runs)
-    return Sweep(plan, cells.all, _compute(cells, asked, ledger, watching), root)
+    listed = None if search in SEARCHERS else Listed(plan.cells())
+    ledger.begin()
+    with Lock(ledger.path):  # who learns from what was found, learns alone
+        cells = listed or Searched(plan, ledger)
+        asked = Asked(_goals(plan, until, ledger), place, store, retries, tell)
+        outcomes = _compute(cells, asked, ledger, watching)
+    return Sweep(plan, cells.all, outcomes, root)
 
 
 def _metrics(
@@ -142,9 +148,8 @@ def _metrics(
     modes = [mode] if isinstance(mode, str) else list(mode)
     modes *= len(names) if len(modes) == 1 else 1
     if len(names) != len(modes):
-        raise RequestError(
-            f"mode: {len(modes)} for {len(names)} metrics, give each one"
-        )
+        told = f"mode: {len(modes)} for {len(names)} metrics"
+        raise RequestError(f"{told}, expected one for each")
     return tuple(map(Metric, names, modes))
 
 

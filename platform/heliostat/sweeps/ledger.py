@@ -34,7 +34,7 @@ class Ledger:
         self.path = store / FOLDER / plan.id
         self._plan, self._log = plan, Log(self.path / "events.jsonl")
 
-    def begin(self, runs: int) -> None:
+    def begin(self) -> None:
         """Write down what was asked for.
 
         Raises:
@@ -44,7 +44,7 @@ class Ledger:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             (self.path / "sweep.json").write_text(text)
-            self.tell("begun", runs=runs, trials=self._plan.trials)
+            self.tell("begun", trials=self._plan.trials)
         except OSError as error:
             reason = error.strerror
             raise StoreError(f"store {self.path} is not writable: {reason}") from error

@@ -13,6 +13,7 @@ import threading
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from importlib.util import find_spec
 from types import SimpleNamespace
 from typing import Any
 
@@ -20,7 +21,25 @@ from heliostat.errors import RequestError
 from heliostat.sweeps.axes import Axis, Range
 from heliostat.sweeps.plan import SEARCHERS, Metric
 
-INSTALL = 'python -m pip install -e ".[search]"'
+NEEDED = {
+    "tpe": ("optuna",),
+    "gp": ("optuna", "torch"),
+    "cmaes": ("optuna", "cmaes"),
+    "nsga2": ("optuna",),
+}
+"""Packages that the searches of Optuna want."""
+
+
+def check_installed(search: str) -> None:
+    """
+    Raises:
+        RequestError: if Optuna, or what its sampler needs, is not installed.
+    """
+    for package in NEEDED.get(search, ()):
+        if find_spec(package) is None:
+            how = f"python -m pip install {package}"
+            how = how if package == "torch" else 'python -m pip install -e ".[search]"'
+            raise RequestError(f"search {search} wants {package}: {how}")
 
 
 class Searcher:
@@ -31,8 +50,6 @@ class Searcher:
         metrics: what is optimised; several at once by ``tpe`` or ``nsga2``.
         whole: fields of whole numbers.
 
-    Raises:
-        RequestError: if Optuna, or what its sampler needs, is not installed.
     """
 
     def __init__(
@@ -81,15 +98,11 @@ def _optuna_search(
     whole: Sequence[str],
     seed: int,
 ) -> Any:
-    try:
-        with _quietly():
-            import optuna
-            from ray.tune.search.optuna import OptunaSearch
+    with _quietly():
+        import optuna
+        from ray.tune.search.optuna import OptunaSearch
 
-            sampler = getattr(optuna.samplers, SEARCHERS[name])(seed=seed)
-    except ImportError as error:
-        reason = " ".join(str(error).split())
-        raise RequestError(f"search {name} ({reason}): {INSTALL}") from error
+        sampler = getattr(optuna.samplers, SEARCHERS[name])(seed=seed)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     single = len(metrics) == 1
     return OptunaSearch(
