@@ -11,6 +11,7 @@ import dataclasses
 import hashlib
 import json
 import math
+import sys
 import types
 import typing
 from collections.abc import Iterator, Mapping, Sequence
@@ -154,9 +155,9 @@ def knobs(task: Task) -> dict[str, float]:
     """
     resolved = {name: getattr(task, name) for name in task.packable}
     resolved |= {n: v for n, v in task.canonical().items() if n in task.packable}
-    known, found = fields_of(type(task)), {}
+    found = {}
     for name, value in resolved.items():
-        kind = _kind_of_number(known[name].type)
+        kind = _kind_of_number(type(task), name)
         if kind is None or isinstance(value, bool) or not _is_number(value):
             raise RequestError(f"{name}={value!r}: expected a number, it is packable")
         found[name] = kind(value)
@@ -222,7 +223,7 @@ def _check_packable(task: Task, name: str) -> None:
         if field not in (known := fields_of(type(task))):
             hint = did_you_mean(field, known) or f"; its fields are {', '.join(known)}"
             raise RequestError(f"{name}: packable names '{field}', no field{hint}")
-        if _kind_of_number(known[field].type) is None:
+        if _kind_of_number(type(task), field) is None:
             raise RequestError(f"{name}: packable names '{field}', which is no number")
     for field, value in knobs(task).items():
         if isinstance(value, int) and not -(2**31) <= value < 2**31:
@@ -431,8 +432,14 @@ def _is_number(value: Any) -> bool:
     return type(value) in (int, float) and math.isfinite(value)
 
 
-def _kind_of_number(hint: Any) -> type | None:
-    """``float`` or ``int`` for a field that takes nothing else, but perhaps None."""
+def _kind_of_number(task: type[Task], name: str) -> type | None:
+    """``float`` or ``int`` for a field that takes nothing else, but perhaps None.
+
+    Other fields are not looked at: a worker may not know their types.
+    """
+    cls = next(c for c in task.__mro__ if name in vars(c).get("__annotations__", {}))
+    alone = types.SimpleNamespace(__annotations__={name: cls.__annotations__[name]})
+    hint = get_type_hints(alone, vars(sys.modules.get(cls.__module__, typing)))[name]
     kinds = {*(get_args(hint) or (hint,))} - {type(None)}
     return kinds.pop() if kinds in ({int}, {float}) else None
 
