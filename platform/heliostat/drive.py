@@ -51,7 +51,7 @@ class Place(NamedTuple):
         return self
 
 
-Source = Callable[..., Generator[Chunk | Slab, None, None]]
+Source = Callable[..., Generator[Chunk, None, None]]
 """Gives the chunks of a job, as :func:`chunks` does."""
 
 
@@ -60,8 +60,8 @@ def chunks(
     place: Place,
     tell: Callable[..., None],
     goal: Callable[[], int] = unbounded,
-) -> Generator[Chunk | Slab, None, None]:
-    """The chunks of a job from wherever it is computed."""
+) -> Generator[Chunk, None, None]:
+    """The chunks of a job from wherever it is computed; slabs, of several lanes."""
     if place.on == "here":
         device.remember_programs()
         device.narrow(place.gpus)
@@ -165,7 +165,7 @@ def _telling(record: Record, progress: Progress) -> Callable[..., None]:
 def _commit_all(
     record: Record,
     task: Task,
-    arriving: Generator[Chunk | Slab, None, None],
+    arriving: Generator[Chunk, None, None],
     goal: Goal,
     progress: Progress,
     lock: Lock,

@@ -80,9 +80,9 @@ class Span(NamedTuple):
     state: State | Callable[[], State] | None = None  # after ``start``; None: ``init``
     lanes: tuple[Lane, ...] = ()  # cells of a pack; none: the run that the job is of
 
-    def loaded(self) -> Span:
-        """With the state in memory: of many that wait it need not be."""
-        return self._replace(state=self.state()) if callable(self.state) else self
+    def load(self) -> State | None:
+        """The state in memory: of many spans that wait it need not be there."""
+        return self.state() if callable(self.state) else self.state
 
 
 class Limits(NamedTuple):

@@ -234,9 +234,9 @@ def packed_is_alone(bench: Bench) -> str | None:
     span = Span(block, 0, bench.length)
     alone = bench.job(span)._replace(task=other)
     packed = bench.job(span._replace(lanes=lanes))
-    slabs = (slab.chunk(1) for slab in unfold_here(packed, seconds=1e-9))
+    slabs: Any = unfold_here(packed, seconds=1e-9)
     whole = bench.collect(unfold_here(alone, seconds=1e-9))
-    return _differ(whole, bench.collect(slabs))
+    return _differ(whole, bench.collect(slab.chunk(1) for slab in slabs))
 
 
 def data_has_no_knobs(bench: Bench) -> str | None:

@@ -14,7 +14,7 @@ from heliostat.drive import Place, Source, chunks, drive
 from heliostat.errors import RequestError
 from heliostat.goal import Goal
 from heliostat.progress import Progress, silent
-from heliostat.record.packs import FOLDER, Pack, id_of
+from heliostat.record.packs import FOLDER, Pack, create, id_of
 from heliostat.stored import Run, store_folder
 from heliostat.task import Task
 from heliostat.verbs import check_steps, described
@@ -98,6 +98,6 @@ def _find_or_create(cells: Sequence[Packed], store: str | Path | None) -> Pack:
     path = store_folder(store) / name / FOLDER / id_of(list(by_id))
     if not path.exists():
         specs = [cell.spec for cell in cells]
-        Pack.create(path, specs, first.task, described(first.task, name))
+        create(path, specs, first.task, described(first.task, name))
     order = [spec.id for spec in Pack(path).specs]  # perhaps another one than now
     return Pack(path, [by_id[id_] for id_ in order])

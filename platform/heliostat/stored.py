@@ -77,10 +77,7 @@ class Run:
     @property
     def status(self) -> str:
         """``complete``, ``running``, ``stopped``, ``interrupted`` or ``failed``."""
-        stored = self.record.attrs.get("status", "created")
-        if stored in ("created", "running") and not lock.holder(self.record.home):
-            return "interrupted"
-        return stored
+        return status_of(self.record, self.record.attrs)
 
     @property
     def steps(self) -> int:
@@ -212,6 +209,14 @@ class Run:
         lines.append(f"  {self.steps} of {planned} steps in {self.record.home}")
         lines += [f"  {name} = {value}" for name, value in self.headline.items()]
         return "\n".join(lines)
+
+
+def status_of(record: Record, attrs: Mapping[str, Any]) -> str:
+    """What the attributes of a record say; without a driver it is not running."""
+    stored = attrs.get("status", "created")
+    if stored in ("created", "running") and not lock.holder(record.home):
+        return "interrupted"
+    return stored
 
 
 def _plain(attrs: Mapping[Any, Any]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import jax
 import numpy as np
@@ -19,15 +19,17 @@ from jax.sharding import AxisType, Mesh
 from heliostat import device
 from heliostat.checkpoint import State, Stride, digest, rows_digest
 from heliostat.config import knobs
-from heliostat.engine import AXIS, Plain, Traced
+from heliostat.engine import AXIS, Engine, Plain, Traced
 from heliostat.grid import Chunk, Job, Lane, Slab, Span, fresh_in, unbounded
 from heliostat.task import Task
 
 
 def unfold(
     job: Job, seconds: float = 2.0, goal: Callable[[], int] = unbounded
-) -> Iterator[Chunk | Slab]:
+) -> Iterator[Chunk]:
     """Every chunk of a job, computed in this process, the span furthest behind first.
+
+    Spans of several lanes give slabs.
 
     Args:
         seconds: decides how many strides go into one chunk, and nothing else.
@@ -66,7 +68,7 @@ class Pace:
     def __init__(self, seconds: float, strides: int = 1) -> None:
         self.seconds, self.strides = seconds, strides
 
-    def saw(self, chunk: Chunk | Slab) -> None:
+    def saw(self, chunk: Chunk) -> None:
         per_stride = chunk.seconds / len(chunk.strides)
         wanted = int(self.seconds / max(per_stride, 1e-9))
         self.strides = max(1, min(wanted, 2 * self.strides))
@@ -95,7 +97,7 @@ class Loop:
         self.mesh = mesh or mesh_of(jax.devices()[:1])
         self.reseed(seed)
         engine = Traced if task.traced else Plain
-        self._engine = engine(task, self.data, self.mesh)
+        self._engine: Engine = engine(task, self.data, self.mesh)
 
     @property
     def layout(self) -> str:
@@ -112,7 +114,7 @@ class Loop:
 
     def place(self, span: Span) -> Position:
         """A block at the start of a span, from its state, or from ``init``."""
-        block, start, _, state, lanes = span.loaded()
+        block, start, state, lanes = span.block, span.start, span.load(), span.lanes
         if state is None:
             held = self._engine.init(block, lanes or self._own)
             return Position(block, 0, held, lanes)
@@ -123,7 +125,7 @@ class Loop:
 
     def chunk(
         self, position: Position, strides: int, until: int
-    ) -> tuple[Chunk | Slab, Position]:
+    ) -> tuple[Chunk, Position]:
         """The next strides of a block, never past ``until``; a slab of several lanes.
 
         A chunk that would end between two multiples of the stride ends at the last
@@ -157,7 +159,7 @@ class Loop:
             lanes,
         )
         at = Position(block, start, held, lanes)
-        return slab if lanes else slab.chunk(), at
+        return cast(Chunk, slab) if lanes else slab.chunk(), at
 
     def replica(self, index: int, state: State) -> Any:
         """One replica out of its block's state, as the task's own pytree."""

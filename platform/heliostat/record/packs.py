@@ -43,6 +43,19 @@ def id_of(cells: Sequence[str]) -> str:
     return hashlib.sha256("\n".join(sorted(cells)).encode()).hexdigest()[:16]
 
 
+def create(
+    path: Path, specs: Sequence[Spec], task: Task, about: Mapping[str, Any]
+) -> None:
+    """Lay out a new pack; it appears at ``path`` whole or not at all.
+
+    Raises:
+        StoreError: if the store cannot be written.
+    """
+    cells = {spec.id: spec._asdict() for spec in specs}
+    text = json.dumps({"cells": cells}, separators=(",", ":"))
+    lay_out(path, FILE, text, task, about, list(cells))
+
+
 class Pack(Record):
     """Cells side by side; its driver brings all of them to the same length.
 
@@ -53,18 +66,6 @@ class Pack(Record):
     def __init__(self, path: Path, tasks: Sequence[Task] = ()) -> None:
         super().__init__(path)
         self.tasks = tasks
-
-    @classmethod
-    def create(cls, path: Path, specs: Sequence[Spec], task: Task, about: Mapping):
-        """Lay out a new pack; it appears at ``path`` whole or not at all.
-
-        Raises:
-            StoreError: if the store cannot be written.
-        """
-        cells = {spec.id: spec._asdict() for spec in specs}
-        text = json.dumps({"cells": cells}, separators=(",", ":"))
-        lay_out(path, FILE, text, task, about, list(cells))
-        return cls(path)
 
     @cached_property
     def specs(self) -> list[Spec]:
@@ -167,6 +168,8 @@ class Pack(Record):
 class Cell(Record):
     """One cell of a pack, read as the record of a run."""
 
+    cell: int
+
     def __init__(self, pack: Pack, cell: int) -> None:
         self.pack, self.cell = pack, cell
         super().__init__(pack.path.parents[1] / self.spec.id)
@@ -244,32 +247,30 @@ def opened(path: Path) -> Record:
     """The record of a run at its path; if there is none, its cell of a pack."""
     if path.exists():
         return Record(path)
-    found = [p for p in packs_of(path.parent) if path.name in ids_in(p)]
-    return cell_of(found[0], path.name) if found else Record(path)
+    for pack in _around(path):
+        if path.name in (ids := ids_in(pack)):
+            return Cell(_pack(pack, _stamp(pack)), ids.index(path.name))
+    return Record(path)
 
 
 def exists(path: Path) -> bool:
     """Whether a run is stored, in a record of its own or in a pack."""
-    return path.exists() or any(path.name in ids_in(p) for p in packs_of(path.parent))
+    return path.exists() or any(path.name in ids_in(pack) for pack in _around(path))
 
 
-def cell_of(pack: Path, id_: str) -> Cell:
-    """
-    Raises:
-        StoreError: if what defines the cells is damaged.
-    """
-    return Cell(_pack(pack, _stamp(pack)), ids_in(pack).index(id_))
+def _around(path: Path) -> list[Path]:
+    """Where a run could be a cell: the packs of its task."""
+    return packs_in(path.parents[1], path.parent.name)
 
 
 def packed(store: Path) -> list[Path]:
     """The paths of all cells of a store, where their runs would be."""
-    packs = [p for folder in store.glob("*") for p in packs_of(folder)]
-    return [p.parents[1] / id_ for p in packs for id_ in ids_in(p)]
+    return [p.parents[1] / id_ for p in packs_in(store) for id_ in ids_in(p)]
 
 
-def packs_of(folder: Path) -> list[Path]:
-    """The packs of one task, given its folder in a store."""
-    return sorted(p.parent for p in folder.glob(f"{FOLDER}/[!.]*/{FILE}"))
+def packs_in(store: Path, task: str = "*") -> list[Path]:
+    """The packs of a store, or of one task in it."""
+    return sorted(p.parent for p in store.glob(f"{task}/{FOLDER}/[!.]*/{FILE}"))
 
 
 def ids_in(pack: Path) -> list[str]:
