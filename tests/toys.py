@@ -62,6 +62,32 @@ class Walk(hs.Task):
 
 
 @dataclass(frozen=True)
+class Tuned(Walk):
+    """Walks with a pull to the middle, whose numbers are knobs of one program."""
+
+    pull: float | None = None  # share of x that is lost in a step
+    far: int = 3  # what is far away
+    packable = ("sigma", "pull", "far")
+
+    def canonical(self):
+        return {"pull": 0.125 if self.pull is None else self.pull}
+
+    @property
+    def kept_share(self):
+        return 1 - self.canonical()["pull"]
+
+    def init(self, key, replica, data):
+        return Position(self.sigma * jnp.ones(()), jax.random.normal(key, (3,)))
+
+    def step(self, key, state, data):
+        held = state._replace(x=self.kept_share * state.x)
+        return super().step(key, held, data)
+
+    def observe(self, state, data):
+        return {"drift": state.drift, "far": jnp.abs(state.x) > self.far}
+
+
+@dataclass(frozen=True)
 class Spreading(Walk):
     """Walks that are followed until they are far apart."""
 

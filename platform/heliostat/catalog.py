@@ -6,6 +6,7 @@ import contextlib
 import re
 import shutil
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,11 @@ import pandas as pd
 
 from heliostat import lock
 from heliostat.condition import Condition
+from heliostat.config import Spec
 from heliostat.errors import Busy, StoreError, did_you_mean
-from heliostat.stored import Run, store_folder
+from heliostat.record import Record
+from heliostat.record.packs import FOLDER, Pack, ids_in, packs_in
+from heliostat.stored import status_of, store_folder
 
 HALF_MADE = re.compile(r"\.[0-9a-f]{16}\.[0-9a-f]{8}")
 """Names that new runs bear until they are whole; nothing else hidden is ours."""
@@ -42,7 +46,10 @@ def runs(
     """
     root = store_folder(store)
     folders = sorted(p.parent for p in root.glob(f"{task or '*'}/*/spec.json"))
-    table = pd.DataFrame([_line(f) for f in folders if f.name[0] != "."])
+    alone = [_alone(f) for f in folders if f.name[0] != "."]
+    known = {line["id"] for line in alone}
+    packed = [line for p in packs_in(root, task or "*") for line in _packed(p)]
+    table = pd.DataFrame(alone + [line for line in packed if line["id"] not in known])
     if table.empty:
         return pd.DataFrame(columns=list(COLUMNS))
     if where:
@@ -58,12 +65,13 @@ def gc(store: str | Path | None = None) -> list[Path]:
     """
     root = store_folder(store)
     removed = []
-    for path in sorted(root.glob("*/.*")):
+    for path in sorted([*root.glob("*/.*"), *root.glob(f"*/{FOLDER}/.*")]):
         if HALF_MADE.fullmatch(path.name) and path.is_dir() and _stale(path):
             shutil.rmtree(path, ignore_errors=True)
             removed.append(path)
-    for spec in sorted(root.glob("*/*/spec.json")):
-        removed += _sweep(spec.parent)
+    runs = (spec.parent for spec in root.glob("*/*/spec.json"))
+    for folder in sorted([*runs, *packs_in(root)]):
+        removed += _sweep(folder)
     return removed
 
 
@@ -87,22 +95,50 @@ def _stale(path: Path) -> bool:
     return False
 
 
-def _line(folder: Path) -> dict[str, Any]:
+def _alone(folder: Path) -> dict[str, Any]:
     """One run as a line of the table, from its spec and the root attributes alone."""
-    line: dict[str, Any] = dict.fromkeys(COLUMNS)
-    line |= {"id": folder.name, "task": folder.parent.name}
     try:
-        run = Run(folder)
-        attrs = run.record.attrs
-        created = pd.Timestamp(attrs["created"], unit="s").round("s")
-        line |= {"status": run.status, "steps": run.record.steps, "created": created}
+        record = Record(folder)
+        attrs = record.attrs
+        return _line(record.spec, attrs, status_of(record, attrs), record.steps)
     except (StoreError, KeyError):
-        return line | {"status": "damaged"}
-    line["seed"] = run.spec.identity["seed"]
+        return _damaged(folder.name, folder.parent.name)
+
+
+def _packed(folder: Path) -> list[dict[str, Any]]:
+    """The cells of a pack as lines, from what is said of all of them once."""
+    try:
+        pack = Pack(folder)
+        attrs, steps, found = pack.attrs, pack.committed.min(axis=1), pack.headlines
+        status = status_of(pack, attrs)
+        return [
+            _line(spec, attrs | {"headline": found.get(spec.id)}, status, int(come))
+            for spec, come in zip(pack.specs, steps, strict=True)
+        ]
+    except (StoreError, KeyError):
+        ids = ids_in(folder) or [folder.name]
+        return [_damaged(id_, folder.parents[1].name) for id_ in ids]
+
+
+def _damaged(id_: str, task: str) -> dict[str, Any]:
+    return dict.fromkeys(COLUMNS) | {"id": id_, "task": task, "status": "damaged"}
+
+
+def _line(
+    spec: Spec, attrs: Mapping[str, Any], status: str, steps: int
+) -> dict[str, Any]:
+    line: dict[str, Any] = {
+        "id": spec.id,
+        "task": spec.identity["task"],
+        "status": status,
+        "steps": steps,
+        "seed": spec.identity["seed"],
+        "created": pd.Timestamp(attrs["created"], unit="s").round("s"),
+    }
     for name, (value, error, *_) in (attrs.get("headline") or {}).items():
         pair = {name: value, f"{name}_error": error}
         line |= {n: float(v) if isinstance(v, str) else v for n, v in pair.items()}
-    fields = run.spec.passed.items()
+    fields = spec.passed.items()
     return line | {
         n: str(v) if isinstance(v, list) else v for n, v in fields if n not in line
     }

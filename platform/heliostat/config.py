@@ -11,6 +11,7 @@ import dataclasses
 import hashlib
 import json
 import math
+import sys
 import types
 import typing
 from collections.abc import Iterator, Mapping, Sequence
@@ -146,6 +147,23 @@ def resolved_fields(task: Task) -> dict[str, Any]:
     return resolved
 
 
+def knobs(task: Task) -> dict[str, float]:
+    """The numbers of the packable fields, resolved; whole ones as ``int``.
+
+    Raises:
+        RequestError: if one is no number.
+    """
+    resolved = {name: getattr(task, name) for name in task.packable}
+    resolved |= {n: v for n, v in task.canonical().items() if n in task.packable}
+    found = {}
+    for name, value in resolved.items():
+        kind = _kind_of_number(type(task), name)
+        if kind is None or isinstance(value, bool) or not _is_number(value):
+            raise RequestError(f"{name}={value!r}: expected a number, it is packable")
+        found[name] = kind(value)
+    return found
+
+
 def specify(task: Task, seed: int = 0, x64: bool = False) -> Spec:
     """The spec of a run of ``task``: equal specs are one run.
 
@@ -181,6 +199,8 @@ def _check(task: Task) -> None:
         )
     if task.kept is not None and task.kept < 3:
         raise RequestError(f"{name}: kept must be >= 3, got {task.kept}")
+    if task.packable:
+        _check_packable(task, name)
     for dim, names in task.coords.items():
         if dim in (task.replica_dim, task.step_dim):
             raise RequestError(f"{name}: coords cannot name '{dim}', which is numbered")
@@ -192,6 +212,22 @@ def _check(task: Task) -> None:
             raise RequestError(
                 f"{name}: coords of '{dim}' must be different names, got {names!r}"
             )
+
+
+def _check_packable(task: Task, name: str) -> None:
+    """Knobs are numbers, of programs that are compiled for one device."""
+    if not task.traced or task.sharded:
+        what = "sharded" if task.sharded else "not traced"
+        raise RequestError(f"{name}: packable fields, but the task is {what}")
+    for field in task.packable:
+        if field not in (known := fields_of(type(task))):
+            hint = did_you_mean(field, known) or f"; its fields are {', '.join(known)}"
+            raise RequestError(f"{name}: packable names '{field}', no field{hint}")
+        if _kind_of_number(type(task), field) is None:
+            raise RequestError(f"{name}: packable names '{field}', which is no number")
+    for field, value in knobs(task).items():
+        if isinstance(value, int) and not -(2**31) <= value < 2**31:
+            raise RequestError(f"{field}={value}: expected 32 bits, it is packable")
 
 
 def _dims(task: Task) -> set[str]:
@@ -394,6 +430,18 @@ def _one_of(value: Any, hints: Sequence[Any], name: str) -> Any:
 
 def _is_number(value: Any) -> bool:
     return type(value) in (int, float) and math.isfinite(value)
+
+
+def _kind_of_number(task: type[Task], name: str) -> type | None:
+    """``float`` or ``int`` for a field that takes nothing else, but perhaps None.
+
+    Other fields are not looked at: a worker may not know their types.
+    """
+    cls = next(c for c in task.__mro__ if name in vars(c).get("__annotations__", {}))
+    alone = types.SimpleNamespace(__annotations__={name: cls.__annotations__[name]})
+    hint = get_type_hints(alone, vars(sys.modules.get(cls.__module__, typing)))[name]
+    kinds = {*(get_args(hint) or (hint,))} - {type(None)}
+    return kinds.pop() if kinds in ({int}, {float}) else None
 
 
 def _article(noun: str) -> str:

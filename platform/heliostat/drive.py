@@ -7,18 +7,20 @@ import time
 import traceback
 from collections.abc import Callable, Generator
 from contextlib import closing, suppress
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from heliostat import device
-from heliostat.config import Spec
 from heliostat.errors import Busy, Paused, RequestError, RunFailed, StoreError
 from heliostat.goal import Goal
-from heliostat.grid import Chunk, Job, Span, blocks_of, unbounded
+from heliostat.grid import Chunk, Job, Slab, unbounded
 from heliostat.lock import Lock
 from heliostat.progress import Progress, silent
 from heliostat.record import Record
 from heliostat.task import Estimate, Task
 from heliostat.unfold import unfold as unfold_here
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 
 class Place(NamedTuple):
@@ -59,7 +61,7 @@ def chunks(
     tell: Callable[..., None],
     goal: Callable[[], int] = unbounded,
 ) -> Generator[Chunk, None, None]:
-    """The chunks of a job from wherever it is computed."""
+    """The chunks of a job from wherever it is computed; slabs, of several lanes."""
     if place.on == "here":
         device.remember_programs()
         device.narrow(place.gpus)
@@ -97,8 +99,7 @@ def drive(
                 _complete(record, task, goal)
             return
         stop_request(record).unlink(missing_ok=True)
-        spec = record.spec
-        job = _job(record, task, spec, goal.length)
+        job = record.job(task, goal.length)
         record.allocate(goal.length, task.stride)
         began, before = record.steps, record.attrs
         record.update(
@@ -136,7 +137,9 @@ def drive(
         except Exception as error:
             _fail(record, task, error)
             if isinstance(error, RunFailed):
-                raise RunFailed(f"run {spec.id}: {first_line(error)}") from error
+                raise RunFailed(
+                    f"run {record.path.name}: {first_line(error)}"
+                ) from error
             raise
         if status == "complete":
             _complete(record, task, goal)
@@ -146,17 +149,7 @@ def drive(
 
 def stop_request(record: Record):
     """The file whose presence asks the driver to stop after its next commit."""
-    return record.path / "stop"
-
-
-def _job(record: Record, task: Task, spec: Spec, until: int) -> Job:
-    """What is left to do, from the last state of each block on a full stride."""
-    spans = []
-    for block in range(blocks_of(task)):
-        start = record.resumes_at(block, task.stride)
-        state = record.checkpoints.load(block, start) if start else None
-        spans.append(Span(block, start, until, state))
-    return Job(task, spec.identity["seed"], spec.identity["x64"], tuple(spans))
+    return record.home / "stop"
 
 
 def _telling(record: Record, progress: Progress) -> Callable[..., None]:
@@ -191,11 +184,14 @@ def _commit_all(
     return "complete"
 
 
-def _commit(record: Record, chunk: Chunk, task: Task, until: int) -> None:
+def _commit(record: Record, chunk: Chunk | Slab, task: Task, until: int) -> None:
+    lanes = chunk.lanes if isinstance(chunk, Slab) else ()
+    cells = {"cells": [lanes[0].cell, lanes[-1].cell + 1]} if lanes else {}
     try:
         record.commit(chunk, task, until)
         record.log.tell(
             "committed",
+            **cells,
             block=chunk.block,
             start=chunk.start,
             stop=chunk.stop,
@@ -247,14 +243,20 @@ def _fail(record: Record, task: Task, error: Exception) -> None:
 
 def _end(record: Record, task: Task, status: str, **attrs: Any) -> None:
     """The last words of a driver: how it ended and what the run says so far."""
-    headline = {}
+
+    def find(task: Task, rows: xr.Dataset) -> dict[str, Any]:
+        try:
+            return {n: _plain(e) for n, e in task.headline(rows).items()}
+        except Exception as error:  # must not hide how the run ended
+            record.log.tell("no headline", reason=str(error))
+            return {}
+
     try:
-        if record.steps:
-            rows = record.rows().load()
-            headline = {n: _plain(e) for n, e in task.headline(rows).items()}
-    except Exception as error:  # must not hide how the run ended
+        attrs |= record.conclude(task, find)
+    except Exception as error:  # rows that cannot be read: the same
         record.log.tell("no headline", reason=str(error))
-    record.update(status=status, headline=headline, ended=time.time(), **attrs)
+        attrs |= {"headline": {}}
+    record.update(status=status, ended=time.time(), **attrs)
     record.log.tell(status, at=record.steps)
 
 

@@ -15,6 +15,18 @@ if TYPE_CHECKING:
     import jax
 
 
+LANES = 32
+"""Cells that one compiled program can step, one after another: a slab of a pack."""
+
+
+class Lane(NamedTuple):
+    """In what a cell differs from the others of its pack, and which one it is."""
+
+    seed: int
+    knobs: Mapping[str, float]
+    cell: int = 0
+
+
 class Chunk(NamedTuple):
     """Some strides of one block: the unit of a commit."""
 
@@ -30,6 +42,35 @@ class Chunk(NamedTuple):
     observed: Mapping[str, np.ndarray] = {}  # each (replicas, full strides, ...)
 
 
+class Slab(NamedTuple):
+    """Some strides of one block of several cells: the unit of a commit of a pack.
+
+    Arrays are those of chunks, with an axis of lanes before them.
+    """
+
+    block: int
+    start: int
+    stop: int
+    rows: Mapping[str, np.ndarray]
+    strides: tuple[tuple[Stride, ...], ...]  # one after another, of every lane
+    state: State
+    seconds: float
+    layout: str
+    environment: str
+    observed: Mapping[str, np.ndarray]
+    lanes: tuple[Lane, ...] = ()
+
+    def chunk(self, lane: int = 0) -> Chunk:
+        """What one of the cells would have computed alone."""
+        rows, state, observed = (
+            {name: array[lane] for name, array in table.items()}
+            for table in (self.rows, self.state, self.observed)
+        )
+        strides = tuple(stride[lane] for stride in self.strides)
+        told = (self.seconds, self.layout, self.environment, observed)
+        return Chunk(self.block, self.start, self.stop, rows, strides, state, *told)
+
+
 class Span(NamedTuple):
     """A stretch of one block: all that a worker needs to compute it."""
 
@@ -37,12 +78,11 @@ class Span(NamedTuple):
     start: int
     stop: int
     state: State | Callable[[], State] | None = None  # after ``start``; None: ``init``
+    lanes: tuple[Lane, ...] = ()  # cells of a pack; none: the run that the job is of
 
-    def loaded(self) -> tuple[int, int, int, State | None]:
-        """Block, start, stop, and the state in memory: of many that wait it need not
-        be."""
-        state = self.state() if callable(self.state) else self.state
-        return self.block, self.start, self.stop, state
+    def load(self) -> State | None:
+        """The state in memory: of many spans that wait it need not be there."""
+        return self.state() if callable(self.state) else self.state
 
 
 class Limits(NamedTuple):

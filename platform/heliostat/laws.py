@@ -5,17 +5,20 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 import yaml
 
 from heliostat import config, device
 from heliostat.checkpoint import Stride, digest, rows_digest
 from heliostat.drive import Place, chunks
-from heliostat.grid import Chunk, Job, Span, blocks_of
+from heliostat.errors import RequestError
+from heliostat.grid import Chunk, Job, Lane, Span, blocks_of
 from heliostat.record import Record
 from heliostat.task import Task
 from heliostat.unfold import unfold as unfold_here
@@ -98,6 +101,7 @@ def check_task(task: Task, workers: Sequence[int] = (1, 2)) -> dict[str, str | N
     device.narrow()
     bench = Bench(task, workers)
     laws = LAWS | (TRACED if task.traced else {}) | (FLEET if workers else {})
+    laws |= PACKABLE if task.packable else {}
     return {name: _try(law, bench) for name, law in laws.items()}
 
 
@@ -127,7 +131,7 @@ def rows_match_emits(bench: Bench) -> str | None:
 
 def chunks_do_not_matter(bench: Bench) -> str | None:
     """One stride a chunk gives the bits of one chunk in all."""
-    return _differ(bench, bench.collect(unfold_here(bench.job(), seconds=1e-9)))
+    return _differ(bench.whole, bench.collect(unfold_here(bench.job(), seconds=1e-9)))
 
 
 def resumed_is_whole(bench: Bench) -> str | None:
@@ -220,6 +224,40 @@ def step_is_traced_once(bench: Bench) -> str | None:
     return None
 
 
+def packed_is_alone(bench: Bench) -> str | None:
+    """A cell with other numbers, stepped by the program of this one, beside it."""
+    other, block = _retuned(bench.task), bench.blocks[-1]
+    lanes = (
+        Lane(bench.seed + 1, config.knobs(bench.task), 0),
+        Lane(bench.seed, config.knobs(other), 1),
+    )
+    span = Span(block, 0, bench.length)
+    alone = bench.job(span)._replace(task=other)
+    packed = bench.job(span._replace(lanes=lanes))
+    slabs: Any = unfold_here(packed, seconds=1e-9)
+    whole = bench.collect(unfold_here(alone, seconds=1e-9))
+    return _differ(whole, bench.collect(slab.chunk(1) for slab in slabs))
+
+
+def data_has_no_knobs(bench: Bench) -> str | None:
+    """What is prepared depends on no packable field."""
+    here, there = (
+        jax.tree.leaves(task.prepare()) for task in (bench.task, _retuned(bench.task))
+    )
+    if len(here) != len(there) or not all(map(np.array_equal, here, there)):
+        return f"prepare depends on one of {', '.join(bench.task.packable)}"
+    return None
+
+
+def _retuned(task: Task) -> Task:
+    """The task with another value of every packable field that takes one."""
+    for name, value in config.knobs(task).items():
+        other = value + 1 if isinstance(value, int) else 0.75 * value
+        with suppress(RequestError):
+            task = config.changed(task, {name: other})
+    return task
+
+
 def workers_do_not_matter(bench: Bench) -> str | None:
     """Any number of workers gives the same bits; a sharded replica, up to rounding."""
     for count in bench.workers:
@@ -227,7 +265,7 @@ def workers_do_not_matter(bench: Bench) -> str | None:
         found = bench.collect(chunks(bench.job(), place, lambda *_, **__: None))
         one_device = found[0].last.layout.startswith("1 ")
         if not bench.task.sharded or one_device:
-            different = _differ(bench, found)
+            different = _differ(bench.whole, found)
         else:
             different = _far(bench, found)
         if different:
@@ -235,8 +273,8 @@ def workers_do_not_matter(bench: Bench) -> str | None:
     return None
 
 
-def _differ(bench: Bench, found: dict[int, Unfolded]) -> str | None:
-    for block, whole in bench.whole.items():
+def _differ(expected: dict[int, Unfolded], found: dict[int, Unfolded]) -> str | None:
+    for block, whole in expected.items():
         for here, there in zip(found[block].strides, whole.strides, strict=True):
             if here != there:
                 what = "state" if here.state != there.state else "rows"
@@ -265,4 +303,8 @@ LAWS: dict[str, Law] = {
     "the store round trips": store_round_trips,
 }
 TRACED: dict[str, Law] = {"step is traced once": step_is_traced_once}
+PACKABLE: dict[str, Law] = {
+    "packed is alone": packed_is_alone,
+    "data has no knobs": data_has_no_knobs,
+}
 FLEET: dict[str, Law] = {"workers do not matter": workers_do_not_matter}

@@ -16,6 +16,7 @@ from heliostat.errors import RequestError, StoreError
 from heliostat.goal import Outcome
 from heliostat.grid import blocks_of
 from heliostat.record import Record
+from heliostat.record.packs import opened, packed
 from heliostat.task import Estimate, Task
 from heliostat.usercode import Code
 
@@ -48,8 +49,9 @@ class Run:
         task: Task | None = None,
         limit: int | None = None,
         until: Outcome | None = None,
+        record: Record | None = None,
     ):
-        self.record = Record(path)
+        self.record = record or opened(path)
         self.spec = self.record.spec
         self._task, self._limit, self._until = task, limit, until
 
@@ -75,10 +77,7 @@ class Run:
     @property
     def status(self) -> str:
         """``complete``, ``running``, ``stopped``, ``interrupted`` or ``failed``."""
-        stored = self.record.attrs.get("status", "created")
-        if stored in ("created", "running") and not lock.holder(self.path):
-            return "interrupted"
-        return stored
+        return status_of(self.record, self.record.attrs)
 
     @property
     def steps(self) -> int:
@@ -207,9 +206,17 @@ class Run:
     def __repr__(self) -> str:
         lines = [f"Run {self.id} ({self.spec.identity['task']}): {self.status}"]
         planned = self.record.attrs.get("steps", self.steps)
-        lines.append(f"  {self.steps} of {planned} steps in {self.path}")
+        lines.append(f"  {self.steps} of {planned} steps in {self.record.home}")
         lines += [f"  {name} = {value}" for name, value in self.headline.items()]
         return "\n".join(lines)
+
+
+def status_of(record: Record, attrs: Mapping[str, Any]) -> str:
+    """What the attributes of a record say; without a driver it is not running."""
+    stored = attrs.get("status", "created")
+    if stored in ("created", "running") and not lock.holder(record.home):
+        return "interrupted"
+    return stored
 
 
 def _plain(attrs: Mapping[Any, Any]) -> dict[str, Any]:
@@ -257,16 +264,22 @@ def open_run(
 
 
 def find(run: str, store: str | Path | None = None) -> Path:
-    """The folder of a run, by the first digits of its id."""
-    root = store_folder(store)
-    digits = run.rpartition("/")[2]
-    found = [p for p in root.glob(f"*/{digits}*") if (p / "spec.json").exists()]
-    if not digits or not found or set(digits) - set("0123456789abcdef"):
+    """The folder of a run, by the first digits of its id.
+
+    A cell of a pack has none: it is the one that it would have.
+    """
+    root, digits = store_folder(store), run.rpartition("/")[2]
+    found: set[Path] = set()
+    if digits and not set(digits) - set("0123456789abcdef"):
+        alone = root.glob(f"*/{digits}*")
+        found = {p for p in alone if (p / "spec.json").exists()}
+        found |= {p for p in packed(root) if p.name.startswith(digits)}
+    if not found:
         raise RequestError(f"no run '{run}' in {root}; `heliostat runs` lists them")
     if len(found) > 1:
         names = ", ".join(sorted(p.name for p in found))
         raise RequestError(f"'{run}' is short for several runs: {names}")
-    return found[0]
+    return found.pop()
 
 
 def as_run(

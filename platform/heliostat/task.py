@@ -141,6 +141,12 @@ class Task:
     sharded: ClassVar[tuple[str, ...]] = ()
     """State fields whose leading axis may be split over devices."""
 
+    packable: ClassVar[tuple[str, ...]] = ()
+    """Number fields that ``init``, ``step`` and ``observe`` only compute with: they are
+    arguments of the compiled program, so that a sweep over them compiles once and lies
+    in one record. Nothing else may depend on them but ``headline``: no shape, no
+    Python branch, no :meth:`prepare`."""
+
     traced: ClassVar[bool] = True
     """False: ``step`` is plain or async Python and its state is JSON-able."""
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import jax
 import numpy as np
@@ -18,8 +18,9 @@ from jax.sharding import AxisType, Mesh
 
 from heliostat import device
 from heliostat.checkpoint import State, Stride, digest, rows_digest
-from heliostat.engine import AXIS, Plain, Traced
-from heliostat.grid import Chunk, Job, Span, fresh_in, replicas_of, root_of, unbounded
+from heliostat.config import knobs
+from heliostat.engine import AXIS, Engine, Plain, Traced
+from heliostat.grid import Chunk, Job, Lane, Slab, Span, fresh_in, unbounded
 from heliostat.task import Task
 
 
@@ -27,6 +28,8 @@ def unfold(
     job: Job, seconds: float = 2.0, goal: Callable[[], int] = unbounded
 ) -> Iterator[Chunk]:
     """Every chunk of a job, computed in this process, the span furthest behind first.
+
+    Spans of several lanes give slabs.
 
     Args:
         seconds: decides how many strides go into one chunk, and nothing else.
@@ -72,11 +75,12 @@ class Pace:
 
 
 class Position(NamedTuple):
-    """Where one block stands, its state as the loop holds it."""
+    """Where one block stands, as the engine holds it."""
 
     block: int
     step: int
-    state: Any
+    held: Any
+    lanes: tuple[Lane, ...] = ()
 
 
 class Loop:
@@ -89,11 +93,11 @@ class Loop:
     """
 
     def __init__(self, task: Task, seed: int, mesh: Mesh | None = None) -> None:
-        self.task, self.root = task, root_of(seed)
-        self.data = task.prepare()
+        self.task, self.data = task, task.prepare()
         self.mesh = mesh or mesh_of(jax.devices()[:1])
+        self.reseed(seed)
         engine = Traced if task.traced else Plain
-        self._engine = engine(task, self.root, self.data, self.mesh)
+        self._engine: Engine = engine(task, self.data, self.mesh)
 
     @property
     def layout(self) -> str:
@@ -102,7 +106,7 @@ class Loop:
 
     def reseed(self, seed: int) -> None:
         """Go on as the loop of another seed: the programs are the same."""
-        self.root = self._engine.root = root_of(seed)
+        self._own = (Lane(seed, knobs(self.task)),)
 
     def compile(self, fresh: bool = True) -> None:
         """Make ready to run; ``fresh`` if some block will start from ``init``."""
@@ -110,15 +114,19 @@ class Loop:
 
     def place(self, span: Span) -> Position:
         """A block at the start of a span, from its state, or from ``init``."""
-        block, start, _, state = span.loaded()
+        block, start, state, lanes = span.block, span.start, span.load(), span.lanes
         if state is None:
-            return Position(block, 0, self._engine.init(replicas_of(self.task, block)))
-        return Position(block, start, self._engine.unpack(block, state))
+            held = self._engine.init(block, lanes or self._own)
+            return Position(block, 0, held, lanes)
+        if not lanes:
+            state = {name: array[None] for name, array in state.items()}
+        held = self._engine.unpack(block, state, lanes or self._own)
+        return Position(block, start, held, lanes)
 
     def chunk(
         self, position: Position, strides: int, until: int
     ) -> tuple[Chunk, Position]:
-        """The next strides of a block, never past ``until``.
+        """The next strides of a block, never past ``until``; a slab of several lanes.
 
         A chunk that would end between two multiples of the stride ends at the last
         multiple instead, unless it is shorter than a stride: extending a run starts
@@ -126,18 +134,18 @@ class Loop:
         """
         strides = strides if self.task.kept is not None else 1
         began, stride = time.perf_counter(), self.task.stride
-        block, start, state = position
+        block, start, held, lanes = position
         digests, rows, observed, packed = [], [], [], {}
         for stop in _stops(start, strides, stride, until):
-            state, row = self._engine.advance(block, state, start, stop)
-            packed, seen = self._engine.pack(block, state), {}
+            held, row = self._engine.advance(block, held, start, stop)
+            packed, seen = self._engine.pack(block, held), {}
             if self.task.observes and stop % stride == 0:
-                seen = self._engine.observe(block, state)
+                seen = self._engine.observe(block, held)
                 observed.append(seen)
-            digests.append(Stride(stop, digest(packed), rows_digest(row, seen)))
+            digests.append(_digests(stop, packed, row, seen, len(lanes) or 1))
             rows.append(row)
             start = stop
-        chunk = Chunk(
+        slab = Slab(
             block,
             position.step,
             start,
@@ -148,13 +156,14 @@ class Loop:
             self.layout,
             device.fingerprint(),
             _joined(observed),
+            lanes,
         )
-        return chunk, Position(block, start, state)
+        at = Position(block, start, held, lanes)
+        return cast(Chunk, slab) if lanes else slab.chunk(), at
 
     def replica(self, index: int, state: State) -> Any:
         """One replica out of its block's state, as the task's own pytree."""
-        block, place = divmod(index, self.task.width)
-        return self._engine.pick(self._engine.unpack(block, state), place)
+        return self._engine.pick(state, index % self.task.width)
 
     def replicas(self, states: Sequence[State]) -> Any:
         """All replicas out of the states of all blocks, along one leading axis."""
@@ -173,10 +182,28 @@ def precision(x64: bool) -> Iterator[None]:
         yield
 
 
+def _digests(
+    stop: int, state: State, rows: State, observed: State, lanes: int
+) -> tuple[Stride, ...]:
+    """Of one stride, for each lane: what it is digested to alone."""
+
+    def of(table: State, lane: int) -> State:
+        return {name: array[lane] for name, array in table.items()}
+
+    return tuple(
+        Stride(
+            stop,
+            digest(of(state, lane)),
+            rows_digest(of(rows, lane), of(observed, lane)),
+        )
+        for lane in range(lanes)
+    )
+
+
 def _joined(tables: Sequence[State]) -> State:
-    """Tables of arrays ``(replicas, steps, ...)``, one after another in steps."""
+    """Tables of arrays ``(lanes, replicas, steps, ...)``, one behind another."""
     names = tables[0] if tables else ()
-    return {n: np.concatenate([t[n] for t in tables], axis=1) for n in names}
+    return {n: np.concatenate([t[n] for t in tables], axis=2) for n in names}
 
 
 def _stops(start: int, strides: int, stride: int, until: int) -> list[int]:

@@ -18,6 +18,7 @@ from heliostat.errors import Busy, RequestError, RunFailed, StoreError
 from heliostat.goal import Goal, Outcome
 from heliostat.progress import Progress, default_progress
 from heliostat.record import Record
+from heliostat.record.packs import Cell, exists, opened, unpack
 from heliostat.stored import Run, as_run, find, store_folder
 from heliostat.task import Task
 
@@ -103,7 +104,7 @@ def stored(
 def at_path(task: Task, spec: config.Spec, store: str | Path | None) -> Run | None:
     """The run of a task, if it is stored, however far it has come."""
     path = _folder(spec, store)
-    return Run(path, task) if path.exists() else None
+    return Run(path, task) if exists(path) else None
 
 
 def start(
@@ -134,7 +135,8 @@ def start(
     record = _find_or_create(task, spec, store)
     if goal.reached(record) and not _abandoned(record, goal):
         return _as_asked(record, task, goal)
-    if not lock.holder(record.path):
+    if not lock.holder(record.home):
+        record = _alone(record, task)
         outcome = Outcome(goal.condition.text)._asdict() if goal.condition else None
         steps = max(goal.length, record.steps)
         about = {"status": "created", "steps": steps, "until": outcome}
@@ -213,11 +215,11 @@ def stop(run: str | Run, *, store: str | Path | None = None, wait: float = 0) ->
         RequestError: if nobody drives the run.
     """
     found = as_run(run, store)
-    if not lock.holder(found.path):
+    if not lock.holder(found.record.home):
         raise RequestError(f"run {found.id} is not running; it is {found.status}")
     stop_request(found.record).touch()
     deadline = time.monotonic() + wait
-    while lock.holder(found.path) and time.monotonic() < deadline:
+    while lock.holder(found.record.home) and time.monotonic() < deadline:
         time.sleep(0.1)
     return found
 
@@ -227,8 +229,15 @@ def remove(run: str | Run, *, store: str | Path | None = None) -> None:
 
     Raises:
         Busy: if it is being driven.
+        RequestError: for a cell of a pack, which others share.
     """
     path = run.path if isinstance(run, Run) else find(run, store)
+    if not path.exists() and exists(path):
+        home = opened(path).home
+        raise RequestError(
+            f"run {path.name} shares its record with other cells; remove the folder "
+            f"{home} to remove all of them"
+        )
     with lock.Lock(path):
         shutil.rmtree(path)
 
@@ -253,8 +262,20 @@ def _compute(
     """Bring a run to its goal; whether it had not been there."""
     if goal.reached(record) and not _abandoned(record, goal):
         return False
-    drive(record, task, goal, place, progress, source)
+    drive(_alone(record, task), task, goal, place, progress, source)
     return True
+
+
+def _alone(record: Record, task: Task) -> Record:
+    """A record that a run can be driven in: a cell leaves its pack first.
+
+    Raises:
+        Busy: if the pack is being driven.
+    """
+    if not isinstance(record, Cell):
+        return record
+    with lock.Lock(record.home):
+        return unpack(record, task)
 
 
 @contextmanager
@@ -263,14 +284,15 @@ def _leaving_nothing(record: Record, task: Task) -> Iterator[None]:
     try:
         yield
     except RequestError:
-        if not record.steps:
+        if record.path.exists() and not record.steps:
             remove(Run(record.path, task))
         raise
 
 
 def _as_asked(record: Record, task: Task, goal: Goal) -> Run:
     """A run as far as it was asked for: perhaps the beginning of a longer one."""
-    limit = goal.mark if goal.ended and goal.mark < record.steps else None
+    come = opened(record.path).steps  # a cell may have left its pack
+    limit = goal.mark if goal.ended and goal.mark < come else None
     return Run(record.path, task, limit, goal.outcome)
 
 
@@ -286,21 +308,26 @@ def check_steps(steps: Any) -> None:
 def _find_or_create(task: Task, spec: config.Spec, store: str | Path | None) -> Record:
     path = _folder(spec, store)
     try:
-        if path.exists():
+        if exists(path):
             return Run(path, task).record
     except OSError as error:
         reason = f"{path.parents[1]} cannot be read: {error.strerror}"
         raise StoreError(f"store {reason}") from error
-    about = {
+    about = described(task, spec.identity["task"])
+    return Record.create(path, spec, task, about)
+
+
+def described(task: Task, name: str) -> dict[str, Any]:
+    """What a new record says of itself."""
+    return {
         "schema": config.SCHEMA,
-        "task": spec.identity["task"],
+        "task": name,
         "replica_dim": task.replica_dim,
         "step_dim": task.step_dim,
         "status": "created",
         "created": time.time(),
         "provenance": device.provenance(),
     }
-    return Record.create(path, spec, task, about)
 
 
 def _folder(spec: config.Spec, store: str | Path | None) -> Path:
@@ -309,7 +336,7 @@ def _folder(spec: config.Spec, store: str | Path | None) -> Path:
 
 def _abandoned(record: Record, goal: Goal) -> bool:
     """Whether a driver was killed after its last commit, before its last words."""
-    return unsaid(record, goal) and not lock.holder(record.path)
+    return unsaid(record, goal) and not lock.holder(record.home)
 
 
 def _recompute(record: Record, task: Task, on: str, workers: int | None) -> None:

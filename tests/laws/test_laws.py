@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from dataclasses import dataclass
 
+import numpy as np
 import pytest
 import toys
 
@@ -14,7 +15,12 @@ from heliostat import laws
 
 @pytest.mark.parametrize(
     "task",
-    [toys.Walk(), pytest.param(toys.Drift(), marks=pytest.mark.slow), toys.Talk()],
+    [
+        toys.Walk(),
+        pytest.param(toys.Drift(), marks=pytest.mark.slow),
+        toys.Talk(),
+        toys.Tuned(),
+    ],
     ids=repr,
 )
 def test_lawful_tasks_pass_every_law(task, fleet_ray):
@@ -54,6 +60,34 @@ def test_rows_that_do_not_match_emits_are_named(task):
 def test_what_is_observed_must_match_observes():
     reason = laws.check_task(WrongObserved(), workers=())["rows match emits"]
     assert reason and "observe returns ['drift', 'far'], observes has" in reason
+
+
+@dataclass(frozen=True)
+class Baked(toys.Tuned):
+    """Its step reads a number that was made of the field once and for all."""
+
+    def __post_init__(self):
+        object.__setattr__(self, "size", 2 * self.sigma)
+
+    def step(self, key, state, data):
+        state, row = super().step(key, state, data)
+        return state._replace(x=self.size * state.x), row
+
+
+@dataclass(frozen=True)
+class Prepared(toys.Tuned):
+    """Its data are made of the field."""
+
+    def prepare(self):
+        return self.sigma * np.ones(3)
+
+
+def test_numbers_that_are_no_arguments_are_found():
+    found = laws.check_task(Baked(), workers=())
+    assert "differ in the stride to 10" in found["packed is alone"]
+    assert found["data has no knobs"] is None
+    found = laws.check_task(Prepared(), workers=())
+    assert "prepare depends on one of sigma" in found["data has no knobs"]
 
 
 counter = itertools.count()

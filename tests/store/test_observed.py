@@ -124,7 +124,7 @@ class Crash(Exception):
 def test_a_group_that_is_half_made_is_made_again(number, run, tmp_path, monkeypatch):
     """The first commit was a tail, so that rows are there already."""
     short = here(toys.Walk(), tmp_path / "other", steps=5)
-    real, calls = (series._create_array, series._coordinate), []
+    real, calls = (series._create_array, series.coordinate), []
 
     def crashing(*args):
         calls.append(1)
@@ -135,7 +135,7 @@ def test_a_group_that_is_half_made_is_made_again(number, run, tmp_path, monkeypa
 
     with monkeypatch.context() as patch:
         patch.setattr(series, "_create_array", crashing)
-        patch.setattr(series, "_coordinate", crashing)
+        patch.setattr(series, "coordinate", crashing)
         with pytest.raises(Crash):
             hs.extend(short, steps=40, on="here", progress=silent)
     longer = here(toys.Walk(), tmp_path / "other")

@@ -168,7 +168,7 @@ def test_a_crash_in_the_first_commit_can_be_resumed(tmp_path, monkeypatch):
         raise Crash
 
     with monkeypatch.context() as patch:
-        patch.setattr(series, "_coordinate", crashing)
+        patch.setattr(series, "coordinate", crashing)
         with pytest.raises(Crash):
             hs.run(toys.Walk(), on="here", store=tmp_path, progress=silent)
     run = hs.run(toys.Walk(), on="here", store=tmp_path, progress=silent)

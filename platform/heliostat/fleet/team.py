@@ -108,7 +108,7 @@ class Team:
         """Submit the next chunk, which ends with ``until`` at the latest; the first of
         the references will hold it."""
         fresh = self.holds.pop(index, None) != span.start
-        span = Span(*span.loaded()) if fresh else span._replace(state=None)
+        span = span._replace(state=span.load() if fresh else None)
         given = ray.put(span) if self.size > 1 else span
         return [
             a.advance.remote(index, given, until, fresh, strides) for a in self.actors

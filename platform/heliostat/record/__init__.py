@@ -19,7 +19,7 @@ import hashlib
 import json
 import secrets
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -32,18 +32,22 @@ from heliostat import checkpoint
 from heliostat.checkpoint import Checkpoints, Stride, first_link, next_link
 from heliostat.config import SCHEMA, Spec
 from heliostat.errors import StoreError
-from heliostat.grid import Chunk, blocks_of, has_replica_dim
+from heliostat.grid import Chunk, Job, Slab, Span, blocks_of, has_replica_dim
 from heliostat.log import Log
-from heliostat.record import series
-from heliostat.record.series import CODECS, EVERY_STEP, EVERY_STRIDE, Series
+from heliostat.record import layout, series
+from heliostat.record.layout import LOST, cells_of, chains_of
+from heliostat.record.series import EVERY_STEP, EVERY_STRIDE, Series
 from heliostat.task import Task
 
-LOST = -1
-"""What zarr reads where the file of a commit marker is gone."""
+Find = Callable[[Task, xr.Dataset], dict[str, Any]]
+"""What a task finds in rows, as JSON values."""
 
 
 class Record:
     """One run on disk. Its driver writes; anybody reads, also while it is written."""
+
+    cell: int | None = None
+    """Its place in a pack, if it lies in one."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -58,46 +62,14 @@ class Record:
         Raises:
             StoreError: if the store cannot be written.
         """
-        partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-        try:
-            partial.mkdir(parents=True)
-            text = json.dumps(spec._asdict(), indent=1, sort_keys=True).encode()
-            (partial / "spec.json").write_bytes(text)
-            about = {**about, "spec_sha256": hashlib.sha256(text).hexdigest()}
-            root = zarr.create_group(partial / "record.zarr", attributes=about)
-            blocks = blocks_of(task)
-            root.create_array(
-                "committed",
-                shape=(blocks,),
-                chunks=(1,),
-                dtype="int64",
-                compressors=CODECS,
-                dimension_names=["block"],
-                attributes={"long_name": "steps committed"},
-                fill_value=LOST,
-            )[:] = 0
-            root.create_array(
-                "digests",
-                shape=(blocks, 0, 3, 32),
-                chunks=(1, 1024, 3, 32),
-                dtype="uint8",
-                compressors=CODECS,
-                dimension_names=["block", "stride", "kind", "byte"],
-                attributes={"long_name": "SHA-256 of state, of rows, and the link"},
-            )
-            try:
-                partial.rename(path)
-            except OSError:
-                if not path.exists():
-                    raise
-        except OSError as error:
-            reason = error.strerror or error
-            raise StoreError(
-                f"store {path.parents[1]} is not writable: {reason}"
-            ) from error
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
+        text = json.dumps(spec._asdict(), indent=1, sort_keys=True)
+        lay_out(path, "spec.json", text, task, about)
         return cls(path)
+
+    @property
+    def home(self) -> Path:
+        """The folder that its files and its driver's lock are in."""
+        return self.path
 
     # -- what it says of itself -------------------------------------------------
 
@@ -109,7 +81,7 @@ class Record:
             StoreError: if the file is damaged, or not of this run or schema.
         """
         file = self.path / "spec.json"
-        with _damage(f"{file}: the spec"):
+        with damage(f"{file}: the spec"):
             text = file.read_bytes()
             stored = json.loads(text)
             spec = Spec(stored["identity"], stored["passed"])
@@ -138,7 +110,7 @@ class Record:
         """
         found = np.asarray(self._read("committed", slice(None)))
         if (found == LOST).any():
-            block = int(np.argmax(found == LOST))
+            block = int(np.argwhere(found == LOST)[0, -1])
             raise StoreError(f"{self.path}: the commit marker of block {block} is gone")
         return found
 
@@ -162,58 +134,76 @@ class Record:
         self._resize(self._root("r+"), int(self.committed.max()), stride)
 
     def _resize(self, root: Any, steps: int, stride: int) -> None:
-        digests = root["digests"]
-        shape = list(digests.shape)
-        shape[1] = -(-steps // stride)
-        digests.resize(tuple(shape))
+        layout.resize(root["digests"], "stride", -(-steps // stride))
         series.resize(root, EVERY_STEP, steps, 1)
         series.resize(root, EVERY_STRIDE, steps // stride, stride)
 
-    def commit(self, chunk: Chunk, task: Task, until: int) -> None:
-        """Rows, digests, state, and last the marker that makes them count."""
-        with zarr.config.set({"array.write_empty_chunks": True}):
-            self._commit(self._root("r+"), chunk, task, until)
+    def job(self, task: Task, until: int) -> Job:
+        """What is left to do, from the last state of each block on a full stride."""
+        identity, spans = self.spec.identity, []
+        for block in range(blocks_of(task)):
+            start = self._resumes_at(block, int(self.committed[block]), task.stride)
+            state = self.checkpoints.load(block, start) if start else None
+            spans.append(Span(block, start, until, state))
+        return Job(task, identity["seed"], identity["x64"], tuple(spans))
 
-    def _commit(self, root: Any, chunk: Chunk, task: Task, until: int) -> None:
-        self._drop_after(root, chunk.block, chunk.start)
-        for told in (series.rows_of(task), series.observed_of(task)):
-            series.write(root, told, chunk, task, until)
-        self._write_digests(root, chunk, task.stride)
-        self.checkpoints.save(chunk.block, chunk.stop, chunk.state)
-        root["committed"][chunk.block] = chunk.stop
-        if task.kept is not None:
-            self.checkpoints.thin(chunk.block, task.stride, task.kept)
-
-    def resumes_at(self, block: int, stride: int) -> int:
-        """The last kept state of a block on a full stride; 0 where there is none.
+    def _resumes_at(self, number: int, come: int, stride: int) -> int:
+        """The last kept state on a full stride; 0 where there is none.
 
         A run that ended between two multiples of its stride continues from the last
         multiple, so that its digests become those of the longer run.
         """
-        come = int(self.committed[block])
-        kept = self.checkpoints.steps(block)
+        kept = self.checkpoints.steps(number)
         return max((s for s in kept if s <= come and s % stride == 0), default=0)
 
-    def _drop_after(self, root: Any, block: int, step: int) -> None:
-        """What lies past a step no longer counts: it is about to be written anew."""
-        if root["committed"][block] > step:
-            root["committed"][block] = step
-        later = [s for s in self.checkpoints.steps(block) if s > step]
-        self.checkpoints.drop(block, later)
+    def commit(self, chunk: Chunk | Slab, task: Task, until: int) -> None:
+        """Rows, digests, state, and last the marker that makes them count."""
+        with zarr.config.set({"array.write_empty_chunks": True}):
+            self._commit(self._root("r+"), chunk, task, until)
 
-    def _write_digests(self, root: Any, chunk: Chunk, stride: int) -> None:
-        index = chunk.start // stride
-        link = self._link_before(root, chunk.block, index)
-        table = np.empty((len(chunk.strides), 3, 32), np.uint8)
-        for row, entry in zip(table, chunk.strides, strict=True):
-            link = next_link(link, entry)
-            row[:] = [np.frombuffer(d, np.uint8) for d in (*entry[1:], link)]
-        root["digests"][chunk.block, index : index + len(table)] = table
+    def _commit(self, root: Any, chunk: Chunk | Slab, task: Task, until: int) -> None:
+        number, marks = self._number(chunk), root["committed"]
+        where = (*cells_of(chunk), chunk.block)
+        if np.any(marks[where] > chunk.start):  # what lies past that is written anew
+            marks[where] = chunk.start
+        later = [s for s in self.checkpoints.steps(number) if s > chunk.start]
+        self.checkpoints.drop(number, later)
+        for told in (series.rows_of(task), series.observed_of(task)):
+            series.write(root, told, chunk, task, until)
+        self._write_digests(root, chunk, task.stride)
+        self.checkpoints.save(number, chunk.stop, chunk.state)
+        marks[where] = chunk.stop
+        if task.kept is not None:
+            self.checkpoints.thin(number, task.stride, task.kept)
 
-    def _link_before(self, root: Any, block: int, index: int) -> bytes:
-        if index == 0:
-            return first_link(self.spec.genesis, block)
-        return np.asarray(root["digests"][block, index - 1, 2]).tobytes()
+    def _number(self, chunk: Chunk | Slab) -> int:
+        """Which sequence of states it belongs to: one for each block."""
+        return chunk.block
+
+    def _write_digests(self, root: Any, chunk: Chunk | Slab, stride: int) -> None:
+        where, first = (*cells_of(chunk), chunk.block), chunk.start // stride
+        links = self._links_before(root, chunk, first)
+        pairs = zip(links, chains_of(chunk), strict=True)
+        table = np.stack([_chained(link, strides) for link, strides in pairs])
+        entries = slice(first, first + len(chunk.strides))
+        whole = table if isinstance(chunk, Slab) else table[0]
+        root["digests"][(*where, entries)] = whole
+
+    def _links_before(
+        self, root: Any, chunk: Chunk | Slab, stride: int
+    ) -> Sequence[bytes]:
+        """The link that each chain goes on from."""
+        if stride == 0:
+            return [first_link(g, chunk.block) for g in self._geneses(chunk)]
+        where = (*cells_of(chunk), chunk.block, stride - 1, 2)
+        return [row.tobytes() for row in np.reshape(root["digests"][where], (-1, 32))]
+
+    def _geneses(self, chunk: Chunk | Slab) -> Sequence[str]:
+        return [self.spec.genesis]
+
+    def conclude(self, task: Task, find: Find) -> dict[str, Any]:
+        """What the rows say so far, as an attribute for the last words."""
+        return {"headline": find(task, self.rows().load()) if self.steps else {}}
 
     # -- reading ----------------------------------------------------------------
 
@@ -233,9 +223,9 @@ class Record:
         root = self._root("r")
         if group not in root:
             return xr.Dataset(attrs=self.attrs)
-        store, step = self.path / "record.zarr", root.attrs["step_dim"]
-        with _damage(f"{self.path}: the record"):
-            for file in series.missing(root, store, group, entries):
+        store, step = self.home / "record.zarr", root.attrs["step_dim"]
+        with damage(f"{self.path}: the record"):
+            for file in series.missing(root, store, group, entries, self.cell):
                 raise StoreError(f"{file}: this part of the record is missing")
             data = xr.open_zarr(
                 store, group=group, consolidated=False, chunks=None, decode_times=False
@@ -305,15 +295,15 @@ class Record:
 
     def _read(self, name: str, where: Any) -> Any:
         root = self._root("r")
-        with _damage(f"{self.path}: {name}"):
+        with damage(f"{self.path}: {name}"):
             array = root[name]
             return array[where]
 
     def _root(self, mode: Any) -> Any:  # zarr's types do not tell arrays from groups
         if self._writing is not None:
             return self._writing
-        with _damage(f"{self.path}: the record"):
-            root = zarr.open_group(self.path / "record.zarr", mode=mode)
+        with damage(f"{self.path}: the record"):
+            root = zarr.open_group(self.home / "record.zarr", mode=mode)
             schema = root.attrs.get("schema")
         if schema != SCHEMA:
             raise StoreError(
@@ -324,8 +314,47 @@ class Record:
         return root
 
 
+def lay_out(
+    path: Path,
+    name: str,
+    text: str,
+    task: Task,
+    about: Mapping[str, Any],
+    cells: Sequence[str] = (),
+) -> None:
+    """A folder with what defines its run or runs, and empty arrays for them."""
+    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        partial.mkdir(parents=True)
+        (partial / name).write_bytes(text.encode())
+        about = {**about, "spec_sha256": hashlib.sha256(text.encode()).hexdigest()}
+        root = zarr.create_group(partial / "record.zarr", attributes=about)
+        layout.create(root, blocks_of(task), cells)
+        try:
+            partial.rename(path)
+        except OSError:
+            if not path.exists():
+                raise
+    except OSError as error:
+        reason = error.strerror or error
+        raise StoreError(
+            f"store {path.parents[1]} is not writable: {reason}"
+        ) from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _chained(link: bytes, strides: Sequence[Stride]) -> np.ndarray:
+    """Digests of state and rows, and the link, of one stride after another."""
+    table = np.empty((len(strides), 3, 32), np.uint8)
+    for row, entry in zip(table, strides, strict=True):
+        link = next_link(link, entry)
+        row[:] = [np.frombuffer(d, np.uint8) for d in (*entry[1:], link)]
+    return table
+
+
 @contextmanager
-def _damage(what: str) -> Iterator[None]:
+def damage(what: str) -> Iterator[None]:
     """Whatever zarr, its codecs or JSON make of damaged bytes, said in one line."""
     try:
         yield

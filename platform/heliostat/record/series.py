@@ -1,27 +1,26 @@
 """What a run tells over its steps, as zarr arrays: its rows, and what it observed.
 
-A series is a group of the record: an array for each variable, with dims ``(replica?,
-step, ...)``, and their coordinates.  Rows have an entry for every step, what a task
-observes one for every stride.
+A series is a group of the record: an array for each variable, with dims ``(cell?,
+replica?, step, ...)``, and their coordinates.  Rows have an entry for every step, what
+a task observes one for every stride.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from zarr.codecs import Crc32cCodec, ZstdCodec
 
-from heliostat.grid import Chunk, has_replica_dim, valid_of
+from heliostat.grid import Chunk, Slab, has_replica_dim, valid_of
+from heliostat.record import layout
+from heliostat.record.layout import CELL, CODECS, Lead, cells_of, coordinate, lead_of
 from heliostat.task import Task, Var
 
 CHUNK_ELEMENTS = 4096
 """Elements of an array in one zarr chunk, roughly: small enough to rewrite often."""
-
-CODECS = [ZstdCodec(level=1), Crc32cCodec()]
-"""The checksum comes last, so that any damaged byte is noticed when it is read."""
 
 EVERY_STEP = "rows"
 EVERY_STRIDE = "observed"
@@ -38,7 +37,7 @@ class Series(NamedTuple):
         """The entries that the steps (start, stop] have; from a full stride on."""
         return slice(start // self.every, stop // self.every)
 
-    def of(self, chunk: Chunk) -> Mapping[str, np.ndarray]:
+    def of(self, chunk: Chunk | Slab) -> Mapping[str, np.ndarray]:
         return chunk.rows if self.group == EVERY_STEP else chunk.observed
 
 
@@ -50,23 +49,27 @@ def observed_of(task: Task) -> Series:
     return Series(EVERY_STRIDE, task.observes, task.stride)
 
 
-def write(root: Any, series: Series, chunk: Chunk, task: Task, until: int) -> None:
+def write(
+    root: Any, series: Series, chunk: Chunk | Slab, task: Task, until: int
+) -> None:
     """The part of a chunk that belongs to a series; the first one lays it out."""
     arrays = series.of(chunk)
     if not arrays:
         return
     if series.group not in root:
         _create(root, series, arrays, task, until)
-    where = place(task, chunk.block, series.entries(chunk.start, chunk.stop))
-    group: Any = root[series.group]
+    cells, group = cells_of(chunk), root[series.group]
+    entries = series.entries(chunk.start, chunk.stop)
+    where = (*cells, *place(task, chunk.block, entries))
     for name, values in arrays.items():
-        group[name][where] = values if has_replica_dim(task) else values[0]
+        whole = has_replica_dim(task)
+        group[name][where] = values if whole else values.take(0, axis=len(cells))
 
 
-def place(task: Task, block: int, entries: slice) -> Any:
-    """Where in an array some entries of a block are."""
+def place(task: Task, block: int, entries: slice) -> tuple[slice, ...]:
+    """Where in an array of a run some entries of a block are."""
     if not has_replica_dim(task):
-        return entries
+        return (entries,)
     first = block * task.width
     return slice(first, first + valid_of(task, block)), entries
 
@@ -80,25 +83,29 @@ def resize(root: Any, group: str, entries: int, every: int) -> None:
         del root[group]
         return
     for array in arrays_of(root, group):
-        dims = array.metadata.dimension_names or ()
-        sizes = zip(dims, array.shape, strict=True)
-        shape = [entries if d == dim else n for d, n in sizes]
-        if tuple(shape) != array.shape:
-            array.resize(tuple(shape))
+        layout.resize(array, dim, entries)
     found[dim][:] = every * np.arange(1, entries + 1)
 
 
-def missing(root: Any, store: Path, group: str, entries: int) -> Iterator[Path]:
-    """Files of the first entries that are not there: zarr would read fill values."""
+def missing(
+    root: Any, store: Path, group: str, entries: int, cell: int | None = None
+) -> Iterator[Path]:
+    """Files of the first entries that are not there: zarr would read fill values.
+
+    Args:
+        cell: of a pack, if only its own files matter.
+    """
+    step = root.attrs["step_dim"]
     for array in arrays_of(root, group):
+        ranges = []
         dims = array.metadata.dimension_names or ()
-        step = root.attrs["step_dim"]
-        shape = [
-            entries if d == step else n for d, n in zip(dims, array.shape, strict=True)
-        ]
-        grid = [-(-n // c) for n, c in zip(shape, array.chunks, strict=True)]
+        for dim, size, chunk in zip(dims, array.shape, array.chunks, strict=True):
+            if dim == CELL and cell is not None:
+                ranges.append([cell // chunk])
+            else:
+                ranges.append(range(-(-(entries if dim == step else size) // chunk)))
         folder = store / array.path / "c"
-        for index in np.ndindex(*grid):
+        for index in itertools.product(*ranges):
             file = folder.joinpath(*map(str, index))
             if not file.is_file() or not file.stat().st_size:
                 yield file
@@ -121,14 +128,17 @@ def _create(
 ) -> None:
     """Arrays for variables and coordinates, shaped as the first chunk is."""
     group, entries = root.create_group(series.group), until // series.every
+    lead = lead_of(root)
     for name, var in series.variables.items():
-        _create_array(group, name, var, arrays[name], series, task, entries)
+        _create_array(group, name, var, arrays[name], series, task, entries, lead)
+    for dim in lead.dims:
+        coordinate(group, dim, root[dim][:])
     if has_replica_dim(task):
-        _coordinate(group, task.replica_dim, np.arange(task.replicas))
+        coordinate(group, task.replica_dim, np.arange(task.replicas))
     labels = series.every * np.arange(1, entries + 1)
-    _coordinate(group, task.step_dim, labels)
+    coordinate(group, task.step_dim, labels)
     for dim, names in named(series, task).items():
-        _coordinate(group, dim, names)
+        coordinate(group, dim, names)
 
 
 def named(series: Series, task: Task) -> dict[str, np.ndarray]:
@@ -146,38 +156,27 @@ def _create_array(
     series: Series,
     task: Task,
     entries: int,
+    lead: Lead,
 ) -> None:
-    several, sizes = has_replica_dim(task), values.shape[2:]
+    several, sizes = has_replica_dim(task), values.shape[len(lead.dims) + 2 :]
     length = _chunk_length(task, series, int(np.prod(sizes)))
     text = values.dtype.kind == "T"
+    replicas, width = ((task.replicas,), (task.width,)) if several else ((), ())
     group.create_array(
         name,
-        shape=((task.replicas,) if several else ()) + (entries, *sizes),
-        chunks=tuple(
-            max(1, c) for c in ((task.width,) if several else ()) + (length, *sizes)
-        ),
+        shape=(*lead.shape, *replicas, entries, *sizes),
+        chunks=tuple(max(1, c) for c in (*lead.chunks, *width, length, *sizes)),
         dtype=str if text else values.dtype,
         fill_value="" if text else (np.nan if values.dtype.kind == "f" else 0),
         compressors=CODECS,
         dimension_names=[
+            *lead.dims,
             *([task.replica_dim] if several else []),
             task.step_dim,
             *var.dims,
         ],
         attributes={"units": var.units, "long_name": var.about or name},
     )
-
-
-def _coordinate(group: Any, dim: str, labels: np.ndarray) -> None:
-    array = group.create_array(
-        dim,
-        shape=labels.shape,
-        chunks=(max(len(labels), 4096),),
-        dtype=str if labels.dtype.kind == "T" else "int64",
-        compressors=CODECS,
-        dimension_names=[dim],
-    )
-    array[:] = labels
 
 
 def _chunk_length(task: Task, series: Series, elements: int) -> int:

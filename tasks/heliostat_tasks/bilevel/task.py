@@ -91,6 +91,7 @@ class Bilevel(hs.Task):
     data_seed: int = 0  # of the problem's data
 
     replica_dim = "restart"
+    packable = ("inner_lr", "outer_lr", "epsilon", "anchor")
     kept = 4
     stride = 100
     emits = {

@@ -1,0 +1,104 @@
+"""How a record lies in zarr: the arrays of one run, or of many cells side by side.
+
+A pack has an axis of cells before all others, in zarr chunks of whole slabs, so that
+one commit writes each file once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from zarr.codecs import Crc32cCodec, ZstdCodec
+
+from heliostat.checkpoint import Stride
+from heliostat.grid import LANES, Chunk, Slab
+
+CODECS = [ZstdCodec(level=1), Crc32cCodec()]
+"""The checksum comes last, so that any damaged byte is noticed when it is read."""
+
+LOST = -1
+"""What zarr reads where the file of a commit marker is gone."""
+
+CELL = "cell"
+
+LINKS = 1024
+"""Strides whose digests are in one zarr chunk, of one cell or of a slab."""
+
+
+class Lead(NamedTuple):
+    """The axes before those of a run: none, or that of cells."""
+
+    dims: tuple[str, ...] = ()
+    shape: tuple[int, ...] = ()
+    chunks: tuple[int, ...] = ()
+
+
+def lead_of(root: Any) -> Lead:
+    marks = root["committed"]
+    dims = marks.metadata.dimension_names
+    return Lead(dims[:-1], marks.shape[:-1], marks.chunks[:-1])
+
+
+def cells_of(chunk: Chunk | Slab) -> tuple[slice, ...]:
+    """Where along the leading axis the cells of a chunk are."""
+    if isinstance(chunk, Chunk):
+        return ()
+    first = chunk.lanes[0].cell
+    return (slice(first, first + len(chunk.lanes)),)
+
+
+def chains_of(chunk: Chunk | Slab) -> list[tuple[Stride, ...]]:
+    """The strides of each cell of a chunk."""
+    if isinstance(chunk, Chunk):
+        return [chunk.strides]
+    return list(zip(*chunk.strides, strict=True))
+
+
+def create(root: Any, blocks: int, cells: Sequence[str] = ()) -> None:
+    """Commit markers and digests, of a run or of the cells with these ids."""
+    lead = Lead((CELL,), (len(cells),), (LANES,)) if cells else Lead()
+    root.create_array(
+        "committed",
+        shape=(*lead.shape, blocks),
+        chunks=(*lead.chunks, 1),
+        dtype="int64",
+        compressors=CODECS,
+        dimension_names=[*lead.dims, "block"],
+        attributes={"long_name": "steps committed"},
+        fill_value=LOST,
+    )[:] = 0
+    links = LINKS // LANES if cells else LINKS
+    root.create_array(
+        "digests",
+        shape=(*lead.shape, blocks, 0, 3, 32),
+        chunks=(*lead.chunks, 1, links, 3, 32),
+        dtype="uint8",
+        compressors=CODECS,
+        dimension_names=[*lead.dims, "block", "stride", "kind", "byte"],
+        attributes={"long_name": "SHA-256 of state, of rows, and the link"},
+    )
+    if cells:
+        coordinate(root, CELL, np.array(cells, np.dtypes.StringDType()))
+
+
+def coordinate(group: Any, dim: str, labels: np.ndarray) -> None:
+    array = group.create_array(
+        dim,
+        shape=labels.shape,
+        chunks=(max(len(labels), 4096),),
+        dtype=str if labels.dtype.kind == "T" else "int64",
+        compressors=CODECS,
+        dimension_names=[dim],
+    )
+    array[:] = labels
+
+
+def resize(array: Any, dim: str, entries: int) -> None:
+    """Give an array room for so many entries along a dim."""
+    dims = array.metadata.dimension_names or ()
+    sizes = zip(dims, array.shape, strict=True)
+    shape = tuple(entries if d == dim else n for d, n in sizes)
+    if shape != array.shape:
+        array.resize(shape)
