@@ -13,6 +13,7 @@ from heliostat.config import Spec
 from heliostat.drive import Place, Source, chunks, drive
 from heliostat.errors import RequestError
 from heliostat.goal import Goal
+from heliostat.grid import LANES
 from heliostat.progress import Progress, silent
 from heliostat.record.packs import FOLDER, Pack, create, id_of
 from heliostat.stored import Run, store_folder
@@ -41,12 +42,14 @@ def bring(
     store: str | Path | None = None,
     progress: Progress = silent,
     source: Source = chunks,
+    workers: int = 1,
 ) -> list[Run]:
     """Compute runs as one pack, or as far as it is not stored; the same bits as alone.
 
     Args:
         cells: different runs that are :func:`alike`, of a task with packable fields.
         steps: length of each; more extend the pack.
+        workers: that there are, so that a new pack has slabs for all of them.
 
     Returns:
         The runs, in the order of the cells; each as long as it was asked.
@@ -58,7 +61,8 @@ def bring(
     """
     check_steps(steps)
     task = _common(cells)
-    pack = _find_or_create(cells, store)
+    lanes = max(1, min(LANES, len(cells) // workers))
+    pack = _find_or_create(cells, store, lanes)
     goal = Goal(task, steps)
     try:
         drive(pack, task, goal, place, progress, source)
@@ -91,13 +95,15 @@ def _common(cells: Sequence[Packed]) -> Task:
     return cells[0].task
 
 
-def _find_or_create(cells: Sequence[Packed], store: str | Path | None) -> Pack:
+def _find_or_create(
+    cells: Sequence[Packed], store: str | Path | None, lanes: int
+) -> Pack:
     by_id = {cell.spec.id: cell.task for cell in cells}
     first = cells[0]
     name = first.spec.identity["task"]
     path = store_folder(store) / name / FOLDER / id_of(list(by_id))
     if not path.exists():
         specs = [cell.spec for cell in cells]
-        create(path, specs, first.task, described(first.task, name))
+        create(path, specs, first.task, described(first.task, name), lanes)
     order = [spec.id for spec in Pack(path).specs]  # perhaps another one than now
     return Pack(path, [by_id[id_] for id_ in order])

@@ -69,6 +69,11 @@ class Fleet:
         )
         self._hands, self._strides = Shared(), 1
 
+    @property
+    def workers_each(self) -> int:
+        """How many workers a run has for itself."""
+        return self._share.workers
+
     def unfold(
         self, job: Job, seconds: float, tell: Tell, goal: Callable[[], int]
     ) -> Generator[Chunk, None, None]:

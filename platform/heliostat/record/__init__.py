@@ -32,7 +32,7 @@ from heliostat import checkpoint
 from heliostat.checkpoint import Checkpoints, Stride, first_link, next_link
 from heliostat.config import SCHEMA, Spec
 from heliostat.errors import StoreError
-from heliostat.grid import Chunk, Job, Slab, Span, blocks_of, has_replica_dim
+from heliostat.grid import LANES, Chunk, Job, Slab, Span, blocks_of, has_replica_dim
 from heliostat.log import Log
 from heliostat.record import layout, series
 from heliostat.record.layout import LOST, cells_of, chains_of
@@ -321,6 +321,7 @@ def lay_out(
     task: Task,
     about: Mapping[str, Any],
     cells: Sequence[str] = (),
+    lanes: int = LANES,
 ) -> None:
     """A folder with what defines its run or runs, and empty arrays for them."""
     partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
@@ -329,7 +330,7 @@ def lay_out(
         (partial / name).write_bytes(text.encode())
         about = {**about, "spec_sha256": hashlib.sha256(text.encode()).hexdigest()}
         root = zarr.create_group(partial / "record.zarr", attributes=about)
-        layout.create(root, blocks_of(task), cells)
+        layout.create(root, blocks_of(task), cells, lanes)
         try:
             partial.rename(path)
         except OSError:

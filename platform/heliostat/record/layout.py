@@ -56,9 +56,12 @@ def chains_of(chunk: Chunk | Slab) -> list[tuple[Stride, ...]]:
     return list(zip(*chunk.strides, strict=True))
 
 
-def create(root: Any, blocks: int, cells: Sequence[str] = ()) -> None:
-    """Commit markers and digests, of a run or of the cells with these ids."""
-    lead = Lead((CELL,), (len(cells),), (LANES,)) if cells else Lead()
+def create(
+    root: Any, blocks: int, cells: Sequence[str] = (), lanes: int = LANES
+) -> None:
+    """Commit markers and digests, of a run or of the cells with these ids, so many of
+    them in a slab."""
+    lead = Lead((CELL,), (len(cells),), (lanes,)) if cells else Lead()
     root.create_array(
         "committed",
         shape=(*lead.shape, blocks),
@@ -69,7 +72,7 @@ def create(root: Any, blocks: int, cells: Sequence[str] = ()) -> None:
         attributes={"long_name": "steps committed"},
         fill_value=LOST,
     )[:] = 0
-    links = LINKS // LANES if cells else LINKS
+    links = LINKS // lanes if cells else LINKS
     root.create_array(
         "digests",
         shape=(*lead.shape, blocks, 0, 3, 32),

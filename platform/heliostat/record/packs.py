@@ -28,7 +28,7 @@ from heliostat import config
 from heliostat.checkpoint import Checkpoints, State
 from heliostat.config import Spec
 from heliostat.errors import StoreError
-from heliostat.grid import Chunk, Job, Lane, Slab, Span, blocks_of
+from heliostat.grid import LANES, Chunk, Job, Lane, Slab, Span, blocks_of
 from heliostat.log import Log
 from heliostat.record import Find, Record, damage, lay_out
 from heliostat.record.layout import CELL
@@ -44,16 +44,21 @@ def id_of(cells: Sequence[str]) -> str:
 
 
 def create(
-    path: Path, specs: Sequence[Spec], task: Task, about: Mapping[str, Any]
+    path: Path,
+    specs: Sequence[Spec],
+    task: Task,
+    about: Mapping[str, Any],
+    lanes: int = LANES,
 ) -> None:
-    """Lay out a new pack; it appears at ``path`` whole or not at all.
+    """Lay out a new pack, of slabs of so many cells; it appears at ``path`` whole or
+    not at all.
 
     Raises:
         StoreError: if the store cannot be written.
     """
     cells = {spec.id: spec._asdict() for spec in specs}
     text = json.dumps({"cells": cells}, separators=(",", ":"))
-    lay_out(path, FILE, text, task, about, list(cells))
+    lay_out(path, FILE, text, task, about, list(cells), lanes)
 
 
 class Pack(Record):

@@ -131,7 +131,8 @@ def sweep(
     ledger.begin()
     with Lock(ledger.path):  # who learns from what was found, learns alone
         cells = listed or Searched(plan, ledger)
-        asked = Asked(_goals(plan, until, ledger), place, store, retries, tell)
+        goal, together = _goals(plan, until, ledger), not (until or scheduler)
+        asked = Asked(goal, together, place, store, retries, tell)
         outcomes = _compute(cells, asked, ledger, watching)
     return Sweep(plan, cells.all, outcomes, root)
 

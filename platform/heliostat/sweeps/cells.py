@@ -53,14 +53,16 @@ class Listed:
     def __init__(self, cells: list[Cell]) -> None:
         self.all = cells
         self._once = {cell.spec.id: cell for cell in cells}
-        self._rest = iter(self._once.values())
+        self._rest = list(self._once.values())
 
     @property
     def runs(self) -> int:
         return len(self._once)
 
     def next(self) -> list[Cell]:
-        return list(itertools.islice(self._rest, 1))
+        """All of them, the first time."""
+        found, self._rest = self._rest, []
+        return found
 
     def ended(self, cell: Cell, outcome: Any) -> None:
         """Nothing follows from it."""

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-from heliostat import device
+from heliostat import device, packs
 from heliostat.drive import Place, Source, chunks, first_line
 from heliostat.errors import Busy, StoreError
 from heliostat.goal import Goal
@@ -19,6 +19,7 @@ from heliostat.grid import Chunk, Job
 from heliostat.progress import silent
 from heliostat.stored import Run
 from heliostat.sweeps.cells import Cell
+from heliostat.sweeps.packing import groups
 from heliostat.verbs import at_path, bring, stored
 
 WAITING = 0.5
@@ -57,13 +58,17 @@ class Asked(NamedTuple):
     """What is asked of every cell."""
 
     goal: Callable[[Cell], Goal]
+    together: bool  # whether cells may be packed: all have the same goal
     place: Place
     store: str | Path | None
     retries: int  # of a cell whose task raised
     tell: Callable[..., None]  # receives what happens to cells and workers
 
 
-def compute(cells: Cells, asked: Asked) -> Iterator[tuple[Cell, Outcome]]:
+Ended = tuple[Cell, Outcome]
+
+
+def compute(cells: Cells, asked: Asked) -> Iterator[Ended]:
     """Every cell with its outcome, as they come; one that raises leaves the others.
 
     Raises:
@@ -74,7 +79,7 @@ def compute(cells: Cells, asked: Asked) -> Iterator[tuple[Cell, Outcome]]:
     with seats.taken():
         while True:
             while seats.free and (more := cells.next()):
-                seats.put(more)
+                yield from _put(more, asked, seats, cells)
             ended = list(seats.ended())
             if not ended:
                 return
@@ -83,11 +88,27 @@ def compute(cells: Cells, asked: Asked) -> Iterator[tuple[Cell, Outcome]]:
                 yield cell, outcome
 
 
+def _put(
+    cells: Sequence[Cell], asked: Asked, seats: Here | There, all_: Cells
+) -> Iterator[Ended]:
+    """Cells that are stored end at once; the others are given seats."""
+    found = {cell.spec.id: _found(cell, asked) for cell in cells}
+    missing = [cell for cell in cells if not found[cell.spec.id]]
+    if asked.together:
+        seats.put(groups(cells, missing, asked.store))
+    else:
+        seats.put([[cell] for cell in missing])
+    for cell in cells:
+        if outcome := found[cell.spec.id]:
+            all_.ended(cell, outcome)
+            yield cell, outcome
+
+
 class Here:
     """Cells one after another, in this process."""
 
     def __init__(self, asked: Asked) -> None:
-        self.asked, self._waiting = asked, list[Cell]()
+        self.asked, self._waiting = asked, list[list[Cell]]()
 
     @contextmanager
     def taken(self) -> Iterator[None]:
@@ -97,25 +118,23 @@ class Here:
     def free(self) -> bool:
         return not self._waiting
 
-    def put(self, cells: Sequence[Cell]) -> None:
-        self._waiting += cells
+    def put(self, groups: Sequence[list[Cell]]) -> None:
+        self._waiting += groups
 
-    def ended(self) -> Iterator[tuple[Cell, Outcome]]:
+    def ended(self) -> Iterator[Ended]:
         if self._waiting:
-            cell = self._waiting.pop(0)
-            yield cell, _found(cell, self.asked) or _brought(cell, self.asked, chunks)
+            yield from _brought(self._waiting.pop(0), self.asked, chunks)
 
 
 class There:
-    """As many cells at once as there are workers, each driven by a thread.
+    """As many cells or packs at once as there are workers, each driven by a thread.
 
     Workers are started for the first cell that is not stored.
     """
 
     def __init__(self, asked: Asked, runs: int) -> None:
         self.asked, self.runs = asked, runs
-        self._found: list[tuple[Cell, Outcome]] = []
-        self._flying: dict[Future[Outcome], Cell] = {}
+        self._flying: set[Future[list[Ended]]] = set()
         self._stack = ExitStack()
         self._fleet: Any = None
 
@@ -133,35 +152,33 @@ class There:
 
     @property
     def free(self) -> bool:
-        at_once = self._fleet.at_once if self._fleet else 1
-        return len(self._flying) < at_once and len(self._found) < at_once
+        return len(self._flying) < (self._fleet.at_once if self._fleet else 1)
 
-    def put(self, cells: Sequence[Cell]) -> None:
-        for cell in cells:
-            if outcome := _found(cell, self.asked):
-                self._found.append((cell, outcome))
-                continue
-            if self._fleet is None:
-                self._start(cell)
-            source = partial(_from_fleet, self._fleet)
-            future = self._threads.submit(_brought, cell, self.asked, source)
-            self._flying[future] = cell
-
-    def ended(self) -> Iterator[tuple[Cell, Outcome]]:
-        if self._found:
-            found, self._found = self._found, []
-            yield from found
+    def put(self, groups: Sequence[list[Cell]]) -> None:
+        if not groups:
             return
-        done, _ = wait(self._flying, return_when=FIRST_COMPLETED)
-        for future in done:
-            yield self._flying.pop(future), future.result()
+        if self._fleet is None:
+            more = self.runs - sum(map(len, groups))
+            self._start(groups[0][0], len(groups) + more)
+        for group in groups:
+            self._flying.add(self._submit(group))
 
-    def _start(self, cell: Cell) -> None:
+    def ended(self) -> Iterator[Ended]:
+        done, self._flying = wait(self._flying, return_when=FIRST_COMPLETED)
+        for future in done:
+            yield from future.result()
+
+    def _submit(self, group: list[Cell]) -> Future[list[Ended]]:
+        fleet: Any = self._fleet
+        how = self.asked, partial(_from_fleet, fleet), fleet.workers_each
+        return self._threads.submit(_brought, group, *how)
+
+    def _start(self, cell: Cell, drives: int) -> None:
         on, workers, gpus, _ = self.asked.place
         device.authenticate(on)
         from heliostat import fleet
 
-        found = fleet.shared(on, workers, gpus, cell.task, self.runs, self.asked.tell)
+        found = fleet.shared(on, workers, gpus, cell.task, drives, self.asked.tell)
         self._fleet = self._stack.enter_context(found)
         threads = ThreadPoolExecutor(self._fleet.at_once)
         self._threads = self._stack.enter_context(threads)
@@ -181,10 +198,45 @@ def _found(cell: Cell, asked: Asked) -> Outcome | None:
     """A cell that is stored as far as it is asked for."""
     goal = asked.goal(cell)
     run = stored(cell.task, cell.spec, goal, asked.store)
-    return _of(run, False, goal) if run else None
+    return _of(run, False, goal.ended, _pruned(goal)) if run else None
 
 
-def _brought(cell: Cell, asked: Asked, source: Source) -> Outcome:
+def _brought(
+    cells: list[Cell], asked: Asked, source: Source, workers: int = 1
+) -> list[Ended]:
+    """Cells at their goal: as a pack; alone, if there is one, or if a pack failed."""
+    if len(cells) > 1:
+        try:
+            return _packed(cells, asked, source, workers)
+        except (StoreError, KeyboardInterrupt):
+            raise
+        except Exception as error:
+            asked.tell("unpacked", runs=len(cells), reason=first_line(error))
+    return [(cell, _alone(cell, asked, source)) for cell in cells]
+
+
+def _packed(
+    cells: list[Cell], asked: Asked, source: Source, workers: int
+) -> list[Ended]:
+    """Cells side by side, by one program and in one record."""
+    given = [packs.Packed(cell.task, cell.spec) for cell in cells]
+    goal = asked.goal(cells[0])
+    place, store = asked.place, asked.store
+    while True:
+        try:
+            runs = packs.bring(
+                given, goal.length, place, store, silent, source, workers
+            )
+            break
+        except Busy:  # another sweep is at it
+            time.sleep(WAITING)
+    return [
+        (cell, _of(run, True, run.steps >= goal.length))
+        for cell, run in zip(cells, runs, strict=True)
+    ]
+
+
+def _alone(cell: Cell, asked: Asked, source: Source) -> Outcome:
     """One cell at its goal; tried again as often as that is asked."""
     outcome = _tried(cell, asked, source)
     while outcome.state == "failed" and outcome.retries < asked.retries:
@@ -201,7 +253,7 @@ def _tried(cell: Cell, asked: Asked, source: Source) -> Outcome:
             run, computed = bring(
                 cell.task, cell.spec, goal, asked.place, asked.store, silent, source
             )
-            return _of(run, computed, goal)
+            return _of(run, computed, goal.ended, _pruned(goal))
         except Busy:  # another sweep is at it
             time.sleep(WAITING)
         except StoreError:
@@ -213,10 +265,14 @@ def _tried(cell: Cell, asked: Asked, source: Source) -> Outcome:
             return Outcome("failed", True, steps, run if steps else None, *told)
 
 
-def _of(run: Run, computed: bool, goal: Goal) -> Outcome:
+def _pruned(goal: Goal) -> bool:
+    """Whether a scheduler ended it, and no condition of its user's."""
+    return goal.condition is None and bool(goal.met)
+
+
+def _of(run: Run, computed: bool, ended: bool, pruned: bool = False) -> Outcome:
     """A cell that was driven: to its goal, or to where it was stopped."""
-    if goal.ended:
-        early = goal.condition is None and goal.met
-        return Outcome("pruned" if early else "done", computed, run.steps, run)
+    if ended:
+        return Outcome("pruned" if pruned else "done", computed, run.steps, run)
     reason = run.record.attrs.get("reason") or ""
     return Outcome("stopped", computed, run.steps, run, reason)
