@@ -17,7 +17,7 @@ import numpy as np
 from jax.sharding import AxisType, Mesh
 
 from heliostat import device
-from heliostat.checkpoint import State, Stride, digest, rows_digest
+from heliostat.checkpoint import State, Stride, digests, together
 from heliostat.config import knobs
 from heliostat.engine import AXIS, Engine, Plain, Traced
 from heliostat.grid import Chunk, Job, Lane, Slab, Span, fresh_in, unbounded
@@ -135,14 +135,14 @@ class Loop:
         strides = strides if self.task.kept is not None else 1
         began, stride = time.perf_counter(), self.task.stride
         block, start, held, lanes = position
-        digests, rows, observed, packed = [], [], [], {}
+        done, rows, observed, packed = [], [], [], {}
         for stop in _stops(start, strides, stride, until):
             held, row = self._engine.advance(block, held, start, stop)
             packed, seen = self._engine.pack(block, held), {}
             if self.task.observes and stop % stride == 0:
                 seen = self._engine.observe(block, held)
                 observed.append(seen)
-            digests.append(_digests(stop, packed, row, seen, len(lanes) or 1))
+            done.append(_digests(stop, packed, row, seen, len(lanes) or 1))
             rows.append(row)
             start = stop
         slab = Slab(
@@ -150,7 +150,7 @@ class Loop:
             position.step,
             start,
             _joined(rows),
-            tuple(digests),
+            tuple(done),
             packed,
             time.perf_counter() - began,
             self.layout,
@@ -186,18 +186,9 @@ def _digests(
     stop: int, state: State, rows: State, observed: State, lanes: int
 ) -> tuple[Stride, ...]:
     """Of one stride, for each lane: what it is digested to alone."""
-
-    def of(table: State, lane: int) -> State:
-        return {name: array[lane] for name, array in table.items()}
-
-    return tuple(
-        Stride(
-            stop,
-            digest(of(state, lane)),
-            rows_digest(of(rows, lane), of(observed, lane)),
-        )
-        for lane in range(lanes)
-    )
+    states = digests(state, lanes)
+    told = digests(together(rows, observed), lanes)
+    return tuple(Stride(stop, *pair) for pair in zip(states, told, strict=True))
 
 
 def _joined(tables: Sequence[State]) -> State:

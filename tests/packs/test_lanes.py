@@ -41,12 +41,11 @@ CELLS = [
 ]
 
 
-@pytest.mark.parametrize("x64", [False, True])
-@pytest.mark.parametrize("count", [1, 3, LANES])
+@pytest.mark.parametrize(("count", "x64"), [(1, False), (LANES, False), (3, True)])
 def test_a_cell_in_a_slab_has_the_bits_of_the_cell_alone(count, x64):
     """Also in the last block, which is padded; and with another number left out."""
     slabs = packed(CELLS[:count], 2, x64)
-    for lane in {0, 1 % count, count - 1}:
+    for lane in {1 % count, count - 1}:
         chunks = alone(*CELLS[lane], 2, x64)
         assert len(chunks) == len(slabs)
         for here, there in zip(chunks, [s.chunk(lane) for s in slabs], strict=True):

@@ -11,6 +11,8 @@ import pytest
 from jax.flatten_util import ravel_pytree
 
 import heliostat as hs
+from heliostat import config, packs
+from heliostat.drive import Place
 from heliostat.kernels.compiler import jit
 from heliostat.kernels.implicit import Identity, Neumann, Proximal, PseudoInverse
 from heliostat.progress import silent
@@ -43,6 +45,21 @@ def unfolded(task, steps, key=0):
 
     state, rows = jit(run)(task.prepare())
     return SimpleNamespace(**{k: np.asarray(v) for k, v in rows.items()}), state
+
+
+def test_a_cell_of_a_grid_is_the_same_run_alone(tmp_path):
+    """Rates, damping and anchor are numbers of one program."""
+    about = {"problem": "quadratic", "policy": "anchor", "method": "damped", "terms": 3}
+    numbers = [(0.6, 0.05, 0.1, 0.1), (None, 0.08, 0.2, 0.9), (0.7, None, 1.0, 0.5)]
+    names = Bilevel.packable
+    tasks = [Bilevel(**about, **dict(zip(names, n, strict=True))) for n in numbers]
+    cells = [packs.Packed(task, config.specify(task, 1)) for task in tasks]
+    runs = packs.bring(cells, 150, Place("here"), tmp_path / "packed")
+    for task, packed in zip(tasks, runs, strict=True):
+        alone = here(task, tmp_path / "alone", seed=1, steps=150)
+        assert packed.record.strides(0, 100) == alone.record.strides(0, 100)
+        assert packed.id == alone.id and repr(packed.headline) == repr(alone.headline)
+    assert len({run.headline["outer_norm"].value for run in runs}) == 3
 
 
 # -- linear problems, over-parameterised in both levels --------------------------------

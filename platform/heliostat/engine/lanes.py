@@ -34,16 +34,16 @@ def apart(task: Task, lanes: Sequence[Lane]) -> Apart:
     """What a program is told of lanes: of the one that there is if it has no knobs."""
     if not task.packable:
         return Apart(root_of(lanes[0].seed), {})
-    knobs = {n: _padded([_knob(x.knobs[n]) for x in lanes]) for n in task.packable}
-    return Apart(_padded([root_of(lane.seed) for lane in lanes]), knobs)
+    roots = padded(np.stack([root_of(lane.seed) for lane in lanes]))
+    knobs = {
+        name: _knob([lane.knobs[name] for lane in lanes]) for name in task.packable
+    }
+    return Apart(roots, knobs)
 
 
-def _knob(value: float) -> np.ndarray:
-    return np.asarray(value, precision() if isinstance(value, float) else np.int32)
-
-
-def _padded(values: Sequence[np.ndarray]) -> np.ndarray:
-    return padded(np.stack(values))
+def _knob(values: Sequence[float]) -> np.ndarray:
+    whole = isinstance(values[0], int)
+    return padded(np.array(values, np.int32 if whole else precision()))
 
 
 def padded(values: np.ndarray) -> np.ndarray:

@@ -36,9 +36,9 @@ class Lead(NamedTuple):
 
 
 def lead_of(root: Any) -> Lead:
-    marks = root["committed"]
-    dims = marks.metadata.dimension_names
-    return Lead(dims[:-1], marks.shape[:-1], marks.chunks[:-1])
+    links = root["digests"]
+    dims = links.metadata.dimension_names
+    return Lead(dims[:-4], links.shape[:-4], links.chunks[:-4])
 
 
 def cells_of(chunk: Chunk | Slab) -> tuple[slice, ...]:
@@ -65,7 +65,7 @@ def create(
     root.create_array(
         "committed",
         shape=(*lead.shape, blocks),
-        chunks=(*lead.chunks, 1),
+        chunks=(*lead.shape, 1),  # those of all cells in one file: they are read often
         dtype="int64",
         compressors=CODECS,
         dimension_names=[*lead.dims, "block"],

@@ -30,7 +30,7 @@ from heliostat.config import Spec
 from heliostat.errors import StoreError
 from heliostat.grid import LANES, Chunk, Job, Lane, Slab, Span, blocks_of
 from heliostat.log import Log
-from heliostat.record import Find, Record, damage, lay_out
+from heliostat.record import Find, Record, damage, lay_out, layout
 from heliostat.record.layout import CELL
 from heliostat.task import Task
 
@@ -116,7 +116,7 @@ class Pack(Record):
     @cached_property
     def _lanes(self) -> int:
         """Cells in one slab, as it was laid out."""
-        return self._root("r")["committed"].chunks[0]
+        return layout.lead_of(self._root("r")).chunks[0]
 
     def number(self, cell: int, block: int) -> int:
         """Which sequence of states a block of a cell is in."""
@@ -144,14 +144,10 @@ class Pack(Record):
     def _by_cell(self) -> list[xr.Dataset]:
         """The rows of each cell, in memory."""
         rows = self.rows().load()
-        coords = {n: v.variable for n, v in rows.coords.items() if n != CELL}
-        tables = {n: (v.dims[1:], v.values, v.attrs) for n, v in rows.items()}
+        first, tables = rows.isel({CELL: 0}, drop=True), rows.data_vars.items()
+        values = {name: table.values for name, table in tables}
         return [
-            xr.Dataset(
-                {n: (d, values[i], a) for n, (d, values, a) in tables.items()},
-                coords,
-                rows.attrs,
-            )
+            first.copy(data={name: table[i] for name, table in values.items()})
             for i in range(rows.sizes[CELL])
         ]
 

@@ -1,0 +1,178 @@
+"""What a packed grid costs over its bare work: 1,000 cells, storage included.
+
+    python benchmarks/packed_grid.py                      # a toy, and bilevel
+    python benchmarks/packed_grid.py --only toy --cells 200
+
+Bare: one process on one core compiles one cell's loop and steps it, nothing is stored;
+its compile plus 1,000 times its steps is what the grid is held against.  Packed: one
+pack from nothing on one worker in this process, compile, commits and headlines
+included.  Beside it a few of the cells as runs of their own, and what 1,000 would take.
+Each side has a process of its own, and none finds a compiled program on disk.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import heliostat as hs
+from heliostat import config, packs
+from heliostat.drive import Place
+from heliostat.progress import silent
+
+ALONE = 5
+"""Cells that are run by themselves."""
+
+
+class Point(NamedTuple):
+    x: jax.Array  # (64,)
+
+
+@dataclass(frozen=True)
+class Relaxation(hs.Task):
+    """Noisy descent in 64 dimensions, at a rate and a temperature."""
+
+    rate: float = 0.1  # of descent
+    temperature: float = 1.0  # of the noise
+    packable = ("rate", "temperature")
+    emits = {"energy": hs.Var(), "distance": hs.Var()}
+    stride = 100
+
+    def init(self, key, replica, data):
+        return Point(jax.random.normal(key, (64,)))
+
+    def step(self, key, state, data):
+        noise = jax.random.normal(key, (64,))
+        pull = jnp.tanh(state.x) + jnp.roll(state.x, 1) - state.x
+        x = state.x - self.rate * pull + jnp.sqrt(self.rate * self.temperature) * noise
+        return Point(x), {"energy": jnp.mean(x**2), "distance": jnp.abs(x).max()}
+
+    def headline(self, rows):
+        values = rows.energy.values[len(rows.energy) // 2 :]
+        return {"energy": hs.Estimate(float(values.mean()))}
+
+
+def grid(name: str, cells: int) -> tuple[list[hs.Task], int]:
+    """The tasks of a grid of two knobs, and the steps of each."""
+    side = max(1, round(cells**0.5))
+    pairs = itertools.islice(itertools.product(range(side + 1), repeat=2), cells)
+    shares = [(a / (side + 1), b / (side + 1)) for a, b in pairs]
+    if name == "toy":
+        return [Relaxation(0.01 + 0.1 * a, 0.1 + b) for a, b in shares], 2000
+    from heliostat_tasks.bilevel import Bilevel
+
+    rates = [(0.05 + 0.2 * a, 0.1 + 0.8 * b) for a, b in shares]
+    about = {"problem": "quadratic", "inits": 1}
+    return [Bilevel(outer_lr=a, inner_lr=b, **about) for a, b in rates], 500
+
+
+def bare(name: str, cells: int) -> dict[str, float]:
+    """Seconds to compile one cell's loop, and to step it, on one core."""
+    from heliostat import device
+    from heliostat.grid import key_of, root_of
+    from heliostat.kernels.compiler import jit
+
+    device.claim(device.cores()[:1])
+    tasks, steps = grid(name, cells)
+    task, root = tasks[0], root_of(0)
+    data = task.prepare()
+
+    def loop(data):
+        def step(state, t):
+            return task.step(key_of(root, 0, t), state, data)
+
+        start = task.init(key_of(root, 0, 0), jnp.int32(0), data)
+        return jax.lax.scan(step, start, 1 + jnp.arange(steps))
+
+    began = time.perf_counter()
+    program = jit(loop).lower(data).compile()
+    compiled = time.perf_counter()
+    times = []
+    for _ in range(5):
+        start = time.perf_counter()
+        jax.block_until_ready(program(data))
+        times.append(time.perf_counter() - start)
+    return {"compile": compiled - began, "work": float(np.median(times))}
+
+
+def packed(name: str, cells: int) -> dict[str, float]:
+    """Seconds for the whole grid as one pack, from nothing to its last words."""
+    tasks, steps = grid(name, cells)
+    began = time.perf_counter()
+    with tempfile.TemporaryDirectory() as store:
+        given = [packs.Packed(task, config.specify(task)) for task in tasks]
+        runs = packs.bring(given, steps, Place("here"), store)
+        took = time.perf_counter() - began
+        assert {run.status for run in runs} == {"complete"}
+        folder = runs[0].record.home
+        files = [file for file in folder.rglob("*") if file.is_file()]
+        size = sum(file.stat().st_size for file in files)
+    return {"took": took, "files": len(files), "MB": size / 1e6}
+
+
+def alone(name: str, cells: int) -> dict[str, float]:
+    """Seconds that a few cells take as runs of their own, one after another."""
+    tasks, steps = grid(name, cells)
+    began = time.perf_counter()
+    with tempfile.TemporaryDirectory() as store:
+        for task in tasks[:ALONE]:
+            about = {"on": "here", "store": store, "progress": silent}
+            hs.run(task, steps=steps, **about)
+    return {"each": (time.perf_counter() - began) / ALONE}
+
+
+def child(side: str, name: str, cells: int) -> dict[str, float]:
+    """One side in a process of its own, that finds no compiled program."""
+    words = [sys.executable, __file__, "--child", side, "--only", name]
+    with tempfile.TemporaryDirectory() as cache:
+        done = subprocess.run(
+            [*words, "--cells", str(cells)],
+            stdout=subprocess.PIPE,
+            text=True,
+            check=True,
+            env={**os.environ, "HELIOSTAT_CACHE": cache},
+        )
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", choices=["toy", "bilevel"])
+    parser.add_argument("--cells", type=int, default=1000)
+    parser.add_argument("--child", help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.child:
+        side = {"bare": bare, "packed": packed, "alone": alone}[given.child]
+        print(json.dumps(side(given.only, given.cells)))
+        return
+    for name in [given.only] if given.only else ["toy", "bilevel"]:
+        report(name, given.cells)
+
+
+def report(name: str, cells: int) -> None:
+    one, many, each = (child(s, name, cells) for s in ("bare", "packed", "alone"))
+    work = one["compile"] + cells * one["work"]
+    print(
+        f"{name}: compile {one['compile']:.1f} s + {cells} x {1e3 * one['work']:.1f} ms "
+        f"= {work:.1f} s; packed {many['took']:.1f} s, ratio "
+        f"{many['took'] / work:.2f} ({many['files']} files, {many['MB']:.0f} MB); "
+        f"unpacked {each['each']:.2f} s a cell, {cells * each['each']:.0f} s for all "
+        f"(extrapolated from {ALONE})",
+        flush=True,
+    )
+
+
+if __name__ == "__main__":
+    main()
