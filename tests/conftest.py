@@ -6,7 +6,7 @@ import os
 import shutil
 import signal
 
-from heliostat.device import authenticate
+from heliostat.device import authenticate, remember_programs
 
 os.environ.pop("RAY_ADDRESS", None)
 os.environ["JAX_PLATFORMS"] = "cpu"
@@ -21,6 +21,7 @@ import toys  # noqa: E402
 import heliostat as hs  # noqa: E402
 from heliostat.progress import silent  # noqa: E402
 
+remember_programs()  # many tests compile what others did, or did the last time
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
 
