@@ -207,7 +207,9 @@ def test_direct_and_indirect_term_are_kept_apart():
     np.testing.assert_allclose(found.total, direct + indirect, rtol=1e-9)
 
 
-@pytest.mark.parametrize("terms", [1, 2, 5, 20, 100])
+@pytest.mark.parametrize(
+    "terms", [1, 2, *(pytest.param(k, marks=pytest.mark.slow) for k in (5, 20)), 100]
+)
 def test_neumann_terms_are_the_steps_of_a_truncated_unroll(terms):
     """On a quadratic, K terms = the last K of many steps, to 1e-12."""
     inner, outer, u, _, _ = overparameterised()
