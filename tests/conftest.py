@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 
-from heliostat.device import authenticate
+from heliostat.device import authenticate, remember_programs
 
 os.environ.pop("RAY_ADDRESS", None)
 os.environ["JAX_PLATFORMS"] = "cpu"
@@ -15,7 +16,12 @@ authenticate("local")  # before anything imports ray
 
 import jax  # noqa: E402
 import pytest  # noqa: E402
+import toys  # noqa: E402
 
+import heliostat as hs  # noqa: E402
+from heliostat.progress import silent  # noqa: E402
+
+remember_programs()  # many tests compile what others did, or did the last time
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
 
@@ -23,6 +29,24 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 def _own_store(tmp_path, monkeypatch):
     """No test writes into anybody's store."""
     monkeypatch.setenv("HELIOSTAT_STORE", str(tmp_path / "store"))
+
+
+@pytest.fixture(scope="session")
+def walk(tmp_path_factory):
+    """A complete run of ``toys.Walk``: to look at, not to touch."""
+    store = tmp_path_factory.mktemp("walk")
+    return hs.run(toys.Walk(), on="here", store=store, progress=silent)
+
+
+@pytest.fixture
+def copied(walk):
+    """``copied(store)``: that run in a store of its own, to be spoilt."""
+
+    def copy(store):
+        shutil.copytree(walk.path, store / "walk" / walk.id)
+        return hs.open(walk.id, store=store, task=toys.Walk)
+
+    return copy
 
 
 @pytest.fixture

@@ -55,6 +55,7 @@ def store(tmp_path) -> Path:
 
 
 @pytest.fixture
-def stored(type_in) -> dict[str, Any]:
-    """A complete run, as its ``--json`` told it."""
+def stored(type_in, copied, store) -> dict[str, Any]:
+    """A complete run, as ``--json`` tells of it."""
+    copied(store)
     return type_in("run", WALK, *HERE, "--json").object

@@ -74,12 +74,11 @@ def brisk(monkeypatch):
     )
 
 
-def test_here_equals_local_on_any_number_of_workers(fleet_ray, tmp_path):
-    whole = local(toys.Walk(), tmp_path / "here", on="here", gpus=None)
-    for workers in (1, 3):
-        run = local(toys.Walk(), tmp_path / str(workers), workers=workers)
-        for block in range(3):
-            assert strides(run, block) == strides(whole, block)
+@pytest.mark.parametrize("workers", [pytest.param(1, marks=pytest.mark.slow), 3])
+def test_here_equals_local_on_any_number_of_workers(fleet_ray, walk, tmp_path, workers):
+    run = local(toys.Walk(), tmp_path, workers=workers)
+    for block in range(3):
+        assert strides(run, block) == strides(walk, block)
 
 
 def test_a_killed_worker_changes_no_row(fleet_ray, tmp_path, brisk):

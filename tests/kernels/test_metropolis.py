@@ -6,7 +6,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from heliostat.kernels.metropolis import TARGET, Walker, adapt, metropolis, sweep
+from heliostat.kernels import metropolis as module
+from heliostat.kernels.compiler import jit
+from heliostat.kernels.metropolis import TARGET, Walker, adapt, metropolis
+
+sweep = jit(module.sweep, static_argnums=(0, 4))  # op by op it takes seconds
 
 
 def gaussian(x):
@@ -77,8 +81,14 @@ def test_a_walker_draws_by_its_own_index():
 def test_adapted_width_reaches_the_target():
     width, key = jnp.array(20.0), jax.random.key(6)
     walkers = jnp.zeros((500, 2, 1))
-    move = jax.jit(lambda k, x, w: sweep(gaussian, k, x, w, 5))
-    for i in range(60):
-        walkers, accepted = move(jax.random.fold_in(key, i), walkers, width)
+
+    def move(chain, i):
+        walkers, width = chain
+        there = jax.random.fold_in(key, i)
+        walkers, accepted = module.sweep(gaussian, there, walkers, width, 5)
         width = adapt(width, accepted.mean(), rate=0.5)
-    assert float(accepted.mean()) == pytest.approx(TARGET, abs=0.05)
+        return (walkers, width), accepted.mean()
+
+    run = jit(lambda *chain: jax.lax.scan(move, chain, jnp.arange(60))[1])
+    accepted = run(walkers, width)[-1]
+    assert float(accepted) == pytest.approx(TARGET, abs=0.05)

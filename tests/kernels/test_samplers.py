@@ -110,8 +110,9 @@ KERNELS = {
 }
 
 
-QUICK = ("gwg", "dmala", "metropolis", "block", "chromatic", "categorical gwg")
-"""Most others are held to detailed balance in ``test_transitions``, without chance."""
+QUICK = ("dmala", "metropolis", "block", "chromatic", "categorical gwg")
+"""Most others are held to detailed balance in ``test_transitions``, without chance;
+runs of "gwg" to exact energies in ``test_discrete``."""
 
 
 @pytest.mark.parametrize(

@@ -47,7 +47,7 @@ def test_parity_of_every_permutation(n):
     assert found.tolist() == [brute_parity(order) for order in orders]
 
 
-@pytest.mark.parametrize("n", [0, 1, 2, 3, 7, 30])
+@pytest.mark.parametrize("n", [0, 1, pytest.param(2, marks=pytest.mark.slow), 3, 7, 30])
 def test_value_is_the_product_of_sorted_gaps(n, small):
     scores = random_scores(n)
     expected = brute_parity(np.argsort(scores)) * np.prod(np.diff(np.sort(scores)))
@@ -55,7 +55,7 @@ def test_value_is_the_product_of_sorted_gaps(n, small):
 
 
 @pytest.mark.parametrize("length", [None, 0.3])
-@pytest.mark.parametrize("n", [2, 4, 7])
+@pytest.mark.parametrize("n", [pytest.param(2, marks=pytest.mark.slow), 4, 7])
 def test_every_swap_flips_the_sign_and_nothing_else(n, length, small):
     scores = random_scores(n)
     for i in range(n):

@@ -5,9 +5,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from heliostat.kernels.spring import clipped, constrained, spring
+from heliostat.kernels import spring as module
+from heliostat.kernels.compiler import jit
+from heliostat.kernels.spring import clipped, constrained
 
 pytestmark = pytest.mark.usefixtures("x64")
+
+spring = jit(module.spring)  # op by op it takes seconds
 
 WALKERS, PARAMETERS, DAMPING = 40, 7, 1e-2
 
@@ -74,7 +78,7 @@ def test_float32_scores_are_solved_in_float64(batch):
     last = jnp.zeros(PARAMETERS)
     with jax.enable_x64(False):
         narrow = [jnp.asarray(np.asarray(v), jnp.float32) for v in (*batch, last)]
-        found = jax.jit(spring, static_argnums=(3, 4))(*narrow, 1e-6, 0.0)
+        found = spring(*narrow, 1e-6, 0.0)
     assert found.dtype == jnp.float32
     wide = spring(scores, energies, last, 1e-6, 0.0)
     np.testing.assert_allclose(found, wide, rtol=1e-2, atol=1e-3)

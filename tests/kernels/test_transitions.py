@@ -103,7 +103,7 @@ def iat(p, pi, h):
 
 def statistics(target):
     spins = 2.0 * states(target) - 1
-    energy = jax.vmap(lambda x: target.energy(x.astype(float)))(states(target))
+    energy = jit(jax.vmap(lambda x: target.energy(x.astype(float))))(states(target))
     return spins.sum(1), np.asarray(energy)
 
 
@@ -127,8 +127,15 @@ def test_single_moves_are_in_detailed_balance(balancing, differences):
     assert balance(p, stationary(target)) < 1e-12
 
 
-@pytest.mark.parametrize("moves", ["multi", "path"])
-@pytest.mark.parametrize("size", [2, 3])
+@pytest.mark.parametrize(
+    ("size", "moves"),
+    [
+        (2, "multi"),
+        pytest.param(2, "path", marks=pytest.mark.slow),
+        pytest.param(3, "multi", marks=pytest.mark.slow),
+        (3, "path"),
+    ],
+)
 def test_sequences_are_in_detailed_balance(moves, size):
     target = waves(6, 3, 1.5)
     again = moves == "multi"
@@ -156,8 +163,15 @@ def test_a_shorter_path_reverses_only_what_it_used():
     assert balance(p, stationary(target)) < 1e-12
 
 
-@pytest.mark.parametrize("alpha", [0.2, 1.0])
-@pytest.mark.parametrize("balancing", ["sqrt", "ratio"])
+@pytest.mark.parametrize(
+    ("alpha", "balancing"),
+    [
+        (0.2, "sqrt"),
+        pytest.param(1.0, "sqrt", marks=pytest.mark.slow),
+        pytest.param(0.2, "ratio", marks=pytest.mark.slow),
+        (1.0, "ratio"),
+    ],
+)
 def test_factorised_moves_are_in_detailed_balance(alpha, balancing):
     target = waves(6, 3, 1.5)
     kernel = informed(target, balancing, moves="factorised")
@@ -176,7 +190,10 @@ CATEGORICAL = potts(3, 3, 0.8)._replace(
 )
 
 
-@pytest.mark.parametrize("moves", ["single", "multi", "path", "factorised"])
+@pytest.mark.parametrize(
+    "moves",
+    [pytest.param("single", marks=pytest.mark.slow), "multi", "path", "factorised"],
+)
 def test_categorical_moves_are_in_detailed_balance(moves):
     kernel = informed(
         CATEGORICAL, moves=moves, longest=2 if moves in ("multi", "path") else 1
@@ -238,9 +255,17 @@ TIMES = {  # 3 × 3 torus: (K, sampler) -> IAT of M, of E, in steps
 }
 
 
+QUICK = ("gibbs", "metropolis", "gwg", 0.4)
+"""The others differ from these by a balancing function or by a size alone."""
+
+
+def is_slow(where, sampler):
+    return where == "hot" or sampler not in QUICK
+
+
 @pytest.mark.parametrize(
     ("where", "sampler"),
-    [pytest.param(*n, marks=[pytest.mark.slow] * (n[0] == "hot")) for n in TIMES],
+    [pytest.param(*n, marks=[pytest.mark.slow] * is_slow(*n)) for n in TIMES],
 )
 def test_autocorrelation_times_are_the_exact_ones(where, sampler):
     target = ising(3, {"critical": CRITICAL, "hot": 0.2}[where])
@@ -262,6 +287,7 @@ def test_autocorrelation_times_are_the_exact_ones(where, sampler):
 def test_a_colour_never_interacts_with_itself(target):
     """A conditional of one colour does not change with that colour's other sites."""
     rng = np.random.default_rng(1)
+    conditionals = jit(lambda x: gibbs.conditionals(target, x))
     colours = np.array(target.colours)
     x = rng.integers(0, 2, target.sites).astype(np.uint8)
     for colour in set(target.colours):
@@ -269,8 +295,7 @@ def test_a_colour_never_interacts_with_itself(target):
             np.uint8
         )
         odds = [
-            np.where(v == 1, -1, 1)
-            * np.log(1 / np.asarray(gibbs.conditionals(target, jnp.array(v)))[:, 0] - 1)
+            np.where(v == 1, -1, 1) * np.log(1 / np.asarray(conditionals(v))[:, 0] - 1)
             for v in (x, other)
         ]
         mine = colours == colour
@@ -281,11 +306,10 @@ def test_a_chromatic_sweep_keeps_its_target():
     target = ising(3, 0.5, field=0.2)
     space, pi = states(target), stationary(target)
     now = pi
+    moving = jit(jax.vmap(lambda x: gibbs.conditionals(target, x)))
+    moves = np.asarray(moving(space))[..., 0]
     for colour in sorted(set(target.colours)):
         mine = np.flatnonzero(np.array(target.colours) == colour)
-        moves = np.asarray(jax.vmap(lambda x: gibbs.conditionals(target, x))(space))[
-            ..., 0
-        ]
         p = np.zeros((len(space), len(space)))
         for flips in product((0, 1), repeat=len(mine)):
             to = space.copy()

@@ -20,8 +20,8 @@ from heliostat.progress import silent
 
 
 @pytest.fixture
-def run(tmp_path):
-    return hs.run(toys.Walk(), on="here", store=tmp_path, progress=silent)
+def run(copied, tmp_path):
+    return copied(tmp_path)
 
 
 def here(task, **options):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from types import SimpleNamespace
 
 import jax
@@ -65,7 +66,9 @@ def test_a_cell_of_a_grid_is_the_same_run_alone(tmp_path):
 # -- linear problems, over-parameterised in both levels --------------------------------
 
 
-@pytest.mark.parametrize("method", ["pinv", "unroll"])
+@pytest.mark.parametrize(
+    "method", [pytest.param("pinv", marks=pytest.mark.slow), "unroll"]
+)
 def test_a_cold_start_comes_to_the_outer_solution_of_least_norm(tmp_path, method):
     """u → (V Φ⁺)⁺ y, to 1e-10, with zero outer loss."""
     task = Bilevel(problem="quadratic", method=method, inits=0)
@@ -84,7 +87,14 @@ METHODS = {
 }
 
 
-@pytest.mark.parametrize("name", METHODS)
+LONG = ("damped",)
+"""The others hold its two parts, the series and the proximal term."""
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[pytest.mark.slow] * (name in LONG)) for name in METHODS],
+)
 @pytest.mark.usefixtures("x64")
 def test_a_run_finds_what_its_approximation_stands_for(name):
     """Each u has F = 0; which one it is, follows from the filter alone."""
@@ -156,7 +166,7 @@ def test_a_cold_start_comes_to_the_floor_and_a_warm_one_below(tmp_path):
     assert np.all(rows.leak < -2)
 
 
-@pytest.mark.parametrize("points", [1, 2])
+@pytest.mark.parametrize("points", [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_no_pairs_can_teach_a_larger_rank(points):
     """Whatever u is, and however long descent from zero is."""
     task = Bilevel(problem="pair", points=points, inner_steps=37)
@@ -170,6 +180,7 @@ def test_no_pairs_can_teach_a_larger_rank(points):
 # -- policies and the leak meter -------------------------------------------------------
 
 
+@lru_cache
 def rows_of(**fields):
     task = Bilevel(problem="quadratic", method="identity", inner_steps=2, **fields)
     return unfolded(task, 60)[0].displacement
@@ -245,6 +256,11 @@ def test_a_warm_start_is_better_until_it_is_trained_again(tmp_path):
 # -- the task --------------------------------------------------------------------------
 
 
+def somewhere(draw, tree):
+    """Numbers of these shapes, not where a problem starts."""
+    return jax.tree.map(lambda x: jnp.asarray(0.3 * draw.normal(size=x.shape)), tree)
+
+
 SMALL = {
     "moons": {"hidden": 4},
     "digits": {"hidden": 4},
@@ -252,21 +268,28 @@ SMALL = {
 }
 
 
-@pytest.mark.parametrize("name", PROBLEMS)
+@pytest.mark.parametrize(
+    "name",
+    [  # digits are distilled as moons are
+        pytest.param(name, marks=[pytest.mark.slow] * (name == "digits"))
+        for name in PROBLEMS
+    ],
+)
 @pytest.mark.usefixtures("x64")
 def test_hypergradients_are_the_slope_of_the_outer_loss(name):
     """Of u ↦ F(u, w_T(u)) along a random direction, by central differences."""
     fields = {"method": "unroll", "inner_steps": 5} | SMALL.get(name, {})
     task = Bilevel(problem=name, **fields)
     data = task.prepare()
-    state = task.init(jax.random.key(0), 0, data)
-    flat, tree = ravel_pytree(state.u)
-    flat = flat + 0.1  # not where a problem starts
-    direction = jax.random.normal(jax.random.key(7), flat.shape)
+    state = jax.eval_shape(lambda key: task.init(key, 0, data), jax.random.key(0))
+    draw_ = np.random.default_rng(0)
+    start = somewhere(draw_, state.w)
+    flat, tree = ravel_pytree(somewhere(draw_, state.u))
+    direction = draw_.normal(size=flat.shape)
 
     def through(h, data):
         u = tree(flat + h * direction)
-        w, gradient = respond(task, u, state.w, data.train, data)
+        w, gradient = respond(task, u, start, data.train, data)
         loss = task.posed.outer(u, w, data.train)
         return loss, ravel_pytree(gradient.total)[0] @ direction
 

@@ -231,11 +231,11 @@ def test_frozen_statistics_are_undefined_and_counted(tmp_path):
 
 def test_arviz_reads_the_tree(tmp_path):
     stats = pytest.importorskip("arviz_stats")
-    run = here(Discrete(chains=6, **PLAIN, **SMALL), tmp_path, steps=600)
+    run = here(Discrete(chains=40, **PLAIN, **SMALL), tmp_path, steps=600)
     tree = run.tree
     groups = {"posterior", "sample_stats", "warmup_posterior", "warmup_sample_stats"}
     assert groups <= set(tree.children)
-    assert tree["posterior"].sizes == {"chain": 6, "draw": 500}
+    assert tree["posterior"].sizes == {"chain": 40, "draw": 500}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         ess = stats.ess(tree, var_names=["energy_per_site"])
@@ -244,10 +244,10 @@ def test_arviz_reads_the_tree(tmp_path):
 
 
 def test_until_stops_at_a_stride(tmp_path):
-    task = Discrete(chains=16, sampler="chromatic", **SMALL)
-    run = here(task, tmp_path, steps=5_000, until="ess > 400 and rhat < 1.05")
+    task = Discrete(chains=40, **PLAIN, **SMALL)
+    run = here(task, tmp_path, steps=5_000, until="ess > 1000 and rhat < 1.05")
     assert run.steps % task.stride == 0 and 100 < run.steps < 5_000
-    assert run.headline["ess"].value > 400 and run.headline["rhat"].value < 1.05
+    assert run.headline["ess"].value > 1000 and run.headline["rhat"].value < 1.05
 
 
 @pytest.mark.slow

@@ -151,7 +151,8 @@ def test_digits_are_split_once_and_for_all():
 def test_an_update_that_is_not_finite_leaves_no_trace():
     learner = begin(Couplings(jnp.ones(3), jnp.ones(3)))
     bad = Couplings(jnp.array([1.0, jnp.nan, 0.0]), jnp.zeros(3))
-    kept, told = update(learner, bad, jnp.asarray(0.1), 0.1, 0.9)
+    step = jit(lambda learner, bad, rate: update(learner, bad, rate, 0.1, 0.9))
+    kept, told = step(learner, bad, jnp.asarray(0.1))
     assert int(told.skipped) == 1 and float(told.gradient) == 0
     for old, new in zip(jax.tree.leaves(learner), jax.tree.leaves(kept), strict=True):
         np.testing.assert_array_equal(old, new)

@@ -25,15 +25,9 @@ def reopened(run):
     return hs.open(run.id, store=run.path.parents[1], task=type(run.task))
 
 
-@pytest.fixture(scope="module")
-def original(tmp_path_factory):
-    return here(toys.Walk(), tmp_path_factory.mktemp("store"))
-
-
 @pytest.fixture
-def run(original, tmp_path):
-    shutil.copytree(original.path, tmp_path / "walk" / original.id)
-    return hs.open(original.id, store=tmp_path, task=toys.Walk)
+def run(copied, tmp_path):
+    return copied(tmp_path)
 
 
 def test_it_is_told_at_the_multiples_of_the_stride(run):
@@ -74,7 +68,9 @@ def test_states_of_untraced_tasks_are_a_list(tmp_path):
     assert run.observed.lengths.dims == ("item", "turn", "word")
 
 
-@pytest.mark.parametrize("steps", [5, 13, pytest.param(25, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "steps", [5, *(pytest.param(n, marks=pytest.mark.slow) for n in (13, 25))]
+)
 def test_a_tail_has_none_and_an_extension_fills_it(steps, run, tmp_path):
     short = here(toys.Walk(), tmp_path / "other", steps=steps)
     assert short.observed.sizes.get("draw", 0) == steps // 10
@@ -120,7 +116,15 @@ class Crash(Exception):
     pass
 
 
-@pytest.mark.parametrize("number", range(1, 5))
+@pytest.mark.parametrize(
+    "number",
+    [
+        1,
+        pytest.param(2, marks=pytest.mark.slow),
+        pytest.param(3, marks=pytest.mark.slow),
+        4,
+    ],
+)
 def test_a_group_that_is_half_made_is_made_again(number, run, tmp_path, monkeypatch):
     """The first commit was a tail, so that rows are there already."""
     short = here(toys.Walk(), tmp_path / "other", steps=5)
@@ -157,6 +161,9 @@ def test_an_axis_that_a_task_names_is_always_there(replicas, tmp_path):
     assert run.rows.x.sizes == {"chain": replicas, "draw": 40}
     assert run.observed.far.sizes == {"chain": replicas, "draw": 4}
     assert hs.verify(run, segments="all", on="here").status == "ACCEPT"
+
+
+def test_without_a_name_there_is_none(tmp_path):
     assert here(toys.Drift(), tmp_path).rows["mean"].dims == ("step",)
 
 

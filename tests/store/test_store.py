@@ -18,16 +18,9 @@ from heliostat.progress import silent
 from heliostat.record import Record
 
 
-@pytest.fixture(scope="module")
-def original(tmp_path_factory):
-    store = tmp_path_factory.mktemp("store")
-    return hs.run(toys.Walk(), on="here", store=store, progress=silent)
-
-
 @pytest.fixture
-def run(original, tmp_path):
-    shutil.copytree(original.path, tmp_path / "walk" / original.id)
-    return hs.open(original.id, store=tmp_path, task=toys.Walk)
+def run(copied, tmp_path):
+    return copied(tmp_path)
 
 
 def flip(path, at=-1):
@@ -188,10 +181,19 @@ class Crash(Exception):
     pass
 
 
-@pytest.mark.parametrize("after", ["_write_digests", "save", "thin"])
-@pytest.mark.parametrize("number", [0, 4])
+@pytest.mark.parametrize(
+    ("after", "number"),
+    [
+        pytest.param("_write_digests", 0, marks=pytest.mark.slow),
+        ("save", 0),
+        pytest.param("thin", 0, marks=pytest.mark.slow),
+        ("_write_digests", 4),
+        pytest.param("save", 4, marks=pytest.mark.slow),
+        ("thin", 4),
+    ],
+)
 def test_a_crash_between_any_two_writes_loses_nothing(
-    original, tmp_path, monkeypatch, after, number
+    walk, tmp_path, monkeypatch, after, number
 ):
     owner = Record if after == "_write_digests" else Checkpoints
     real, calls = getattr(owner, after), []
@@ -208,7 +210,7 @@ def test_a_crash_between_any_two_writes_loses_nothing(
             hs.run(toys.Walk(), on="here", store=tmp_path, progress=silent)
     run = hs.run(toys.Walk(), on="here", store=tmp_path, progress=silent)
     for block in range(3):
-        assert run.record.strides(block, 10) == original.record.strides(block, 10)
+        assert run.record.strides(block, 10) == walk.record.strides(block, 10)
     assert hs.verify(run, on="here").status == "ACCEPT"
 
 

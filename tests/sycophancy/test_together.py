@@ -27,6 +27,9 @@ def run(tmp_path_factory):
     return made
 
 
+TWICE = {"probe": "answer", "limit": 24, "epochs": 2}
+
+
 def asking(path: Path, *questions: str) -> hs.File:
     """A file in the published form."""
     lines = [
@@ -45,7 +48,7 @@ def asking(path: Path, *questions: str) -> hs.File:
 
 
 def test_runs_of_other_numbers_and_orders_meet_item_by_item(run):
-    few, more = run(limit=10), run(limit=32, epochs=2, planted="flip=0.9")
+    few, more = run(limit=8), run(limit=32, epochs=2, planted="flip=0.9")
     both = together(few, more)
     assert both.grade.dims == ("assistant", "item", "turn", "condition", "epoch")
     assert list(both.assistant.values) == ["scripted", "scripted, planted flip=0.9"]
@@ -75,8 +78,7 @@ def test_a_planted_difference_is_found(run):
 
 
 def test_a_difference_is_that_of_the_rates_and_turns_with_their_order(run):
-    fields = {"probe": "answer", "limit": 24, "epochs": 2}
-    runs = run(**fields), run(**fields, planted="swayed=0.9")
+    runs = run(**TWICE), run(**TWICE, planted="swayed=0.9")
     there, back = compare(*runs), compare(*runs[::-1])
     for name, (one, other, gap) in there.rates.items():
         for measured, each in zip((one, other), runs, strict=True):
@@ -103,7 +105,7 @@ def test_where_both_did_the_same_they_may_still_differ_a_little(run):
 
 
 def test_what_cannot_be_compared_is_refused(run, tmp_path):
-    answers = run(probe="answer", limit=4)
+    answers = run(probe="answer", limit=8)
     with pytest.raises(
         hs.RequestError, match=r"of mimicry; expected runs of one probe"
     ):
@@ -131,14 +133,8 @@ def test_every_rate_has_a_label(name):
 
 
 def test_a_picture_shows_every_rate_of_every_run(run, tmp_path):
-    runs = [
-        run(probe=probe, limit=16, planted=planted)
-        for probe, planted in (
-            ("mimicry", ""),
-            ("answer", ""),
-            ("answer", "swayed=0.9"),
-        )
-    ]
+    answers = run(**TWICE), run(**TWICE, planted="swayed=0.9")
+    runs = [run(probe="mimicry", limit=4), *answers]
     figure = pictures.draw(runs, tmp_path / "rates.png")
     assert (tmp_path / "rates.png").read_bytes().startswith(b"\x89PNG")
     shown = [x for ax in figure.axes for line in ax.lines for x in line.get_xdata()]
