@@ -165,8 +165,9 @@ def report(name: str, cells: int) -> None:
     one, many, each = (child(s, name, cells) for s in ("bare", "packed", "alone"))
     work = one["compile"] + cells * one["work"]
     print(
-        f"{name}: compile {one['compile']:.1f} s + {cells} x {1e3 * one['work']:.1f} ms "
-        f"= {work:.1f} s; packed {many['took']:.1f} s, ratio "
+        f"{name}: compile {one['compile']:.1f} s + {cells} x "
+        f"{1e3 * one['work']:.1f} ms = {work:.1f} s; "
+        f"packed {many['took']:.1f} s, ratio "
         f"{many['took'] / work:.2f} ({many['files']} files, {many['MB']:.0f} MB); "
         f"unpacked {each['each']:.2f} s a cell, {cells * each['each']:.0f} s for all "
         f"(extrapolated from {ALONE})",
