@@ -35,8 +35,8 @@ def axes():
 @pytest.fixture
 def drawn(monkeypatch):
     """Axes of a bare figure, as if a file were written: no windows in tests."""
-    bare = plotting._axes
-    monkeypatch.setattr(plotting, "_axes", lambda output: bare("a file"))
+    bare = plotting.blank
+    monkeypatch.setattr(plotting, "blank", lambda output: bare("a file"))
     return hs.plot
 
 
