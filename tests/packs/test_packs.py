@@ -263,7 +263,6 @@ DRIVER = textwrap.dedent(
     import sys; sys.path.insert(0, {tests!r})
     import toys
     from heliostat import config, packs
-from heliostat.checkpoint import Checkpoints
     from heliostat.drive import Place
     tasks = [toys.Tuned(0.5 + i / 64, chains=3) for i in range({count})]
     cells = [packs.Packed(task, config.specify(task)) for task in tasks]
