@@ -19,9 +19,11 @@ import xarray as xr
 
 import heliostat as hs
 from heliostat import config, packs
+from heliostat.checkpoint import Checkpoints
 from heliostat.drive import Place
 from heliostat.grid import LANES
 from heliostat.progress import silent
+from heliostat.record import chains
 from heliostat.record.packs import Cell, Pack
 
 HERE, LONG = Place("here", seconds=0), 25
@@ -192,6 +194,11 @@ def test_specs_that_were_changed_are_found(store):
         with pytest.raises(hs.StoreError, match="a digest differs"):
             hs.open(other, store=store)
         assert set(hs.runs(store=store).status) == {"damaged"}
+    outside = store.parent / "f00d"
+    outside.mkdir()
+    file.write_text(text.replace(victim.id, str(outside), 1))
+    with pytest.raises(hs.RequestError, match="no run"):
+        hs.remove("f00d", store=store)
     file.write_text("{")
     with pytest.raises(hs.RequestError, match="no run"):
         hs.open(other, store=store)
@@ -299,6 +306,33 @@ def test_a_driver_that_is_killed_loses_nothing_that_was_committed(tmp_path):
     whole = packs.bring(cells, 160, Place("here"), tmp_path / "b")
     for i in (0, COUNT - 1):
         same(runs[i], whole[i])
+
+
+class Crash(Exception):
+    pass
+
+
+@pytest.mark.parametrize("after", ["write", "save", "thin"])
+def test_a_crash_between_any_two_writes_loses_nothing(
+    original, tmp_path, monkeypatch, after
+):
+    owner = chains if after == "write" else Checkpoints
+    real, calls = getattr(owner, after), []
+
+    def crashing(*args):
+        real(*args)
+        calls.append(1)
+        if len(calls) > 3:
+            raise Crash
+
+    with monkeypatch.context() as patch:
+        patch.setattr(owner, after, crashing)
+        with pytest.raises(Crash):
+            packs.bring(CELLS, LONG, HERE, tmp_path)
+    runs = packs.bring(CELLS, LONG, HERE, tmp_path)
+    for i in (0, LANES):
+        same(runs[i], original[i])
+    assert hs.verify(runs[LANES], on="here").status == "ACCEPT"
 
 
 def test_any_number_of_workers_gives_the_same_bits(fleet_ray, original, tmp_path):

@@ -17,8 +17,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import secrets
-import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,13 +27,13 @@ import xarray as xr
 import zarr
 
 from heliostat import checkpoint
-from heliostat.checkpoint import Checkpoints, Stride, first_link, next_link
+from heliostat.checkpoint import Checkpoints, Stride
 from heliostat.config import SCHEMA, Spec
 from heliostat.errors import StoreError
-from heliostat.grid import LANES, Chunk, Job, Slab, Span, blocks_of, has_replica_dim
+from heliostat.grid import Chunk, Job, Slab, Span, blocks_of, has_replica_dim
 from heliostat.log import Log
-from heliostat.record import layout, series
-from heliostat.record.layout import LOST, cells_of, chains_of
+from heliostat.record import chains, layout, series
+from heliostat.record.layout import LOST, cells_of, lay_out
 from heliostat.record.series import EVERY_STEP, EVERY_STRIDE, Series
 from heliostat.task import Task
 
@@ -170,7 +168,7 @@ class Record:
         self.checkpoints.drop(number, later)
         for told in (series.rows_of(task), series.observed_of(task)):
             series.write(root, told, chunk, task, until)
-        self._write_digests(root, chunk, task.stride)
+        chains.write(root, chunk, task.stride, self._geneses(chunk))
         self.checkpoints.save(number, chunk.stop, chunk.state)
         marks[where] = chunk.stop
         if task.kept is not None:
@@ -180,25 +178,8 @@ class Record:
         """Which sequence of states it belongs to: one for each block."""
         return chunk.block
 
-    def _write_digests(self, root: Any, chunk: Chunk | Slab, stride: int) -> None:
-        where, first = (*cells_of(chunk), chunk.block), chunk.start // stride
-        links = self._links_before(root, chunk, first)
-        pairs = zip(links, chains_of(chunk), strict=True)
-        table = np.stack([_chained(link, strides) for link, strides in pairs])
-        entries = slice(first, first + len(chunk.strides))
-        whole = table if isinstance(chunk, Slab) else table[0]
-        root["digests"][(*where, entries)] = whole
-
-    def _links_before(
-        self, root: Any, chunk: Chunk | Slab, stride: int
-    ) -> Sequence[bytes]:
-        """The link that each chain goes on from."""
-        if stride == 0:
-            return [first_link(g, chunk.block) for g in self._geneses(chunk)]
-        where = (*cells_of(chunk), chunk.block, stride - 1, 2)
-        return [row.tobytes() for row in np.reshape(root["digests"][where], (-1, 32))]
-
     def _geneses(self, chunk: Chunk | Slab) -> Sequence[str]:
+        """What the chains of its cells begin with."""
         return [self.spec.genesis]
 
     def conclude(self, task: Task, find: Find) -> dict[str, Any]:
@@ -312,46 +293,6 @@ class Record:
         if mode == "r+":
             self._writing = root
         return root
-
-
-def lay_out(
-    path: Path,
-    name: str,
-    text: str,
-    task: Task,
-    about: Mapping[str, Any],
-    cells: Sequence[str] = (),
-    lanes: int = LANES,
-) -> None:
-    """A folder with what defines its run or runs, and empty arrays for them."""
-    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    try:
-        partial.mkdir(parents=True)
-        (partial / name).write_bytes(text.encode())
-        about = {**about, "spec_sha256": hashlib.sha256(text.encode()).hexdigest()}
-        root = zarr.create_group(partial / "record.zarr", attributes=about)
-        layout.create(root, blocks_of(task), cells, lanes)
-        try:
-            partial.rename(path)
-        except OSError:
-            if not path.exists():
-                raise
-    except OSError as error:
-        reason = error.strerror or error
-        raise StoreError(
-            f"store {path.parents[1]} is not writable: {reason}"
-        ) from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-
-
-def _chained(link: bytes, strides: Sequence[Stride]) -> np.ndarray:
-    """Digests of state and rows, and the link, of one stride after another."""
-    table = np.empty((len(strides), 3, 32), np.uint8)
-    for row, entry in zip(table, strides, strict=True):
-        link = next_link(link, entry)
-        row[:] = [np.frombuffer(d, np.uint8) for d in (*entry[1:], link)]
-    return table
 
 
 @contextmanager

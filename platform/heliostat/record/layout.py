@@ -6,14 +6,20 @@ one commit writes each file once.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+import secrets
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import zarr
 from zarr.codecs import Crc32cCodec, ZstdCodec
 
-from heliostat.checkpoint import Stride
-from heliostat.grid import LANES, Chunk, Slab
+from heliostat.errors import StoreError
+from heliostat.grid import LANES, Chunk, Slab, blocks_of
+from heliostat.task import Task
 
 CODECS = [ZstdCodec(level=1), Crc32cCodec()]
 """The checksum comes last, so that any damaged byte is noticed when it is read."""
@@ -49,11 +55,35 @@ def cells_of(chunk: Chunk | Slab) -> tuple[slice, ...]:
     return (slice(first, first + len(chunk.lanes)),)
 
 
-def chains_of(chunk: Chunk | Slab) -> list[tuple[Stride, ...]]:
-    """The strides of each cell of a chunk."""
-    if isinstance(chunk, Chunk):
-        return [chunk.strides]
-    return list(zip(*chunk.strides, strict=True))
+def lay_out(
+    path: Path,
+    name: str,
+    text: str,
+    task: Task,
+    about: Mapping[str, Any],
+    cells: Sequence[str] = (),
+    lanes: int = LANES,
+) -> None:
+    """Lay out a folder with what defines its run or runs, and empty arrays for them."""
+    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        partial.mkdir(parents=True)
+        (partial / name).write_bytes(text.encode())
+        about = {**about, "spec_sha256": hashlib.sha256(text.encode()).hexdigest()}
+        root = zarr.create_group(partial / "record.zarr", attributes=about)
+        create(root, blocks_of(task), cells, lanes)
+        try:
+            partial.rename(path)
+        except OSError:
+            if not path.exists():
+                raise
+    except OSError as error:
+        reason = error.strerror or error
+        raise StoreError(
+            f"store {path.parents[1]} is not writable: {reason}"
+        ) from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
 
 
 def create(

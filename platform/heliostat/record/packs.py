@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from functools import cached_property, lru_cache, partial
 from itertools import pairwise
@@ -30,12 +31,13 @@ from heliostat.config import Spec
 from heliostat.errors import StoreError
 from heliostat.grid import LANES, Chunk, Job, Lane, Slab, Span, blocks_of
 from heliostat.log import Log
-from heliostat.record import Find, Record, damage, lay_out, layout
-from heliostat.record.layout import CELL
+from heliostat.record import Find, Record, damage, layout
+from heliostat.record.layout import CELL, lay_out
 from heliostat.task import Task
 
 FOLDER = "packs"
 FILE = "pack.json"
+ID = re.compile("[0-9a-f]{16}")
 
 
 def id_of(cells: Sequence[str]) -> str:
@@ -133,12 +135,13 @@ class Pack(Record):
 
     def conclude(self, task: Task, find: Find) -> dict[str, Any]:
         """What each cell found, in a file of its own: the rows are read once."""
-        rows = self._by_cell() if self.steps else []
-        found = [find(task, one) for task, one in zip(self.tasks, rows, strict=False)]
-        ids = [spec.id for spec in self.specs]
-        partial_file = self.path / "headlines.partial"
-        partial_file.write_text(json.dumps(dict(zip(ids, found, strict=False))))
-        partial_file.replace(self.path / "headlines.json")
+        found = {}
+        if self.steps:
+            cells = zip(self.specs, self.tasks, self._by_cell(), strict=True)
+            found = {spec.id: find(task, rows) for spec, task, rows in cells}
+        unfinished = self.path / "headlines.partial"
+        unfinished.write_text(json.dumps(found))
+        unfinished.replace(self.path / "headlines.json")
         return {}
 
     def _by_cell(self) -> list[xr.Dataset]:
@@ -160,7 +163,7 @@ class Pack(Record):
         if not file.exists():
             return {}
         with damage(f"{file}: what cells found"):
-            return _json(file, file.stat().st_mtime_ns)
+            return dict(_json(file, file.stat().st_mtime_ns))
 
     def cells(self) -> list[Cell]:
         return [Cell(self, i) for i in range(len(self.specs))]
@@ -275,11 +278,12 @@ def packs_in(store: Path, task: str = "*") -> list[Path]:
 
 
 def ids_in(pack: Path) -> list[str]:
-    """The ids of the cells of a pack; none, if that cannot be read."""
+    """The ids of the cells of a pack; none, if one is no id: they become paths."""
     try:
-        return list(_json(pack / FILE, _stamp(pack))["cells"])
+        ids = list(_json(pack / FILE, _stamp(pack))["cells"])
     except (OSError, ValueError, KeyError, TypeError):
         return []
+    return ids if all(ID.fullmatch(str(id_)) for id_ in ids) else []
 
 
 def _stamp(pack: Path) -> int:
