@@ -15,6 +15,7 @@ import numpy as np
 import heliostat as hs
 
 WALK = "toys:Walk"
+STROLL = "toys:Stroll"
 HERE = ("--on", "here")
 """Words of command lines that run it in this process."""
 
@@ -59,6 +60,25 @@ class Walk(hs.Task):
     def headline(self, rows):
         last = rows.x.isel(draw=-1).values.astype(float)
         return {"x": hs.Estimate(last.mean(), last.std() / len(last) ** 0.5, "bohr")}
+
+
+@dataclass(frozen=True)
+class Stroll(Walk):
+    """The same in plain Python, and few of them: many runs cost little."""
+
+    chains: int = 2
+    traced, steps = False, 20
+
+    def init(self, key, replica, data):
+        return 0.0
+
+    def step(self, key, state, data):
+        words = np.asarray(jax.random.key_data(key))
+        x = state + self.sigma * float(np.random.default_rng(words).normal())
+        return x, {"x": x, "n": [0, 1, 2]}
+
+    def observe(self, state, data):
+        return {"drift": [state, 0.0, -state], "far": abs(state) > 3}
 
 
 @dataclass(frozen=True)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 import toys
-from toys import HERE, WALK
+from toys import HERE, STROLL
 
 OVER = ("--over", "sigma=0.5,1.0", "seed=0,1")
 
 
 def test_a_sweep_says_what_it_computed(type_in, store):
-    asked = ("sweep", WALK, *OVER, *HERE, "--json", "--store", store)
+    asked = ("sweep", STROLL, *OVER, *HERE, "--json", "--store", store)
     found = type_in(*asked).object
     assert (found["computed"], found["reused"], found["status"]) == (4, 0, "complete")
     assert found["headline"]["x"]["units"] == "bohr" and len(found["cells"]) == 4
@@ -23,7 +23,7 @@ def test_a_sweep_says_what_it_computed(type_in, store):
 def test_axes_may_come_apart_and_fields_beside_them(type_in, store):
     over = ("--over", "sigma=0.5", "--over", "seed=0,1")
     found = type_in(
-        "sweep", WALK, "--chains", "3", *over, "--steps", "10", *HERE, "--json"
+        "sweep", STROLL, "--chains", "3", *over, "--steps", "10", *HERE, "--json"
     ).object
     assert [cell["sigma"] for cell in found["cells"]] == [0.5, 0.5]
     assert [cell["steps"] for cell in found["cells"]] == [10, 10]
@@ -31,9 +31,9 @@ def test_axes_may_come_apart_and_fields_beside_them(type_in, store):
 
 def test_the_best_comes_first(type_in, store):
     more = ("--metric", "x", "--mode", "max", "--store", store)
-    said = type_in("sweep", WALK, *OVER, *HERE, *more)
+    said = type_in("sweep", STROLL, *OVER, *HERE, *more)
     assert said.status == 0 and "4 done; 4 computed, 0 reused" in said.out
-    found = type_in("sweep", WALK, *OVER, *HERE, *more, "--json").object
+    found = type_in("sweep", STROLL, *OVER, *HERE, *more, "--json").object
     values = [cell["x"] for cell in found["cells"]]
     assert found["headline"]["x"]["value"] == max(values)
     assert (
@@ -43,8 +43,8 @@ def test_the_best_comes_first(type_in, store):
 
 
 def test_a_sweep_is_drawn(type_in, store, tmp_path):
-    found = type_in("sweep", WALK, *OVER, *HERE, "--json", "--store", store).object
-    words = (found["id"][:6], "x", "--task", WALK, "--store", store)
+    found = type_in("sweep", STROLL, *OVER, *HERE, "--json", "--store", store).object
+    words = (found["id"][:6], "x", "--task", STROLL, "--store", store)
     said = type_in("plot", *words, "-o", tmp_path / "p.png")
     assert said.status == 0 and (tmp_path / "p.png").stat().st_size > 5000
 
@@ -78,6 +78,6 @@ def test_cells_that_fail_are_told(type_in):
     ],
 )
 def test_a_mistake_gets_one_line(type_in, store, words, line):
-    said = type_in("sweep", WALK, *words, *HERE, "--store", store)
+    said = type_in("sweep", STROLL, *words, *HERE, "--store", store)
     assert said.status == 2 and line in said.error and said.out == ""
     assert not store.exists()

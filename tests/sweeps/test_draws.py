@@ -14,7 +14,7 @@ OVER = {"sigma": hs.Range(0.01, 10, log=True), "chains": hs.Range(2, 5)}
 
 def draw(store, trials, search="sobol", over=OVER, **options):
     return hs.sweep(
-        toys.Walk(),
+        toys.Stroll(),
         over=over,
         search=search,
         trials=trials,

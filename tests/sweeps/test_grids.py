@@ -36,11 +36,11 @@ OVER = {"sigma": [0.5, 1.0, 2.0], "seed": [3, 4]}
 
 
 def test_a_cell_is_the_run_alone(tmp_path):
-    grid = here(toys.Walk(), OVER, tmp_path / "a")
+    grid = here(toys.Stroll(), OVER, tmp_path / "a")
     assert grid.dataset.x.dims == ("sigma", "seed", "chain", "draw")
     for sigma in OVER["sigma"]:
         for seed in OVER["seed"]:
-            task = toys.Walk(sigma=sigma)
+            task = toys.Stroll(sigma=sigma)
             alone = hs.run(task, seed=seed, store=tmp_path / "b", on="here")
             cell = grid.dataset.sel(sigma=sigma, seed=seed)
             xr.testing.assert_equal(alone.rows.x, cell.x.drop_vars(cell_coords(cell)))
@@ -55,23 +55,23 @@ def cell_coords(cell):
 
 
 def test_extending_a_grid_computes_the_new_cells(tmp_path):
-    first = here(toys.Walk(), {"sigma": [1.0, 2, 3], "seed": [0, 1, 2]}, tmp_path)
+    first = here(toys.Stroll(), {"sigma": [1.0, 2, 3], "seed": [0, 1, 2]}, tmp_path)
     assert (first.computed, first.reused) == (9, 0)
     more = {"sigma": [1.0, 2, 3, 4, 5], "seed": [0, 1, 2]}
-    second = here(toys.Walk(), more, tmp_path)
+    second = here(toys.Stroll(), more, tmp_path)
     assert (second.computed, second.reused) == (6, 9)
     assert len(events(tmp_path, "started")) == 15
     same = second.dataset.sel(sigma=[1.0, 2, 3]).load()
     xr.testing.assert_identical(same, first.dataset.load())
-    third = here(toys.Walk(), more, tmp_path)
+    third = here(toys.Stroll(), more, tmp_path)
     assert (third.computed, third.reused) == (0, 15)
     assert len(events(tmp_path, "started")) == 15
 
 
 def test_more_steps_extend_every_cell(tmp_path):
-    here(toys.Walk(), OVER, tmp_path / "a", steps=20)
-    longer = here(toys.Walk(), OVER, tmp_path / "a", steps=40)
-    whole = here(toys.Walk(), OVER, tmp_path / "b", steps=40)
+    here(toys.Stroll(), OVER, tmp_path / "a", steps=10)
+    longer = here(toys.Stroll(), OVER, tmp_path / "a", steps=20)
+    whole = here(toys.Stroll(), OVER, tmp_path / "b", steps=20)
     assert longer.computed == 6 and len(events(tmp_path / "a", "resumed")) == 6
     xr.testing.assert_identical(longer.dataset.load(), whole.dataset.load())
 
@@ -99,11 +99,11 @@ def test_equal_tasks_are_one_run(tmp_path):
 
 
 def test_a_part_of_a_dataset_reads_its_own_runs(tmp_path):
-    grid = here(toys.Walk(), OVER, tmp_path)
+    grid = here(toys.Stroll(), OVER, tmp_path)
     rows = grid.dataset.x
     whole = rows.values
     assert np.array_equal(
-        rows[1:, ::-1, [0, 3], -5:], whole[1:, ::-1][:, :, [0, 3], -5:]
+        rows[1:, ::-1, [0, 1], -5:], whole[1:, ::-1][:, :, [0, 1], -5:]
     )
     assert np.array_equal(rows.sel(sigma=1.0).isel(draw=7), whole[1, ..., 7])
     fresh = grid.dataset.x
@@ -115,11 +115,11 @@ def test_a_part_of_a_dataset_reads_its_own_runs(tmp_path):
 
 
 def test_observed_is_stacked_too(tmp_path):
-    grid = here(toys.Walk(), OVER, tmp_path)
+    grid = here(toys.Stroll(), OVER, tmp_path)
     observed = grid.observed
     assert observed.drift.dims == ("sigma", "seed", "chain", "draw", "axis")
     run = hs.open(
-        observed.run.sel(sigma=1.0, seed=4).item(), store=tmp_path, task=toys.Walk
+        observed.run.sel(sigma=1.0, seed=4).item(), store=tmp_path, task=toys.Stroll
     )
     xr.testing.assert_equal(
         run.observed.far.astype(float),
@@ -128,7 +128,7 @@ def test_observed_is_stacked_too(tmp_path):
 
 
 def test_the_best_cell_and_the_average(tmp_path):
-    grid = here(toys.Walk(), OVER, tmp_path)
+    grid = here(toys.Stroll(), OVER, tmp_path)
     values = grid.summary.x
     best = grid.best("x", "max")
     assert grid.headlines[best.spec.id]["x"].value == float(values.max())

@@ -17,7 +17,7 @@ import heliostat as hs
 def grid(tmp_path_factory):
     over = {"sigma": [0.5, 1.0, 2.0], "chains": [2, 3], "seed": [0, 1]}
     store = tmp_path_factory.mktemp("grid")
-    return hs.sweep(toys.Walk(), over=over, steps=20, store=store, on="here")
+    return hs.sweep(toys.Stroll(), over=over, steps=20, store=store, on="here")
 
 
 @pytest.fixture(scope="module")
@@ -25,11 +25,11 @@ def drawn(tmp_path_factory):
     over = {"sigma": hs.Range(0.01, 2, log=True), "chains": hs.Range(2, 4)}
     store = tmp_path_factory.mktemp("drawn")
     options = {"search": "sobol", "trials": 5, "steps": 10, "store": store}
-    return hs.sweep(toys.Walk(), over=over, on="here", **options)
+    return hs.sweep(toys.Stroll(), over=over, on="here", **options)
 
 
 def again(found, digits=8):
-    return hs.open_sweep(found.id[:digits], store=found.store, task=toys.Walk)
+    return hs.open_sweep(found.id[:digits], store=found.store, task=toys.Stroll)
 
 
 @pytest.mark.parametrize("kind", ["grid", "drawn"])
