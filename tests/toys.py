@@ -205,6 +205,21 @@ class Talk(hs.Task):
 
 
 @dataclass(frozen=True)
+class Waits(hs.Task):
+    """From its third step on it waits for an answer that does not come."""
+
+    emits = {"t": hs.Var((), "int32")}
+    traced, stride, steps = False, 1, 4
+
+    def init(self, key, replica, data):
+        return 0
+
+    async def step(self, key, state, data):
+        await asyncio.sleep(3600 if state == 2 else 0)
+        return state + 1, {"t": state + 1}
+
+
+@dataclass(frozen=True)
 class Slow(hs.Task):
     """Untraced, and slow enough to be interrupted."""
 

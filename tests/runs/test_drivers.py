@@ -28,14 +28,15 @@ DRIVER = textwrap.dedent(
     import sys; sys.path.insert(0, {tests!r})
     import toys, heliostat as hs
     from heliostat.progress import silent
-    hs.run(toys.Slow(), steps=200, on="here", store={store!r}, progress=silent)
+    task, steps = getattr(toys, {task!r})(), {steps}
+    hs.run(task, steps=steps, on="here", store={store!r}, progress=silent)
     """
 )
 
 
-def driver(store):
+def driver(store, task="Slow", steps=200):
     tests = os.path.dirname(toys.__file__)
-    code = DRIVER.format(tests=tests, store=str(store))
+    code = DRIVER.format(tests=tests, store=str(store), task=task, steps=steps)
     return subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)
 
 
@@ -46,9 +47,9 @@ def wait_for(condition, seconds=60):
         time.sleep(0.05)
 
 
-def stored(store):
+def stored(store, task=toys.Slow):
     table = hs.runs(store=store)
-    return hs.open(table.id[0], store=store, task=toys.Slow) if len(table) else None
+    return hs.open(table.id[0], store=store, task=task) if len(table) else None
 
 
 def begun(store):
@@ -81,6 +82,15 @@ def test_a_second_driver_is_refused_and_stop_stops_the_first(tmp_path):
     assert run.status == "stopped" and 0 < run.steps < 200
     with pytest.raises(hs.RequestError, match="not running"):
         hs.stop(run)
+
+
+def test_ctrl_c_ends_a_step_that_waits(tmp_path):
+    process = driver(tmp_path, "Waits")
+    wait_for(lambda: (run := stored(tmp_path, toys.Waits)) and run.steps)
+    process.send_signal(signal.SIGINT)
+    process.wait(timeout=30)
+    run = stored(tmp_path, toys.Waits)
+    assert run.status == "interrupted" and 0 < run.steps < 3
 
 
 def test_ctrl_c_leaves_a_resumable_run(tmp_path):

@@ -46,7 +46,7 @@ def loaded(body: bytes) -> dict[str, Any]:
         Malformed: if it is none, is not UTF-8, nests without end or has NaN in it.
     """
     try:
-        found = json.loads(body.decode(), parse_constant=_no_number)
+        found = json.loads(body.decode("utf-8-sig"), parse_constant=_no_number)
     except (ValueError, RecursionError) as error:
         raise Malformed("the reply is no JSON, or ends too early") from error
     return _kind(found, dict, "the reply")

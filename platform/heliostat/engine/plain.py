@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import inspect
 import json
-from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Coroutine, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import jax
@@ -54,14 +55,7 @@ class Plain:
     def advance(
         self, block: int, held: Held, start: int, stop: int
     ) -> tuple[Held, State]:
-        x64 = precision() == np.float64
-
-        def walk() -> Any:
-            with jax.enable_x64(x64):  # JAX keeps it per thread
-                return asyncio.run(self._walk(block, held, start, stop))
-
-        with ThreadPoolExecutor(1) as apart:  # a notebook's thread has a loop already
-            states, rows = apart.submit(walk).result()
+        states, rows = _apart(self._walk(block, held, start, stop))
         table = {
             name: [[row[name] for row in replica] for replica in rows]
             for name in self.task.emits
@@ -130,6 +124,33 @@ class Plain:
 
     def stack(self, states: Sequence[State]) -> list[Any]:
         return [one for state in states for one in _states(state["json"])]
+
+
+def _apart(walk: Coroutine[Any, Any, Any]) -> Any:
+    """What a coroutine returns, in its own thread: a notebook's has a loop already.
+
+    Whatever interrupts who waits for it cancels it: it may wait for others, and long.
+    """
+    x64, begun = precision() == np.float64, Future[Any]()
+
+    async def main() -> Any:
+        begun.set_result((asyncio.get_running_loop(), asyncio.current_task()))
+        return await walk
+
+    def run() -> Any:
+        with jax.enable_x64(x64):  # JAX keeps it per thread
+            return asyncio.run(main())
+
+    with ThreadPoolExecutor(1) as thread:
+        walking = thread.submit(run)
+        try:
+            return walking.result()
+        except BaseException:
+            if not walking.done():
+                loop, task = begun.result()
+                with suppress(RuntimeError):  # its loop has just closed
+                    loop.call_soon_threadsafe(task.cancel)
+            raise
 
 
 def _states(text: np.ndarray) -> list[Any]:
