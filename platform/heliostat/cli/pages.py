@@ -87,7 +87,7 @@ def run(run: Run) -> Answer:
         "provenance",
         *(f"  {name}: {words(value)}" for name, value in attrs["provenance"].items()),
         "stored",
-        f"  created {when(attrs['created'])}, {_size(run.path)} in {run.path}",
+        f"  created {when(attrs['created'])}, {_size(run.record.home)} in {run.record.home}",
         f"  states kept at steps {', '.join(map(str, run.kept())) or '(none yet)'}",
     ]
     return Answer(lines)
