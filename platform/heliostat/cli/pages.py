@@ -73,6 +73,7 @@ def task(cls: type[Task]) -> Answer:
 def run(run: Run) -> Answer:
     """All that is known of a stored run."""
     attrs, identity = run.record.attrs, run.spec.identity
+    home = run.record.home  # of a packed cell that of its pack
     come = f"{run.status}, {run.steps} of {planned(run)} steps"
     lines = [
         f"{identity['task']} {run.id}: {come}",
@@ -87,7 +88,7 @@ def run(run: Run) -> Answer:
         "provenance",
         *(f"  {name}: {words(value)}" for name, value in attrs["provenance"].items()),
         "stored",
-        f"  created {when(attrs['created'])}, {_size(run.record.home)} in {run.record.home}",
+        f"  created {when(attrs['created'])}, {_size(home)} in {home}",
         f"  states kept at steps {', '.join(map(str, run.kept())) or '(none yet)'}",
     ]
     return Answer(lines)
