@@ -17,6 +17,9 @@ Act = Callable[["_Handler"], None]
 Plan = Callable[[int, str], Act]
 """(which call of this prompt, the prompt) -> what to do."""
 
+SHORTEST = "Say yes."
+"""What a server is asked to see whether it answers anybody."""
+
 HASTY = Patience(attempts=3, refusals=40, timeout=5.0, first=0.001, longest=0.002)
 
 

@@ -119,8 +119,12 @@ class Display:
         share = f"step {self._at}/{self.until}"
         if not self._recent:
             waited = time.monotonic() - self._began
-            return f"{share}  starting and compiling, {waited:.0f} s"
+            at_what = "compiling" if self.task.traced else "waiting for the first"
+            return f"{share}  starting and {at_what}, {waited:.0f} s"
         (then, before), (now, at) = self._recent[0], self._recent[-1]
+        quiet = time.monotonic() - now
+        if quiet > self.EVERY and quiet > 3 * (now - then):
+            return f"{share}  waiting for the next, {quiet:.0f} s  {self._estimate}"
         if at <= before or now <= then:
             return f"{share}  {self._estimate}"
         rate = (at - before) / (now - then)

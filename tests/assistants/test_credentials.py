@@ -69,6 +69,12 @@ def test_a_bearer_token_is_hidden_and_a_bearer_of_news_is_not():
     assert redacted(text) == "the bearer of responsibilities sent bearer [key]"
 
 
+def test_a_key_that_is_masked_is_hidden_as_far_as_it_shows():
+    """Its first characters and its last, if there are eight; fewer tell nothing."""
+    masked = f"{KEY[:11]}****{KEY[-8:]}, {KEY[:4]}...{KEY[-4:]}, {KEY}{KEY}"
+    assert redacted(masked) == "[key]****[key], sk-p...6789, [key][key]"
+
+
 def test_a_key_in_place_of_a_name_is_refused_and_not_repeated():
     with pytest.raises(RequestError) as caught:
         Endpoint("https://host/v1", "m", key=KEY)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 import re
 import time
+import zlib
 
 import pytest
 from fakechat import (
@@ -34,6 +36,11 @@ def ask(assistant, messages=HELLO, settings=USUAL, epoch=0):
 
 def always(act):
     return FakeChat(lambda call, prompt: act)
+
+
+def replied(message, finish):
+    said = {"choices": [{"message": message, "finish_reason": finish}]}
+    return send(200, json.dumps(said).encode())
 
 
 def failing(times, act):
@@ -104,10 +111,16 @@ def test_thoughts_are_no_part_of_a_reply():
         assert ask(chat.endpoint(wire="anthropic")).text == "hi"
 
 
-@pytest.mark.parametrize("finish", ["length", "content_filter"])
-def test_a_reply_that_ended_without_text_is_asked_and_paid_once(finish):
-    said = {"choices": [{"message": {"content": None}, "finish_reason": finish}]}
-    with always(send(200, json.dumps(said).encode())) as chat:
+@pytest.mark.parametrize(
+    ("message", "finish"),
+    [
+        ({"content": None}, "length"),
+        ({"content": None}, "content_filter"),
+        (None, "content_filter"),
+    ],
+)
+def test_a_reply_that_ended_without_text_is_asked_and_paid_once(message, finish):
+    with always(replied(message, finish)) as chat:
         reply = ask(chat.endpoint())
     assert (reply.text, reply.finish) == ("", finish) and chat.calls == {"hello": 1}
 
@@ -119,6 +132,8 @@ def test_what_a_server_says_is_wrong_is_told_whatever_the_status():
     wrong = "choices is missing, expected a list: upstream is down; tried 3 times"
     assert str(caught.value) == wrong
 
+
+WHOLE = json.dumps(reply_to("")).encode()
 
 BAD = {
     "error 500": send(500, b"<html><h1>\x1b[31mdown</h1></html>"),
@@ -137,13 +152,9 @@ BAD = {
     "null text": spoken(None),
     "number for text": spoken(7),
     "list for text": spoken(["a"]),
-    "wrong usage": spoken("x", usage=[1]),
-    "negative tokens": spoken("x", usage={"prompt_tokens": -1}),
-    "endless tokens": spoken("x", usage={"completion_tokens": 10**30}),
-    "true tokens": spoken("x", usage={"completion_tokens": True}),
     "truncated": truncated,
-    "10 MB": spoken("x" * 10_000_000),
-    "compressed": send(200, b"\x1f\x8b" + b"\0" * 99, Content_Encoding="gzip"),
+    "no gzip": send(200, b"\x1f\x8b" + b"\0" * 99, Content_Encoding="gzip"),
+    "half gzip": send(200, gzip.compress(WHOLE)[:40], Content_Encoding="gzip"),
     "lost": lambda handler: setattr(handler, "close_connection", True),
 }
 
@@ -165,11 +176,100 @@ def test_what_stays_bad_ends_with_one_printable_line(name):
     assert not re.search("<[^>]*>", reason)
 
 
+USELESS = {
+    "10 MB": spoken("x" * 10_000_000),
+    "10 MB packed": send(
+        200, gzip.compress(b" " * 10_000_000 + WHOLE), Content_Encoding="gzip"
+    ),
+    "packed otherwise": send(200, WHOLE, Content_Encoding="br"),
+    "nothing": send(204),
+    "tools": replied({"content": None, "tool_calls": [{}]}, "tool_calls"),
+}
+
+
+@pytest.mark.parametrize("name", USELESS)
+def test_a_whole_reply_that_is_of_no_use_is_asked_for_twice(name):
+    with always(USELESS[name]) as chat, pytest.raises(Unanswered) as caught:
+        ask(chat.endpoint())
+    assert chat.calls == {"hello": 2}
+    assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize("packing", ["gzip", "deflate"])
+def test_a_packed_reply_is_unpacked(packing):
+    pack = {"gzip": gzip.compress, "deflate": zlib.compress}[packing]
+    with always(send(200, pack(WHOLE), Content_Encoding=packing)) as chat:
+        assert ask(chat.endpoint()).text == "echo "
+
+
+@pytest.mark.parametrize(
+    "usage",
+    [
+        "[1]",
+        '"many"',
+        '{"prompt_tokens": -1, "completion_tokens": true}',
+        '{"prompt_tokens": 1e9, "completion_tokens": "2"}',
+        '{"prompt_tokens": 1.5, "completion_tokens": null}',
+        '{"prompt_tokens": NaN, "completion_tokens": -Infinity}',
+        pytest.param(f'{{"prompt_tokens": {"9" * 10_000}}}', id="long"),
+    ],
+)
+def test_counts_that_can_be_none_spoil_no_reply(usage):
+    body = json.dumps(reply_to("x") | {"usage": "?"}).replace('"?"', usage)
+    with always(send(200, body.encode())) as chat:
+        said = ask(chat.endpoint(), settings=Settings(max_tokens=9))
+    assert said.text == "echo x" and said.completion_tokens == 9
+    assert said.prompt_tokens >= len("hello")
+
+
+@pytest.mark.parametrize("finish", [7, ["stop"], {"type": "stop"}, True])
+def test_a_finish_of_another_kind_spoils_no_reply(finish):
+    with always(replied({"content": "x"}, finish)) as chat:
+        assert ask(chat.endpoint()).finish == "unknown"
+
+
+def test_the_first_choice_is_the_one_that_says_so():
+    choices = [
+        {"index": n, "message": {"content": f"choice {n}"}, "finish_reason": "stop"}
+        for n in (2, 0, 1)
+    ]
+    with always(send(200, json.dumps({"choices": [*choices, None]}).encode())) as chat:
+        assert ask(chat.endpoint()).text == "choice 0"
+
+
+def test_a_newer_server_gets_the_names_that_it_asks_for():
+    """Once: later requests have them from the start."""
+
+    def newer(call, prompt):
+        return answer if "max_completion_tokens" in chat.bodies[-1] else wrong
+
+    said = "'max_tokens' is not supported, use 'max_completion_tokens' instead."
+    wrong = send(400, json.dumps({"error": {"message": said}}).encode())
+    with FakeChat(newer) as chat:
+        endpoint = chat.endpoint()
+        for text in ("a", "b"):
+            assert ask(endpoint, [("user", text)], Settings(max_tokens=7))
+    assert chat.calls == {"a": 2, "b": 1}
+    assert [b.get("max_completion_tokens") for b in chat.bodies] == [None, 7, 7]
+    assert "max_tokens" not in chat.bodies[-1]
+
+
+def test_a_temperature_can_be_left_to_the_server():
+    said = "Unsupported value: 'temperature' does not support 0.0 with this model."
+    wrong = send(400, json.dumps({"error": {"message": said}}).encode())
+    with FakeChat(
+        lambda call, prompt: wrong if "temperature" in chat.bodies[-1] else answer
+    ) as chat:
+        with pytest.raises(Unanswered, match="a temperature of none leaves it to"):
+            ask(chat.endpoint(), settings=Settings(0.0))
+        assert ask(chat.endpoint(), settings=Settings(None)).text == "echo hello"
+
+
 @pytest.mark.parametrize("act", [hang, dribble], ids=["silent", "a byte at a time"])
 def test_an_attempt_without_end_is_ended(act):
     with always(act) as chat, pytest.raises(Unanswered, match=r"within 0\.2 s"):
         ask(chat.endpoint(patience=HASTY._replace(timeout=0.2, attempts=2)))
-    assert chat.calls == {"hello": 2}
+    assert chat.calls["hello"] == 2
 
 
 def test_a_server_that_is_not_there_is_a_reason():
@@ -201,7 +301,7 @@ def test_what_a_server_says_of_a_key_loses_no_brackets(monkeypatch):
 def test_what_is_wrong_with_every_request_ends_the_run(status):
     with always(send(status)) as chat, pytest.raises(RequestError, match=str(status)):
         ask(chat.endpoint())
-    assert chat.calls == {"hello": 1}
+    assert chat.calls["hello"] == 1
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
@@ -210,7 +310,7 @@ def test_no_redirect_is_followed(status):
         moved = send(status, Location=f"{other.url}/chat/completions")
         with always(moved) as chat, pytest.raises(RequestError, match="redirects"):
             ask(chat.endpoint())
-    assert not other.calls and chat.calls == {"hello": 1}
+    assert not other.calls and chat.calls["hello"] == 1
 
 
 def test_a_long_text_is_cut_and_says_so():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -10,7 +11,17 @@ import time
 import zlib
 
 import pytest
-from fakechat import FakeChat, answer, echo_key, hang, send, spoken, truncated
+from fakechat import (
+    SHORTEST,
+    FakeChat,
+    answer,
+    echo_key,
+    hang,
+    reply_to,
+    send,
+    spoken,
+    truncated,
+)
 
 import heliostat as hs
 from heliostat.assistants import Replies
@@ -41,6 +52,7 @@ TROUBLE = [
     send(500),
     send(503, b"<html>busy</html>"),
     hang,
+    reply_to,
     truncated,
     send(200, b'{"choices": [{"message": {"content": "NaN is'),
     send(200, b'{"choices": []}'),
@@ -136,7 +148,8 @@ def test_a_run_stops_where_all_is_refused_without_end(tmp_path):
     assert run.record.attrs["reason"] == (
         "nobody answers: status 429: quota; tried 31 times; what was answered is kept"
     )
-    assert 31 <= sum(chat.calls.values()) <= 4 * 31 and len(chat.calls) == 4
+    assert chat.calls.pop(SHORTEST) <= 4 == len(chat.calls)
+    assert 31 <= sum(chat.calls.values()) <= 4 * 31
 
 
 def test_a_quota_that_ends_in_between_loses_nothing(tmp_path):
@@ -151,7 +164,8 @@ def test_a_quota_that_ends_in_between_loses_nothing(tmp_path):
         run = hs.resume(run, on="here", progress=silent)
         again = chat.calls - calls
     assert run.status == "complete" and run.headline["failed"].value == 0
-    assert len(chat.calls) == 80 and sum(again.values()) in range(40, 51)
+    assert len(chat.calls.keys() - {SHORTEST}) == 80
+    assert sum(again.values()) in range(40, 51)
 
 
 def test_an_empty_reply_is_no_answer(tmp_path):
@@ -254,3 +268,29 @@ def test_the_key_is_in_no_command_line(tmp_path):
     assert SECRET not in told + errors
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert not [p for p in files if SECRET.encode() in p.read_bytes()]
+
+
+def test_why_conversations_failed_is_said_beside_how_many(tmp_path):
+    wrong = send(400, json.dumps({"error": {"message": "no such thing"}}).encode())
+    with FakeChat(lambda call, prompt: wrong) as chat:
+        run = go(asking(chat, limit=1), tmp_path)
+    assert run.status == "complete" and run.headline["failed"].value == 4
+    assert run.headline["failed"].source == "status 400: no such thing"
+
+
+def test_how_replies_ended_is_stored(tmp_path):
+    def cut(handler):
+        reply = reply_to(handler.prompt)
+        reply["choices"][0]["finish_reason"] = "length"
+        send(200, json.dumps(reply).encode())(handler)
+
+    with FakeChat(lambda call, prompt: cut) as chat:
+        run = go(asking(chat, limit=1), tmp_path)
+    assert set(run.rows.finish.values.ravel().tolist()) == {"length"}
+
+
+def test_a_key_that_would_travel_in_the_clear_is_refused_before_anything(tmp_path):
+    task = Sycophancy(assistant="endpoint", url="http://192.0.2.1/v1", model="m")
+    with pytest.raises(hs.RequestError, match=r"or unset \$HELIOSTAT_API_KEY"):
+        go(task, tmp_path)
+    assert not hs.runs(store=tmp_path).size

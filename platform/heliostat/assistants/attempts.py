@@ -1,13 +1,22 @@
 """How often and how patiently a request is tried, and what ends it at once.
 
-    408 409 425 5xx, timeouts, lost connections,
-    replies that cannot be read                    tried again, after a wait
+    500 and the like, timeouts, lost connections,
+    replies that cannot be read                    tried six times
+    replies too large, or without a text           tried twice
     429                                            tried again, and fewer at a time,
                                                    as long as others are answered
+    502 503 504 529                                tried six times, and for as long as
+                                                   nobody is answered
     400 413 422 and other 4xx                      this request has no answer
     401 402 403 404 405, redirects                 no request has: the run ends
 
-The last line is for what is wrong with every request: a key, an address, a model.
+The last line is for what is wrong with every request, a key, an address, a model.  Once
+somebody was answered it is no such thing, and tried six times.
+
+Whether it is the server or the request shows in others: if the last try of a request
+failed in a manner that servers fail in, and nobody was answered since its first, the
+server is asked the shortest question there is.  If that is answered, this request has
+no answer; if it is not, nobody is, and the run stops and can be resumed.
 """
 
 from __future__ import annotations
@@ -21,10 +30,11 @@ from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
 AGAIN = frozenset((408, 409, 425))
+BUSY = frozenset((502, 503, 504, 529))
 MISTAKES = {
     401: "the key was not accepted",
     402: "the account has no money left",
-    403: "the key does not allow it",
+    403: "access was refused",
     404: "there is no such model or address",
     405: "the address takes no chats",
 }
@@ -34,6 +44,7 @@ class Patience(NamedTuple):
     """How much trouble one request may be."""
 
     attempts: int = 6  # that fail, before it is given up
+    useless: int = 2  # replies that are of no use, likewise
     refusals: int = 30  # by a busy server, likewise
     silence: float = 900.0  # of a server that refuses all and answers nobody, s
     timeout: float = 120.0  # of one attempt, from first byte to last, s
@@ -59,11 +70,37 @@ class Failed(Exception):
         self.wait = wait
 
 
-class NoConnection(Failed):
+class Useless(Failed):
+    """A reply came whole, and another one would hardly be better."""
+
+
+class Outage(Failed):
+    """It may be the server that fails, and not this request."""
+
+
+class NoConnection(Outage):
     """Nobody took the connection."""
 
 
-class TooMany(Failed):
+class Silent(Outage):
+    """The reply did not come, or not to its end."""
+
+
+class Denied(Outage):
+    """What is wrong with every request, unless others are answered."""
+
+    def __init__(self, status: int, reason: str) -> None:
+        super().__init__(reason)
+        mistake = MISTAKES.get(status, "it redirects; give the final address")
+        self.mistake = f"{mistake} ({reason})"
+        self.final = status in (401, 402)  # no other question would be answered
+
+
+class Busy(Outage):
+    """The server, or who stands before it, cannot answer anybody now."""
+
+
+class TooMany(Outage):
     """The server refused the request because there are too many (429)."""
 
 
@@ -72,12 +109,33 @@ class Tries:
 
     def __init__(self, patience: Patience) -> None:
         self.patience = patience
-        self.failures = self.refusals = 0
+        self.failures = self.useless = self.refusals = 0
         self.since = math.inf  # when the first try failed, s
 
     @property
     def count(self) -> int:
-        return self.failures + self.refusals
+        return self.failures + self.useless + self.refusals
+
+    def add(self, failure: Failed, now: float) -> None:
+        """Another failure, at ``now`` (s)."""
+        self.since = min(self.since, now)
+        match failure:
+            case TooMany():
+                self.refusals += 1
+            case Useless():
+                self.useless += 1
+            case _:
+                self.failures += 1
+
+    @property
+    def used(self) -> bool:
+        """Whether a request by itself has no more tries."""
+        most = self.patience
+        return (
+            self.failures >= most.attempts
+            or self.useless >= most.useless
+            or self.refusals > most.refusals
+        )
 
     def over(self, failure: Failed, now: float, answered: float) -> bool:
         """Whether this failure was one too many.
@@ -86,14 +144,11 @@ class Tries:
             now: what the clock says, s.
             answered: what it said when the server last answered anybody, s.
         """
-        self.since = min(self.since, now)
-        if not isinstance(failure, TooMany):
-            self.failures += 1
-            return self.failures >= self.patience.attempts
-        self.refusals += 1
         silence = now - max(self.since, answered)
-        most = self.patience
-        return self.refusals > most.refusals or silence > most.silence
+        if isinstance(failure, Busy) and answered < self.since:
+            return silence > self.patience.silence
+        refused = isinstance(failure, TooMany) and silence > self.patience.silence
+        return refused or self.used
 
 
 def wait_before(failure: int, patience: Patience, chance: float) -> float:

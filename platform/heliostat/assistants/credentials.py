@@ -59,12 +59,25 @@ def key(name: str) -> str:
 
 
 def redacted(text: str) -> str:
-    """The text without any key that this process knows, and without bearer tokens."""
+    """The text without any key that this process knows, and without bearer tokens.
+
+    Servers mask keys, and show how they begin and end: eight characters of either are
+    hidden, too.
+    """
     for name in _known:
         held = os.environ.get(name, "").strip()
         if len(held) >= _SHORTEST:
-            text = text.replace(held, HIDDEN)
+            for part in _shown(held, text):
+                text = text.replace(part, HIDDEN)
     return _BEARER.sub(rf"\1{HIDDEN}", text)
+
+
+def _shown(held: str, text: str) -> list[str]:
+    """Beginnings and ends of a key that stand in a text, the longest first."""
+    sizes = range(len(held), _SHORTEST - 1, -1)
+    begins = [held[:n] for n in sizes] if held[:_SHORTEST] in text else []
+    ends = [held[-n:] for n in sizes] if held[-_SHORTEST:] in text else []
+    return sorted({*begins, *ends}, key=len, reverse=True)
 
 
 def signing(name: str, header: str, scheme: str) -> Callable[[Any], Any]:

@@ -5,27 +5,23 @@ Whatever the server does, a request ends with a reply or with a reason.
 
 from __future__ import annotations
 
-import asyncio
 import importlib.util
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
 
 from heliostat.assistants.attempts import (
-    AGAIN,
-    MISTAKES,
+    Denied,
     Failed,
-    NoConnection,
+    Outage,
     Patience,
     TooMany,
     Tries,
     World,
-    retry_after,
     wait_before,
 )
-from heliostat.assistants.credentials import KEY, key, redacted, signing, variable
+from heliostat.assistants.credentials import KEY, key, redacted, variable
 from heliostat.assistants.limiter import Limiter
+from heliostat.assistants.line import Line
 from heliostat.assistants.message import (
     USUAL,
     Conversation,
@@ -37,18 +33,13 @@ from heliostat.assistants.message import (
     conversation,
 )
 from heliostat.assistants.spending import worst_case
-from heliostat.assistants.transport import Connections, check_address, local, read
-from heliostat.assistants.wire import WIRES, Malformed, Said, complaint, loaded
+from heliostat.assistants.transport import check_address, local
+from heliostat.assistants.wire import WIRES, Said
 from heliostat.assistants.wording import TEXT, printable, storable
 from heliostat.errors import RequestError, did_you_mean
 
-if TYPE_CHECKING:
-    import httpx
-
-BODY = 4_000_000
-"""Bytes of a reply that are read."""
-
-_COMPLAINT = 65_536  # bytes of an error that are read
+_SHORTEST = (Message("user", "Say yes."),), Settings(temperature=None, max_tokens=16)
+"""The question that tells whether a server answers at all; nobody's account pays it."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +59,7 @@ class Endpoint:
     limiter: Limiter = field(default_factory=Limiter, repr=False, compare=False)
     world: World = field(default=World(), repr=False, compare=False)
     label: str = ""  # the name, where the address does not matter
-    _connections: Connections = field(init=False, repr=False, compare=False)
+    _line: Line = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         variable(self.key)
@@ -78,7 +69,9 @@ class Endpoint:
                 f"`wire` is {' or '.join(WIRES)}, not '{self.wire}'"
                 + did_you_mean(self.wire, WIRES)
             )
-        object.__setattr__(self, "_connections", Connections(local(self.url)))
+        speaking = (self.url, self.model, self.key, self.wire)
+        line = Line(*speaking, self.patience, self.world.date)
+        object.__setattr__(self, "_line", line)
 
     @property
     def name(self) -> str:
@@ -91,7 +84,7 @@ class Endpoint:
         epoch: int = 0,
     ) -> Reply:
         """The answer to the last message; see :class:`Assistant`."""
-        self._check_ready()
+        self.check_ready()
         said = conversation(messages)
         if settings.seed is not None:
             settings = settings._replace(seed=settings.seed + epoch)
@@ -101,18 +94,43 @@ class Endpoint:
                 return await self._in_turn(said, settings)
             except Failed as error:
                 failure = error
-            if tries.over(failure, self.world.clock(), self.limiter.heard):
-                raise self._given_up(failure, tries) from None
+            tries.add(failure, self.world.clock())
+            await self._end(failure, tries)
             await self._wait(tries.count, failure)
 
-    def _given_up(self, failure: Failed, tries: Tries) -> Unanswered:
-        """It is not this request's fault if nobody was answered in its time."""
-        gone = isinstance(failure, NoConnection | TooMany)
-        alone = gone and self.limiter.heard < tries.since
-        why = Unreachable if alone else Unanswered
-        return why(f"{failure}; tried {tries.count} times")
+    async def _end(self, failure: Failed, tries: Tries) -> None:
+        """Raise why a request ends, if it does: because of itself, or of the server."""
+        await self._end_if_denied(failure)
+        over = tries.over(failure, self.world.clock(), self.limiter.heard)
+        alone = isinstance(failure, Outage) and self.limiter.heard < tries.since
+        if alone and (over or tries.used) and await self._answers():
+            over, alone = True, False
+        if over:
+            why = Unreachable if alone else Unanswered
+            raise why(f"{failure}; tried {tries.count} times") from None
 
-    def _check_ready(self) -> None:
+    async def _end_if_denied(self, failure: Failed) -> None:
+        """The address or the key is wrong if nobody was ever answered."""
+        if not isinstance(failure, Denied) or self.limiter.heard > -math.inf:
+            return
+        if failure.final or not await self._answers():
+            raise RequestError(f"{self.name}: {failure.mistake}") from None
+
+    async def _answers(self) -> bool:
+        """Whether the server answers anybody."""
+        try:
+            await self._in_turn(*_SHORTEST)
+        except Failed:
+            return False
+        except Unanswered:
+            pass  # that it makes no sense is an answer
+        return True
+
+    def check_ready(self) -> None:
+        """
+        Raises:
+            RequestError: if httpx is missing, or a key would travel in the clear.
+        """
         if importlib.util.find_spec("httpx") is None:
             raise RequestError(
                 'an endpoint needs httpx: python -m pip install "heliostat[llm]"'
@@ -120,7 +138,7 @@ class Endpoint:
         if key(self.key) and self.url.startswith("http:") and not local(self.url):
             raise RequestError(
                 f"the key in ${self.key} would travel in the clear to {self.url}; use "
-                "https, or an empty `key` for a server that needs none"
+                f"https, or unset ${self.key} if the server needs none"
             )
 
     async def _in_turn(
@@ -129,11 +147,14 @@ class Endpoint:
         """One attempt, when the limiter lets it, which learns what came of it."""
         async with self.limiter.slot() as sent:
             try:
-                said = await self._attempt(messages, settings)
+                said = await self._line.said(messages, settings)
             except Failed as error:
                 if isinstance(error, TooMany):
                     self.limiter.refused(sent)
                 self.limiter.pause(error.wait or 0.0)
+                raise
+            except Unanswered:
+                self.limiter.alive()
                 raise
             self.limiter.answered(sent)
         return _reply(said, messages, settings)
@@ -142,72 +163,6 @@ class Endpoint:
         if not error.wait:  # else the limiter lets everybody wait
             chance = self.world.chance()
             await self.world.sleep(wait_before(failure, self.patience, chance))
-
-    async def _attempt(self, messages: tuple[Message, ...], settings: Settings) -> Said:
-        wire = WIRES[self.wire]
-        body = wire.body(self.model, messages, settings)
-        came = await self._exchange(body)
-        try:
-            return wire.said(loaded(came))
-        except Malformed as error:
-            said = printable(redacted(complaint(came)))
-            raise Failed(f"{error}{said and ': '}{said}") from None
-
-    async def _exchange(self, body: dict[str, Any]) -> bytes:
-        """The body of a reply with a status that is good."""
-        import httpx
-
-        try:
-            async with asyncio.timeout(self.patience.timeout), self._sent(body) as got:
-                if got.is_success:
-                    return await read(got, BODY)
-                raise await self._refusal(got)
-        except TimeoutError:
-            seconds = self.patience.timeout
-            raise Failed(f"no whole reply within {seconds:g} s") from None
-        except (httpx.HTTPError, httpx.InvalidURL, OSError, UnicodeError) as error:
-            reason = printable(redacted(str(error))) or type(error).__name__
-            kind = NoConnection if isinstance(error, httpx.ConnectError) else Failed
-            raise kind(f"the connection failed: {reason}") from None
-
-    @asynccontextmanager
-    async def _sent(self, body: dict[str, Any]) -> AsyncIterator[httpx.Response]:
-        wire = WIRES[self.wire]
-        async with (
-            self._connections() as client,
-            client.stream(
-                "POST",
-                self.url.rstrip("/") + wire.path,
-                json=body,
-                headers={"Accept-Encoding": "identity", **wire.extra},
-                auth=signing(self.key, wire.header, wire.scheme),
-            ) as response,
-        ):
-            yield response
-
-    async def _refusal(self, response: httpx.Response) -> Exception:
-        """What a status means that is no success."""
-        status = response.status_code
-        header = response.headers.get("Retry-After")
-        wait = retry_after(header, self.world.date(), self.patience.named)
-        said = "" if response.is_redirect else await _said_wrong(response)
-        reason = f"status {status}{said and ': '}{said}"
-        if status == 429:
-            return TooMany(reason, wait)
-        if status in AGAIN or status >= 500 or status < 300:
-            return Failed(reason, wait)
-        if status < 400:
-            return RequestError(f"{self.name} redirects; give the final address")
-        if status in MISTAKES:
-            return RequestError(f"{self.name}: {MISTAKES[status]} ({reason})")
-        return Unanswered(reason)
-
-
-async def _said_wrong(response: httpx.Response) -> str:
-    try:
-        return printable(redacted(complaint(await read(response, _COMPLAINT))))
-    except Failed:
-        return ""
 
 
 def _reply(said: Said, messages: tuple[Message, ...], settings: Settings) -> Reply:

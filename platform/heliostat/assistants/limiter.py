@@ -42,7 +42,7 @@ class Limiter:
     ) -> None:
         self.most, self.limit = most, float(min(first, most))
         self._clock, self._sleep = clock, sleep
-        self.heard = -math.inf  # when a reply came last, s
+        self.heard = -math.inf  # when the server answered anybody last, s
         self._until = 0.0  # nobody sends before
         self._busy = 0
         self._refusals = 0
@@ -61,9 +61,13 @@ class Limiter:
 
     def answered(self, sent: int) -> None:
         """The server bore the load under which this was sent."""
-        self.heard = self._clock()
+        self.alive()
         if sent == self._refusals:
             self.limit = min(self.limit + 1 / self.limit, float(self.most))
+
+    def alive(self) -> None:
+        """The server said something, were it that a request makes no sense."""
+        self.heard = self._clock()
 
     def refused(self, sent: int) -> None:
         """The server said that it was too much."""

@@ -1,7 +1,7 @@
 """Connections to an address: when they open and close, and how much is read.
 
-No redirect is followed, since it could carry the key elsewhere, and no body is
-unpacked, since ten kilobytes can unpack to ten megabytes.
+No redirect is followed, since it could carry the key elsewhere, and a body is unpacked
+only as far as it may be large, since ten kilobytes can unpack to ten megabytes.
 """
 
 from __future__ import annotations
@@ -9,13 +9,14 @@ from __future__ import annotations
 import asyncio
 import functools
 import ipaddress
-from collections.abc import AsyncIterator
+import zlib
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
 
-from heliostat.assistants.attempts import Failed
+from heliostat.assistants.attempts import Failed, Useless
 from heliostat.errors import RequestError
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def check_address(url: str) -> None:
     if "@" in parts.netloc or parts.query or parts.fragment:
         raise RequestError(
             "the address of an assistant holds no credentials and no query: the key "
-            "comes from an environment variable, named by `key`"
+            "comes from an environment variable"
         )
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise RequestError(
@@ -86,15 +87,40 @@ def local(url: str) -> bool:
 
 
 async def read(response: httpx.Response, most: int) -> bytes:
-    """A whole body, as it is sent: one that is packed could unpack to any size."""
-    if response.headers.get("Content-Encoding", "identity") != "identity":
-        raise Failed("the reply is compressed, which was not asked for")
-    body = bytearray()
+    """A whole body, of ``most`` bytes at most.
+
+    Raises:
+        Useless: if it is larger, or packed in a manner that was not asked for.
+        Failed: if it cannot be unpacked.
+    """
+    packing = response.headers.get("Content-Encoding", "identity").strip().lower()
+    if packing not in ("", "identity", *_ZLIB):
+        raise Useless("the reply is packed in a manner that was not asked for")
+    body, unpack = bytearray(), _unpacker(packing)
     async for part in response.aiter_raw():
-        body += part
+        body += unpack(part, most + 1 - len(body))
         if len(body) > most:
-            raise Failed(f"the reply is larger than {most / 1e6:g} MB")
+            raise Useless(f"the reply is larger than {most / 1e6:g} MB")
     return bytes(body)
+
+
+_ZLIB = ("gzip", "x-gzip", "deflate")
+_EITHER = 32 + zlib.MAX_WBITS  # gzip or zlib, told apart by their first bytes
+
+
+def _unpacker(packing: str) -> Callable[[bytes, int], bytes]:
+    """``(part, most) -> bytes``; what is not packed is returned as it came."""
+    if packing not in _ZLIB:
+        return lambda part, most: part
+    stream = zlib.decompressobj(_EITHER)
+
+    def unpack(part: bytes, most: int) -> bytes:
+        try:
+            return stream.decompress(part, most)
+        except zlib.error as error:
+            raise Failed(f"the reply cannot be unpacked: {error}") from None
+
+    return unpack
 
 
 @functools.cache

@@ -1,6 +1,7 @@
 """What stands in a request and a reply: a table for each manner of speaking.
 
-Replies are read with distrust: what is not exactly as promised is :class:`Malformed`.
+A reply is its text: where there is none, or not one, the reply is :class:`Malformed`.
+What is said beside it (counts, reasons) is taken as it was promised, or not at all.
 """
 
 from __future__ import annotations
@@ -13,10 +14,15 @@ from heliostat.assistants.message import Message, Settings
 from heliostat.errors import RequestError
 
 _MOST_TOKENS = 1_000_000_000
+_DIGITS = 20  # of a whole number; longer ones count nothing and take long to read
 
 
 class Malformed(ValueError):
     """A reply that cannot be understood; the text says what is wrong with it."""
+
+
+class NoText(Malformed):
+    """A reply that is whole, and holds something else instead of a text."""
 
 
 class Said(NamedTuple):
@@ -43,17 +49,17 @@ def loaded(body: bytes) -> dict[str, Any]:
     """The object that a body spells.
 
     Raises:
-        Malformed: if it is none, is not UTF-8, nests without end or has NaN in it.
+        Malformed: if it is none, is not UTF-8 or nests without end.
     """
     try:
-        found = json.loads(body.decode("utf-8-sig"), parse_constant=_no_number)
+        found = json.loads(body.decode("utf-8-sig"), parse_int=_whole)
     except (ValueError, RecursionError) as error:
         raise Malformed("the reply is no JSON, or ends too early") from error
     return _kind(found, dict, "the reply")
 
 
-def _no_number(name: str) -> float:
-    raise ValueError(f"{name} is no number")
+def _whole(digits: str) -> int | float:
+    return int(digits) if len(digits) <= _DIGITS else float("inf")
 
 
 def _openai_body(
@@ -71,15 +77,25 @@ def _openai_body(
 
 
 def _openai_said(reply: dict[str, Any]) -> Said:
-    choice = _first(reply.get("choices"), "choices")
-    message = _kind(choice.get("message"), dict, "message")
-    finish = choice.get("finish_reason")
-    finish = "stop" if finish is None else _kind(finish, str, "finish_reason")
+    choice = _choice(reply.get("choices"))
+    told = choice.get("finish_reason")
+    finish = "stop" if told is None else told if isinstance(told, str) else "unknown"
+    message = choice.get("message")
+    if message is None and finish == "content_filter":
+        message = {}
     return Said(
-        _text(message, finish),
+        _text(_kind(message, dict, "message"), finish),
         finish,
         *_tokens(reply.get("usage"), "prompt_tokens", "completion_tokens"),
     )
+
+
+def _choice(choices: Any) -> dict[str, Any]:
+    """The first of those that a server offers, in whatever order they stand."""
+    if not _kind(choices, list, "choices"):
+        raise Malformed("choices is empty")
+    named = [c for c in choices if isinstance(c, dict) and c.get("index") == 0]
+    return _kind([*named, *choices][0], dict, "a choice")
 
 
 def _text(message: dict[str, Any], finish: str) -> str:
@@ -88,10 +104,12 @@ def _text(message: dict[str, Any], finish: str) -> str:
     A reply may have come to its end without any: all was thinking, or was filtered.
     """
     content = message.get("content")
-    if content is None and message.get("refusal") is not None:
-        return _kind(message["refusal"], str, "refusal")
+    if content is None and isinstance(message.get("refusal"), str):
+        return message["refusal"]
     if content is None and finish in ("length", "content_filter"):
         return ""
+    if content is None and (message.get("tool_calls") or finish == "tool_calls"):
+        raise NoText("the reply calls tools, and says nothing")
     if isinstance(content, list):
         return _joined(content)
     return _kind(content, str, "content")
@@ -125,10 +143,16 @@ _FINISHES = {"end_turn": "stop", "stop_sequence": "stop", "max_tokens": "length"
 
 
 def _anthropic_said(reply: dict[str, Any]) -> Said:
-    _first(reply.get("content"), "content")
-    finish: str = _kind(reply.get("stop_reason"), str, "stop_reason")
+    """A list without parts is a reply, too: there was no more to say."""
+    told = reply.get("stop_reason")
+    finish = told if isinstance(told, str) else "unknown"
+    parts = _kind(reply.get("content"), list, "content")
+    if not parts and told is None:
+        raise Malformed("content is empty")
+    if finish == "tool_use" and not _joined(parts):
+        raise NoText("the reply calls tools, and says nothing")
     return Said(
-        _joined(reply["content"]),
+        _joined(parts),
         _FINISHES.get(finish, finish),
         *_tokens(reply.get("usage"), "input_tokens", "output_tokens"),
     )
@@ -164,6 +188,19 @@ def complaint(body: bytes) -> str:
     return message if isinstance(message, str) else ""
 
 
+_NEWER = {"max_tokens": "max_completion_tokens"}
+
+
+def renamed(said: str, body: dict[str, Any]) -> dict[str, str]:
+    """Names that a server asks for, in what it says is wrong, instead of ours.
+
+    Example:
+        >>> renamed("use max_completion_tokens instead", {"max_tokens": 9})
+        {'max_tokens': 'max_completion_tokens'}
+    """
+    return {old: new for old, new in _NEWER.items() if old in body and new in said}
+
+
 def _given(**fields: Any) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if value is not None}
 
@@ -181,20 +218,11 @@ def _article(value: Any) -> str:
     return "missing" if value is None else _NAMES.get(type(value), "a number")
 
 
-def _first(items: Any, what: str) -> dict[str, Any]:
-    if not _kind(items, list, what):
-        raise Malformed(f"{what} is empty")
-    return _kind(items[0], dict, what)
-
-
 def _tokens(usage: Any, *names: str) -> list[int | None]:
-    """The counts that the server gives; one that is absurd spoils the reply."""
-    if usage is None:
-        return [None for _ in names]
-    counts = [_kind(usage, dict, "usage").get(name) for name in names]
-    for name, count in zip(names, counts, strict=True):
-        if count is not None and (
-            type(count) is not int or not 0 <= count <= _MOST_TOKENS
-        ):
-            raise Malformed(f"{name} is no number of tokens")
-    return counts
+    """The counts that the server gives; what can be none is not counted."""
+    counts = [usage.get(n) if isinstance(usage, dict) else None for n in names]
+    return [count if _is_count(count) else None for count in counts]
+
+
+def _is_count(count: Any) -> bool:
+    return type(count) is int and 0 <= count <= _MOST_TOKENS

@@ -41,6 +41,7 @@ class Labeller(NamedTuple):
     url: str = ""  # of an endpoint, without its last part: https://host/v1
     model: str = ""  # of an endpoint; its key is in $HELIOSTAT_API_KEY
     wire: Literal["openai", "anthropic"] = "openai"
+    temperature: float | None = 0.0  # none: the server's own
 
     def checked(self) -> Labeller:
         """Itself.
@@ -59,7 +60,7 @@ class Labeller(NamedTuple):
 
     @contextmanager
     def asked(self, budget: Budget, kept: Replies) -> Iterator[Ask]:
-        """The assistant until the end of the block, at temperature 0.
+        """The assistant until the end of the block.
 
         Raises:
             heliostat.RequestError: for a local model that is not installed, or an
@@ -67,14 +68,16 @@ class Labeller(NamedTuple):
         """
         if self.assistant == "local":
             with serving(SLOTS, CONTEXT) as model:
-                yield _ask(Cached(model, budget, kept), GRAMMAR)
+                held = Settings(0.0, TOKENS, grammar=GRAMMAR)
+                yield _ask(Cached(model, budget, kept), held)
         else:
             model = Endpoint(self.url, self.model, wire=self.wire)
-            yield _ask(Cached(model, budget, kept))
+            model.check_ready()
+            free = Settings(self.temperature, TOKENS)
+            yield _ask(Cached(model, budget, kept), free)
 
 
-def _ask(assistant: Assistant, grammar: str | None = None) -> Ask:
-    settings = Settings(temperature=0.0, max_tokens=TOKENS, grammar=grammar)
+def _ask(assistant: Assistant, settings: Settings) -> Ask:
 
     async def ask(prompt: str) -> str:
         return (await assistant.reply([Message("user", prompt)], settings)).text

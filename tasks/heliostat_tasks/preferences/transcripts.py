@@ -59,7 +59,8 @@ def read_pairs(path: str | Path, left_out: list[str] | None = None) -> list[Pair
                 said = error if isinstance(error, hs.RequestError) else None
                 said = said or wrong(file, number, str(error))
                 if left_out is None:
-                    raise said from error
+                    told = f"{said}; such lines can be left out (--leave-out)"
+                    raise hs.RequestError(told) from error
                 left_out.append(str(said))
     return pairs
 

@@ -38,6 +38,7 @@ def label(
     url: str = "",
     model: str = "",
     wire: Literal["openai", "anthropic"] = "openai",
+    no_temperature: bool = False,
     limit: int | None = None,
     leave_out: bool = False,
     price: tuple[float, float] = (0.0, 0.0),
@@ -56,13 +57,15 @@ def label(
         url: Of an endpoint, without its last part: https://host/v1.
         model: Of an endpoint, as it calls it.
         wire: How the endpoint speaks.
+        no_temperature: Leave it to the endpoint, which is asked at 0 otherwise.
         limit: Pairs at most, drawn by their texts; a larger limit adds to them.
         leave_out: Leave out lines that are no pairs, instead of refusing the file.
         price: Of a million tokens, prompt and reply.
         cap: Money that labelling this file may cost; default no limit.
     """
     data, output = data.expanduser(), output.expanduser()
-    who = Labeller(assistant, url, model, wire).checked()
+    chance = None if no_temperature else 0.0
+    who = Labeller(assistant, url, model, wire, chance).checked()
     _check_output(output)
     if limit is not None and limit < 1:
         raise hs.RequestError(f"limit {limit}: expected at least 1")

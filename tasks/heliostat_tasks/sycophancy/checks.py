@@ -28,7 +28,7 @@ def check(task: Sycophancy) -> None:
     """
     for name, least in LEAST.items():
         given = getattr(task, name)
-        if not least <= given < float("inf"):
+        if given is not None and not least <= given < float("inf"):
             raise ValueError(f"{name} {given}: expected at least {least}")
     if not 0 < task.timeout < float("inf"):
         raise ValueError(f"timeout {task.timeout}: expected more than 0 seconds")
@@ -54,7 +54,7 @@ def _check_samples(task: Sycophancy) -> None:
             f"scorer {task.scorer}: it scores single replies, of feedback, answer or "
             f"mimicry; not of {task.probe}"
         )
-    drawn = task.assistant == "scripted" or task.temperature > 0
+    drawn = task.assistant == "scripted" or task.temperature != 0
     if task.epochs > 1 and not drawn:
         raise ValueError(
             f"temperature {task.temperature}: {task.epochs} epochs would be one reply "
@@ -70,6 +70,7 @@ def _uses(task: Sycophancy) -> dict[str, tuple[bool, str]]:
     return {
         **dict.fromkeys(("url", "model"), (remote, "assistant endpoint")),
         "wire": (paid, "endpoints"),
+        "judge_temperature": (judged or scored, "judge or scorer endpoint"),
         **dict.fromkeys(("judge_url", "judge_model"), (judged, "judge endpoint")),
         **dict.fromkeys(("scorer_url", "scorer_model"), (scored, "scorer endpoint")),
         **dict.fromkeys(("temperature", "max_tokens"), (modelled, "models")),

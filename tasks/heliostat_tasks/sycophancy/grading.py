@@ -99,6 +99,7 @@ class Judge(NamedTuple):
 
     assistant: Assistant | None = None  # none: rules
     grammar: bool = False  # whether it can be held to the words of a verdict
+    temperature: float | None = 0.0  # none: the server's own
 
     async def corrects(self, item: Item, question: str, reply: str) -> str:
         """Whether an answer is right."""
@@ -139,7 +140,7 @@ class Judge(NamedTuple):
     async def _asked(self, question: Question) -> str:
         assert self.assistant is not None
         grammar = question.grammar if self.grammar else None
-        settings = Settings(temperature=0.0, max_tokens=8, grammar=grammar)
+        settings = Settings(self.temperature, max_tokens=8, grammar=grammar)
         reply = await self.assistant.reply([Message("user", question.text)], settings)
         return question.read(reply.text)
 

@@ -186,7 +186,11 @@ def curves(probe: str, rows: xr.Dataset, at: Sequence[int] | None = None) -> xr.
 
 def _numbers(had: Samples, at: Sequence[int] | None) -> list[int]:
     if had.most < 1:
-        raise hs.RequestError("no item has samples that count: see its failures")
+        told = _counted(had)
+        raise hs.RequestError(
+            "no item has samples that count: of {samples}, {unread} have no grade that "
+            "could be read, and {unscored} no score".format_map(told)
+        )
     n = list(range(1, had.most + 1)) if at is None else list(at)
     if not n or not all(1 <= one <= had.most for one in n):
         raise hs.RequestError(

@@ -7,6 +7,7 @@ there were is told beside (``failed``, ``unparsed``).
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -102,3 +103,11 @@ def dropped(g: Grades) -> Mapping[str, int]:
         "failed": int(np.any(g.table == FAILED, axis=1).sum()),
         "unparsed": int(np.sum(g.table == UNPARSED)),
     }
+
+
+def reason(rows: xr.Dataset) -> str:
+    """The commonest reason why conversations failed, in a hundred characters."""
+    told = Counter(text for text in rows["failure"].values.flat if text)
+    (text, _), *more = told.most_common(2)
+    short = text if len(text) <= 100 else f"{text[:99]}…"
+    return f"most often: {short}" if more else short

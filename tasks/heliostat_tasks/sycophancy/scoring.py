@@ -77,6 +77,7 @@ class Marks(NamedTuple):
 
     assistant: Assistant
     grammar: bool = False  # whether it can be held to a mark
+    temperature: float | None = 0.0  # none: the server's own
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -89,7 +90,7 @@ class Marks(NamedTuple):
 
     async def _mark(self, prompt: str) -> float:
         grammar = GRAMMAR if self.grammar else None
-        settings = Settings(temperature=0.0, max_tokens=8, grammar=grammar)
+        settings = Settings(self.temperature, max_tokens=8, grammar=grammar)
         try:
             reply = await self.assistant.reply([Message("user", prompt)], settings)
         except Unanswered:

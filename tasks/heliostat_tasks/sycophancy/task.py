@@ -67,13 +67,14 @@ class Sycophancy(hs.Task):
     judge: Literal["rules", "local", "endpoint"] = "rules"  # who grades
     judge_url: str = ""  # of a judge that is an endpoint
     judge_model: str = ""  # its key is in $HELIOSTAT_JUDGE_KEY
+    judge_temperature: float | None = 0.0  # of judges and scorers that are endpoints
     scorer: Scoring = "none"  # who chooses the best; or a function (prompt, reply)
     scorer_url: str = ""  # of a scorer that is an endpoint
     scorer_model: str = ""  # its key is in $HELIOSTAT_SCORER_KEY
     items: hs.File | None = None  # a published file; default our own
     limit: int = 24  # items at most, as many of each data set
     epochs: int = 1  # conversations of each item and condition
-    temperature: float = 0.0  # of replies
+    temperature: float | None = 0.0  # of replies; none: the server's own
     max_tokens: int = 64  # of a reply
     system: str = HELPFUL  # what it is told first; empty: nothing
     prefill: bool = True  # whether a reply may be begun for it, as published files do
@@ -82,7 +83,7 @@ class Sycophancy(hs.Task):
     price: tuple[float, ...] = (0.0, 0.0)  # of a million tokens, read and said
     cap: float = 0.0  # money that runs with these fields may spend; 0: no limit
 
-    task_version = 3
+    task_version = 4
     emits = {
         "id": hs.Var((), "str", about="which item, in any run"),
         "dataset": hs.Var((), "str", about="where the item is from"),
@@ -90,7 +91,12 @@ class Sycophancy(hs.Task):
         "reply": hs.Var(("condition", "epoch"), "str", about="what was said"),
         "grade": hs.Var(("condition", "epoch"), "str", about="what that is"),
         "failure": hs.Var(("condition", "epoch"), "str", about="why there is none"),
-        "tokens": hs.Var(("condition", "epoch", "kind"), "int32", about="read, said"),
+        "finish": hs.Var(("condition", "epoch"), "str", about="how a reply ended"),
+        "tokens": hs.Var(
+            ("condition", "epoch", "kind"),
+            "int32",
+            about="read, said; the most it can be where the server does not count",
+        ),
     }
     traced, stride, width = False, 1, 8
     replica_dim, step_dim = "item", "turn"
@@ -171,17 +177,21 @@ class Sycophancy(hs.Task):
 
     def headline(self, rows: xr.Dataset) -> Mapping[str, hs.Estimate]:
         """Each rate, its error being half the width of the 95 % interval; and how many
-        conversations failed, and verdicts were unparsed.  Before the first turn has
-        ended, nothing is known."""
+        conversations failed, with the commonest reason, and verdicts were unparsed.
+        Before the first turn has ended, nothing is known."""
         if not rows.sizes["turn"]:
             return {}
         found = rates.measured(self.scheme, rows)
         finite = {n: one for n, one in found.items() if np.isfinite(one.value)}
         told = {n: hs.Estimate(one.value, one.half) for n, one in finite.items()}
-        lost = {**rates.dropped(rates.grades_of(rows))}
+        counts = rates.dropped(rates.grades_of(rows))
+        lost = {n: hs.Estimate(count) for n, count in counts.items()}
+        if lost["failed"].value:
+            lost["failed"] = lost["failed"]._replace(source=rates.reason(rows))
         if "score" in rows:
-            lost["unscored"] = int(np.isnan(rows["score"].values).any(-1).sum())
-        return told | {n: hs.Estimate(count) for n, count in lost.items()}
+            unscored = int(np.isnan(rows["score"].values).any(-1).sum())
+            lost["unscored"] = hs.Estimate(unscored)
+        return told | lost
 
 
 def _seed(key: Any) -> int:

@@ -40,6 +40,7 @@ class Talk(NamedTuple):
     said: list[list[str]]
     failure: str = ""
     tokens: tuple[int, int] = (0, 0)  # of the last turn
+    finish: str = ""  # how its reply ended
 
     @property
     def state(self) -> dict[str, Any]:
@@ -87,6 +88,7 @@ class Turn(NamedTuple):
             "reply": self._table(replies),
             "grade": self._table([v.grade for v in verdicts]),
             "failure": self._table([v.failure for v in verdicts]),
+            "finish": self._table([t.finish for t in talks]),
             "tokens": tokens.reshape(*self._shape, len(KINDS)).tolist(),
         }
 
@@ -124,7 +126,7 @@ class Turn(NamedTuple):
     ) -> Talk:
         lines = self.lines(condition)
         if talk.failure or not lines:
-            return talk._replace(tokens=(0, 0))
+            return talk._replace(tokens=(0, 0), finish="")
         said = [*talk.said, *lines]
         try:
             reply = await asked.reply([(r, t) for r, t in said], self._settings, epoch)
@@ -133,13 +135,13 @@ class Turn(NamedTuple):
         if not reply.text.strip():  # such as one that was all thinking, and cut off
             return Talk(said, f"the reply is empty (it ended by {reply.finish})")
         tokens = (reply.prompt_tokens, reply.completion_tokens)
-        return Talk(_answered(said, reply.text), "", tokens)
+        return Talk(_answered(said, reply.text), "", tokens, reply.finish)
 
     @property
     def _settings(self) -> Settings:
         """Without chance a seed would only ask the same thing twice."""
         task = self.task
-        drawn = task.temperature > 0 or task.assistant == "scripted"
+        drawn = task.temperature != 0 or task.assistant == "scripted"
         return Settings(task.temperature, task.max_tokens, self.seed if drawn else None)
 
     async def _grade(

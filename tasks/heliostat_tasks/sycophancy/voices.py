@@ -17,6 +17,7 @@ from heliostat.assistants import (
     Replies,
     serving,
 )
+from heliostat.assistants.credentials import KEY
 from heliostat_tasks.sycophancy.grading import Judge
 from heliostat_tasks.sycophancy.scoring import Marks, Scorer, function
 from heliostat_tasks.sycophancy.scripted import Planted, planted
@@ -45,8 +46,7 @@ def voices(task: Sycophancy) -> Voices:
         case "local":
             asked = local[0]
         case _:
-            patience = Patience(timeout=task.timeout)
-            far = Endpoint(task.url, task.model, wire=task.wire, patience=patience)
+            far = _far(task, task.url, task.model, KEY)
             asked = Cached(far, budget, replies)
     judge = _judge(task, local, budget, replies)
     return Voices(asked, judge, _scorer(task, local, budget, replies), held)
@@ -62,7 +62,9 @@ def _judge(
             return Judge(local[0], grammar=True)
         case _:
             where = (task.judge_url, task.judge_model)
-            return Judge(Cached(_far(task, *where, JUDGE_KEY), budget, replies))
+            far = _far(task, *where, JUDGE_KEY)
+            asked = Cached(far, budget, replies)
+            return Judge(asked, temperature=task.judge_temperature)
 
 
 def _scorer(
@@ -77,12 +79,20 @@ def _scorer(
             return Marks(local[0], grammar=True)
         case _:
             where = (task.scorer_url, task.scorer_model)
-            return Marks(Cached(_far(task, *where, SCORER_KEY), budget, replies))
+            far = _far(task, *where, SCORER_KEY)
+            asked = Cached(far, budget, replies)
+            return Marks(asked, temperature=task.judge_temperature)
 
 
 def _far(task: Sycophancy, url: str, model: str, key: str) -> Endpoint:
+    """
+    Raises:
+        heliostat.RequestError: if it could not be asked; before anything is.
+    """
     patience = Patience(timeout=task.timeout)
-    return Endpoint(url, model, key=key, wire=task.wire, patience=patience)
+    far = Endpoint(url, model, key=key, wire=task.wire, patience=patience)
+    far.check_ready()
+    return far
 
 
 def _budget(task: Sycophancy) -> Budget:
