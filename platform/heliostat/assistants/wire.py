@@ -221,8 +221,9 @@ def _article(value: Any) -> str:
 def _tokens(usage: Any, *names: str) -> list[int | None]:
     """The counts that the server gives; what can be none is not counted."""
     counts = [usage.get(n) if isinstance(usage, dict) else None for n in names]
-    return [count if _is_count(count) else None for count in counts]
+    return [int(count) if _is_count(count) else None for count in counts]
 
 
 def _is_count(count: Any) -> bool:
-    return type(count) is int and 0 <= count <= _MOST_TOKENS
+    whole = type(count) is int or (type(count) is float and count.is_integer())
+    return whole and 0 <= count <= _MOST_TOKENS
