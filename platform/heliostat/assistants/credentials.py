@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from heliostat.errors import RequestError
@@ -64,20 +64,22 @@ def redacted(text: str) -> str:
     Servers mask keys, and show how they begin and end: eight characters of either are
     hidden, too.
     """
-    for name in _known:
-        held = os.environ.get(name, "").strip()
-        if len(held) >= _SHORTEST:
-            for part in _shown(held, text):
-                text = text.replace(part, HIDDEN)
+    keys = [os.environ.get(name, "").strip() for name in _known]
+    parts = {part for held in keys for part in _shown(held, text)}
+    for part in sorted(parts, key=len, reverse=True):
+        text = text.replace(part, HIDDEN)
     return _BEARER.sub(rf"\1{HIDDEN}", text)
 
 
-def _shown(held: str, text: str) -> list[str]:
-    """Beginnings and ends of a key that stand in a text, the longest first."""
-    sizes = range(len(held), _SHORTEST - 1, -1)
-    begins = [held[:n] for n in sizes] if held[:_SHORTEST] in text else []
-    ends = [held[-n:] for n in sizes] if held[-_SHORTEST:] in text else []
-    return sorted({*begins, *ends}, key=len, reverse=True)
+def _shown(held: str, text: str) -> Iterator[str]:
+    """Beginnings and ends of a key, if one of that kind stands in a text."""
+    if len(held) < _SHORTEST:
+        return
+    sizes = range(_SHORTEST, len(held) + 1)
+    if held[:_SHORTEST] in text:
+        yield from (held[:size] for size in sizes)
+    if held[-_SHORTEST:] in text:
+        yield from (held[-size:] for size in sizes)
 
 
 def signing(name: str, header: str, scheme: str) -> Callable[[Any], Any]:

@@ -220,10 +220,9 @@ def _article(value: Any) -> str:
 
 def _tokens(usage: Any, *names: str) -> list[int | None]:
     """The counts that the server gives; what can be none is not counted."""
-    counts = [usage.get(n) if isinstance(usage, dict) else None for n in names]
-    return [int(count) if _is_count(count) else None for count in counts]
+    return [_count(usage.get(n) if isinstance(usage, dict) else None) for n in names]
 
 
-def _is_count(count: Any) -> bool:
-    whole = type(count) is int or (type(count) is float and count.is_integer())
-    return whole and 0 <= count <= _MOST_TOKENS
+def _count(given: Any) -> int | None:
+    whole = type(given) is int or (type(given) is float and given.is_integer())
+    return int(given) if whole and 0 <= given <= _MOST_TOKENS else None
