@@ -7,7 +7,9 @@ its number and when it began.
 from __future__ import annotations
 
 import os
+import signal
 import socket
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,6 +30,12 @@ class Process(NamedTuple):
     def alive(self) -> bool:
         """Whether it has not ended; of this machine only."""
         return _runs(self.pid) and self.born in (None, born(self.pid))
+
+    def end(self) -> None:
+        """End it at once, if it is of this machine and alive."""
+        if self.here and self.alive:
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGKILL)
 
 
 def own() -> Process:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import threading
 import time
 
@@ -14,6 +15,7 @@ import xarray as xr
 
 import heliostat as hs
 from heliostat import drive, fleet
+from heliostat.process import Process, born
 from heliostat.progress import silent
 
 
@@ -41,11 +43,7 @@ def gone(pids, seconds=20):
 
 
 def alive(pid):
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
+    return Process(socket.gethostname(), pid, born(pid)).alive
 
 
 def kill_when(store, task, ready, which=-1):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import sys
+import threading
+import time
 from collections import Counter
 from typing import Any
 
@@ -17,6 +19,7 @@ from heliostat.engine import Indivisible
 from heliostat.errors import Paused, RequestError, RunFailed
 from heliostat.fleet.worker import Seat, Worker
 from heliostat.grid import Chunk, Job, Span, fresh_in
+from heliostat.process import Process
 from heliostat.task import Task
 
 PLACING = 60.0
@@ -24,6 +27,9 @@ PLACING = 60.0
 
 JOINING = 900.0
 """Seconds that they may then take to import, find each other, load and compile."""
+
+ENDING = 10.0
+"""Seconds that a member may take to end when it is told to."""
 
 
 class Lost(Exception):
@@ -137,10 +143,21 @@ class Team:
         return cores
 
     def kill(self) -> None:
-        """End every member at once."""
+        """End every member at once; those of this machine for certain: one that hangs
+        in a collective operation may not hear of it."""
         for actor in self.actors:
             with contextlib.suppress(Exception):
                 ray.kill(actor)
+        members = [place["process"] for place in self.places]
+        threading.Thread(target=_make_sure, args=(members,), daemon=True).start()
+
+
+def _make_sure(members: list[Process]) -> None:
+    deadline = time.monotonic() + ENDING
+    while any(m.here and m.alive for m in members) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    for member in members:
+        member.end()
 
 
 def _pickled(task: Task) -> bytes:

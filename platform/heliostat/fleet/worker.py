@@ -36,6 +36,7 @@ class Worker:
         import ray
 
         from heliostat.device import cores
+        from heliostat.process import own
 
         with socket.socket() as probe:
             probe.bind(("", 0))
@@ -47,6 +48,7 @@ class Worker:
             "cores": cores(),
             "port": port,
             "pid": os.getpid(),
+            "process": own(),
             "gpus": context.get_accelerator_ids().get("GPU", []),
         }
 
