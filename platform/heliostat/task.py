@@ -183,6 +183,19 @@ class Task:
         """
         raise NotImplementedError(f"{type(self).__name__} must define observe")
 
+    def validation(self, state: Any, data: Any) -> Any:
+        """The loss of one replica by which its fields are judged, (), a float.
+
+        Sweeps differentiate it in ``packable`` fields, through the whole run, by
+        forward mode (``search="hypergradient"``): so everything on its way must have a
+        derivative.  A run's is the mean over its replicas.
+
+        Example:
+            >>> def validation(self, state, data):      # examples that step never saw
+            ...     return jnp.mean((data.x @ state.w - data.y) ** 2)
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no validation")
+
     def canonical(self) -> dict[str, Any]:
         """Fields with several spellings of one meaning, in the one that is hashed."""
         return {}

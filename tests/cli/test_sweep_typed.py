@@ -58,6 +58,18 @@ def test_a_stored_sweep_is_shown(type_in, store):
     assert f"sweep {found['id']}: 2 done; 0 computed, 2 reused" in said.out
 
 
+def test_a_sweep_goes_downhill(type_in, store):
+    """From the middle of the range to where the outer loss is less."""
+    words = ("--over", "outer_lr=0.001..0.1:log", "--search", "hypergradient")
+    more = ("--trials", "3", "--steps", "20", *HERE, "--store", store, "--json")
+    found = type_in("sweep", "bilevel", "--preset", "quick", *words, *more).object
+    rates = [cell["outer_lr"] for cell in found["cells"]]
+    assert rates[0] == 0.01 and rates[0] < rates[1] < rates[2] == rates[-1] == 0.1
+    losses = [cell["validation"] for cell in found["cells"]]
+    assert losses[0] > losses[1] > found["headline"]["validation"]["value"]
+    assert found["best"]["values"] == {"outer_lr": 0.1}
+
+
 def test_cells_that_fail_are_told(type_in):
     task = f"{toys.__file__}:Raises"
     said = type_in("sweep", task, "--over", "at=3,99", *HERE, "--json")

@@ -14,6 +14,7 @@ from jax.flatten_util import ravel_pytree
 import heliostat as hs
 from heliostat import config, packs
 from heliostat.drive import Place
+from heliostat.engine.tangents import Tangents
 from heliostat.kernels.compiler import jit
 from heliostat.kernels.implicit import Identity, Neumann, Proximal, PseudoInverse
 from heliostat.progress import silent
@@ -61,6 +62,21 @@ def test_a_cell_of_a_grid_is_the_same_run_alone(tmp_path):
         assert packed.record.strides(0, 100) == alone.record.strides(0, 100)
         assert packed.id == alone.id and repr(packed.headline) == repr(alone.headline)
     assert len({run.headline["outer_norm"].value for run in runs}) == 3
+
+
+@pytest.mark.usefixtures("x64")
+def test_rates_are_searched_by_the_slope_of_the_outer_loss():
+    """Of a whole run, in both rates, by central differences; F is that of the run."""
+    task, h = Bilevel(problem="quadratic", terms=3, inner_steps=5), 1e-6
+    names, at = ["inner_lr", "outer_lr"], config.knobs(task)
+    tangents = Tangents(task, names, x64=True)
+    found = tangents.of(at, seed=0, steps=30)
+    for name in names:
+        ends = [tangents.of(at | {name: at[name] + s * h}, 0, 30) for s in (1, -1)]
+        slope = (ends[0].loss - ends[1].loss) / (2 * h)
+        np.testing.assert_allclose(found.gradient[name], slope, rtol=1e-6)
+    rows, _ = unfolded(task, 30)
+    np.testing.assert_allclose(found.loss, rows.outer_loss[-1], rtol=1e-12)
 
 
 # -- linear problems, over-parameterised in both levels --------------------------------

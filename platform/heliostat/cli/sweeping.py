@@ -40,7 +40,11 @@ def sweep(
     what: What = PLAIN,
     where: Where = LOCAL,
     search: Annotated[
-        str, option("grid; random, sobol: draws; tpe, gp, cmaes, nsga2: they learn.")
+        str,
+        option(
+            "grid; random, sobol: draws; tpe, gp, cmaes, nsga2: they learn; "
+            "hypergradient: downhill."
+        ),
     ] = "grid",
     trials: Annotated[int | None, COUNT, option("How many are drawn.")] = None,
     search_seed: Annotated[int, option("Of the drawing.")] = 0,

@@ -3,7 +3,7 @@
 ``axes`` are what is varied, ``plan`` says which cells follow, ``cells`` are its runs;
 ``computing`` brings them to their length on a fleet, ``results`` is what they found,
 and ``lazy`` reads it.  ``searching`` and ``rungs`` let Ray Tune (``tuning``) decide
-which cells there are, and how far each comes.
+which cells there are, and how far each comes; ``hypergradients`` goes downhill.
 
 Each cell is an ordinary run: whatever is stored is not computed again, so a sweep that
 was killed, or is asked for more values, goes on where it was.
@@ -20,12 +20,20 @@ from heliostat.errors import RequestError
 from heliostat.goal import Goal
 from heliostat.lock import Lock
 from heliostat.stored import store_folder
+from heliostat.sweeps import hypergradients
 from heliostat.sweeps.axes import Range, checked
 from heliostat.sweeps.cells import Cell, Listed
 from heliostat.sweeps.computing import Asked, Cells, Outcome, compute
 from heliostat.sweeps.display import Display, Watching
 from heliostat.sweeps.ledger import Ledger
-from heliostat.sweeps.plan import SEARCHERS, Metric, Plan, Scheduled, check
+from heliostat.sweeps.plan import (
+    HYPERGRADIENT,
+    VALIDATION,
+    Metric,
+    Plan,
+    Scheduled,
+    check,
+)
 from heliostat.sweeps.results import Sweep, open_sweep
 from heliostat.sweeps.rungs import Rungs, halving
 from heliostat.sweeps.searching import Searched
@@ -67,8 +75,12 @@ def sweep(
             that a search draws from.
         search: ``"grid"`` every combination; ``"random"`` or ``"sobol"`` so many
             ``trials``, each with every seed; ``"tpe"``, ``"gp"``, ``"cmaes"`` or
-            ``"nsga2"`` propose each trial from what those before it found.
-        trials: how many are drawn; more extend a sweep, the first ones stay.
+            ``"nsga2"`` propose each trial from what those before it found;
+            ``"hypergradient"`` goes downhill, by the derivative of the task's
+            ``validation`` through the whole run in its packable fields, from the middle
+            of each range (with a ``search_seed``, from a point that is drawn).
+        trials: how many are drawn; more extend a sweep, the first ones stay. Default 12
+            for hypergradient, which ends before where it stands still.
         metric: the number of the headline that is optimised, or several of them.
         mode: ``"min"`` or ``"max"``, for each metric or for all.
         scheduler: ``"asha"`` prunes cells that are among the worst at a rung.
@@ -99,6 +111,9 @@ def sweep(
         >>> grid.dataset.energy.mean("seed")                   # doctest: +SKIP
     """
     place = Place(on, workers, gpus).checked()
+    if search == HYPERGRADIENT:
+        trials = hypergradients.TRIALS if trials is None else trials
+        metric = metric or VALIDATION
     plan = Plan(
         task,
         checked(type(task), over, drawn=search != "grid"),
@@ -112,6 +127,8 @@ def sweep(
         _scheduled(task, scheduler, grace, factor),
     )
     check(plan, trials)
+    if search == HYPERGRADIENT:
+        hypergradients.check(plan, until)
     check_installed(search)
     if steps is not None:
         check_steps(steps)
@@ -127,10 +144,10 @@ def sweep(
         ledger.tell(event, **details)
         watching.told(event, details)
 
-    listed = None if search in SEARCHERS else Listed(plan.cells())
+    listed = None if plan.learns else Listed(plan.cells())
     ledger.begin()
     with Lock(ledger.path):  # who learns from what was found, learns alone
-        cells = listed or Searched(plan, ledger)
+        cells = listed or _searched(plan, ledger, place)
         goal, together = _goals(plan, until, ledger), not (until or scheduler)
         asked = Asked(goal, together, place, store, retries, tell)
         outcomes = _compute(cells, asked, ledger, watching)
@@ -162,6 +179,12 @@ def _scheduled(
             raise RequestError(f"grace {grace}: it is for a scheduler, such as asha")
         return None
     return Scheduled(scheduler, task.stride if grace is None else grace, factor)
+
+
+def _searched(plan: Plan, ledger: Ledger, place: Place) -> Searched:
+    if plan.search == HYPERGRADIENT:
+        return hypergradients.Descending(plan, ledger, place)
+    return Searched(plan, ledger)
 
 
 def _goals(plan: Plan, until: str | None, ledger: Ledger) -> Callable[[Cell], Goal]:

@@ -13,9 +13,13 @@ from heliostat.stored import Run
 from heliostat.sweeps.axes import SEED
 from heliostat.sweeps.cells import Cell
 from heliostat.sweeps.lazy import Stacked, variable
+from heliostat.sweeps.plan import HYPERGRADIENT
 
 if TYPE_CHECKING:
     from heliostat.sweeps.results import Sweep
+
+KNOB = "knob"
+"""The dim of gradients."""
 
 
 def stacked(sweep: Sweep, kind: Any, every: int) -> xr.Dataset:
@@ -41,6 +45,20 @@ def stacked(sweep: Sweep, kind: Any, every: int) -> xr.Dataset:
         array = Stacked(parts, sweep.shape, rest, dtype)
         found[name] = variable((*sweep.dims, *map(str, like.dims)), array, like.attrs)
     return xr.Dataset(found, coords={**_coords(alike, sizes), **sweep.coords})
+
+
+def gradient(sweep: Sweep) -> dict[str, xr.DataArray]:
+    """That of the validation loss in each cell, along ``knob``; none, if it was not
+    searched by."""
+    if sweep.plan.search != HYPERGRADIENT:
+        return {}
+    knobs = [name for name in sweep.axes if name != SEED]
+    values = np.full((*sweep.shape, len(knobs)), np.nan)
+    for cell in sweep.cells:
+        if slope := sweep.slopes.get(cell.spec.id):
+            values[cell.place] = [slope.gradient[name] for name in knobs]
+    dims, about = (*sweep.dims, KNOB), {"long_name": "d validation / d knob"}
+    return {"gradient": xr.DataArray(values, {KNOB: knobs}, dims, attrs=about)}
 
 
 def _of_each_shape(cells: Sequence[Cell], steps: Mapping[str, int]) -> list[str]:

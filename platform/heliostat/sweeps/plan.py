@@ -26,6 +26,12 @@ SEARCHERS = {
 }
 """Searches that learn from what was found, by the names of Optuna's samplers."""
 
+HYPERGRADIENT = "hypergradient"
+"""The search that differentiates the task's ``validation``."""
+
+VALIDATION = "validation"
+"""The number that it minimises."""
+
 SCHEDULERS = ("asha",)
 
 
@@ -72,9 +78,14 @@ class Plan(NamedTuple):
         return tuple(self.axes.get(SEED, ()))
 
     @property
+    def learns(self) -> bool:
+        """Whether trials follow from what was found."""
+        return self.search in SEARCHERS or self.search == HYPERGRADIENT
+
+    @property
     def adaptive(self) -> bool:
         """Whether what is computed follows from what was found."""
-        return self.search in SEARCHERS or self.scheduled is not None
+        return self.learns or self.scheduled is not None
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -105,7 +116,7 @@ class Plan(NamedTuple):
         """
         if not self.drawn:
             return cells.of_grid(self.task, self.axes, self.seed, self.x64)
-        if self.search in SEARCHERS:
+        if self.learns:
             return cells.of_trials(self.task, proposed, self.seeds, self.seed, self.x64)
         names = [name for name in self.axes if name != SEED]
         shares = SEARCHES[self.search](self.trials, len(names), self.search_seed)
@@ -119,7 +130,7 @@ def check(plan: Plan, trials: int | None) -> None:
             of trials, or one that learns without a metric.
     """
     search, names = plan.search, set(plan.axes) - {SEED}
-    _known("search", search, ["grid", *SEARCHES, *SEARCHERS])
+    _known("search", search, ["grid", *SEARCHES, *SEARCHERS, HYPERGRADIENT])
     if search == "grid" and trials is not None:
         raise RequestError(
             f"trials {trials}: a grid has every combination; for so many draws give "
@@ -135,7 +146,7 @@ def check(plan: Plan, trials: int | None) -> None:
         raise RequestError(f"search {search}: expected one metric; tpe takes several")
     for metric in plan.metrics:
         _known("mode", metric.mode, ["min", "max"])
-        if finds := plan.task.finds:
+        if (finds := plan.task.finds) and search != HYPERGRADIENT:
             _known("metric", metric.name, list(finds))
     _check_scheduled(plan)
 

@@ -12,14 +12,16 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from heliostat.engine.tangents import Slope
 from heliostat.errors import RequestError, did_you_mean
 from heliostat.stored import Run, store_folder
 from heliostat.sweeps.axes import SEED, Axis
 from heliostat.sweeps.cells import TRIAL, Cell
 from heliostat.sweeps.computing import Outcome
-from heliostat.sweeps.datasets import stacked
+from heliostat.sweeps.datasets import gradient, stacked
+from heliostat.sweeps.hypergradients import slopes
 from heliostat.sweeps.ledger import FOLDER, Ledger, read
-from heliostat.sweeps.plan import Metric, Plan
+from heliostat.sweeps.plan import VALIDATION, Metric, Plan
 from heliostat.task import Estimate, Task
 from heliostat.verbs import at_path
 
@@ -129,7 +131,18 @@ class Sweep:
     @cached_property
     def headlines(self) -> dict[str, dict[str, Estimate]]:
         """What each run found, by its id."""
-        return {id_: run.headline for id_, run in self.runs.items()}
+        found = {id_: run.headline for id_, run in self.runs.items()}
+        for id_, slope in self.slopes.items():
+            told = Estimate(slope.loss, source="where the run ended")
+            found[id_] = {**found[id_], VALIDATION: told}
+        return found
+
+    @cached_property
+    def slopes(self) -> dict[str, Slope]:
+        """The validation loss of each run and its gradient, if that was searched by."""
+        known = slopes(Ledger(self.store, self.plan))
+        ends = {id_: (id_, self.outcomes[id_].steps) for id_ in self.runs}
+        return {id_: known[end] for id_, end in ends.items() if end in known}
 
     @property
     def runs(self) -> dict[str, Run]:
@@ -243,7 +256,7 @@ class Sweep:
 
         What a cell does not have (it failed, it ended early) is NaN.
         """
-        return stacked(self, Run.rows, 1)
+        return stacked(self, Run.rows, 1).assign(gradient(self))
 
     @property
     def observed(self) -> xr.Dataset:
@@ -262,7 +275,7 @@ class Sweep:
                     pair[(slice(None), *cell.place)] = estimate[:2]
             found[name] = (self.dims, pair[0], about)
             found[f"{name}_error"] = (self.dims, pair[1], about)
-        return xr.Dataset(found, coords=self.coords)
+        return xr.Dataset(found, coords=self.coords).assign(gradient(self))
 
     @property
     def coords(self) -> dict[str, Any]:

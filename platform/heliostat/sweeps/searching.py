@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from heliostat import config
+from heliostat.errors import RequestError
 from heliostat.sweeps.axes import SEED, Range, is_whole
 from heliostat.sweeps.cells import Cell, of_trial
 from heliostat.sweeps.ledger import Ledger
@@ -24,14 +25,15 @@ class Searched:
     def __init__(self, plan: Plan, ledger: Ledger) -> None:
         self.plan, self._ledger = plan, ledger
         self.all: list[Cell] = []
-        space = {name: axis for name, axis in plan.axes.items() if name != SEED}
-        whole = [n for n in space if _ranges_over_whole(plan, n)]
-        self._searcher = Searcher(
-            plan.search, space, plan.metrics, whole, plan.search_seed
-        )
-        self._open: dict[int, dict[str, Any]] = {}  # run id -> headline, by trial
+        self._searcher = self._made()
+        self._open: dict[int, dict[str, Any]] = {}  # run id -> numbers, by trial
         self._told: set[int] = set()
         self._waiting = self._recorded()
+
+    @property
+    def names(self) -> list[str]:
+        """The numbers that the searcher is told of a trial."""
+        return [metric.name for metric in self.plan.metrics]
 
     @property
     def runs(self) -> int:
@@ -59,15 +61,29 @@ class Searched:
     def ended(self, cell: Cell, outcome: Any) -> None:
         """Once all seeds of a trial have ended, the searcher is told."""
         trial = cell.place[0]
-        found = self._open[trial]
-        found[cell.spec.id] = outcome.run.headline if outcome.run else {}
-        if trial in self._told or None in found.values():
+        if trial in self._told:
             return
-        values = {m.name: _mean(found.values(), m.name) for m in self.plan.metrics}
+        found = self._open[trial]
+        found[cell.spec.id] = self._found(cell, outcome)
+        if None in found.values():
+            return
+        values = {name: _mean(found.values(), name) for name in self.names}
         self._told.add(trial)
         self._searcher.tell(trial, values)
         plain = {n: v if math.isfinite(v) else None for n, v in values.items()}
         self._ledger.tell("told", trial=trial, values=plain)
+
+    def _made(self) -> Any:
+        """Who proposes."""
+        plan = self.plan
+        space = {name: axis for name, axis in plan.axes.items() if name != SEED}
+        whole = [n for n in space if _ranges_over_whole(plan, n)]
+        return Searcher(plan.search, space, plan.metrics, whole, plan.search_seed)
+
+    def _found(self, cell: Cell, outcome: Any) -> dict[str, float]:
+        """The numbers of one run; those that it does not have are missing."""
+        headline = outcome.run.headline if outcome.run else {}
+        return {n: float(headline[n].value) for n in self.names if n in headline}
 
     def _recorded(self) -> list[dict[str, Any]]:
         """The trials of an earlier sweep, which the searcher goes through again."""
@@ -75,7 +91,7 @@ class Searched:
         for event in self._ledger.events():
             if event["event"] == "proposed" and event["trial"] == len(trials):
                 values = {n: _value(v) for n, v in event["values"].items()}
-                self._searcher.repeat(len(trials), values)
+                self._repeat(len(trials), values)
                 trials.append(values)
             if event["event"] == "told" and event["trial"] < len(trials):
                 told = event["values"].items()
@@ -83,6 +99,19 @@ class Searched:
                 self._searcher.tell(event["trial"], found)
                 self._told.add(event["trial"])
         return trials
+
+    def _repeat(self, trial: int, values: Mapping[str, Any]) -> None:
+        """Let the searcher propose what is recorded of a trial.
+
+        Raises:
+            RequestError: if it proposes something else now.
+        """
+        if (found := self._searcher.propose(trial)) != dict(values):
+            raise RequestError(
+                f"trial {trial} was {dict(values)}, the searcher proposes {found} now: "
+                "it has another version; give another search_seed, what was computed "
+                "is reused where it is met again"
+            )
 
 
 def _ranges_over_whole(plan: Plan, name: str) -> bool:
@@ -94,7 +123,6 @@ def _value(value: Any) -> Any:
     return tuple(map(_value, value)) if isinstance(value, list) else value
 
 
-def _mean(headlines: Any, name: str) -> float:
-    found: list[Mapping[str, Any]] = list(headlines)
-    values = [float(h[name].value) if name in h else math.nan for h in found]
+def _mean(found: Collection[Mapping[str, float]], name: str) -> float:
+    values = [one.get(name, math.nan) for one in found]
     return sum(values) / len(values)

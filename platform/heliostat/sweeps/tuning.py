@@ -71,19 +71,6 @@ class Searcher:
             for name, axis in self._space.items()
         }
 
-    def repeat(self, trial: int, values: Mapping[str, Any]) -> None:
-        """Propose what is recorded of a trial.
-
-        Raises:
-            RequestError: if it proposes something else now.
-        """
-        if (found := self.propose(trial)) != dict(values):
-            raise RequestError(
-                f"trial {trial} was {dict(values)}, the searcher proposes {found} now: "
-                "it has another version; give another search_seed, what was computed "
-                "is reused where it is met again"
-            )
-
     def tell(self, trial: int, found: Mapping[str, float]) -> None:
         """What a trial found; what is not finite counts as a failure."""
         good = bool(found) and all(map(math.isfinite, found.values()))

@@ -187,6 +187,10 @@ class Bilevel(hs.Task):
             "fresh_losses": state.judged.losses[1:],
         }
 
+    def validation(self, state: State, data: Data) -> Array:
+        """F of both variables as they are, all examples; of the run, its fields."""
+        return self.posed.outer(state.u, state.w, data.train)
+
     def headline(self, rows: xr.Dataset) -> Mapping[str, hs.Estimate]:
         return estimates.headline(rows, self)
 

@@ -1,0 +1,140 @@
+"""Cells that follow the slope of the validation loss: search ``hypergradient``.
+
+Each trial is an ordinary run.  What its task's ``validation`` says at the end of it is
+differentiated through the whole run, and the next trial lies downhill.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from heliostat import config, device
+from heliostat.drive import Place, first_line
+from heliostat.engine.tangents import Slope, Tangents
+from heliostat.errors import RequestError, RunFailed
+from heliostat.registry import name_of
+from heliostat.sweeps.axes import SEED, Range, is_whole
+from heliostat.sweeps.cells import Cell, random_shares
+from heliostat.sweeps.descent import Descent
+from heliostat.sweeps.ledger import Ledger
+from heliostat.sweeps.plan import HYPERGRADIENT, VALIDATION, Metric, Plan
+from heliostat.sweeps.searching import Searched
+from heliostat.task import Task
+
+EVENT = "differentiated"
+
+TRIALS = 12
+"""How many there are unless it is said."""
+
+
+def check(plan: Plan, until: str | None) -> None:
+    """
+    Raises:
+        RequestError: if the task has no loss to differentiate, or a field is none that
+            it could be differentiated by; or for what has no meaning here.
+    """
+    task, cls, search = plan.task, type(plan.task), f"search {HYPERGRADIENT}"
+    if cls.validation is Task.validation:
+        raise RequestError(
+            f"{search}: {name_of(cls)} has no validation(state, data), the loss that "
+            "is differentiated"
+        )
+    for name, axis in plan.axes.items():
+        if name != SEED and not isinstance(axis, Range):
+            raise RequestError(f"over {name}: {search} wants a range, LOW..HIGH[:log]")
+        if name != SEED and (name not in task.packable or is_whole(cls, name)):
+            raise RequestError(f"over {name}: {search} goes over {_such(task)}")
+    if plan.metrics != (Metric(VALIDATION),):
+        raise RequestError(f"{search}: it minimises validation, leave metric out")
+    if early := "until" if until else "scheduler" if plan.scheduled else "":
+        raise RequestError(f"{search}: runs have one length, leave {early} out")
+
+
+def _such(task: Task) -> str:
+    names = [name for name in task.packable if not is_whole(type(task), name)]
+    told = f", here {', '.join(names)}" if names else ", here there are none"
+    return f"float fields that are packable{told}"
+
+
+class Descending(Searched):
+    """The cells of trials one after another, each where the slope of the last led."""
+
+    def __init__(self, plan: Plan, ledger: Ledger, place: Place) -> None:
+        self._known = slopes(ledger)
+        axes = plan.axes.items()
+        self._ranges = {n: axis for n, axis in axes if isinstance(axis, Range)}
+        self._tangents = Tangents(plan.task, list(self._ranges), plan.x64)
+        self._place = place
+        super().__init__(plan, ledger)
+
+    @property
+    def names(self) -> list[str]:
+        """The loss, and the slope along each axis."""
+        return [VALIDATION, *self._ranges]
+
+    def next(self) -> list[Cell]:
+        """The cells of the next trial; none while the last one is under way."""
+        begun = len(self._open)
+        if begun > len(self._told):
+            return []
+        over = begun >= len(self._waiting) and self._searcher.still
+        return [] if over else super().next()
+
+    def ended(self, cell: Cell, outcome: Any) -> None:
+        """A trial that was stopped is open: the same sweep goes on with it."""
+        if outcome.state != "stopped":
+            super().ended(cell, outcome)
+
+    def _made(self) -> Descent:
+        seed, count = self.plan.search_seed, len(self._ranges)
+        start = random_shares(1, count, seed)[0].tolist() if seed else [0.5] * count
+        return Descent(self._ranges, start)
+
+    def _found(self, cell: Cell, outcome: Any) -> dict[str, float]:
+        nothing = Slope(math.nan, dict.fromkeys(self._ranges, math.nan))
+        found = self._slope(cell, outcome.steps) if outcome.state == "done" else nothing
+        return {VALIDATION: found.loss, **found.gradient}
+
+    def _slope(self, cell: Cell, steps: int) -> Slope:
+        """As it is written down, or computed: by the process that drives the sweep.
+
+        Raises:
+            RunFailed: if the task cannot be differentiated.
+        """
+        if known := self._known.get((cell.spec.id, steps)):
+            return known
+        device.remember_programs()
+        device.narrow(self._place.gpus if self._place.on == "here" else 0)
+        try:
+            found = self._tangents.of(config.knobs(cell.task), cell.seed, steps)
+        except RequestError:
+            raise
+        except Exception as error:
+            told = f"run {cell.spec.id} cannot be differentiated"
+            raise RunFailed(f"{told}: {first_line(error)}") from error
+        self._known[cell.spec.id, steps] = found
+        gradient = {name: _plain(v) for name, v in found.gradient.items()}
+        about = {VALIDATION: _plain(found.loss), "gradient": gradient}
+        self._ledger.tell(EVENT, run=cell.spec.id, steps=steps, **about)
+        return found
+
+
+def slopes(ledger: Ledger) -> dict[tuple[str, int], Slope]:
+    """What is written down, by run and length."""
+    found = {}
+    for event in ledger.events():
+        if event["event"] == EVENT:
+            gradient = {name: _number(v) for name, v in event["gradient"].items()}
+            slope = Slope(_number(event["validation"]), gradient)
+            found[event["run"], event["steps"]] = slope
+    return found
+
+
+def _plain(value: float) -> float | None:
+    """For JSON, which has no NaN."""
+    return value if math.isfinite(value) else None
+
+
+def _number(value: float | None) -> float:
+    return math.nan if value is None else value
