@@ -16,14 +16,20 @@ from heliostat import config, packs
 from heliostat.drive import Place
 from heliostat.engine.tangents import Tangents
 from heliostat.kernels.compiler import jit
-from heliostat.kernels.implicit import Identity, Neumann, Proximal, PseudoInverse
+from heliostat.kernels.implicit import (
+    Identity,
+    Neumann,
+    Proximal,
+    PseudoInverse,
+    inverse_hvp,
+)
 from heliostat.progress import silent
 from heliostat_tasks.bilevel import Bilevel
 from heliostat_tasks.bilevel.pictures import draw, landscape, norms
 from heliostat_tasks.bilevel.problems import PROBLEMS
 from heliostat_tasks.bilevel.problems.linear import reached
 from heliostat_tasks.bilevel.problems.pair import floor
-from heliostat_tasks.bilevel.responses import respond
+from heliostat_tasks.bilevel.responses import THEOREM, respond
 
 
 def here(task, store, **options):
@@ -122,6 +128,48 @@ def test_a_run_finds_what_its_approximation_stands_for(name):
     np.testing.assert_allclose(state.u, expected, atol=1e-6)
     assert rows.outer_loss[-1] < 1e-12
     assert rows.distance[-1] > 1e-3
+
+
+@pytest.mark.usefixtures("x64")
+def test_methods_that_are_exact_agree():
+    """The range of this H stands still: H⁺, steps in both modes and the projection."""
+    many = {"inner_steps": 300}
+    fields = {
+        "pinv": {},
+        "normal-cg": {"terms": 60},
+        "projection": {},
+        "unroll": {},
+        "forward": {},
+        "truncated": {"terms": 300},
+    }
+    tasks = [
+        Bilevel(problem="quadratic", method=m, **many, **f) for m, f in fields.items()
+    ]
+    data = tasks[0].prepare()
+    u = jnp.asarray(np.random.default_rng(0).normal(size=12))
+
+    def gradients(u, data):
+        start = tasks[0].posed.inner_start(None, data)
+        answers = (respond(task, u, start, data.train, data) for task in tasks)
+        return [gradient.total for _, gradient in answers]
+
+    expected, *others = jit(gradients)(u, data)
+    for found in others:
+        np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["cg", "gmres", "normal-cg"])
+@pytest.mark.usefixtures("x64")
+def test_a_solver_takes_as_many_terms_as_it_is_given(name):
+    """Four solve a system of four unknowns, two do not."""
+    s = jnp.arange(1.0, 5.0)
+
+    def residual(terms):
+        method = THEOREM[name](Bilevel(problem="augment", method=name, terms=terms))
+        x = jit(lambda v: inverse_hvp(lambda x: s * x, v, method))(jnp.ones(4))
+        return float(jnp.max(jnp.abs(s * x - 1)))
+
+    assert residual(4) < 1e-6 and residual(2) > 1e-2
 
 
 def test_fewer_terms_find_longer_labels_and_shorter_weights():
