@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import _thread
+import sys
 import threading
 from pathlib import Path
 
@@ -48,6 +49,15 @@ def test_mistakes_get_one_line_and_store_nothing(type_in, store, words, line):
     said = type_in("run", *filter(None, split))
     assert said.status == 2 and line in said.error and said.out == ""
     assert not store.exists()
+
+
+def test_a_library_that_happens_to_be_imported_judges_nothing(type_in):
+    """Pydantic, by Ray or a user's file: values are converted as everywhere else."""
+    import pydantic
+
+    said = type_in("run", "vmc", "--walkers", "1.5")
+    assert said.error == "walkers='1.5': expected an int"
+    assert sys.modules["pydantic"] is pydantic
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ from heliostat import __version__, config, registry
 from heliostat.answer import Answer
 from heliostat.cli import commands
 from heliostat.cli.answers import say
-from heliostat.cli.fields import QUIET, fitted, parse_fields, to_argv
+from heliostat.cli.fields import QUIET, by_own_types, fitted, parse_fields, to_argv
 from heliostat.cli.making import of_task
 from heliostat.errors import RequestError, RunFailed, StoreError, did_you_mean
 
@@ -47,7 +47,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     console = _Console(file=sys.stdout, highlight=False)
     try:
         with redirect_stdout(sys.stderr):
-            answer = _app(words)(words, console=console, **QUIET)
+            app = _app(words)
+            with by_own_types():
+                verb, bound, _ = app.parse_args(words, console=console, **QUIET)
+            answer = verb(*bound.args, **bound.kwargs)
         sys.stdout.flush()  # of --help: a pipe that closed shall be noticed here
         return say(answer, as_json) if isinstance(answer, Answer) else 0
     except BrokenPipeError:

@@ -8,7 +8,9 @@ A field ``burn_in: int`` is ``--burn-in 300``, a truth value ``--smooth`` or
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import MISSING
 from types import MappingProxyType, UnionType
 from typing import Annotated, Any, Literal, TypedDict, Union, get_args, get_origin
@@ -26,11 +28,19 @@ Fields = Mapping[str, Any]
 
 NOTHING: Fields = MappingProxyType({})
 
-QUIET: Any = {
-    "exit_on_error": False,
-    "print_error": False,
-    "result_action": "return_value",
-}
+QUIET: Any = {"exit_on_error": False, "print_error": False}
+
+
+@contextmanager
+def by_own_types() -> Iterator[None]:
+    """Convert words as it is said here: where pydantic happens to be imported, Cyclopts
+    would let it judge all values a second time, by other rules and in other words."""
+    pydantic = sys.modules.pop("pydantic", None)
+    try:
+        yield
+    finally:
+        if pydantic:
+            sys.modules["pydantic"] = pydantic
 
 
 def parse_fields(task: type[Task], argv: Sequence[str]) -> dict[str, Any]:
@@ -47,7 +57,9 @@ def parse_fields(task: type[Task], argv: Sequence[str]) -> dict[str, Any]:
     app = App(help_flags=(), version_flags=())
     app.default(fitted(typed, task))
     try:
-        return dict(app(list(argv), **QUIET))
+        with by_own_types():
+            _, bound, _ = app.parse_args(list(argv), **QUIET)
+        return dict(bound.arguments.get("fields", NOTHING))
     except CycloptsError as error:
         raise RequestError(" ".join(str(error).split())) from error
 
