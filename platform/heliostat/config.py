@@ -1,8 +1,9 @@
 """Fields <-> command line <-> YAML <-> canonical JSON; and the identity of a run.
 
 The identity is the canonical JSON of (task, task_version, resolved fields, seed, x64,
-width, stride).  Its SHA-256 is the genesis of the run's digest chain, and the first 16
-digits of that are the run's id.  The length is not part of it: more steps extend a run.
+width, stride), and of the state that a run begins from, if it is another one's.  Its
+SHA-256 is the genesis of the run's digest chain, and the first 16 digits of that are
+the run's id.  The length is not part of it: more steps extend a run.
 """
 
 from __future__ import annotations
@@ -164,8 +165,16 @@ def knobs(task: Task) -> dict[str, float]:
     return found
 
 
-def specify(task: Task, seed: int = 0, x64: bool = False) -> Spec:
+def specify(
+    task: Task,
+    seed: int = 0,
+    x64: bool = False,
+    parent: Mapping[str, Any] | None = None,
+) -> Spec:
     """The spec of a run of ``task``: equal specs are one run.
+
+    Args:
+        parent: the state that it begins from, as ``lineage`` tells it.
 
     Raises:
         RequestError: for a seed that is no integer in [0, 2^63) or a malformed task.
@@ -184,6 +193,8 @@ def specify(task: Task, seed: int = 0, x64: bool = False) -> Spec:
         "width": task.width,
         "stride": task.stride,
     }
+    if parent:
+        identity["parent"] = dict(parent)
     if not registry.is_registered(type(task)):
         identity["source"] = source.digest_of(type(task))
     return Spec(identity, passed_fields(task))
@@ -257,7 +268,8 @@ def rebuild(
         try:
             fields = fields | {n: _replaced(v, supplied) for n, v in stored.items()}
             candidate = build(cls, fields)
-            found = specify(candidate, spec.identity["seed"], spec.identity["x64"])
+            asked = spec.identity["seed"], spec.identity["x64"]
+            found = specify(candidate, *asked, spec.identity.get("parent"))
         except RequestError as error:
             reason = str(error)
             continue

@@ -140,7 +140,7 @@ class Run:
             RequestError: if no state of that step is kept, naming the nearest.
         """
         block = replica // self.task.width
-        step = self._kept_at(step, self.kept(block))
+        step = self.kept_at(step, self.kept(block))
         stored = self.record.checkpoints.load(block, step)
         return self._of_task(lambda loop: loop.replica(replica, stored))
 
@@ -158,11 +158,16 @@ class Run:
         """
         blocks = range(blocks_of(self.task))
         common = sorted(set.intersection(*(set(self.kept(b)) for b in blocks)))
-        step = self._kept_at(step, common)
+        step = self.kept_at(step, common)
         stored = [self.record.checkpoints.load(block, step) for block in blocks]
         return self._of_task(lambda loop: loop.replicas(stored))
 
-    def _kept_at(self, step: int, kept: list[int]) -> int:
+    def kept_at(self, step: int, kept: list[int]) -> int:
+        """The step that is meant, of those whose states are kept.
+
+        Raises:
+            RequestError: if it is none of them, naming the nearest.
+        """
         if step == -1 and self._limit:
             step = self._limit  # of the beginning of a longer run
         elif step < 0 and -step <= len(kept):

@@ -16,6 +16,7 @@ from heliostat import config, device, lock, registry
 from heliostat.drive import Place, Source, chunks, drive, stop_request, unsaid
 from heliostat.errors import Busy, RequestError, RunFailed, StoreError
 from heliostat.goal import Goal, Outcome
+from heliostat.lineage import Parent, parent_of
 from heliostat.progress import Progress, default_progress
 from heliostat.record import Record
 from heliostat.record.packs import Cell, exists, opened, unpack
@@ -35,6 +36,8 @@ def run(
     x64: bool = False,
     store: str | Path | None = None,
     fresh: bool = False,
+    parent: Run | None = None,
+    parent_step: int = -1,
     progress: Progress | None = None,
 ) -> Run:
     """Compute a run, or return it if it is stored; more steps extend it.
@@ -52,15 +55,19 @@ def run(
         x64: compute in float64.
         store: folder of runs; default ``$HELIOSTAT_STORE``, else ``./runs``.
         fresh: recompute what is stored from its first step, and compare.
+        parent: begin from a state of another run of this class of tasks, as wide and
+            with as many replicas; its id and digests are part of the identity.
+        parent_step: after which step; one that the parent has kept, -1 is the last.
 
     Raises:
         RequestError: if the request makes no sense; nothing is stored then.
         StoreError: if the store cannot be written or is damaged.
         RunFailed: if it failed; `resume` goes on from the last commit.
     """
-    spec, goal = _plan(task, seed, x64, steps, until)
+    begin = parent and parent_of(task, x64, parent, parent_step)
+    spec, goal = _plan(task, seed, x64, steps, until, begin)
     place = Place(on, workers, gpus).checked()
-    record = _find_or_create(task, spec, store)
+    record = _find_or_create(task, spec, store, begin)
     if fresh and record.steps:
         _recompute(record, task, on, workers)
     with _leaving_nothing(record, task):
@@ -76,13 +83,14 @@ def bring(
     store: str | Path | None,
     progress: Progress,
     source: Source = chunks,
+    parent: Parent | None = None,
 ) -> tuple[Run, bool]:
     """What :func:`run` does, for one run among many.
 
     Returns:
         The run, and whether anything was computed for it now.
     """
-    record = _find_or_create(task, spec, store)
+    record = _find_or_create(task, spec, store, parent)
     with _leaving_nothing(record, task):
         computed = _compute(record, task, goal, place, progress, source)
     return _as_asked(record, task, goal), computed
@@ -243,9 +251,14 @@ def remove(run: str | Run, *, store: str | Path | None = None) -> None:
 
 
 def _plan(
-    task: Task, seed: int, x64: bool, steps: int | None, until: str | None
+    task: Task,
+    seed: int,
+    x64: bool,
+    steps: int | None,
+    until: str | None,
+    parent: Parent | None = None,
 ) -> tuple[config.Spec, Goal]:
-    spec = config.specify(task, seed, x64)
+    spec = config.specify(task, seed, x64, parent and parent.identity)
     length = task.steps if steps is None else steps
     check_steps(length)
     return spec, Goal(task, length, until)
@@ -305,7 +318,12 @@ def check_steps(steps: Any) -> None:
         raise RequestError(f"steps {steps!r}: expected a whole number of at least 1")
 
 
-def _find_or_create(task: Task, spec: config.Spec, store: str | Path | None) -> Record:
+def _find_or_create(
+    task: Task,
+    spec: config.Spec,
+    store: str | Path | None,
+    parent: Parent | None = None,
+) -> Record:
     path = _folder(spec, store)
     try:
         if exists(path):
@@ -314,7 +332,7 @@ def _find_or_create(task: Task, spec: config.Spec, store: str | Path | None) -> 
         reason = f"{path.parents[1]} cannot be read: {error.strerror}"
         raise StoreError(f"store {reason}") from error
     about = described(task, spec.identity["task"])
-    return Record.create(path, spec, task, about)
+    return Record.create(path, spec, task, about, parent.states if parent else ())
 
 
 def described(task: Task, name: str) -> dict[str, Any]:

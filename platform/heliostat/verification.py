@@ -20,6 +20,7 @@ from heliostat.checkpoint import Stride, digest, first_link, next_link
 from heliostat.drive import Place, chunks
 from heliostat.errors import RequestError, RunFailed, StoreError
 from heliostat.grid import Chunk, Job, Span, blocks_of
+from heliostat.lineage import disagreement, first_states, told_of
 from heliostat.stored import Run, as_run
 from heliostat.task import Estimate, Task
 
@@ -82,7 +83,7 @@ def verify(
         run = Run(given.path, task)  # whole: it may be the beginning of a longer one
         if not run.record.steps:
             return Verdict("INCONCLUSIVE", ["the run has no committed steps"], [])
-        reasons = _stored(run, task) or _told(run, task)
+        reasons = _stored(run, task) or _told(run, task) or _begun(run)
     except StoreError as error:
         return Verdict("REJECT", [str(error)], [])
     if reasons or segments == 0:
@@ -93,7 +94,7 @@ def verify(
 
 def _stored(run: Run, task: Task) -> list[str]:
     """Where rows, kept states or links disagree with the chain; the first of each."""
-    reasons = []
+    reasons, begun = [], first_states(run.record)
     for name, (labels, right) in run.record.labels(task).items():
         if not np.array_equal(labels, right):
             reasons.append(f"the labels of {name} are wrong")
@@ -110,14 +111,22 @@ def _stored(run: Run, task: Task) -> list[str]:
             if rows != stride.rows:
                 reasons.append(f"rows differ from their digest at {where}")
                 break
-        by_step, kept = {s.stop: s for s, _ in strides}, run.kept(block)
+        by_step, kept = {s.stop: s.state for s, _ in strides}, run.kept(block)
+        if begun:
+            by_step[0] = begun[block]
         if int(run.record.committed[block]) not in kept:
             reasons.append(f"the last state of block {block} is missing")
-        for step in kept:
+        for step in sorted({*kept, *({0} if begun else ())}):
             state = digest(run.record.checkpoints.load(block, step))
-            if step not in by_step or state != by_step[step].state:
+            if by_step.get(step) != state:
                 reasons.append(f"the state of block {block} at step {step} differs")
     return reasons
+
+
+def _begun(run: Run) -> list[str]:
+    """Whether the parent of a run has another state than the one that it began from."""
+    reason = disagreement(run)
+    return [reason] if reason else []
 
 
 def _told(run: Run, task: Task) -> list[str]:
@@ -183,10 +192,11 @@ def _choose(
     run: Run, task: Task, segments: Segments, draw: random.Random
 ) -> list[Span]:
     """Spans of one stride from kept states; or from every kept state to the next."""
-    spans = []
+    spans, begun = [], told_of(run.record) is not None
     for block in range(blocks_of(task)):
         come = int(run.record.committed[block])
-        starts = [0, *(s for s in run.kept(block) if s % task.stride == 0 and s < come)]
+        kept = [s for s in run.kept(block) if s % task.stride == 0 and s < come]
+        starts = sorted({0, *kept})
         for start, following in zip(starts, [*starts[1:], come], strict=True):
             one = min(start + task.stride, come)
             stop = following if segments == "all" else one
@@ -196,7 +206,7 @@ def _choose(
         spans = sorted([spans[0], *others])
     return [
         Span(b, start, stop, partial(run.record.checkpoints.load, b, start))
-        if start
+        if start or begun
         else Span(b, start, stop)
         for b, start, stop in spans
     ]

@@ -6,7 +6,7 @@ The only folder that knows zarr; ``series`` lays out what has an entry per step:
       spec.json       what defines the run
       record.zarr/    /rows (replica?, step, ...), /observed (replica?, stride, ...),
                       /committed (block), /digests
-      checkpoints/    kept states
+      checkpoints/    kept states; of step 0, if it began from another run's
       events.jsonl    started, committed, retried, failed, finished
 
 A commit writes rows and digests, then the state, then ``committed[block]``: whatever
@@ -27,7 +27,7 @@ import xarray as xr
 import zarr
 
 from heliostat import checkpoint
-from heliostat.checkpoint import Checkpoints, Stride
+from heliostat.checkpoint import Checkpoints, State, Stride
 from heliostat.config import SCHEMA, Spec
 from heliostat.errors import StoreError
 from heliostat.grid import Chunk, Job, Slab, Span, blocks_of, has_replica_dim
@@ -54,14 +54,24 @@ class Record:
         self._writing: Any = None
 
     @classmethod
-    def create(cls, path: Path, spec: Spec, task: Task, about: Mapping[str, Any]):
+    def create(
+        cls,
+        path: Path,
+        spec: Spec,
+        task: Task,
+        about: Mapping[str, Any],
+        states: Sequence[State] = (),
+    ):
         """Lay out a new run; it appears at ``path`` whole or not at all.
+
+        Args:
+            states: that its blocks begin from, where they are another run's.
 
         Raises:
             StoreError: if the store cannot be written.
         """
         text = json.dumps(spec._asdict(), indent=1, sort_keys=True)
-        lay_out(path, "spec.json", text, task, about)
+        lay_out(path, "spec.json", text, task, about, states=states)
         return cls(path)
 
     @property
@@ -141,7 +151,8 @@ class Record:
         identity, spans = self.spec.identity, []
         for block in range(blocks_of(task)):
             start = self._resumes_at(block, int(self.committed[block]), task.stride)
-            state = self.checkpoints.load(block, start) if start else None
+            begun = start or "parent" in identity
+            state = self.checkpoints.load(block, start) if begun else None
             spans.append(Span(block, start, until, state))
         return Job(task, identity["seed"], identity["x64"], tuple(spans))
 

@@ -17,6 +17,7 @@ import numpy as np
 import zarr
 from zarr.codecs import Crc32cCodec, ZstdCodec
 
+from heliostat.checkpoint import Checkpoints, State
 from heliostat.errors import StoreError
 from heliostat.grid import LANES, Chunk, Slab, blocks_of
 from heliostat.task import Task
@@ -63,8 +64,10 @@ def lay_out(
     about: Mapping[str, Any],
     cells: Sequence[str] = (),
     lanes: int = LANES,
+    states: Sequence[State] = (),
 ) -> None:
-    """Lay out a folder with what defines its run or runs, and empty arrays for them."""
+    """Lay out a folder with what defines its run or runs, and empty arrays for them;
+    also the states that blocks begin from, where they are another run's."""
     partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         partial.mkdir(parents=True)
@@ -72,6 +75,8 @@ def lay_out(
         about = {**about, "spec_sha256": hashlib.sha256(text.encode()).hexdigest()}
         root = zarr.create_group(partial / "record.zarr", attributes=about)
         create(root, blocks_of(task), cells, lanes)
+        for block, state in enumerate(states):
+            Checkpoints(partial / "checkpoints").save(block, 0, state)
         try:
             partial.rename(path)
         except OSError:
