@@ -10,13 +10,15 @@ child, whatever became of the parent since.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from heliostat import registry
 from heliostat.checkpoint import State, digest
-from heliostat.errors import RequestError
+from heliostat.errors import RequestError, StoreError
 from heliostat.grid import blocks_of
 from heliostat.record import Record
+from heliostat.record.packs import exists, opened
 from heliostat.stored import Run
 from heliostat.task import Task
 
@@ -26,13 +28,28 @@ class Parent(NamedTuple):
 
     run: str
     step: int
-    states: tuple[State, ...]  # of each block
+    states: tuple[str, ...]  # SHA-256 of the state of each block, in hexadecimal
+    path: Path  # where the run is, or would be
 
     @property
     def identity(self) -> dict[str, Any]:
         """What a child's identity says of it, as JSON values."""
-        states = [digest(state).hex() for state in self.states]
-        return {"run": self.run, "step": self.step, "states": states}
+        return {"run": self.run, "step": self.step, "states": list(self.states)}
+
+    def load(self) -> list[State]:
+        """The states of all blocks.
+
+        Raises:
+            StoreError: if one is missing or damaged, or is another one now.
+        """
+        checkpoints = opened(self.path).checkpoints
+        blocks = range(len(self.states))
+        states: list[State] = [checkpoints.load(b, self.step) for b in blocks]
+        for block, (state, wanted) in enumerate(zip(states, self.states, strict=True)):
+            if digest(state).hex() != wanted:
+                where = f"block {block} at step {self.step}"
+                raise StoreError(f"{self.path} has another state of {where} now")
+        return states
 
 
 def parent_of(task: Task, x64: bool, run: Run, step: int = -1) -> Parent:
@@ -47,31 +64,31 @@ def parent_of(task: Task, x64: bool, run: Run, step: int = -1) -> Parent:
         RequestError: if the new run cannot go on from there.
         StoreError: if the states are damaged.
     """
-    identity, name = run.spec.identity, registry.name_of(type(task))
-    wanted = {"task": name, "x64": x64, "width": task.width}
-    for what, value in wanted.items():
-        if identity[what] != value:
-            told = f"its {what} is {identity[what]}, expected {value}"
-            raise RequestError(f"run {run.id} cannot be the parent: {told}")
-    if run.task.replicas != task.replicas:
-        told = f"it has {run.task.replicas} replicas, expected {task.replicas}"
-        raise RequestError(f"run {run.id} cannot be the parent: {told}")
+    identity = run.spec.identity
+    wanted = {"task": registry.name_of(type(task)), "x64": x64, "width": task.width}
+    differs = [
+        f"its {what} is {identity[what]}, expected {value}"
+        for what, value in wanted.items()
+        if identity[what] != value
+    ]
+    if not differs and run.task.replicas != task.replicas:
+        differs = [f"it has {run.task.replicas} replicas, expected {task.replicas}"]
+    if differs:
+        raise RequestError(f"run {run.id} cannot be the parent: {differs[0]}")
     blocks = range(blocks_of(task))
     kept = sorted(set.intersection(*(set(run.kept(block)) for block in blocks)))
     at = run.kept_at(step, kept)
-    return Parent(run.id, at, tuple(run.record.checkpoints.load(b, at) for b in blocks))
+    states = (run.record.checkpoints.load(block, at) for block in blocks)
+    return Parent(run.id, at, tuple(digest(s).hex() for s in states), run.path)
 
 
-def told_of(record: Record) -> dict[str, Any] | None:
+def told_of(run: Run) -> Parent | None:
     """What a run says of its parent; None if it began from nothing."""
-    return record.spec.identity.get("parent")
-
-
-def first_states(record: Record) -> list[bytes]:
-    """The digests of the states that a run began from, one for each block; none if it
-    has no parent."""
-    told = told_of(record)
-    return [bytes.fromhex(state) for state in told["states"]] if told else []
+    told = run.spec.identity.get("parent")
+    if not told:
+        return None
+    path = run.path.with_name(told["run"])
+    return Parent(told["run"], told["step"], tuple(told["states"]), path)
 
 
 def disagreement(run: Run) -> str:
@@ -79,15 +96,19 @@ def disagreement(run: Run) -> str:
 
     A parent that is not there, or does not have the step any more, says nothing.
     """
-    told = told_of(run.record)
-    path = run.path.with_name(told["run"]) if told else run.path
-    if not told or not path.exists():
+    parent = told_of(run)
+    if not parent or not exists(parent.path):
         return ""
-    record = Record(path)
-    for block, state in enumerate(first_states(run.record)):
-        strides = record.strides(block, record.spec.identity["stride"])
-        by_step = {stride.stop: stride.state for stride, _ in strides}
-        if by_step.get(told["step"], state) != state:
-            where = f"block {block} at step {told['step']}"
-            return f"the parent {told['run']} has another state of {where}"
+    for block, state in enumerate(parent.states):
+        found = _digest_at(opened(parent.path), block, parent.step)
+        if found not in ("", state):
+            where = f"block {block} at step {parent.step}"
+            return f"the parent {parent.run} has another state of {where}"
     return ""
+
+
+def _digest_at(record: Record, block: int, step: int) -> str:
+    """The digest in the chain of a run; empty if no stride ends with the step."""
+    strides = record.strides(block, record.spec.identity["stride"])
+    found = [stride.state.hex() for stride, _ in strides if stride.stop == step]
+    return found[0] if found else ""

@@ -332,7 +332,7 @@ def _find_or_create(
         reason = f"{path.parents[1]} cannot be read: {error.strerror}"
         raise StoreError(f"store {reason}") from error
     about = described(task, spec.identity["task"])
-    return Record.create(path, spec, task, about, parent.states if parent else ())
+    return Record.create(path, spec, task, about, parent.load() if parent else ())
 
 
 def described(task: Task, name: str) -> dict[str, Any]:

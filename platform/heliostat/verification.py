@@ -20,7 +20,7 @@ from heliostat.checkpoint import Stride, digest, first_link, next_link
 from heliostat.drive import Place, chunks
 from heliostat.errors import RequestError, RunFailed, StoreError
 from heliostat.grid import Chunk, Job, Span, blocks_of
-from heliostat.lineage import disagreement, first_states, told_of
+from heliostat.lineage import disagreement, told_of
 from heliostat.stored import Run, as_run
 from heliostat.task import Estimate, Task
 
@@ -94,7 +94,7 @@ def verify(
 
 def _stored(run: Run, task: Task) -> list[str]:
     """Where rows, kept states or links disagree with the chain; the first of each."""
-    reasons, begun = [], first_states(run.record)
+    reasons, parent = [], told_of(run)
     for name, (labels, right) in run.record.labels(task).items():
         if not np.array_equal(labels, right):
             reasons.append(f"the labels of {name} are wrong")
@@ -112,11 +112,11 @@ def _stored(run: Run, task: Task) -> list[str]:
                 reasons.append(f"rows differ from their digest at {where}")
                 break
         by_step, kept = {s.stop: s.state for s, _ in strides}, run.kept(block)
-        if begun:
-            by_step[0] = begun[block]
+        if parent:
+            by_step[0] = bytes.fromhex(parent.states[block])
         if int(run.record.committed[block]) not in kept:
             reasons.append(f"the last state of block {block} is missing")
-        for step in sorted({*kept, *({0} if begun else ())}):
+        for step in sorted({*kept, *({0} if parent else ())}):
             state = digest(run.record.checkpoints.load(block, step))
             if by_step.get(step) != state:
                 reasons.append(f"the state of block {block} at step {step} differs")
@@ -192,7 +192,7 @@ def _choose(
     run: Run, task: Task, segments: Segments, draw: random.Random
 ) -> list[Span]:
     """Spans of one stride from kept states; or from every kept state to the next."""
-    spans, begun = [], told_of(run.record) is not None
+    spans, parent = [], told_of(run)
     for block in range(blocks_of(task)):
         come = int(run.record.committed[block])
         kept = [s for s in run.kept(block) if s % task.stride == 0 and s < come]
@@ -206,7 +206,7 @@ def _choose(
         spans = sorted([spans[0], *others])
     return [
         Span(b, start, stop, partial(run.record.checkpoints.load, b, start))
-        if start or begun
+        if start or parent
         else Span(b, start, stop)
         for b, start, stop in spans
     ]

@@ -130,10 +130,11 @@ class Traced:
 
     def unpack(self, block: int, state: State, lanes: Sequence[Lane]) -> Held:
         """Named arrays as the sharded pytree; padding is filled with replica 0's."""
-        padding = self.task.width - valid_of(self.task, block)
+        padding, tree = self.task.width - valid_of(self.task, block), self._tree(state)
+        self._check_shapes(tree)
         whole = jax.tree.map(
             lambda x: self._to_device(np.concatenate([x, *[x[:, :1]] * padding], 1)),
-            self._tree(state),
+            tree,
         )
         put = jax.tree.map(_put, whole, self._split(self._template))
         return Held(put, apart(self.task, lanes), len(lanes))
@@ -284,6 +285,16 @@ class Traced:
         if missing:
             raise RequestError(f"the stored state has no {', '.join(missing)}")
         return jax.tree.unflatten(tree, [state[name] for name in names])
+
+    def _check_shapes(self, tree: Any) -> None:
+        """Refuse a state that another task's fields have given its shape."""
+        found = jax.tree_util.tree_leaves_with_path(tree)
+        wanted = jax.tree.leaves(self._template)
+        for (path, leaf), like in zip(found, wanted, strict=True):
+            if leaf.shape[2:] != like.shape[1:]:
+                told = f"{_name(path)} of shape {leaf.shape[2:]}"
+                expected = f"the task expects {like.shape[1:]}"
+                raise RequestError(f"the stored state has {told}, {expected}")
 
     def _split(self, state: Any) -> Any:
         """``sharded`` fields over the mesh, along the axis behind replica."""
