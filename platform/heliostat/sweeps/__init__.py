@@ -20,7 +20,7 @@ from heliostat.errors import RequestError
 from heliostat.goal import Goal
 from heliostat.lock import Lock
 from heliostat.stored import store_folder
-from heliostat.sweeps import hypergradients
+from heliostat.sweeps import hypergradients, population
 from heliostat.sweeps.axes import Range, checked
 from heliostat.sweeps.cells import Cell, Listed
 from heliostat.sweeps.computing import Asked, Cells, Outcome, compute
@@ -34,6 +34,7 @@ from heliostat.sweeps.plan import (
     Scheduled,
     check,
 )
+from heliostat.sweeps.population import Population
 from heliostat.sweeps.results import Sweep, open_sweep
 from heliostat.sweeps.rungs import Rungs, halving
 from heliostat.sweeps.searching import Searched
@@ -83,8 +84,10 @@ def sweep(
             for hypergradient, which ends before where it stands still.
         metric: the number of the headline that is optimised, or several of them.
         mode: ``"min"`` or ``"max"``, for each metric or for all.
-        scheduler: ``"asha"`` prunes cells that are among the worst at a rung.
-        grace: steps before its first rung; default the stride.
+        scheduler: ``"asha"`` prunes cells that are among the worst at a rung;
+            ``"pbt"`` trains ``trials`` members in turn, the worst of which go on from
+            the best with other values, see :mod:`heliostat.sweeps.population`.
+        grace: steps before the first rung, or of one segment; default the stride.
         factor: between one rung and the next.
         seed: of every cell, where seeds are not varied.
         search_seed: of the drawing.
@@ -129,6 +132,8 @@ def sweep(
     check(plan, trials)
     if search == HYPERGRADIENT:
         hypergradients.check(plan, until)
+    if plan.bred:
+        population.check(plan)
     check_installed(search)
     if steps is not None:
         check_steps(steps)
@@ -144,10 +149,10 @@ def sweep(
         ledger.tell(event, **details)
         watching.told(event, details)
 
-    listed = None if plan.learns else Listed(plan.cells())
+    listed = None if plan.learns or plan.bred else Listed(plan.cells())
     ledger.begin()
     with Lock(ledger.path):  # who learns from what was found, learns alone
-        cells = listed or _searched(plan, ledger, place)
+        cells = listed or _proposed(plan, ledger, place)
         goal, together = _goals(plan, until, ledger), not (until or scheduler)
         asked = Asked(goal, together, place, store, retries, tell)
         outcomes = _compute(cells, asked, ledger, watching)
@@ -181,7 +186,9 @@ def _scheduled(
     return Scheduled(scheduler, task.stride if grace is None else grace, factor)
 
 
-def _searched(plan: Plan, ledger: Ledger, place: Place) -> Searched:
+def _proposed(plan: Plan, ledger: Ledger, place: Place) -> Searched | Population:
+    if plan.bred:
+        return Population(plan, ledger)
     if plan.search == HYPERGRADIENT:
         return hypergradients.Descending(plan, ledger, place)
     return Searched(plan, ledger)
@@ -189,9 +196,12 @@ def _searched(plan: Plan, ledger: Ledger, place: Place) -> Searched:
 
 def _goals(plan: Plan, until: str | None, ledger: Ledger) -> Callable[[Cell], Goal]:
     """How far each cell shall come."""
-    if plan.scheduled is None:
+    scheduled = plan.scheduled
+    if scheduled is None:
         return lambda cell: Goal(cell.task, plan.steps or cell.task.steps, until)
-    scheduled, length = plan.scheduled, plan.steps or plan.task.steps
+    if plan.bred:
+        return lambda cell: Goal(cell.task, scheduled.grace)
+    length = plan.steps or plan.task.steps
     judge = halving(plan.metrics[0], scheduled, length, ledger)
     return lambda cell: Rungs(cell, length, scheduled, judge, ledger.tell)
 

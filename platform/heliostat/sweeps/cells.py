@@ -11,11 +11,15 @@ import numpy as np
 
 from heliostat import config
 from heliostat.errors import RequestError
+from heliostat.lineage import Parent
 from heliostat.sweeps.axes import SEED, Axis, Range, is_whole
 from heliostat.task import Task
 
 TRIAL = "trial"
 """The dim of cells whose values were drawn."""
+
+MEMBER, GENERATION = "member", "generation"
+"""The dims of a population."""
 
 
 class Cell:
@@ -26,6 +30,7 @@ class Cell:
         place: index along each dim of the sweep.
         values: what the cell has on each axis.
         seed: its run's, also where seeds are no axis.
+        parent: whose state its run begins from, if it is another one's.
     """
 
     def __init__(
@@ -35,13 +40,15 @@ class Cell:
         values: Mapping[str, Any],
         seed: int,
         x64: bool,
+        parent: Parent | None = None,
     ) -> None:
         self.task, self.place, self.values = task, place, dict(values)
-        self.seed, self.x64 = seed, x64
+        self.seed, self.x64, self.parent = seed, x64, parent
 
     @cached_property
     def spec(self) -> config.Spec:
-        return config.specify(self.task, self.seed, self.x64)
+        parent = self.parent and self.parent.identity
+        return config.specify(self.task, self.seed, self.x64, parent)
 
     def __str__(self) -> str:
         return " ".join(f"{name}={value}" for name, value in self.values.items())
@@ -129,7 +136,12 @@ def of_trial(
 
 
 def cell(
-    task: Task, place: tuple[int, ...], values: Mapping[str, Any], seed: int, x64: bool
+    task: Task,
+    place: tuple[int, ...],
+    values: Mapping[str, Any],
+    seed: int,
+    x64: bool,
+    parent: Parent | None = None,
 ) -> Cell:
     """A cell with its task, checked as all tasks are.
 
@@ -142,7 +154,7 @@ def cell(
     except RequestError as error:
         told = " ".join(f"{name}={value}" for name, value in fields.items())
         raise RequestError(f"over {told}: {error}") from error
-    return Cell(made, place, values, values.get(SEED, seed), x64)
+    return Cell(made, place, values, values.get(SEED, seed), x64, parent)
 
 
 def at(task: type[Task], name: str, axis: Axis, share: float) -> Any:

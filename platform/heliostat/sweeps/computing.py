@@ -250,9 +250,8 @@ def _tried(cell: Cell, asked: Asked, source: Source) -> Outcome:
     while True:
         goal = asked.goal(cell)
         try:
-            run, computed = bring(
-                cell.task, cell.spec, goal, asked.place, asked.store, silent, source
-            )
+            where = asked.place, asked.store, silent, source, cell.parent
+            run, computed = bring(cell.task, cell.spec, goal, *where)
             return _of(run, computed, goal.ended, _pruned(goal))
         except Busy:  # another sweep is at it
             time.sleep(WAITING)

@@ -11,7 +11,7 @@ import xarray as xr
 
 from heliostat.stored import Run
 from heliostat.sweeps.axes import SEED
-from heliostat.sweeps.cells import Cell
+from heliostat.sweeps.cells import TRIAL, Cell
 from heliostat.sweeps.lazy import Stacked, variable
 from heliostat.sweeps.plan import HYPERGRADIENT
 
@@ -44,7 +44,7 @@ def stacked(sweep: Sweep, kind: Any, every: int) -> xr.Dataset:
         dtype = like.dtype if like.dtype.kind in "fT" else np.dtype(float)
         array = Stacked(parts, sweep.shape, rest, dtype)
         found[name] = variable((*sweep.dims, *map(str, like.dims)), array, like.attrs)
-    return xr.Dataset(found, coords={**_coords(alike, sizes), **sweep.coords})
+    return xr.Dataset(found, coords={**_coords(alike, sizes), **labels(sweep)})
 
 
 def gradient(sweep: Sweep) -> dict[str, xr.DataArray]:
@@ -59,6 +59,55 @@ def gradient(sweep: Sweep) -> dict[str, xr.DataArray]:
             values[cell.place] = [slope.gradient[name] for name in knobs]
     dims, about = (*sweep.dims, KNOB), {"long_name": "d validation / d knob"}
     return {"gradient": xr.DataArray(values, {KNOB: knobs}, dims, attrs=about)}
+
+
+def labels(sweep: Sweep) -> dict[str, Any]:
+    """The values of the cells, the id of each run, and how it came out; of a population
+    also which member each segment goes on from, -1 for none."""
+    plan, found = sweep.plan, dict[str, Any]()
+    for name, axis in sweep.axes.items():
+        if name in sweep.dims:
+            found[name] = (name, _spelled(list(axis)))
+        elif plan.bred:
+            found[name] = (sweep.dims, _of_each(sweep, lambda c, n=name: c.values[n]))
+        else:
+            values = {c.place[0]: c.values[name] for c in sweep.cells}
+            found[name] = (TRIAL, _spelled([values[i] for i in sorted(values)]))
+    for dim, size in zip(sweep.dims, sweep.shape, strict=True):
+        found.setdefault(dim, np.arange(size))
+    outcomes = sweep.outcomes
+    found["run"] = (sweep.dims, _of_each(sweep, lambda c: c.spec.id))
+    state = _of_each(sweep, lambda c: outcomes[c.spec.id].state)
+    found["state"] = (sweep.dims, state)
+    if plan.bred:
+        found["source"] = (sweep.dims, _of_each(sweep, partial(_source, sweep)))
+    return found
+
+
+def _of_each(sweep: Sweep, one: Callable[[Cell], Any]) -> np.ndarray:
+    """A value of each cell, where it lies; -1, NaN or nothing where there is none."""
+    values = {cell.place: one(cell) for cell in sweep.cells}
+    spelled = _spelled(list(values.values()))
+    empty: Any = {"i": -1, "f": np.nan, "b": False}.get(spelled.dtype.kind, "")
+    kind = spelled.dtype if spelled.dtype.kind in "ifb" else np.dtypes.StringDType()
+    table = np.full(sweep.shape, empty, kind)
+    for place, value in zip(values, spelled, strict=True):
+        table[place] = value
+    return table
+
+
+def _source(sweep: Sweep, cell: Cell) -> int:
+    """The member whose segment a cell goes on from."""
+    line = sweep.lineage(cell)
+    return line[-2].place[0] if len(line) > 1 else -1
+
+
+def _spelled(values: Sequence[Any]) -> np.ndarray:
+    """Values as a coordinate: as they are if all are numbers or texts, else spelled."""
+    kinds = {type(value) for value in values}
+    if kinds <= {int, float} or kinds in ({str}, {bool}):
+        return np.array(values)
+    return np.array([str(value) for value in values])
 
 
 def _of_each_shape(cells: Sequence[Cell], steps: Mapping[str, int]) -> list[str]:

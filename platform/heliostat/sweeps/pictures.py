@@ -11,11 +11,10 @@ import xarray as xr
 from heliostat.errors import RequestError, did_you_mean
 from heliostat.plotting import blank, written
 from heliostat.sweeps.axes import SEED, Range
+from heliostat.sweeps.lineages import COLOURS, label, lineage, scale
 from heliostat.sweeps.results import Sweep
 
-KINDS = ("auto", "line", "map", "parallel")
-
-COLOURS = "viridis"
+KINDS = ("auto", "line", "map", "parallel", "lineage")
 
 
 def plot(
@@ -31,8 +30,9 @@ def plot(
         metric: default that of the sweep, else the first that its cells have found.
         output: a file to write (its ending says the format); default none.
         kind: ``line`` over one field, ``map`` over two fields of a grid, ``parallel``
-            has an axis for each field and a line for each cell; ``auto`` the first
-            that can show all.
+            has an axis for each field and a line for each cell; ``lineage`` the first
+            field of a population, generation by generation; ``auto`` the first that
+            can show all.
 
     Returns:
         The path that was written, or the matplotlib Axes.
@@ -48,7 +48,10 @@ def plot(
     fields = [name for name in sweep.axes if name != SEED]
     kind = _kind(sweep, fields) if kind == "auto" else kind
     axes = blank(output)
-    {"line": _line, "map": _map, "parallel": _parallel}[kind](axes, values, fields)
+    if kind == "lineage":
+        lineage(axes, sweep, values, fields[0])
+    else:
+        {"line": _line, "map": _map, "parallel": _parallel}[kind](axes, values, fields)
     task = sweep.plan.identity["task"]
     axes.set_title(f"{task}, sweep {sweep.id}", fontsize="medium")
     return axes if output is None else written(axes, Path(output))
@@ -70,6 +73,8 @@ def _values(sweep: Sweep, metric: str | None) -> xr.DataArray:
 
 
 def _kind(sweep: Sweep, fields: list[str]) -> str:
+    if sweep.plan.bred:
+        return "lineage"
     listed = not any(isinstance(sweep.axes[name], Range) for name in fields)
     if len(fields) < 2:
         return "line"
@@ -80,7 +85,7 @@ def _line(axes: Any, values: xr.DataArray, fields: list[str]) -> None:
     if len(fields) != 1:
         raise RequestError(f"a line is over one field, there are {', '.join(fields)}")
     along = values[fields[0]]
-    place, labels, log = _scale(along.values)
+    place, labels, log = scale(along.values)
     order = np.argsort(place)
     axes.plot(np.asarray(place)[order], values.values[order], "o-", lw=1)
     if labels is not None:
@@ -88,7 +93,7 @@ def _line(axes: Any, values: xr.DataArray, fields: list[str]) -> None:
     elif log:
         axes.set_xscale("log")
     axes.set_xlabel(fields[0])
-    axes.set_ylabel(_label(values))
+    axes.set_ylabel(label(values))
     axes.grid(alpha=0.25)
 
 
@@ -105,7 +110,7 @@ def _map(axes: Any, values: xr.DataArray, fields: list[str]) -> None:
             range(table.sizes[name]), [_spell(v) for v in table[name].values]
         )
         axis.set_label_text(name)
-    axes.figure.colorbar(image, ax=axes, label=_label(values))
+    axes.figure.colorbar(image, ax=axes, label=label(values))
     if table.size <= 100:
         _numbers(axes, table.values, image)
 
@@ -128,8 +133,8 @@ def _parallel(axes: Any, values: xr.DataArray, fields: list[str]) -> None:
     from matplotlib.colors import LogNorm, Normalize
 
     flat = values.stack(cell=values.dims)
-    found, (_, _, log) = flat.values, _scale(flat.dropna("cell").values)
-    columns = [_scale(flat[name].values) for name in fields]
+    found, (_, _, log) = flat.values, scale(flat.dropna("cell").values)
+    columns = [scale(flat[name].values) for name in fields]
     heights = [_shares(np.asarray(c[0]), c[2]) for c in columns]
     heights = np.vstack([*heights, _shares(found, log)])
     norm = (LogNorm if log else Normalize)(np.nanmin(found), np.nanmax(found))
@@ -143,22 +148,13 @@ def _parallel(axes: Any, values: xr.DataArray, fields: list[str]) -> None:
         for height, text, va in ((-0.02, low, "top"), (1.02, high, "bottom")):
             axes.text(index, height, text, ha="center", va=va, fontsize="small")
     logs = [f"{n} (log)" if c[2] else n for n, c in zip(fields, columns, strict=True)]
-    axes.set_xticks(range(len(ends)), [*logs, _label(values)])
+    axes.set_xticks(range(len(ends)), [*logs, label(values)])
     axes.tick_params(axis="x", pad=16, length=0)
     axes.set_yticks([])
     axes.set_ylim(-0.02, 1.1)
     axes.spines[:].set_visible(False)
-    scale = ScalarMappable(norm, COLOURS)
-    axes.figure.colorbar(scale, ax=axes, label=_label(values))
-
-
-def _scale(values: np.ndarray) -> tuple[Any, list[str] | None, bool]:
-    """Where values lie on an axis: as they are, or numbered; and whether by decades."""
-    if values.dtype.kind not in "iuf":
-        names = list(dict.fromkeys(map(str, values)))
-        return [names.index(str(v)) for v in values], names, False
-    positive = len(values) and values.min() > 0 and values.max() > 30 * values.min()
-    return values.astype(float), None, bool(positive)
+    colours = ScalarMappable(norm, COLOURS)
+    axes.figure.colorbar(colours, ax=axes, label=label(values))
 
 
 def _shares(values: np.ndarray, log: bool) -> np.ndarray:
@@ -177,8 +173,3 @@ def _ends(column: tuple[Any, list[str] | None, bool]) -> tuple[str, str]:
 
 def _spell(value: Any) -> str:
     return f"{value:.3g}" if isinstance(value, float | np.floating) else str(value)
-
-
-def _label(values: xr.DataArray) -> str:
-    unit = values.attrs.get("units", "1")
-    return f"{values.name} ({unit})" if unit != "1" else str(values.name)

@@ -32,7 +32,9 @@ HYPERGRADIENT = "hypergradient"
 VALIDATION = "validation"
 """The number that it minimises."""
 
-SCHEDULERS = ("asha",)
+PBT = "pbt"
+
+SCHEDULERS = ("asha", PBT)
 
 
 class Metric(NamedTuple):
@@ -46,7 +48,7 @@ class Scheduled(NamedTuple):
     """A scheduler as it was asked for."""
 
     name: str
-    grace: int  # steps before the first rung
+    grace: int  # steps before the first rung, or of a segment
     factor: int = 3  # between rungs
 
 
@@ -54,7 +56,8 @@ class Plan(NamedTuple):
     """A sweep as it was asked for.
 
     How many trials is not its identity; nor are steps, unless what is computed follows
-    from what was found.
+    from what was found.  Of a population it is the other way round: more steps are
+    more generations, which begin with the same ones.
     """
 
     task: Task
@@ -83,6 +86,11 @@ class Plan(NamedTuple):
         return self.search in SEARCHERS or self.search == HYPERGRADIENT
 
     @property
+    def bred(self) -> bool:
+        """Whether its cells are segments of a population."""
+        return self.scheduled is not None and self.scheduled.name == PBT
+
+    @property
     def adaptive(self) -> bool:
         """Whether what is computed follows from what was found."""
         return self.learns or self.scheduled is not None
@@ -97,8 +105,9 @@ class Plan(NamedTuple):
         how: dict[str, Any] = {"search": self.search, "search_seed": self.search_seed}
         seed = {} if SEED in self.axes else {"seed": self.seed}
         if self.adaptive:
-            how |= {"steps": self.steps, "metrics": config.plain(self.metrics)}
+            how |= {"metrics": config.plain(self.metrics)}
             how |= {"scheduled": config.plain(self.scheduled)}
+            how |= {"trials": self.trials} if self.bred else {"steps": self.steps}
         return {**spec, **seed, **how, "fields": fields, "over": over}
 
     @property

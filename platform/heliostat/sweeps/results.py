@@ -16,12 +16,13 @@ from heliostat.engine.tangents import Slope
 from heliostat.errors import RequestError, did_you_mean
 from heliostat.stored import Run, store_folder
 from heliostat.sweeps.axes import SEED, Axis
-from heliostat.sweeps.cells import TRIAL, Cell
+from heliostat.sweeps.cells import GENERATION, MEMBER, TRIAL, Cell
 from heliostat.sweeps.computing import Outcome
-from heliostat.sweeps.datasets import gradient, stacked
+from heliostat.sweeps.datasets import gradient, labels, stacked
 from heliostat.sweeps.hypergradients import slopes
 from heliostat.sweeps.ledger import FOLDER, Ledger, read
 from heliostat.sweeps.plan import VALIDATION, Metric, Plan
+from heliostat.sweeps.population import recorded
 from heliostat.task import Estimate, Task
 from heliostat.verbs import at_path
 
@@ -43,11 +44,18 @@ def open_sweep(
     """
     plan, root = read(sweep, store, task), store_folder(store)
     ledger = Ledger(root, plan)
-    proposed = [e["values"] for e in ledger.events() if e["event"] == "proposed"]
     ended = ledger.last()
-    cells = [c for c in plan.cells(proposed) if c.spec.id in ended]
+    cells = [c for c in _begun(plan, ledger, root) if c.spec.id in ended]
     outcomes = {c.spec.id: _outcome(c, ended[c.spec.id], root) for c in cells}
     return Sweep(plan, cells, outcomes, root)
+
+
+def _begun(plan: Plan, ledger: Ledger, store: Path) -> list[Cell]:
+    """The cells that a sweep has, as far as that was decided."""
+    if plan.bred:
+        return recorded(plan, ledger, store)
+    events = ledger.events()
+    return plan.cells([e["values"] for e in events if e["event"] == "proposed"])
 
 
 def _outcome(cell: Cell, event: Mapping[str, Any], store: Path) -> Outcome:
@@ -213,6 +221,19 @@ class Sweep:
             raise RequestError("metric: expected a number of the headline")
         return self.plan.metrics[0]
 
+    def lineage(self, cell: Cell | None = None) -> list[Cell]:
+        """The cells of a population that one goes back to, the first generation first.
+
+        Args:
+            cell: default the best.
+        """
+        cell = cell or self.best()
+        by_run = {one.spec.id: one for one in self.cells}
+        line = [cell]
+        while (parent := line[-1].parent) and parent.run in by_run:
+            line.append(by_run[parent.run])
+        return line[::-1]
+
     def average(self) -> dict[str, Estimate]:
         """Each quantity on average over the cells, with the standard error of that."""
         found = {}
@@ -240,7 +261,10 @@ class Sweep:
 
     @property
     def dims(self) -> tuple[str, ...]:
-        """The dims of its cells: its axes; or ``trial``, and ``seed`` if it is one."""
+        """The dims of its cells: its axes; or ``trial``, and ``seed`` if it is one; of
+        a population ``member`` and ``generation``."""
+        if self.plan.bred:
+            return MEMBER, GENERATION
         if not self.plan.drawn:
             return tuple(self.axes)
         return (TRIAL, SEED) if SEED in self.axes else (TRIAL,)
@@ -275,32 +299,4 @@ class Sweep:
                     pair[(slice(None), *cell.place)] = estimate[:2]
             found[name] = (self.dims, pair[0], about)
             found[f"{name}_error"] = (self.dims, pair[1], about)
-        return xr.Dataset(found, coords=self.coords).assign(gradient(self))
-
-    @property
-    def coords(self) -> dict[str, Any]:
-        """The values of the cells, the id of each run, and how it came out."""
-        found: dict[str, Any] = {}
-        for name, axis in self.axes.items():
-            if name in self.dims:
-                found[name] = (name, _labels(list(axis)))
-            else:
-                values = {c.place[0]: c.values[name] for c in self.cells}
-                found[name] = (TRIAL, _labels([values[i] for i in sorted(values)]))
-        if self.plan.drawn:
-            found[TRIAL] = np.arange(self.shape[0])
-        for name in ("run", "state"):
-            table = np.full(self.shape, "", np.dtypes.StringDType())
-            for cell in self.cells:
-                state = self.outcomes[cell.spec.id].state
-                table[cell.place] = cell.spec.id if name == "run" else state
-            found[name] = (self.dims, table)
-        return found
-
-
-def _labels(values: Sequence[Any]) -> np.ndarray:
-    """Values as a coordinate: as they are if all are numbers or texts, else spelled."""
-    kinds = {type(value) for value in values}
-    if kinds <= {int, float} or kinds in ({str}, {bool}):
-        return np.array(values)
-    return np.array([str(value) for value in values])
+        return xr.Dataset(found, coords=labels(self)).assign(gradient(self))

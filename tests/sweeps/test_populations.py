@@ -1,0 +1,234 @@
+"""A population that is bred: segments are runs, their lineage replays."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import toys
+
+import heliostat as hs
+from heliostat.progress import silent
+from heliostat.sweeps.axes import checked
+from heliostat.sweeps.breeding import explored, sources
+
+
+@dataclass(frozen=True)
+class Cooling(hs.Task):
+    """e' = (1 - rate) e + rate²/10: large rates are good at first, small ones later."""
+
+    rate: float = 0.1  # of descent
+    finish: str = ""  # a text that does nothing
+    emits = {"e": hs.Var()}
+    finds = ("e",)
+    traced, stride, steps = False, 5, 60
+
+    def init(self, key, replica, data):
+        return 1.0
+
+    def step(self, key, state, data):
+        e = (1 - self.rate) * state + self.rate**2 / 10
+        return e, {"e": e}
+
+    def headline(self, rows):
+        return {"e": hs.Estimate(float(rows.e.isel(step=-1)))}
+
+
+RATES = hs.Range(0.001, 1.0, log=True)
+
+
+def breed(store, trials=4, **options):
+    usual = {"over": {"rate": RATES}, "search": "random", "metric": "e", "on": "here"}
+    usual |= {"steps": 25}
+    about = {**usual, "scheduler": "pbt", **options}
+    return hs.sweep(Cooling(), trials=trials, store=store, **about)
+
+
+@pytest.fixture(scope="module")
+def bred(tmp_path_factory):
+    return breed(tmp_path_factory.mktemp("bred"))
+
+
+def constant(rate, steps=60):
+    e = 1.0
+    for _ in range(steps):
+        e = (1 - rate) * e + rate**2 / 10
+    return e
+
+
+@pytest.mark.slow
+def test_a_population_beats_every_constant(tmp_path):
+    """Of a thousand rates."""
+    found = breed(tmp_path, 12, steps=60)
+    best = found.summary.e.isel(generation=-1).min()
+    assert float(best) < min(constant(r) for r in np.geomspace(1e-3, 1, 1000))
+    rates = [cell.values["rate"] for cell in found.lineage()]
+    assert rates[-1] < rates[0] / 3  # it has cooled down
+
+
+def test_the_lineage_of_the_best_replays_step_by_step(bred):
+    """By the rates that are told of it, in plain Python."""
+    line, e = bred.lineage(), 1.0
+    assert [cell.place[1] for cell in line] == list(range(5))
+    for cell in line:
+        rows = bred.dataset.e.sel(member=cell.place[0], generation=cell.place[1])
+        for stored in rows.values:
+            e = (1 - cell.values["rate"]) * e + cell.values["rate"] ** 2 / 10
+            assert stored == e
+
+
+def test_every_segment_is_a_run_that_is_verified_with_its_parent(bred):
+    for cell in bred.lineage()[-2:]:
+        run = bred.runs[cell.spec.id]
+        assert hs.verify(run, segments="all", on="here").status == "ACCEPT"
+        parent = hs.open(cell.parent.run, store=bred.store, task=Cooling)
+        alone = hs.run(
+            cell.task,
+            seed=cell.seed,
+            steps=5,
+            parent=parent,
+            store=bred.store,
+            on="here",
+            progress=silent,
+        )
+        assert alone.id == run.id and alone.state(0) == parent.state(-1)
+
+
+def test_the_worst_go_on_from_the_best_with_values_near_theirs(bred):
+    data = bred.summary
+    for generation in range(1, 5):
+        before = data.e.isel(generation=generation - 1).values
+        order = np.argsort(before)
+        source = data.source.isel(generation=generation).values
+        moved = set(np.flatnonzero(source != np.arange(4)))
+        assert moved == {order[-1]} and {*source[[*moved]]} == {order[0]}
+        rates = data.rate.isel(generation=generation).values
+        kept = data.rate.isel(generation=generation - 1).values[source]
+        same = [m for m in range(4) if m not in moved]
+        np.testing.assert_array_equal(rates[same], kept[same])
+
+
+def test_perturbed_values_are_near_or_drawn_anew_and_on_their_axes():
+    """Of 4,000 draws a quarter anew: within 4.5 errors, 1e-5."""
+    axes = checked(toys.Walk, {"sigma": hs.Range(0.5, 2), "chains": [3, 5, 8]}, True)
+    rng, counts = np.random.default_rng(0), {0.8: 0, 1.2: 0, "anew": 0}
+    for _ in range(4000):
+        found = explored(toys.Walk, axes, {"sigma": 1.0, "chains": 5}, rng)
+        counts[found["sigma"] if found["sigma"] in counts else "anew"] += 1
+        assert 0.5 <= found["sigma"] <= 2 and found["chains"] in (3, 5, 8)
+    assert abs(counts["anew"] - 1000) < 4.5 * 27.4
+    assert abs(counts[0.8] - 1500) < 4.5 * 30.7
+    edge = [explored(toys.Walk, axes, {"sigma": 2.0, "chains": 8}, rng) for _ in "ab"]
+    assert all(one["sigma"] <= 2 and one["chains"] in (3, 5, 8) for one in edge)
+
+
+def test_who_found_nothing_goes_on_from_somebody_else():
+    found = [np.nan, 2.0, np.inf, 1.0, np.nan]
+    chosen = sources(found, [0, 1])
+    assert chosen[1] == 1 and [chosen[m] for m in (0, 2, 3, 4)] == [3, 3, 3, 3]
+
+
+def test_more_steps_are_more_generations_of_the_same_population(bred):
+    short = breed(bred.store, steps=15)
+    assert (short.computed, short.reused, short.id) == (0, 12, bred.id)
+    longer = breed(bred.store, steps=30)
+    assert (longer.computed, longer.reused) == (4, 20) and longer.id == bred.id
+    again = hs.open_sweep(bred.id, store=bred.store, task=Cooling)
+    assert again.summary.equals(longer.summary)
+    assert again.dataset.e.equals(longer.dataset.e)
+
+
+def test_a_picture_shows_who_goes_on_from_whom(bred, tmp_path):
+    assert bred.plot(output=tmp_path / "a.png").stat().st_size > 10_000
+    axes = bred.plot(kind="lineage")
+    assert axes.get_xlabel() == "generation" and axes.get_ylabel() == "rate"
+
+
+def events(store):
+    files = list(store.glob("sweeps/*/events.jsonl"))
+    lines = files[0].read_text().splitlines()[:-1] if files else []
+    return [json.loads(line)["event"] for line in lines]
+
+
+def killed(store, done):
+    """A population whose driver is killed once so many segments have ended."""
+    code = f"from test_populations import breed; breed({str(store)!r})"
+    here = Path(__file__).parent
+    path = os.pathsep.join((str(here), str(here.parent)))
+    started = subprocess.Popen(
+        [sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": path}
+    )
+    while events(store).count("done") < done and started.poll() is None:
+        time.sleep(0.01)
+    started.send_signal(signal.SIGKILL)
+    started.wait()
+    return events(store).count("done")
+
+
+def test_a_killed_population_goes_on_where_it_was(bred, tmp_path):
+    done = killed(tmp_path, 8)
+    found = breed(tmp_path)
+    assert 8 <= done <= found.reused and found.computed + found.reused == 20
+    last = breed(bred.store)
+    assert found.summary.equals(last.summary)
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"search": "grid", "over": {"rate": [0.1, 0.2]}, "trials": None}, "drawn"),
+        ({"trials": 1}, "at least 2"),
+        ({"steps": 61}, "61 steps are no multiple of the 5"),
+        ({"metric": None}, "wants one metric, such as e"),
+        ({"over": {"rate": RATES, "seed": [1, 2]}}, "over seed: a population is one"),
+        ({"until": "e < 1"}, "a scheduler ends runs already"),
+    ],
+)
+def test_mistakes_get_one_line(tmp_path, options, says):
+    with pytest.raises(hs.RequestError, match=says):
+        breed(tmp_path, **options)
+    assert not list(tmp_path.iterdir())
+
+
+@dataclass(frozen=True)
+class Sized(hs.Task):
+    """A state whose shape is a field."""
+
+    size: int = 2  # of the state
+    emits = {"x": hs.Var()}
+    stride, steps = 2, 4
+
+    def init(self, key, replica, data):
+        return {"x": jnp.zeros(self.size)}
+
+    def step(self, key, state, data):
+        x = state["x"] + 1 / self.size
+        return {"x": x}, {"x": x.sum()}
+
+    def headline(self, rows):
+        mean = float(rows.x.mean()) + self.size
+        return {"x": hs.Estimate(mean)}
+
+
+def test_a_state_of_another_shape_is_refused_and_the_others_go_on(tmp_path):
+    about = {"search": "sobol", "trials": 2, "metric": "x", "scheduler": "pbt"}
+    over = {"size": [2, 5, 8, 11]}
+    found = hs.sweep(Sized(), over=over, store=tmp_path, on="here", **about)
+    states = found.summary.state.values
+    assert set(states[:, 0]) == {"done"} and sorted(states[:, 1]) == ["done", "failed"]
+    (reason,) = found.failures.reason
+    assert "the stored state has x of shape" in reason and "expects" in reason
+
+
+def test_what_differs_only_in_a_parent_is_another_run(bred):
+    ids = {cell.spec.id for cell in bred.cells}
+    assert len(ids) == 20
