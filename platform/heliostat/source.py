@@ -9,6 +9,7 @@ import inspect
 import io
 import re
 import sys
+import threading
 import tokenize
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,8 @@ from types import CodeType, FunctionType, ModuleType
 
 from heliostat.errors import RequestError
 from heliostat.task import Task
+
+_PARSING = threading.Lock()
 
 
 def digest_of(task: type[Task]) -> str:
@@ -73,6 +76,14 @@ def _written(cls: type) -> list[FunctionType]:
 
 
 def _source(cls: type) -> str:
+    """The text of a class, in one thread at a time: to find it Python 3.11 parses its
+    file, which fails in several.
+    """
+    with _PARSING:
+        return _text(cls)
+
+
+def _text(cls: type) -> str:
     """The text of a class; in a notebook, which has no file, by way of its methods.
 
     Raises:

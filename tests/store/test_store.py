@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
+import threading
+import time
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
 import toys
+import zarr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -259,3 +263,42 @@ def test_canonical_json_has_one_spelling():
     )
     with pytest.raises(ValueError):
         config.canonical_json({"a": float("nan")})
+
+
+@dataclass(frozen=True)
+class Unknown(hs.Task):
+    """Rows of which nothing is known."""
+
+    emits = {"x": hs.Var(), "n": hs.Var((), "int32"), "word": hs.Var(dtype="str")}
+    traced, stride, steps, kept = False, 1, 10, None
+    replica_dim = "chain"
+
+    def init(self, key, replica, data):
+        return 0
+
+    def step(self, key, state, data):
+        return state, {"x": float("nan"), "n": 0, "word": ""}
+
+    def headline(self, rows):
+        return {}
+
+
+def test_what_is_nothing_but_fill_values_is_stored_whatever_other_threads_do(tmp_path):
+    """zarr leaves such chunks out, by a setting that all threads share; here, a chunk
+    that is not written is a part that was lost."""
+    over = threading.Event()
+
+    def others():
+        while not over.is_set():
+            with zarr.config.set({"array.write_empty_chunks": False}):
+                time.sleep(0.001)
+
+    thread = threading.Thread(target=others)
+    thread.start()
+    try:
+        run = hs.run(Unknown(), store=tmp_path, on="here", progress=silent)
+    finally:
+        over.set()
+        thread.join()
+    rows = run.rows.load()
+    assert np.isnan(rows.x).all() and (rows.n == 0).all()

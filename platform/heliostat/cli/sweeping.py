@@ -57,10 +57,13 @@ def sweep(
         option("min or max, for each metric or all.", consume_multiple=True),
     ] = ("min",),
     scheduler: Annotated[
-        str | None, option("asha prunes cells that are among the worst at a rung.")
+        str | None,
+        option("asha prunes the worst at rungs; pbt breeds a population of trials."),
     ] = None,
     grace: Annotated[
-        int | None, COUNT, option("Steps before the first rung; default the stride.")
+        int | None,
+        COUNT,
+        option("Steps before the first rung, or of a segment; default the stride."),
     ] = None,
     factor: Annotated[int, option("Between one rung and the next.")] = 3,
     retries: Annotated[
@@ -133,7 +136,7 @@ def _table(found: Sweep) -> Table:
     """A line per cell, the best first where it is known which they are."""
     metric = found.plan.metrics[0].name if found.plan.metrics else None
     table = Table(box=None)
-    names = list(found.cells[0].values) if found.cells else []
+    names = list(found.called(found.cells[0])) if found.cells else []
     for name in [*names, "run", "state", metric or "headline"]:
         table.add_column(name)
     cells = found.ordered() if metric else found.cells
@@ -142,7 +145,7 @@ def _table(found: Sweep) -> Table:
         own = [n for n, e in estimates.items() if e.source == "this run"]
         name = metric or next(iter(own), None)
         told = f"{'' if metric else f'{name} '}{estimates[name]}" if name else "-"
-        values = [str(value) for value in cell.values.values()]
+        values = [str(value) for value in found.called(cell).values()]
         state = found.outcomes[cell.spec.id].state
         table.add_row(*map(Text, [*values, cell.spec.id, state, told]))
     if len(cells) > SHOWN:

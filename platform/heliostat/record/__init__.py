@@ -167,10 +167,7 @@ class Record:
 
     def commit(self, chunk: Chunk | Slab, task: Task, until: int) -> None:
         """Rows, digests, state, and last the marker that makes them count."""
-        with zarr.config.set({"array.write_empty_chunks": True}):
-            self._commit(self._root("r+"), chunk, task, until)
-
-    def _commit(self, root: Any, chunk: Chunk | Slab, task: Task, until: int) -> None:
+        root = self._root("r+")
         number, marks = self._number(chunk), root["committed"]
         where = (*cells_of(chunk), chunk.block)
         if np.any(marks[where] > chunk.start):  # what lies past that is written anew

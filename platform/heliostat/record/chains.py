@@ -12,7 +12,7 @@ import numpy as np
 
 from heliostat.checkpoint import Stride, first_link, next_link
 from heliostat.grid import Chunk, Slab
-from heliostat.record.layout import cells_of
+from heliostat.record.layout import cells_of, whole
 
 
 def write(root: Any, chunk: Chunk | Slab, stride: int, geneses: Sequence[str]) -> None:
@@ -30,7 +30,8 @@ def write(root: Any, chunk: Chunk | Slab, stride: int, geneses: Sequence[str]) -
     pairs = zip(links, _strides(chunk), strict=True)
     table = np.stack([_chained(link, strides) for link, strides in pairs])
     entries = slice(first, first + len(chunk.strides))
-    root["digests"][(*where, entries)] = table if cells_of(chunk) else table[0]
+    digests = whole(root["digests"])
+    digests[(*where, entries)] = table if cells_of(chunk) else table[0]
 
 
 def _strides(chunk: Chunk | Slab) -> list[tuple[Stride, ...]]:

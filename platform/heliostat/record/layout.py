@@ -130,7 +130,17 @@ def coordinate(group: Any, dim: str, labels: np.ndarray) -> None:
         compressors=CODECS,
         dimension_names=[dim],
     )
-    array[:] = labels
+    whole(array)[:] = labels
+
+
+def whole(array: Any) -> Any:
+    """An array that is written with all its chunks, also those of nothing but its fill
+    value: one that is not there is a part of the record that was lost.
+
+    It is said of each array, since zarr's own setting is one for all threads, and runs
+    are driven by several.
+    """
+    return array.with_config({"write_empty_chunks": True})
 
 
 def resize(array: Any, dim: str, entries: int) -> None:

@@ -16,7 +16,15 @@ import numpy as np
 
 from heliostat.grid import Chunk, Slab, has_replica_dim, valid_of
 from heliostat.record import layout
-from heliostat.record.layout import CELL, CODECS, Lead, cells_of, coordinate, lead_of
+from heliostat.record.layout import (
+    CELL,
+    CODECS,
+    Lead,
+    cells_of,
+    coordinate,
+    lead_of,
+    whole,
+)
 from heliostat.task import Task, Var
 
 CHUNK_ELEMENTS = 4096
@@ -62,8 +70,8 @@ def write(
     entries = series.entries(chunk.start, chunk.stop)
     where = (*cells, *place(task, chunk.block, entries))
     for name, values in arrays.items():
-        whole = has_replica_dim(task)
-        group[name][where] = values if whole else values.take(0, axis=len(cells))
+        one = values if has_replica_dim(task) else values.take(0, axis=len(cells))
+        whole(group[name])[where] = one
 
 
 def place(task: Task, block: int, entries: slice) -> tuple[slice, ...]:
@@ -84,7 +92,7 @@ def resize(root: Any, group: str, entries: int, every: int) -> None:
         return
     for array in arrays_of(root, group):
         layout.resize(array, dim, entries)
-    found[dim][:] = every * np.arange(1, entries + 1)
+    whole(found[dim])[:] = every * np.arange(1, entries + 1)
 
 
 def missing(

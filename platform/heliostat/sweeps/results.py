@@ -117,18 +117,23 @@ class Sweep:
         lines = []
         for cell in self.cells:
             outcome = self.outcomes[cell.spec.id]
-            line = {**cell.values, "run": cell.spec.id, "state": outcome.state}
+            line = {**self.called(cell), "run": cell.spec.id, "state": outcome.state}
             line |= {"steps": outcome.steps, "reason": outcome.reason}
             for name, found in self.headlines.get(cell.spec.id, {}).items():
                 line |= {name: found.value, f"{name}_error": found.error}
             lines.append(line)
         return pd.DataFrame(lines)
 
+    def called(self, cell: Cell) -> dict[str, Any]:
+        """Its values; of a population also which member and generation it is."""
+        place = zip(self.dims, cell.place, strict=True) if self.plan.bred else ()
+        return {**dict(place), **cell.values}
+
     @property
     def failures(self) -> pd.DataFrame:
         """A line per failed cell: its values, run, reason, retries and traceback."""
         lines = [
-            {**cell.values, "run": cell.spec.id, "reason": o.reason}
+            {**self.called(cell), "run": cell.spec.id, "reason": o.reason}
             | {"retries": o.retries, "traceback": o.traceback}
             for cell in self.cells
             if (o := self.outcomes[cell.spec.id]).state == "failed"
