@@ -21,11 +21,16 @@ def lineage(axes: Any, sweep: Sweep, values: xr.DataArray, field: str) -> None:
     Raises:
         RequestError: for a sweep that is no population.
     """
+    from matplotlib.colors import LogNorm, Normalize
+
     if not sweep.plan.bred:
         raise RequestError("kind 'lineage': it is for a population, scheduler pbt")
     heights, labels, log = scale(values[field].values.ravel())
     height = np.reshape(heights, values.shape)
-    image = axes.scatter(*_points(height), c=values.values.ravel(), cmap=COLOURS, s=12)
+    found = values.values.ravel()
+    *_, decades = scale(found[np.isfinite(found)])
+    norm = LogNorm() if decades else Normalize()
+    image = axes.scatter(*_points(height), c=found, cmap=COLOURS, norm=norm, s=12)
     best = {cell.spec.id for cell in sweep.lineage()}
     for cell in sweep.cells:
         line = sweep.lineage(cell)
