@@ -20,6 +20,20 @@ def test_a_sweep_says_what_it_computed(type_in, store):
     assert again["headline"] == found["headline"]
 
 
+def test_dry_run_stores_nothing(type_in, store):
+    asked = ("sweep", f"{toys.__file__}:Tuned", *OVER, *HERE, "--store", store)
+    found = type_in(*asked, "--dry-run", "--json").object
+    assert (found["computed"], found["reused"], found["states"]) == (4, 0, {"new": 4})
+    assert [len(pack) for pack in found["packs"]] == [4] and not store.exists()
+    said = type_in(*asked, "--dry-run")
+    assert said.status == 0 and not said.err
+    assert "4 would be computed, 0 reused" in said.out and "packs   of 4" in said.out
+    type_in(*asked)
+    again = type_in(*asked, "--dry-run", "--json").object
+    assert (again["computed"], again["reused"], again["packs"]) == (0, 4, [])
+    assert (again["id"], again["status"]) == (found["id"], "complete")
+
+
 def test_axes_may_come_apart_and_fields_beside_them(type_in, store):
     over = ("--over", "sigma=0.5", "--over", "seed=0,1")
     found = type_in(

@@ -12,6 +12,7 @@ was killed, or is asked for more values, goes on where it was.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ from heliostat.sweeps.plan import (
     Scheduled,
     check,
 )
+from heliostat.sweeps.preview import preview
 from heliostat.sweeps.results import Sweep, open_sweep
 from heliostat.sweeps.rungs import Rungs, halving
 from heliostat.sweeps.searching import Searched
@@ -65,6 +67,7 @@ def sweep(
     gpus: float | None = None,
     x64: bool = False,
     store: str | Path | None = None,
+    dry_run: bool = False,
     progress: Watching | None = None,
 ) -> Sweep:
     """Compute the runs of a task over values of its fields; what is stored is reused.
@@ -97,9 +100,11 @@ def sweep(
         gpus: GPUs for all of them together, each worker has its share of them.
         x64: compute in float64.
         store: folder of runs; default ``$HELIOSTAT_STORE``, else ``./runs``.
+        dry_run: look only at what is stored; nothing is computed or written.
 
     Returns:
-        Its dataset and tables; cells that failed are NaN, and in ``failures``.
+        Its dataset and tables; cells that failed are NaN, and in ``failures``. Of a dry
+        run a :class:`~heliostat.sweeps.preview.Preview`.
 
     Raises:
         RequestError: if the request makes no sense; nothing is computed then.
@@ -139,18 +144,14 @@ def sweep(
     Goal(task, steps or task.steps, until)  # refuses a condition that is none
     root, watching = store_folder(store), progress or Display()
     ledger = Ledger(root, plan)
-
-    def tell(event: str, **details: Any) -> None:
-        ledger.tell(event, **details)
-        watching.told(event, details)
-
+    asked = partial(_asked, plan, until, place, store, retries, ledger, watching)
+    if dry_run:
+        return preview(plan, asked(), ledger, root)
     listed = None if plan.learns else Listed(plan.cells())
     ledger.begin()
     with Lock(ledger.path):  # who learns from what was found, learns alone
         cells = listed or _searched(plan, ledger, place)
-        goal, together = _goals(plan, until, ledger), not (until or scheduler)
-        asked = Asked(goal, together, place, store, retries, tell)
-        outcomes = _compute(cells, asked, ledger, watching)
+        outcomes = _compute(cells, asked(), ledger, watching)
     return Sweep(plan, cells.all, outcomes, root)
 
 
@@ -185,6 +186,25 @@ def _searched(plan: Plan, ledger: Ledger, place: Place) -> Searched:
     if plan.search == HYPERGRADIENT:
         return hypergradients.Descending(plan, ledger, place)
     return Searched(plan, ledger)
+
+
+def _asked(
+    plan: Plan,
+    until: str | None,
+    place: Place,
+    store: str | Path | None,
+    retries: int,
+    ledger: Ledger,
+    watching: Watching,
+) -> Asked:
+    """What is asked of every cell, as far as it follows from what is written down."""
+
+    def tell(event: str, **details: Any) -> None:
+        ledger.tell(event, **details)
+        watching.told(event, details)
+
+    together = not (until or plan.scheduled)
+    return Asked(_goals(plan, until, ledger), together, place, store, retries, tell)
 
 
 def _goals(plan: Plan, until: str | None, ledger: Ledger) -> Callable[[Cell], Goal]:

@@ -92,16 +92,22 @@ def _put(
     cells: Sequence[Cell], asked: Asked, seats: Here | There, all_: Cells
 ) -> Iterator[Ended]:
     """Cells that are stored end at once; the others are given seats."""
-    found = {cell.spec.id: _found(cell, asked) for cell in cells}
-    missing = [cell for cell in cells if not found[cell.spec.id]]
-    if asked.together:
-        seats.put(groups(cells, missing, asked.store))
-    else:
-        seats.put([[cell] for cell in missing])
+    stored_ = {cell.spec.id: found(cell, asked) for cell in cells}
+    missing = [cell for cell in cells if not stored_[cell.spec.id]]
+    seats.put(grouped(cells, missing, asked))
     for cell in cells:
-        if outcome := found[cell.spec.id]:
+        if outcome := stored_[cell.spec.id]:
             all_.ended(cell, outcome)
             yield cell, outcome
+
+
+def grouped(
+    cells: Sequence[Cell], missing: Sequence[Cell], asked: Asked
+) -> list[list[Cell]]:
+    """The missing ones of all cells, those together that are computed together."""
+    if asked.together:
+        return groups(cells, missing, asked.store)
+    return [[cell] for cell in missing]
 
 
 class Here:
@@ -194,7 +200,7 @@ def _from_fleet(
     return fleet.unfold(job, place.seconds, tell, goal)
 
 
-def _found(cell: Cell, asked: Asked) -> Outcome | None:
+def found(cell: Cell, asked: Asked) -> Outcome | None:
     """A cell that is stored as far as it is asked for."""
     goal = asked.goal(cell)
     run = stored(cell.task, cell.spec, goal, asked.store)

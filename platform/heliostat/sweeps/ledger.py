@@ -33,6 +33,7 @@ class Ledger:
     def __init__(self, store: Path, plan: Plan) -> None:
         self.path = store / FOLDER / plan.id
         self._plan, self._log = plan, Log(self.path / "events.jsonl")
+        self._begun = False
 
     def begin(self) -> None:
         """Write down what was asked for.
@@ -44,13 +45,16 @@ class Ledger:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             (self.path / "sweep.json").write_text(text)
+            self._begun = True
             self.tell("begun", trials=self._plan.trials)
         except OSError as error:
             reason = error.strerror
             raise StoreError(f"store {self.path} is not writable: {reason}") from error
 
     def tell(self, event: str, **details: Any) -> None:
-        self._log.tell(event, **details)
+        """Write down what happens; who has not begun only reads."""
+        if self._begun:
+            self._log.tell(event, **details)
 
     def ended(self, cell: Cell, outcome: Outcome) -> None:
         state, computed, steps, _, *more = outcome
