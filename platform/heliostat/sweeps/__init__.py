@@ -36,6 +36,7 @@ from heliostat.sweeps.plan import (
     check,
 )
 from heliostat.sweeps.preview import preview
+from heliostat.sweeps.removing import remove_sweep
 from heliostat.sweeps.results import Sweep, open_sweep
 from heliostat.sweeps.rungs import Rungs, halving
 from heliostat.sweeps.searching import Searched
@@ -43,7 +44,7 @@ from heliostat.sweeps.tuning import check_installed
 from heliostat.task import Task
 from heliostat.verbs import check_steps
 
-__all__ = ["Range", "Sweep", "open_sweep", "sweep"]
+__all__ = ["Range", "Sweep", "open_sweep", "remove_sweep", "sweep"]
 
 
 def sweep(
