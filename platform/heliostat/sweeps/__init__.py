@@ -204,8 +204,8 @@ def _asked(
         ledger.tell(event, **details)
         watching.told(event, details)
 
-    together = not (until or plan.scheduled)
-    return Asked(_goals(plan, until, ledger), together, place, store, retries, tell)
+    goal, together = _goals(plan, until, ledger), not (until or plan.scheduled)
+    return Asked(goal, together, place, store, retries, tell, watching.beside)
 
 
 def _goals(plan: Plan, until: str | None, ledger: Ledger) -> Callable[[Cell], Goal]:

@@ -16,7 +16,7 @@ from heliostat.drive import Place, Source, chunks, first_line
 from heliostat.errors import Busy, StoreError
 from heliostat.goal import Goal
 from heliostat.grid import Chunk, Job
-from heliostat.progress import silent
+from heliostat.progress import Progress
 from heliostat.stored import Run
 from heliostat.sweeps.cells import Cell
 from heliostat.sweeps.packing import groups
@@ -63,6 +63,7 @@ class Asked(NamedTuple):
     store: str | Path | None
     retries: int  # of a cell whose task raised
     tell: Callable[..., None]  # receives what happens to cells and workers
+    beside: Callable[[Sequence[Cell]], Progress]  # who follows those under way
 
 
 Ended = tuple[Cell, Outcome]
@@ -226,13 +227,11 @@ def _packed(
 ) -> list[Ended]:
     """Cells side by side, by one program and in one record."""
     given = [packs.Packed(cell.task, cell.spec) for cell in cells]
-    goal = asked.goal(cells[0])
-    place, store = asked.place, asked.store
+    goal, progress = asked.goal(cells[0]), asked.beside(cells)
+    where = asked.place, asked.store, progress, source, workers
     while True:
         try:
-            runs = packs.bring(
-                given, goal.length, place, store, silent, source, workers
-            )
+            runs = packs.bring(given, goal.length, *where)
             break
         except Busy:  # another sweep is at it
             time.sleep(WAITING)
@@ -253,12 +252,11 @@ def _alone(cell: Cell, asked: Asked, source: Source) -> Outcome:
 
 
 def _tried(cell: Cell, asked: Asked, source: Source) -> Outcome:
+    where = asked.place, asked.store, asked.beside([cell]), source
     while True:
         goal = asked.goal(cell)
         try:
-            run, computed = bring(
-                cell.task, cell.spec, goal, asked.place, asked.store, silent, source
-            )
+            run, computed = bring(cell.task, cell.spec, goal, *where)
             return _of(run, computed, goal.ended, _pruned(goal))
         except Busy:  # another sweep is at it
             time.sleep(WAITING)
