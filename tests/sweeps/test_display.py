@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import toys
@@ -22,11 +23,12 @@ class Talkative(Display):
     EVERY = 0.0
 
     def __init__(self):
-        super().__init__(Console(file=io.StringIO(), width=200))
+        self._said = io.StringIO()
+        super().__init__(Console(file=self._said, width=200))
 
     @property
     def lines(self):
-        return self.console.file.getvalue().splitlines()
+        return self._said.getvalue().splitlines()
 
     @property
     def shares(self):
@@ -70,7 +72,8 @@ def test_what_was_there_before_is_no_gain(tmp_path):
 def test_the_time_left_is_that_of_what_is_left(tmp_path):
     """Two of four cells in two seconds, evenly: two more for the rest."""
     display = Talkative()
-    with display.following(SimpleNamespace(path=tmp_path), 4):
+    ledger: Any = SimpleNamespace(path=tmp_path)
+    with display.following(ledger, 4):
         display._recent.extend([(0.0, 0.0), (1.0, 1.0), (2.0, 2.0)])
         assert display._rate(2.0) == ["1 runs/s", "0:02 left"]
         assert display._rate(0.0) == []
