@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import toys
 
 import heliostat as hs
+from heliostat.sweeps.preview import Preview
 
 OVER = {"sigma": [0.5, 1.0], "seed": [0, 1]}
 
 
 def both(task, over, store, **options):
     """A dry run, what it left in the store, and the sweep that it announced."""
-    before = sorted(store.rglob("*")), [f.stat().st_mtime_ns for f in files(store)]
+    before = seen(store)
     dry = hs.sweep(task, over=over, store=store, on="here", dry_run=True, **options)
-    after = sorted(store.rglob("*")), [f.stat().st_mtime_ns for f in files(store)]
-    assert before == after
+    assert isinstance(dry, Preview) and seen(store) == before
     return dry, hs.sweep(task, over=over, store=store, on="here", **options)
 
 
-def files(store):
-    return sorted(path for path in store.rglob("*") if path.is_file())
+def seen(store):
+    return {path: path.stat().st_mtime_ns for path in store.rglob("*")}
 
 
 def announced(dry, done):
@@ -61,7 +63,8 @@ def test_packs_are_those_that_are_made(tmp_path):
 
 def test_values_that_a_search_has_proposed_are_known(tmp_path):
     pytest.importorskip("optuna")
-    over, how = {"sigma": hs.Range(0.5, 2)}, {"search": "tpe", "metric": "x"}
+    over = {"sigma": hs.Range(0.5, 2)}
+    how: dict[str, Any] = {"search": "tpe", "metric": "x"}
     dry, _ = both(toys.Stroll(), over, tmp_path, trials=3, **how)
     assert (len(dry.cells), dry.unknown) == (0, 3)
     dry, done = both(toys.Stroll(), over, tmp_path, trials=5, **how)
@@ -70,7 +73,7 @@ def test_values_that_a_search_has_proposed_are_known(tmp_path):
 
 
 def test_what_asha_will_decide_is_left_to_the_sweep(tmp_path):
-    how = {"scheduler": "asha", "metric": "x", "grace": 10}
+    how: dict[str, Any] = {"scheduler": "asha", "metric": "x", "grace": 10}
     both(toys.Stroll(), OVER, tmp_path)
     dry, done = both(toys.Stroll(), OVER, tmp_path, **how)
     assert dry.computed == done.computed == 0
