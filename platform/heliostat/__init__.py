@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from heliostat.plotting import plot
     from heliostat.stored import Run
     from heliostat.stored import open_run as open
-    from heliostat.sweeps import Range, Sweep, open_sweep, sweep
+    from heliostat.sweeps import Range, Sweep, open_sweep, remove_sweep, sweep
     from heliostat.verbs import extend, remove, resume, run, start, stop
     from heliostat.verification import verify
 
@@ -51,6 +51,7 @@ _HOMES = {
     "open_sweep": "sweeps",
     "plot": "plotting",
     "remove": "verbs",
+    "remove_sweep": "sweeps",
     "resume": "verbs",
     "run": "verbs",
     "runs": "catalog",
@@ -83,6 +84,7 @@ __all__ = [
     "open_sweep",
     "plot",
     "remove",
+    "remove_sweep",
     "resume",
     "run",
     "runs",

@@ -129,7 +129,7 @@ class Display:
             return f"{share}  {self._estimate}"
         rate = (at - before) / (now - then)
         left = (self.until - self._at) / rate
-        return f"{share}  {rate:.3g} steps/s  {_clock(left)} left  {self._estimate}"
+        return f"{share}  {rate:.3g} steps/s  {clock(left)} left  {self._estimate}"
 
     def _ask(self) -> None:
         """Renew the estimate beside the run, which never waits, and seldom if slow."""
@@ -156,7 +156,7 @@ def _nothing() -> Iterator[None]:
     yield
 
 
-def _clock(seconds: float) -> str:
+def clock(seconds: float) -> str:
     minutes, seconds = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return (

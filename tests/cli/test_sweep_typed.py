@@ -20,6 +20,36 @@ def test_a_sweep_says_what_it_computed(type_in, store):
     assert again["headline"] == found["headline"]
 
 
+def test_dry_run_stores_nothing(type_in, store):
+    asked = ("sweep", f"{toys.__file__}:Tuned", *OVER, *HERE, "--store", store)
+    found = type_in(*asked, "--dry-run", "--json").object
+    assert (found["computed"], found["reused"], found["states"]) == (4, 0, {"new": 4})
+    assert [len(pack) for pack in found["packs"]] == [4] and not store.exists()
+    said = type_in(*asked, "--dry-run")
+    assert said.status == 0 and not said.err
+    assert "4 would be computed, 0 reused" in said.out and "packs   of 4" in said.out
+    type_in(*asked)
+    again = type_in(*asked, "--dry-run", "--json").object
+    assert (again["computed"], again["reused"], again["packs"]) == (0, 4, [])
+    assert (again["id"], again["status"]) == (found["id"], "complete")
+
+
+def test_a_sweep_is_deleted(type_in, store):
+    asked = ("sweep", STROLL, *OVER, *HERE, "--store", store, "--json")
+    first = type_in(*asked).object
+    there = ("--store", store)
+    run = first["cells"][0]["run"]
+    assert "is a run" in type_in("rm", run, "--runs", "--yes", *there).error
+    assert "wants --yes" in type_in("rm", first["id"], *there).error
+    said = type_in("rm", first["id"][:8], "--yes", *there)
+    assert said.status == 0 and said.out == f"deleted {first['path']}\n"
+    assert "no run" in type_in("rm", first["id"], "--yes", *there).error
+    assert type_in(*asked).object["reused"] == 4
+    said = type_in("rm", first["id"], "--runs", "--yes", *there)
+    assert said.out.count("deleted ") == 5
+    assert type_in("runs", "--json", *there).object == {"runs": []}
+
+
 def test_axes_may_come_apart_and_fields_beside_them(type_in, store):
     over = ("--over", "sigma=0.5", "--over", "seed=0,1")
     found = type_in(

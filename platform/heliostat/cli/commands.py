@@ -6,7 +6,6 @@ and mistakes in typing are answered at once.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -37,6 +36,7 @@ from heliostat.cli.options import (
     Where,
     option,
 )
+from heliostat.cli.removing import rm
 from heliostat.cli.sweeping import described, sweep
 from heliostat.errors import RequestError, RunFailed, StoreError
 from heliostat.task import Task
@@ -229,27 +229,6 @@ def logs(
     return Answer(answers.log(_open(run, store), follow, full))
 
 
-def rm(
-    run: RunId,
-    /,
-    *,
-    yes: Annotated[bool, option("Do not ask.")] = False,
-    store: Store = None,
-) -> Answer:
-    """Delete a run and all it stored."""
-    from heliostat.stored import find
-
-    path = find(run, store)
-    if not yes and not sys.stdin.isatty():
-        raise RequestError(
-            f"deleting {path.name} wants --yes where nobody can be asked"
-        )
-    if not yes and not _confirmed(f"delete {path} and all it stored? [y/N] "):
-        return Answer(["nothing was deleted"])
-    hs.remove(path.name, store=path.parents[1])
-    return Answer([f"deleted {path}"])
-
-
 def gc(*, store: Store = None) -> Answer:
     """Remove what crashes left behind; runs are never touched."""
     removed = hs.gc(store)
@@ -379,11 +358,6 @@ def _is_sweep(id_: str, store: str | None) -> bool:
     from heliostat.sweeps.ledger import is_sweep
 
     return is_sweep(id_, store)
-
-
-def _confirmed(question: str) -> bool:
-    print(question, end="", file=sys.stderr, flush=True)
-    return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
 VERBS: tuple[Any, ...] = (

@@ -14,9 +14,19 @@ from heliostat.answer import Answer
 from heliostat.cli.answers import INTERRUPTED, plain
 from heliostat.cli.fields import NOTHING, Fields
 from heliostat.cli.making import class_of, make
-from heliostat.cli.options import COUNT, LOCAL, PLAIN, TaskName, What, Where, option
+from heliostat.cli.options import (
+    COUNT,
+    LOCAL,
+    PLAIN,
+    Dry,
+    TaskName,
+    What,
+    Where,
+    option,
+)
 
 if TYPE_CHECKING:
+    from heliostat.sweeps.preview import Preview
     from heliostat.sweeps.results import Sweep
 
 SHOWN = 24
@@ -69,15 +79,18 @@ def sweep(
     retries: Annotated[
         int, option("Times that a cell is tried again that raised.")
     ] = 0,
+    dry_run: Dry = False,
 ) -> Answer:
     """Compute a task over values of its fields; what is stored is not computed again.
 
     `heliostat sweep TASK --help` lists the fields of a task.
     """
     from heliostat.sweeps.axes import typed
+    from heliostat.sweeps.preview import Preview
 
     made, steps = make(task, fields, what)
-    where.settle()
+    if not dry_run:
+        where.settle()
     try:
         found = hs.sweep(
             made,
@@ -95,6 +108,7 @@ def sweep(
             until=what.until,
             x64=what.x64,
             retries=retries,
+            dry_run=dry_run,
             **where.options,
         )
     except KeyboardInterrupt as error:
@@ -102,7 +116,37 @@ def sweep(
             "interrupted; what was computed is kept, the same line goes on from there"
         )
         raise KeyboardInterrupt(line) from error
-    return described(found)
+    return planned(found) if isinstance(found, Preview) else described(found)
+
+
+def planned(found: Preview) -> Answer:
+    """What a sweep would be, and how much of it is stored already."""
+    data = {
+        "id": found.id,
+        "task": found.plan.identity["task"],
+        "status": "new" if found.computed or found.unknown else "complete",
+        "computed": found.computed,
+        "reused": found.reused,
+        "states": found.states,
+        "headline": {},
+        "packs": found.packs,
+        "proposed_later": found.unknown,
+        "cells": [plain(line) for line in found.table.to_dict("records")],
+        "path": found.path,
+    }
+    later = found.unknown and f"; at most {found.unknown} more follow from these"
+    counts = f"{found.computed} would be computed, {found.reused} reused{later or ''}"
+    lines = [f"sweep {found.id}: {counts}", _table(found)]
+    lines += [f"  {line}" for line in _together(found)]
+    return Answer([*lines, f"  would be kept in {found.path}"], data)
+
+
+def _together(found: Preview) -> list[str]:
+    """How many cells go into each pack, and how many are runs of their own."""
+    packed = [len(pack) for pack in found.packs]
+    alone = len(found.groups) - len(packed)
+    lines = [f"packs   of {', '.join(map(str, packed))} cells"] if packed else []
+    return lines + ([f"alone   {alone} cells"] if alone else [])
 
 
 def described(found: Sweep) -> Answer:

@@ -19,6 +19,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -116,11 +117,17 @@ class Record:
         Raises:
             StoreError: if a marker is missing or damaged.
         """
-        found = np.asarray(self._read("committed", slice(None)))
+        with damage(f"{self.path}: committed"):
+            found = np.asarray(self._marks[... if self.cell is None else self.cell])
         if (found == LOST).any():
             block = int(np.argwhere(found == LOST)[0, -1])
             raise StoreError(f"{self.path}: the commit marker of block {block} is gone")
         return found
+
+    @cached_property
+    def _marks(self) -> Any:
+        """The commit markers: read often, so opened once; their shape never changes."""
+        return self._root("r")["committed"]
 
     @property
     def steps(self) -> int:

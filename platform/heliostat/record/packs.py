@@ -122,7 +122,7 @@ class Pack(Record):
 
     def number(self, cell: int, block: int) -> int:
         """Which sequence of states a block of a cell is in."""
-        blocks = self._root("r")["committed"].shape[1]
+        blocks = self._marks.shape[1]
         return cell // self._lanes * blocks + block
 
     def _number(self, chunk: Chunk | Slab) -> int:
@@ -192,6 +192,10 @@ class Cell(Record):
     def attrs(self) -> dict[str, Any]:
         headline = self.pack.headlines.get(self.spec.id)
         return self.pack.attrs | ({} if headline is None else {"headline": headline})
+
+    @property
+    def _marks(self) -> Any:
+        return self.pack._marks
 
     def _root(self, mode: Any) -> Any:
         if mode != "r":

@@ -12,6 +12,7 @@ was killed, or is asked for more values, goes on where it was.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,8 @@ from heliostat.sweeps.plan import (
     check,
 )
 from heliostat.sweeps.population import Population
+from heliostat.sweeps.preview import preview
+from heliostat.sweeps.removing import remove_sweep
 from heliostat.sweeps.results import Sweep, open_sweep
 from heliostat.sweeps.rungs import Rungs, halving
 from heliostat.sweeps.searching import Searched
@@ -42,7 +45,7 @@ from heliostat.sweeps.tuning import check_installed
 from heliostat.task import Task
 from heliostat.verbs import check_steps
 
-__all__ = ["Range", "Sweep", "open_sweep", "sweep"]
+__all__ = ["Range", "Sweep", "open_sweep", "remove_sweep", "sweep"]
 
 
 def sweep(
@@ -66,6 +69,7 @@ def sweep(
     gpus: float | None = None,
     x64: bool = False,
     store: str | Path | None = None,
+    dry_run: bool = False,
     progress: Watching | None = None,
 ) -> Sweep:
     """Compute the runs of a task over values of its fields; what is stored is reused.
@@ -100,9 +104,11 @@ def sweep(
         gpus: GPUs for all of them together, each worker has its share of them.
         x64: compute in float64.
         store: folder of runs; default ``$HELIOSTAT_STORE``, else ``./runs``.
+        dry_run: look only at what is stored; nothing is computed or written.
 
     Returns:
-        Its dataset and tables; cells that failed are NaN, and in ``failures``.
+        Its dataset and tables; cells that failed are NaN, and in ``failures``. Of a dry
+        run a :class:`~heliostat.sweeps.preview.Preview`.
 
     Raises:
         RequestError: if the request makes no sense; nothing is computed then.
@@ -144,18 +150,14 @@ def sweep(
     Goal(task, steps or task.steps, until)  # refuses a condition that is none
     root, watching = store_folder(store), progress or Display()
     ledger = Ledger(root, plan)
-
-    def tell(event: str, **details: Any) -> None:
-        ledger.tell(event, **details)
-        watching.told(event, details)
-
+    asked = partial(_asked, plan, until, place, store, retries, ledger, watching)
+    if dry_run:
+        return preview(plan, asked(), ledger, root)
     listed = None if plan.learns or plan.bred else Listed(plan.cells())
     ledger.begin()
     with Lock(ledger.path):  # who learns from what was found, learns alone
         cells = listed or _proposed(plan, ledger, place)
-        goal, together = _goals(plan, until, ledger), not (until or scheduler)
-        asked = Asked(goal, together, place, store, retries, tell)
-        outcomes = _compute(cells, asked, ledger, watching)
+        outcomes = _compute(cells, asked(), ledger, watching)
     return Sweep(plan, cells.all, outcomes, root)
 
 
@@ -192,6 +194,25 @@ def _proposed(plan: Plan, ledger: Ledger, place: Place) -> Searched | Population
     if plan.search == HYPERGRADIENT:
         return hypergradients.Descending(plan, ledger, place)
     return Searched(plan, ledger)
+
+
+def _asked(
+    plan: Plan,
+    until: str | None,
+    place: Place,
+    store: str | Path | None,
+    retries: int,
+    ledger: Ledger,
+    watching: Watching,
+) -> Asked:
+    """What is asked of every cell, as far as it follows from what is written down."""
+
+    def tell(event: str, **details: Any) -> None:
+        ledger.tell(event, **details)
+        watching.told(event, details)
+
+    goal, together = _goals(plan, until, ledger), not (until or plan.scheduled)
+    return Asked(goal, together, place, store, retries, tell, watching.beside)
 
 
 def _goals(plan: Plan, until: str | None, ledger: Ledger) -> Callable[[Cell], Goal]:

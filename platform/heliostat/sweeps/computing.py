@@ -16,7 +16,7 @@ from heliostat.drive import Place, Source, chunks, first_line
 from heliostat.errors import Busy, StoreError
 from heliostat.goal import Goal
 from heliostat.grid import Chunk, Job
-from heliostat.progress import silent
+from heliostat.progress import Progress
 from heliostat.stored import Run
 from heliostat.sweeps.cells import Cell
 from heliostat.sweeps.packing import groups
@@ -63,6 +63,7 @@ class Asked(NamedTuple):
     store: str | Path | None
     retries: int  # of a cell whose task raised
     tell: Callable[..., None]  # receives what happens to cells and workers
+    beside: Callable[[Sequence[Cell]], Progress]  # who follows those under way
 
 
 Ended = tuple[Cell, Outcome]
@@ -92,16 +93,22 @@ def _put(
     cells: Sequence[Cell], asked: Asked, seats: Here | There, all_: Cells
 ) -> Iterator[Ended]:
     """Cells that are stored end at once; the others are given seats."""
-    found = {cell.spec.id: _found(cell, asked) for cell in cells}
-    missing = [cell for cell in cells if not found[cell.spec.id]]
-    if asked.together:
-        seats.put(groups(cells, missing, asked.store))
-    else:
-        seats.put([[cell] for cell in missing])
+    stored_ = {cell.spec.id: found(cell, asked) for cell in cells}
+    missing = [cell for cell in cells if not stored_[cell.spec.id]]
+    seats.put(grouped(cells, missing, asked))
     for cell in cells:
-        if outcome := found[cell.spec.id]:
+        if outcome := stored_[cell.spec.id]:
             all_.ended(cell, outcome)
             yield cell, outcome
+
+
+def grouped(
+    cells: Sequence[Cell], missing: Sequence[Cell], asked: Asked
+) -> list[list[Cell]]:
+    """The missing ones of all cells, those together that are computed together."""
+    if asked.together:
+        return groups(cells, missing, asked.store)
+    return [[cell] for cell in missing]
 
 
 class Here:
@@ -194,7 +201,7 @@ def _from_fleet(
     return fleet.unfold(job, place.seconds, tell, goal)
 
 
-def _found(cell: Cell, asked: Asked) -> Outcome | None:
+def found(cell: Cell, asked: Asked) -> Outcome | None:
     """A cell that is stored as far as it is asked for."""
     goal = asked.goal(cell)
     run = stored(cell.task, cell.spec, goal, asked.store)
@@ -220,13 +227,11 @@ def _packed(
 ) -> list[Ended]:
     """Cells side by side, by one program and in one record."""
     given = [packs.Packed(cell.task, cell.spec) for cell in cells]
-    goal = asked.goal(cells[0])
-    place, store = asked.place, asked.store
+    goal, progress = asked.goal(cells[0]), asked.beside(cells)
+    where = asked.place, asked.store, progress, source, workers
     while True:
         try:
-            runs = packs.bring(
-                given, goal.length, place, store, silent, source, workers
-            )
+            runs = packs.bring(given, goal.length, *where)
             break
         except Busy:  # another sweep is at it
             time.sleep(WAITING)
@@ -247,10 +252,10 @@ def _alone(cell: Cell, asked: Asked, source: Source) -> Outcome:
 
 
 def _tried(cell: Cell, asked: Asked, source: Source) -> Outcome:
+    where = asked.place, asked.store, asked.beside([cell]), source, cell.parent
     while True:
         goal = asked.goal(cell)
         try:
-            where = asked.place, asked.store, silent, source, cell.parent
             run, computed = bring(cell.task, cell.spec, goal, *where)
             return _of(run, computed, goal.ended, _pruned(goal))
         except Busy:  # another sweep is at it

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import time
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from typing import Any, Protocol
 
+import numpy as np
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from heliostat.grid import Chunk, Slab
+from heliostat.progress import Progress, clock
+from heliostat.record import Record
 from heliostat.sweeps.cells import Cell
 from heliostat.sweeps.computing import Outcome
 from heliostat.sweeps.ledger import Ledger
+from heliostat.task import Task
 
 
 class Watching(Protocol):
@@ -24,6 +29,10 @@ class Watching(Protocol):
     def following(self, ledger: Ledger, runs: int) -> Any:
         """A context manager for the length of the sweep."""
 
+    def beside(self, cells: Sequence[Cell]) -> Progress:
+        """Who follows the computing of a cell, or of those of a pack."""
+        ...
+
     def saw(self, cell: Cell, outcome: Outcome) -> None:
         """A cell has ended."""
 
@@ -31,11 +40,44 @@ class Watching(Protocol):
         """Something happened to the workers."""
 
 
+class Underway:
+    """How far cells have come that are computed together: a :class:`Progress`.
+
+    Args:
+        seen: told after each commit, how much was gained, in cells.
+    """
+
+    def __init__(self, cells: int, seen: Callable[[float], None]) -> None:
+        self._seen, self._come, self._until = seen, np.zeros((cells, 1), int), 1
+        self.share = 0.0  # of their steps
+
+    @contextmanager
+    def following(self, record: Record, task: Task, until: int) -> Iterator[None]:
+        self._come = np.atleast_2d(record.committed).copy()  # (cells, blocks)
+        self._until = until
+        self.share = self._now()
+        yield
+
+    def saw(self, chunk: Chunk | Slab) -> None:
+        first = chunk.lanes[0].cell if isinstance(chunk, Slab) else 0
+        lanes = len(chunk.lanes) if isinstance(chunk, Slab) else 1
+        self._come[first : first + lanes, chunk.block] = chunk.stop
+        before, self.share = self.share, self._now()
+        self._seen(len(self._come) * (self.share - before))
+
+    def told(self, event: str, details: dict[str, Any]) -> None:
+        pass
+
+    def _now(self) -> float:
+        return float(self._come.mean()) / self._until
+
+
 class Display:
     """A table that is kept up to date; where it cannot be, a line every ten seconds."""
 
     EVERY = 10.0
-    RECENT = 10  # cells shown
+    SHOWN = 10  # cells in the table
+    RECENT = 50  # commits that the rate is taken from
 
     def __init__(self, console: Console | None = None) -> None:
         self.console = console or Console(stderr=True, highlight=False)
@@ -45,7 +87,10 @@ class Display:
     def following(self, ledger: Ledger, runs: int) -> Iterator[None]:
         self._all, self._began = runs, time.monotonic()
         self._states: Counter[str] = Counter()
-        self._ended: deque[tuple[Cell, Outcome]] = deque(maxlen=self.RECENT)
+        self._ended: deque[tuple[Cell, Outcome]] = deque(maxlen=self.SHOWN)
+        self._underway: dict[str, Underway] = {}  # by run
+        self._gained = 0.0  # by commits, in cells
+        self._recent: deque[tuple[float, float]] = deque(maxlen=self.RECENT)
         self._say(f"sweep {ledger.path.name}: {self._all} runs, in {ledger.path}")
         live = Live(
             get_renderable=self._table,
@@ -57,38 +102,69 @@ class Display:
             yield
         self._say(self._line())
 
+    def beside(self, cells: Sequence[Cell]) -> Underway:
+        found = Underway(len(cells), self._seen)
+        self._underway |= {cell.spec.id: found for cell in cells}
+        return found
+
     def saw(self, cell: Cell, outcome: Outcome) -> None:
         reused = outcome.state == "done" and not outcome.computed
         self._states["reused" if reused else outcome.state] += 1
+        self._underway.pop(cell.spec.id, None)
         self._ended.append((cell, outcome))
         if outcome.state == "failed":
             self._say(f"failed: {cell}: {outcome.reason}")
+        self._now_and_then()
+
+    def told(self, event: str, details: dict[str, Any]) -> None:
+        self._say(f"{event}: {details.get('reason', '')}")
+
+    def _seen(self, gained: float) -> None:
+        self._gained += gained
+        self._recent.append((time.monotonic(), self._gained))
+        self._now_and_then()
+
+    def _now_and_then(self) -> None:
         now = time.monotonic()
         if not self.console.is_terminal and now - self._shown > self.EVERY:
             self._shown = now
             self._say(self._line())
-
-    def told(self, event: str, details: dict[str, Any]) -> None:
-        self._say(f"{event}: {details.get('reason', '')}")
 
     def _say(self, text: str) -> None:
         self.console.print(Text(text), soft_wrap=True)
 
     def _line(self) -> str:
         ended, took = self._states.total(), time.monotonic() - self._began
-        told = ", ".join(f"{count} {state}" for state, count in self._states.items())
-        fresh = ended - self._states["reused"]
-        left = (self._all - ended) * took / fresh if fresh else 0.0
-        rest = f"  {left:.0f} s left" if 0 < ended < self._all and left else ""
-        return f"{ended}/{self._all} runs  {told or 'starting'}  {took:.0f} s{rest}"
+        parts = [f"{ended}/{self._all} runs"]
+        parts += [
+            ", ".join(f"{count} {state}" for state, count in self._states.items())
+        ]
+        shares = [group.share for group in list(self._underway.values())]
+        if shares:
+            mean = sum(shares) / len(shares)
+            parts += [f"{len(shares)} under way at {mean:.0%}"]
+        elif not ended:
+            parts += ["starting"]
+        parts += [f"{took:.0f} s", *self._rate(self._all - ended - sum(shares))]
+        return "  ".join(filter(None, parts))
+
+    def _rate(self, left: float) -> list[str]:
+        """Cells a second, and when the rest of them will be there."""
+        if len(self._recent) < 2 or left <= 0:
+            return []
+        (then, before), (now, gained) = self._recent[0], self._recent[-1]
+        rate = (gained - before) / max(now - then, 1e-9)
+        return [f"{rate:.3g} runs/s", f"{clock(left / rate)} left"] if rate > 0 else []
 
     def _table(self) -> RenderableType:
+        line = Text(self._line(), no_wrap=True, overflow="ellipsis")
+        if not self._ended:
+            return line
         table = Table(box=None)
-        names = list(self._ended[-1][0].values) if self._ended else []
-        for name in [*names, "state", "steps", "reason"]:
+        for name in [*self._ended[-1][0].values, "state", "steps", "reason"]:
             table.add_column(name, no_wrap=True)
         for cell, outcome in self._ended:
             values = [str(value) for value in cell.values.values()]
             told = [outcome.state, str(outcome.steps), outcome.reason]
             table.add_row(*map(Text, [*values, *told]))
-        return Group(table, Text(self._line()))
+        return Group(table, line)

@@ -33,6 +33,7 @@ class Ledger:
     def __init__(self, store: Path, plan: Plan) -> None:
         self.path = store / FOLDER / plan.id
         self._plan, self._log = plan, Log(self.path / "events.jsonl")
+        self._begun = False
 
     def begin(self) -> None:
         """Write down what was asked for.
@@ -44,13 +45,16 @@ class Ledger:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             (self.path / "sweep.json").write_text(text)
+            self._begun = True
             self.tell("begun", trials=self._plan.trials)
         except OSError as error:
             reason = error.strerror
             raise StoreError(f"store {self.path} is not writable: {reason}") from error
 
     def tell(self, event: str, **details: Any) -> None:
-        self._log.tell(event, **details)
+        """Write down what happens; who has not begun only reads."""
+        if self._begun:
+            self._log.tell(event, **details)
 
     def ended(self, cell: Cell, outcome: Outcome) -> None:
         state, computed, steps, _, *more = outcome
@@ -85,6 +89,27 @@ def is_sweep(sweep: str, store: str | Path | None) -> bool:
     return sweep.isalnum() and any((store_folder(store) / FOLDER).glob(f"{sweep}*"))
 
 
+def find(sweep: str, store: str | Path | None = None) -> Path:
+    """The folder of a stored sweep, by the first digits of its id.
+
+    Raises:
+        RequestError: if there is none, or several.
+    """
+    root = store_folder(store) / FOLDER
+    digits = sweep.rpartition("/")[2]
+    found = sorted(root.glob(f"{digits}*/sweep.json")) if digits.isalnum() else []
+    if len(found) != 1:
+        told = f"no sweep '{sweep}'" if not found else f"'{sweep}' is short for several"
+        raise RequestError(f"{told} in {root}")
+    return found[0].parent
+
+
+def runs_in(sweep: Path) -> set[str]:
+    """The ids of the runs of which a sweep's events tell."""
+    events = Log(sweep / "events.jsonl").events()
+    return {str(event["run"]) for event in events if "run" in event}
+
+
 def read(
     sweep: str, store: str | Path | None = None, task: type[Task] | None = None
 ) -> Plan:
@@ -94,22 +119,17 @@ def read(
         RequestError: if there is none, or several; or if its task is not installed.
         StoreError: if what is stored is damaged.
     """
-    root = store_folder(store) / FOLDER
-    digits = sweep.rpartition("/")[2]
-    found = sorted(root.glob(f"{digits}*/sweep.json")) if digits.isalnum() else []
-    if len(found) != 1:
-        told = f"no sweep '{sweep}'" if not found else f"'{sweep}' is short for several"
-        raise RequestError(f"{told} in {root}")
+    file = find(sweep, store) / "sweep.json"
     try:
-        kept = json.loads(found[0].read_text())
+        kept = json.loads(file.read_text())
         made = config.rebuild(Spec(**kept["spec"]), task)
         plan = _plan(kept, made)
     except (OSError, ValueError, KeyError, TypeError) as error:
         if isinstance(error, RequestError):
             raise
-        raise StoreError(f"{found[0]} is damaged ({error})") from error
-    if plan.id != found[0].parent.name:
-        raise StoreError(f"{found[0]} is damaged: it is of another sweep")
+        raise StoreError(f"{file} is damaged ({error})") from error
+    if plan.id != file.parent.name:
+        raise StoreError(f"{file} is damaged: it is of another sweep")
     return plan
 
 

@@ -62,10 +62,8 @@ class Population:
     """The cells of all members, one generation after another."""
 
     def __init__(self, plan: Plan, ledger: Ledger) -> None:
-        assert plan.scheduled is not None
-        steps = plan.steps or plan.task.steps
         self.plan, self._ledger = plan, ledger
-        self.generations = steps // plan.scheduled.grace
+        self.generations = generations(plan)
         self.all: list[Cell] = []
         self._last: list[Cell] = []  # the generation under way
         self._found: dict[str, Outcome] = {}  # by the run's id
@@ -155,6 +153,18 @@ def of_member(
 def bred(ledger: Ledger) -> list[dict[str, Any]]:
     """What is written down of each segment: member, generation, source and values."""
     return [event for event in ledger.events() if event["event"] == EVENT]
+
+
+def generations(plan: Plan) -> int:
+    """Segments of a member."""
+    assert plan.scheduled is not None
+    return (plan.steps or plan.task.steps) // plan.scheduled.grace
+
+
+def known(plan: Plan, ledger: Ledger, store: Path) -> list[Cell]:
+    """The segments whose values are decided: the first generation at least."""
+    found = [c for c in recorded(plan, ledger, store) if c.place[1] < generations(plan)]
+    return found or [of_member(plan, m, 0, one, None) for one, m in _first(plan)]
 
 
 def recorded(plan: Plan, ledger: Ledger, store: Path) -> list[Cell]:
