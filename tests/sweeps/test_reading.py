@@ -96,7 +96,7 @@ def test_pictures_show_what_is_there(grid, drawn, tmp_path):
     "metric, kind, line",
     [
         ("y", "auto", "metric 'y': no cell has found it; there are x"),
-        ("x", "heat", "kind 'heat': expected auto, line, map or parallel"),
+        ("x", "heat", "kind 'heat': expected auto, line, map, parallel or lineage"),
         ("x", "map", "a map is of a grid over two fields"),
         ("x", "line", "a line is over one field"),
     ],
