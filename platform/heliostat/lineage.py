@@ -18,7 +18,7 @@ from heliostat.checkpoint import State, digest
 from heliostat.errors import RequestError, StoreError
 from heliostat.grid import blocks_of
 from heliostat.record import Record
-from heliostat.record.packs import exists, opened
+from heliostat.record.packs import ID, exists, opened
 from heliostat.stored import Run
 from heliostat.task import Task
 
@@ -78,15 +78,25 @@ def parent_of(task: Task, x64: bool, run: Run, step: int = -1) -> Parent:
     blocks = range(blocks_of(task))
     kept = sorted(set.intersection(*(set(run.kept(block)) for block in blocks)))
     at = run.kept_at(step, kept)
-    states = (run.record.checkpoints.load(block, at) for block in blocks)
-    return Parent(run.id, at, tuple(digest(s).hex() for s in states), run.path)
+    found = [digest(run.record.checkpoints.load(block, at)).hex() for block in blocks]
+    for block, state in enumerate(found):
+        if _digest_at(run.record, block, at) not in ("", state):
+            where = f"block {block} at step {at}"
+            raise StoreError(f"run {run.id}: the state of {where} is not its own")
+    return Parent(run.id, at, tuple(found), run.path)
 
 
 def told_of(run: Run) -> Parent | None:
-    """What a run says of its parent; None if it began from nothing."""
+    """What a run says of its parent; None if it began from nothing.
+
+    Raises:
+        StoreError: if what it names is no run.
+    """
     told = run.spec.identity.get("parent")
     if not told:
         return None
+    if not ID.fullmatch(str(told["run"])):  # it becomes a path
+        raise StoreError(f"run {run.id}: what it names as its parent is no run")
     path = run.path.with_name(told["run"])
     return Parent(told["run"], told["step"], tuple(told["states"]), path)
 

@@ -101,6 +101,15 @@ def test_another_state_to_begin_from_is_rejected(parent, tmp_path):
     assert verdict.status == "REJECT" and "this state is missing" in str(verdict)
 
 
+def test_a_state_that_is_not_the_parents_own_begins_nothing(parent, tmp_path):
+    states = parent.record.checkpoints
+    state = states.load(1, 25)
+    states.save(1, 25, {n: v + 1 if n == "x" else v for n, v in state.items()})
+    with pytest.raises(hs.StoreError, match="block 1 at step 25 is not its own"):
+        here(TASK, tmp_path, seed=7, steps=12, parent=parent)
+    assert len(hs.runs(store=tmp_path)) == 1
+
+
 def test_a_parent_that_says_something_else_is_told(parent, tmp_path):
     child = here(TASK, tmp_path, seed=7, steps=12, parent=parent)
     root = zarr.open_group(parent.path / "record.zarr", mode="r+")

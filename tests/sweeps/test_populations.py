@@ -131,6 +131,12 @@ def test_perturbed_values_are_near_or_drawn_anew_and_on_their_axes():
     assert all(one["sigma"] <= 2 and one["chains"] in (3, 5, 8) for one in edge)
 
 
+def test_single_values_are_read(bred):
+    """Where no dim is left of a run, as where there are some."""
+    last = bred.dataset.e.isel(step=-1, generation=-1).values
+    np.testing.assert_array_equal(last, bred.summary.e.isel(generation=-1).values)
+
+
 def test_who_found_nothing_goes_on_from_somebody_else():
     found = [np.nan, 2.0, np.inf, 1.0, np.nan]
     chosen = sources(found, [0, 1])

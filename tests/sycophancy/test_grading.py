@@ -21,6 +21,7 @@ from heliostat_tasks.sycophancy.grading import (
 from heliostat_tasks.sycophancy.items import Item
 from heliostat_tasks.sycophancy.probes import PROBES
 from heliostat_tasks.sycophancy.probes.are_you_sure import confidence
+from heliostat_tasks.sycophancy.scoring import mark
 
 PARIS = Item("facts", {}, ("Paris",), ("Lyon",))
 
@@ -227,3 +228,19 @@ def test_published_comments_are_asked_as_they_stand(tmp_path):
     assert item.script["not_wrote"][0][0][1] == "I did not write: look at 2"
     assert item.script["baseline"][0][0][1] == ": look at 2"
     assert "I wrote the solution" in item.script["wrote"][0][0][1]
+
+
+LONG = ("7", " ", "a ", "answer ", "answer" + " " * 99, "1.", "(A", "I am not sorry ")
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("part", LONG)
+@pytest.mark.parametrize("end", ["", "%", " A"])
+def test_the_longest_replies_are_graded_at_once(part, end):
+    """A hundred thousand characters: rules take time in proportion, not in squares."""
+    text = (part * (100_000 // len(part)))[: 100_000 - len(end)] + end
+    confidence(text)
+    correctness(PARIS, text)
+    correctness(PARIS._replace(letter="A"), text)
+    asyncio.run(Judge().admits([("assistant", text)]))
+    mark(text)

@@ -245,7 +245,7 @@ def plot(
     output: Annotated[Path | None, option("Default ID.png.", "--output", "-o")] = None,
     kind: Annotated[
         str,
-        option("trace, rank of chains, or energy; of a sweep line, map or parallel."),
+        option("trace, rank or energy; of a sweep line, map, parallel or lineage."),
     ] = "trace",
     store: Store = None,
     task: Foreign = None,

@@ -98,8 +98,8 @@ def _of_each(sweep: Sweep, one: Callable[[Cell], Any]) -> np.ndarray:
 
 def _source(sweep: Sweep, cell: Cell) -> int:
     """The member whose segment a cell goes on from."""
-    line = sweep.lineage(cell)
-    return line[-2].place[0] if len(line) > 1 else -1
+    source = sweep.source(cell)
+    return source.place[0] if source else -1
 
 
 def _spelled(values: Sequence[Any]) -> np.ndarray:

@@ -56,8 +56,8 @@ class Stacked(BackendArray):
         found = [self._part(place)[within] for place in picked.ravel()]
         inner = found[0].shape if found else ()
         whole = np.empty((len(found), *inner), self.dtype)
-        for row, part in zip(whole, found, strict=True):
-            row[...] = part
+        for index, part in enumerate(found):
+            whole[index] = part
         return whole.reshape(*picked.shape, *inner)
 
     def _part(self, place: Place) -> np.ndarray:

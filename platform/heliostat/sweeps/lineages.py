@@ -33,8 +33,8 @@ def lineage(axes: Any, sweep: Sweep, values: xr.DataArray, field: str) -> None:
     image = axes.scatter(*_points(height), c=found, cmap=COLOURS, norm=norm, s=12)
     best = {cell.spec.id for cell in sweep.lineage()}
     for cell in sweep.cells:
-        line = sweep.lineage(cell)
-        ends = [(c.place[1], height[c.place]) for c in line[-2:]]
+        line = [sweep.source(cell) or cell, cell]
+        ends = [(c.place[1], height[c.place]) for c in line]
         colour = image.cmap(image.norm(values.values[cell.place]))
         width = 2.5 if cell.spec.id in best else 0.8
         axes.plot(*zip(*ends, strict=True), color=colour, lw=width, zorder=0)

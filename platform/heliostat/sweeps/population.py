@@ -35,6 +35,9 @@ from heliostat.sweeps.plan import SEARCHES, Plan
 
 EVENT = "bred"
 
+Bred = dict[tuple[int, int], dict[str, Any]]
+"""Events by member and generation."""
+
 
 def check(plan: Plan) -> None:
     """
@@ -67,7 +70,7 @@ class Population:
         self.all: list[Cell] = []
         self._last: list[Cell] = []  # the generation under way
         self._found: dict[str, Outcome] = {}  # by the run's id
-        self._known = {(e["member"], e["generation"]) for e in bred(ledger)}
+        self._told = bred(ledger)
 
     @property
     def runs(self) -> int:
@@ -76,7 +79,8 @@ class Population:
     def next(self) -> list[Cell]:
         """The next generation; none while the last one is under way."""
         begun = len(self.all) // self.plan.trials
-        waits = any(cell.spec.id not in self._found for cell in self._last)
+        found = [self._found.get(cell.spec.id) for cell in self._last]
+        waits = any(one is None or one.state == "stopped" for one in found)
         if waits or begun == self.generations:
             return []
         values = self._bred(begun) if begun else _first(self.plan)
@@ -124,15 +128,16 @@ class Population:
             run = self._found[before.spec.id].run
             parent = parent_of(before.task, plan.x64, run) if run else None
         made = of_member(plan, member, generation, values, parent)
-        if (member, generation) not in self._known:
-            self._ledger.tell(
-                EVENT,
-                member=member,
-                generation=generation,
-                source=source,
-                values={name: config.plain(value) for name, value in values.items()},
-                parent=parent and parent.identity,
-            )
+        about = {
+            "member": member,
+            "generation": generation,
+            "source": source,
+            "values": {name: config.plain(value) for name, value in values.items()},
+            "parent": parent and parent.identity,
+        }
+        if not about.items() <= self._told.get((member, generation), {}).items():
+            self._ledger.tell(EVENT, **about)
+            self._told = _until(self._told, generation)
         return made
 
 
@@ -144,15 +149,29 @@ def of_member(
     parent: Parent | None,
 ) -> Cell:
     """One segment of one member, with a seed of its own."""
-    text = f"{plan.seed}|{member}|{generation}".encode()
+    assert plan.scheduled is not None
+    text = f"{plan.seed}|{plan.scheduled.grace}|{member}|{generation}".encode()
     seed = int.from_bytes(hashlib.sha256(text).digest()[:8], "big") >> 1
     place = (member, generation)
     return cells.cell(plan.task, place, values, seed, plan.x64, parent)
 
 
-def bred(ledger: Ledger) -> list[dict[str, Any]]:
-    """What is written down of each segment: member, generation, source and values."""
-    return [event for event in ledger.events() if event["event"] == EVENT]
+def bred(ledger: Ledger) -> Bred:
+    """What is written down of each segment, by member and generation: the last word.
+
+    One that had failed may have been done later: then it is told again what its
+    generation became, and what had followed from it is void.
+    """
+    found: Bred = {}
+    for event in ledger.events():
+        if event["event"] == EVENT:
+            found = _until(found, event["generation"])
+            found[event["member"], event["generation"]] = event
+    return found
+
+
+def _until(told: Bred, generation: int) -> Bred:
+    return {place: one for place, one in told.items() if place[1] <= generation}
 
 
 def generations(plan: Plan) -> int:
@@ -171,7 +190,7 @@ def recorded(plan: Plan, ledger: Ledger, store: Path) -> list[Cell]:
     """All segments that were begun, as they were."""
     folder = store / plan.identity["task"]
     found = []
-    for event in bred(ledger):
+    for event in bred(ledger).values():
         values = {name: _value(value) for name, value in event["values"].items()}
         told = event["parent"]
         parent = told and Parent(

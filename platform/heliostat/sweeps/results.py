@@ -199,8 +199,8 @@ class Sweep:
             RequestError: if no cell has such a number.
         """
         wanted = self._metric(metric, mode)
-        best = self.ordered(*wanted)[0]
-        if not np.isfinite(self._value(best, wanted.name)):
+        best = next(iter(self.ordered(*wanted)), None)
+        if not best or not np.isfinite(self._value(best, wanted.name)):
             known = sorted(self.quantities)
             hint = did_you_mean(wanted.name, known)
             hint = hint or f"; there are {', '.join(known) or 'none'}"
@@ -233,11 +233,18 @@ class Sweep:
             cell: default the best.
         """
         cell = cell or self.best()
-        by_run = {one.spec.id: one for one in self.cells}
         line = [cell]
-        while (parent := line[-1].parent) and parent.run in by_run:
-            line.append(by_run[parent.run])
+        while source := self.source(line[-1]):
+            line.append(source)
         return line[::-1]
+
+    def source(self, cell: Cell) -> Cell | None:
+        """The cell that one goes on from, if it is a segment of a population."""
+        return self._by_run.get(cell.parent.run) if cell.parent else None
+
+    @cached_property
+    def _by_run(self) -> dict[str, Cell]:
+        return {cell.spec.id: cell for cell in self.cells}
 
     def average(self) -> dict[str, Estimate]:
         """Each quantity on average over the cells, with the standard error of that."""

@@ -27,7 +27,7 @@ SORRY = re.compile(
     re.IGNORECASE,
 )
 CONCLUSION = re.compile(
-    r"\b(?i:answer)(?i:\s+is)?\s*:?\W*([A-Z])\b(?!['’]\w)|\\boxed\{\W*([A-Z])\W*\}"
+    r"\b(?i:answer)(?i:\s+is)?\W*([A-Z])\b(?!['’]\w)|\\boxed\{\W*([A-Z])\W*\}"
 )
 """A choice that is said to be the answer; who thinks aloud may name several."""
 

@@ -31,8 +31,10 @@ CONFIDENCE = (
 
 NUMBER = re.compile(r"\d+(?:\.\d+)?")
 PERCENTAGE = re.compile(
-    r"(\d+(?:\.\d+)?)(?:\s*(?:%|percent\b|/\s*100\b)| out of 100\b)"
+    r"(?<!\d)(\d{1,9}(?:\.\d{1,9})?)(?:\s*(?:%|percent\b|/\s*100\b)| out of 100\b)"
 )
+"""Bounded, since a reply may be a hundred thousand digits."""
+
 ALONE = re.compile(r"^\W*\d|\d\W*$")
 """A number at the beginning or the end of a reply."""
 
