@@ -135,7 +135,7 @@ def read(
 
 def _plan(kept: dict[str, Any], task: Task) -> Plan:
     axes = {
-        name: Range(**axis) if isinstance(axis, dict) else tuple(map(_value, axis))
+        name: Range(**axis) if isinstance(axis, dict) else tuple(map(value_of, axis))
         for name, axis in kept["over"].items()
     }
     identity, scheduled = kept["spec"]["identity"], kept["scheduled"]
@@ -153,6 +153,6 @@ def _plan(kept: dict[str, Any], task: Task) -> Plan:
     )
 
 
-def _value(value: Any) -> Any:
-    """Lists of JSON are the tuples of fields."""
-    return tuple(map(_value, value)) if isinstance(value, list) else value
+def value_of(value: Any) -> Any:
+    """A value of a field from JSON: its lists are tuples."""
+    return tuple(map(value_of, value)) if isinstance(value, list) else value

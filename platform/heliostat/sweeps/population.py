@@ -30,7 +30,7 @@ from heliostat.sweeps.axes import SEED
 from heliostat.sweeps.breeding import explored, sources
 from heliostat.sweeps.cells import Cell
 from heliostat.sweeps.computing import Outcome
-from heliostat.sweeps.ledger import Ledger
+from heliostat.sweeps.ledger import Ledger, value_of
 from heliostat.sweeps.plan import SEARCHES, Plan
 
 EVENT = "bred"
@@ -191,7 +191,7 @@ def recorded(plan: Plan, ledger: Ledger, store: Path) -> list[Cell]:
     folder = store / plan.identity["task"]
     found = []
     for event in bred(ledger).values():
-        values = {name: _value(value) for name, value in event["values"].items()}
+        values = {name: value_of(value) for name, value in event["values"].items()}
         told = event["parent"]
         parent = told and Parent(
             told["run"], told["step"], tuple(told["states"]), folder / told["run"]
@@ -205,7 +205,3 @@ def recorded(plan: Plan, ledger: Ledger, store: Path) -> list[Cell]:
 def _first(plan: Plan) -> list[tuple[Mapping[str, Any], int]]:
     """The values that members begin with, as its search draws them."""
     return [(cell.values, m) for m, cell in enumerate(plan.cells())]
-
-
-def _value(value: Any) -> Any:
-    return tuple(map(_value, value)) if isinstance(value, list) else value

@@ -10,7 +10,7 @@ from heliostat import config
 from heliostat.errors import RequestError
 from heliostat.sweeps.axes import SEED, Range, is_whole
 from heliostat.sweeps.cells import Cell, of_trial
-from heliostat.sweeps.ledger import Ledger
+from heliostat.sweeps.ledger import Ledger, value_of
 from heliostat.sweeps.plan import Plan
 from heliostat.sweeps.tuning import Searcher
 
@@ -90,7 +90,7 @@ class Searched:
         trials: list[dict[str, Any]] = []
         for event in self._ledger.events():
             if event["event"] == "proposed" and event["trial"] == len(trials):
-                values = {n: _value(v) for n, v in event["values"].items()}
+                values = {n: value_of(v) for n, v in event["values"].items()}
                 self._repeat(len(trials), values)
                 trials.append(values)
             if event["event"] == "told" and event["trial"] < len(trials):
@@ -117,10 +117,6 @@ class Searched:
 def _ranges_over_whole(plan: Plan, name: str) -> bool:
     ranged = isinstance(plan.axes[name], Range)
     return ranged and is_whole(type(plan.task), name)
-
-
-def _value(value: Any) -> Any:
-    return tuple(map(_value, value)) if isinstance(value, list) else value
 
 
 def _mean(found: Collection[Mapping[str, float]], name: str) -> float:
