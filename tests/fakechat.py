@@ -12,13 +12,11 @@ from typing import Any
 
 from heliostat.assistants import Endpoint, Limiter, Patience
 from heliostat.assistants.attempts import World
+from heliostat.assistants.pulse import QUESTIONS
 
 Act = Callable[["_Handler"], None]
 Plan = Callable[[int, str], Act]
 """(which call of this prompt, the prompt) -> what to do."""
-
-SHORTEST = "Say yes."
-"""What a server is asked to see whether it answers anybody."""
 
 HASTY = Patience(attempts=3, refusals=40, timeout=5.0, first=0.001, longest=0.002)
 
@@ -122,6 +120,16 @@ class FakeChat:
         self.over = threading.Event()
         self.server = _Server(("127.0.0.1", port), _Handler)
         self.server.chat = self
+
+    @property
+    def felt(self) -> int:
+        """How often its pulse was felt, by calls for the shortest questions."""
+        return max(self.calls[question] for question in QUESTIONS)
+
+    @property
+    def asked(self) -> Counter[str]:
+        """Calls for all other questions."""
+        return Counter({p: n for p, n in self.calls.items() if p not in QUESTIONS})
 
     @property
     def url(self) -> str:

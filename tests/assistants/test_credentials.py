@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import logging
 import pickle
+import string
 import traceback
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from fakechat import FakeChat, echo_key
+from hypothesis import given
+from hypothesis import strategies as st
 
 from heliostat.assistants import Budget, Cached, Endpoint, Message, Replies, Unanswered
 from heliostat.assistants.credentials import redacted
+from heliostat.assistants.redaction import hidden
+from heliostat.assistants.wording import printable
 from heliostat.errors import Paused, RequestError
 
 KEY = "sk-planted-0123456789"
@@ -72,7 +79,49 @@ def test_a_bearer_token_is_hidden_and_a_bearer_of_news_is_not():
 def test_a_key_that_is_masked_is_hidden_as_far_as_it_shows():
     """Its first characters and its last, if there are eight; fewer tell nothing."""
     masked = f"{KEY[:11]}****{KEY[-8:]}, {KEY[:4]}...{KEY[-4:]}, {KEY}{KEY}"
-    assert redacted(masked) == "[key]****[key], sk-p...6789, [key][key]"
+    assert redacted(masked) == "[key]-****[key], sk-p...6789, [key][key]"
+
+
+DRESSES = {
+    "upper case": str.upper,
+    "reversed": lambda key: key[::-1],
+    "with spaces": " ".join,
+    "with nothing one sees between": "\u200b".join,
+    "in two lines": lambda key: f"{key[:10]}\n{key[10:]}",
+    "underlined": lambda key: key.replace("-", "_"),
+    "without its ends": lambda key: key[4:-4],
+    "in hexadecimals": lambda key: key.encode().hex(),
+    "in a URL": lambda key: quote(key, safe=""),
+    "within tags": lambda key: f"{key[:9]}<b>{key[9:]}",
+    **{
+        f"in base64 after {before!r}": lambda key, before=before: base64.b64encode(
+            before + key.encode()
+        ).decode()
+        for before in (b"", b"B", b"Be")
+    },
+}
+LONG = "sk-proj/98+7654-3210abcdefQQ%zY"
+
+
+@pytest.mark.parametrize("dress", DRESSES)
+def test_a_key_is_hidden_in_every_dress(dress, monkeypatch):
+    """But for what stands at its ends: of what is encoded, bits of four characters."""
+    monkeypatch.setenv("HELIOSTAT_API_KEY", LONG)
+    Endpoint("https://host/v1", "m")  # whose key is searched for from now on
+    shown = DRESSES[dress](LONG)
+    told = redacted(printable(f"I was given: {shown}; is that right?"))
+    left = told.removeprefix("I was given: ").removesuffix("; is that right?")
+    assert "[key]" in left and len(left.replace("[key]", "")) <= 6
+
+
+@given(st.text(st.sampled_from(string.ascii_letters + string.digits + "-_.+/=")))
+def test_a_key_is_hidden_and_other_text_is_not(key):
+    text = f"the quick brown fox{key}jumps over the lazy dog"
+    told = hidden(text, [key, ""])
+    if len(key) >= 8 and key not in "the quick brown fox jumps over the lazy dog":
+        assert key not in told
+    assert told.startswith("the quick") and told.endswith("lazy dog")
+    assert hidden(text, []) == hidden(text, [""]) == text
 
 
 def test_a_key_in_place_of_a_name_is_refused_and_not_repeated():

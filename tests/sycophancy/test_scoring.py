@@ -53,7 +53,7 @@ def test_the_two_scorers_differ_by_what_came_before_and_nothing_else():
         return "9"
 
     scored = asyncio.run(Marks(Scripted(notes, "notes")).scores(TALK))
-    assert scored == [9.0, 9.0]
+    assert scored == [(9.0, ""), (9.0, "")]
     plain, truthful = asked
     turns = [f"Human: {TRUTH}", f"Assistant: {PREFIXES['truthful'][1][1]}", ""]
     assert truthful.replace("\n\n".join(turns), "") == plain == asking(TALK)
@@ -122,6 +122,12 @@ def test_marks_that_are_none_are_counted_and_not_taken_for_low(tmp_path):
     assert np.isnan(score.values[odd.values]).all()
     lost = int(np.isnan(score.values).any(-1).sum())
     assert run.headline["unscored"].value == lost > 0
+    why = run.rows.unscored
+    assert ((why == "") == np.isfinite(score)).all()
+    refused = why.sel(scorer="truthful").values[silent_.values]
+    assert set(why.values.flat) == {"", "status 400", "what it said is no mark"}
+    assert set(refused) == {"status 400"}
+    assert run.headline["unscored"].source == "most often: status 400"
     told = curves_of(run).attrs
     read = run.rows.score.sel(condition="misattributed").values
     assert told["unscored"] == int(np.isnan(read).any(-1).sum())

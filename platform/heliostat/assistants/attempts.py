@@ -1,31 +1,35 @@
 """How often and how patiently a request is tried, and what ends it at once.
 
-    500 and the like, timeouts, lost connections,
-    replies that cannot be read                    tried six times
+    408 409 425, replies that cannot be read       tried six times
     replies too large, or without a text           tried twice
-    429                                            tried again, and fewer at a time,
-                                                   as long as others are answered
-    502 503 504 529                                tried six times, and for as long as
-                                                   nobody is answered
+    500 and other 5xx, timeouts, lost connections  tried six times ┐
+    502 503 504 529                                tried 12 times  ├ an outage?
+    429                                            tried 30 times, │
+                                                   fewer at a time ┘
     400 413 422 and other 4xx                      this request has no answer
     401 402 403 404 405, redirects                 no request has: the run ends
 
 The last line is for what is wrong with every request, a key, an address, a model.  Once
-somebody was answered it is no such thing, and tried six times.
+somebody was answered it may as well be an outage, and is tried six times.
 
-Whether it is the server or the request shows in others: if the last try of a request
-failed in a manner that servers fail in, and nobody was answered since its first, the
-server is asked the shortest question there is.  If that is answered, this request has
-no answer; if it is not, nobody is, and the run stops and can be resumed.
+An outage is the server's failure and no request's.  Which it is shows in others: when
+the tries of a request are used up, and nobody was answered during the last one, it
+waits until the server answers the shortest question there is, and is tried at once,
+alone of those who wait.  If that fails twice, it has no answer.  Where the server stays
+silent for a quarter of an hour, the run stops, to be resumed; and so it does at once if
+nobody was ever answered, since then there may be no server.
 """
 
 from __future__ import annotations
 
 import asyncio
+import datetime
 import email.utils
 import math
 import random
+import re
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
@@ -45,8 +49,9 @@ class Patience(NamedTuple):
 
     attempts: int = 6  # that fail, before it is given up
     useless: int = 2  # replies that are of no use, likewise
-    refusals: int = 30  # by a busy server, likewise
-    silence: float = 900.0  # of a server that refuses all and answers nobody, s
+    busy: int = 12  # failures of a server that cannot answer now, likewise
+    refusals: int = 30  # because there are too many, likewise
+    silence: float = 900.0  # of a server that answers nobody, s
     timeout: float = 120.0  # of one attempt, from first byte to last, s
     first: float = 0.5  # wait after the first failure, s
     longest: float = 30.0  # wait, if the server does not name it, s
@@ -65,25 +70,26 @@ class World(NamedTuple):
 class Failed(Exception):
     """An attempt failed; another may succeed. ``wait`` is what the server asks for."""
 
+    limit = "attempts"  # the field of Patience that says how often
+
     def __init__(self, reason: str, wait: float | None = None) -> None:
         super().__init__(reason)
         self.wait = wait
+        self.sent = math.inf  # when, on the clock of the world, s
 
 
 class Useless(Failed):
     """A reply came whole, and another one would hardly be better."""
 
+    limit = "useless"
+
 
 class Outage(Failed):
     """It may be the server that fails, and not this request."""
 
-
-class NoConnection(Outage):
-    """Nobody took the connection."""
-
-
-class Silent(Outage):
-    """The reply did not come, or not to its end."""
+    def passes(self, known: bool) -> bool:
+        """Whether to wait for its end, if the server was ever heard of or not."""
+        return known
 
 
 class Denied(Outage):
@@ -95,13 +101,26 @@ class Denied(Outage):
         self.mistake = f"{mistake} ({reason})"
         self.final = status in (401, 402)  # no other question would be answered
 
+    def passes(self, known: bool) -> bool:
+        return known and not self.final
+
 
 class Busy(Outage):
     """The server, or who stands before it, cannot answer anybody now."""
 
+    limit = "busy"
+
+    def passes(self, known: bool) -> bool:
+        return True
+
 
 class TooMany(Outage):
     """The server refused the request because there are too many (429)."""
+
+    limit = "refusals"
+
+    def passes(self, known: bool) -> bool:
+        return False  # so many refusals take as long
 
 
 class Tries:
@@ -109,46 +128,25 @@ class Tries:
 
     def __init__(self, patience: Patience) -> None:
         self.patience = patience
-        self.failures = self.useless = self.refusals = 0
-        self.since = math.inf  # when the first try failed, s
-
-    @property
-    def count(self) -> int:
-        return self.failures + self.useless + self.refusals
+        self.count = 0
+        self._since = math.inf  # when the first one failed, s
+        self._failed: Counter[str] = Counter()  # by limit
 
     def add(self, failure: Failed, now: float) -> None:
         """Another failure, at ``now`` (s)."""
-        self.since = min(self.since, now)
-        match failure:
-            case TooMany():
-                self.refusals += 1
-            case Useless():
-                self.useless += 1
-            case _:
-                self.failures += 1
+        self.count += 1
+        self._since = min(self._since, now)
+        self._failed[failure.limit] += 1
 
     @property
     def used(self) -> bool:
-        """Whether a request by itself has no more tries."""
-        most = self.patience
-        return (
-            self.failures >= most.attempts
-            or self.useless >= most.useless
-            or self.refusals > most.refusals
-        )
+        """Whether a request has no more tries."""
+        counts = self._failed.items()
+        return any(count >= getattr(self.patience, limit) for limit, count in counts)
 
-    def over(self, failure: Failed, now: float, answered: float) -> bool:
-        """Whether this failure was one too many.
-
-        Args:
-            now: what the clock says, s.
-            answered: what it said when the server last answered anybody, s.
-        """
-        silence = now - max(self.since, answered)
-        if isinstance(failure, Busy) and answered < self.since:
-            return silence > self.patience.silence
-        refused = isinstance(failure, TooMany) and silence > self.patience.silence
-        return refused or self.used
+    def silent(self, now: float, heard: float) -> bool:
+        """Whether nobody was answered for too long, last at ``heard`` (s)."""
+        return now - max(self._since, heard) > self.patience.silence
 
 
 def wait_before(failure: int, patience: Patience, chance: float) -> float:
@@ -169,15 +167,19 @@ def retry_after(header: str | None, now: float, most: float) -> float | None:
         now: seconds since the epoch.
         most: what is granted at most, s.
     """
-    try:
-        seconds = float(header or "")
-    except ValueError:
-        seconds = _until(header or "") - now
+    said = (header or "").strip()
+    seconds = float(said) if _SECONDS.fullmatch(said) else _until(said) - now
     return min(max(seconds, 0.0), most) if math.isfinite(seconds) else None
 
 
+_SECONDS = re.compile(r"[+-]?[0-9]{1,99}(\.[0-9]*)?")  # some servers name fractions
+
+
 def _until(date: str) -> float:
+    """A date in seconds since the epoch: of UTC, where no zone is told."""
     try:
-        return email.utils.parsedate_to_datetime(date).timestamp()
+        told = email.utils.parsedate_to_datetime(date)
     except (ValueError, TypeError, OverflowError):
         return math.nan
+    aware = told if told.tzinfo else told.replace(tzinfo=datetime.UTC)
+    return aware.timestamp()

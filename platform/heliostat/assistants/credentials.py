@@ -9,18 +9,16 @@ from __future__ import annotations
 import logging
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
+from heliostat.assistants.redaction import hidden, redact_logs
 from heliostat.errors import RequestError
 
 KEY = "HELIOSTAT_API_KEY"
 """The environment variable that holds the key, unless another is named."""
 
-HIDDEN = "[key]"
-
 _SHORTEST = 8
-_BEARER = re.compile(r"(?i)\b(bearer\s+)(?=\S*\d)[\w.~+/=-]{8,}")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _known: set[str] = set()  # names of variables, never what they hold
 
@@ -39,7 +37,7 @@ def variable(name: str) -> str:
         )
     if name:
         _known.add(name)
-        _redact_logs()
+        redact_logs(_redact)
     return name
 
 
@@ -59,27 +57,8 @@ def key(name: str) -> str:
 
 
 def redacted(text: str) -> str:
-    """The text without any key that this process knows, and without bearer tokens.
-
-    Servers mask keys, and show how they begin and end: eight characters of either are
-    hidden, too.
-    """
-    keys = [os.environ.get(name, "").strip() for name in _known]
-    parts = {part for held in keys for part in _shown(held, text)}
-    for part in sorted(parts, key=len, reverse=True):
-        text = text.replace(part, HIDDEN)
-    return _BEARER.sub(rf"\1{HIDDEN}", text)
-
-
-def _shown(held: str, text: str) -> Iterator[str]:
-    """Beginnings and ends of a key, if one of that kind stands in a text."""
-    if len(held) < _SHORTEST:
-        return
-    sizes = range(_SHORTEST, len(held) + 1)
-    if held[:_SHORTEST] in text:
-        yield from (held[:size] for size in sizes)
-    if held[-_SHORTEST:] in text:
-        yield from (held[-size:] for size in sizes)
+    """The text without any key that this process knows, and without bearer tokens."""
+    return hidden(text, [os.environ.get(name, "").strip() for name in _known])
 
 
 def signing(name: str, header: str, scheme: str) -> Callable[[Any], Any]:
@@ -94,15 +73,6 @@ def signing(name: str, header: str, scheme: str) -> Callable[[Any], Any]:
         return request
 
     return signed
-
-
-def _redact_logs() -> None:
-    """The client logs what servers say, and a server may repeat the key."""
-    for part in ("httpx", *(f"httpcore.{p}" for p in _PARTS)):
-        logging.getLogger(part).addFilter(_redact)  # once: filters are a set
-
-
-_PARTS = ("connection", "http11", "proxy", "socks")
 
 
 def _redact(record: logging.LogRecord) -> bool:

@@ -15,9 +15,8 @@ from heliostat.assistants.attempts import (
     Busy,
     Denied,
     Failed,
-    NoConnection,
+    Outage,
     Patience,
-    Silent,
     TooMany,
     Useless,
     retry_after,
@@ -73,7 +72,7 @@ class Line:
         try:
             return wire.said(loaded(came))
         except Malformed as error:
-            told = printable(redacted(complaint(came)))
+            told = _quoted(complaint(came))
             kind = Useless if isinstance(error, NoText) else Failed
             raise kind(f"{error}{told and ': '}{told}") from None
 
@@ -88,11 +87,10 @@ class Line:
                 raise await self._refusal(got, body)
         except TimeoutError:
             seconds = self.patience.timeout
-            raise Silent(f"no whole reply within {seconds:g} s") from None
+            raise Outage(f"no whole reply within {seconds:g} s") from None
         except (httpx.HTTPError, httpx.InvalidURL, OSError, UnicodeError) as error:
-            reason = printable(redacted(str(error))) or type(error).__name__
-            kind = NoConnection if isinstance(error, httpx.ConnectError) else Failed
-            raise kind(f"the connection failed: {reason}") from None
+            reason = _quoted(str(error)) or type(error).__name__
+            raise Outage(f"the connection failed: {reason}") from None
 
     @asynccontextmanager
     async def _sent(self, body: dict[str, Any]) -> AsyncIterator[httpx.Response]:
@@ -122,8 +120,10 @@ class Line:
             return TooMany(reason, wait)
         if status in BUSY:
             return Busy(reason, wait)
-        if status in AGAIN or status >= 500:
+        if status in AGAIN:
             return Failed(reason, wait)
+        if status >= 500:
+            return Outage(reason, wait)
         if status < 300:
             return Useless(f"{reason}: there is no reply in it")
         if status < 400 or status in MISTAKES:
@@ -144,6 +144,11 @@ class Line:
 
 async def _said_wrong(response: httpx.Response) -> str:
     try:
-        return printable(redacted(complaint(await read(response, _COMPLAINT))))
+        return _quoted(complaint(await read(response, _COMPLAINT)))
     except Failed:
         return ""
+
+
+def _quoted(text: str) -> str:
+    """One line of what a server says; a tag within a key does not hide it from us."""
+    return redacted(printable(text))

@@ -108,7 +108,8 @@ class Replies:
             spent = _sum(database, "ledger", budget.ledger)
             flying = _sum(database, "held", budget.ledger)
             if spent + flying + worst > budget.cap:
-                raise _exhausted(budget, spent, flying, _landing(database, budget))
+                landing = _landing(database, budget)
+                raise _exhausted(budget, spent, flying, worst, landing)
             row = (budget.ledger, worst, time.time() + HELD, *own())
             insert = "INSERT INTO held VALUES (NULL, ?, ?, ?, ?, ?, ?)"
             return database.execute(insert, row).lastrowid
@@ -238,11 +239,12 @@ def _landing(database: sqlite3.Connection, budget: Budget) -> float:
 
 
 def _exhausted(
-    budget: Budget, spent: float, flying: float, landing: float
+    budget: Budget, spent: float, flying: float, worst: float, landing: float
 ) -> Exhausted:
     return Exhausted(
-        f"the cap of {budget.cap:g} is reached: {spent:.4g} are spent and {flying:.4g} "
-        f"may be, for requests in flight, on the ledger {budget.ledger}; with a higher "
-        "cap it goes on, and replies so far cost nothing again",
+        f"the cap of {budget.cap:g} is reached: {spent:.4g} are spent, {flying:.4g} "
+        f"may be for requests in flight, and {worst:.4g} for the next, on the ledger "
+        f"{budget.ledger}; a run with a higher cap goes on from here: replies so far "
+        "cost nothing again",
         landing=landing,
     )

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+import heliostat as hs
 from heliostat_tasks.sycophancy.estimates import Counts, Interval, counts, interval
 from heliostat_tasks.sycophancy.grading import UNPARSED
 from heliostat_tasks.sycophancy.turns import FAILED
@@ -105,9 +106,16 @@ def dropped(g: Grades) -> Mapping[str, int]:
     }
 
 
-def reason(rows: xr.Dataset) -> str:
-    """The commonest reason why conversations failed, in a hundred characters."""
-    told = Counter(text for text in rows["failure"].values.flat if text)
+def reason(failures: xr.DataArray) -> str:
+    """The commonest of the reasons why something failed, in a hundred characters."""
+    told = Counter(text for text in failures.values.flat if text)
     (text, _), *more = told.most_common(2)
     short = text if len(text) <= 100 else f"{text[:99]}…"
     return f"most often: {short}" if more else short
+
+
+def unscored(rows: xr.Dataset) -> hs.Estimate:
+    """How many replies lack a score, and the commonest reason why."""
+    count = int(np.isnan(rows["score"].values).any(-1).sum())
+    found = hs.Estimate(count)
+    return found._replace(source=reason(rows["unscored"])) if count else found

@@ -31,7 +31,12 @@ Scoring = Literal["none", "local", "endpoint"] | hs.Code
 NAMED = ("none", "local", "endpoint")
 """Who may score replies, beside a function of one's own."""
 
-SCORE = hs.Var(("condition", "epoch", "scorer"), about="score of the reply")
+SCORED = ("condition", "epoch", "scorer")
+SCORES = {
+    "score": hs.Var(SCORED, about="score of the reply"),
+    "unscored": hs.Var(SCORED, "str", about="why there is none"),
+}
+"""What is emitted beside the rest, where somebody scores."""
 
 
 class Voices(NamedTuple):
@@ -83,7 +88,7 @@ class Sycophancy(hs.Task):
     price: tuple[float, ...] = (0.0, 0.0)  # of a million tokens, read and said
     cap: float = 0.0  # money that runs with these fields may spend; 0: no limit
 
-    task_version = 4
+    task_version = 5
     emits = {
         "id": hs.Var((), "str", about="which item, in any run"),
         "dataset": hs.Var((), "str", about="where the item is from"),
@@ -106,7 +111,7 @@ class Sycophancy(hs.Task):
             object.__setattr__(self, "scorer", hs.Code(self.scorer))
         check(self)
         if self.scorers:
-            object.__setattr__(self, "emits", {**self.emits, "score": SCORE})
+            object.__setattr__(self, "emits", {**self.emits, **SCORES})
 
     @classmethod
     def verbs(cls) -> Mapping[str, Callable[..., hs.Answer]]:
@@ -187,10 +192,10 @@ class Sycophancy(hs.Task):
         counts = rates.dropped(rates.grades_of(rows))
         lost = {n: hs.Estimate(count) for n, count in counts.items()}
         if lost["failed"].value:
-            lost["failed"] = lost["failed"]._replace(source=rates.reason(rows))
+            why = rates.reason(rows["failure"])
+            lost["failed"] = lost["failed"]._replace(source=why)
         if "score" in rows:
-            unscored = int(np.isnan(rows["score"].values).any(-1).sum())
-            lost["unscored"] = hs.Estimate(unscored)
+            lost["unscored"] = rates.unscored(rows)
         return told | lost
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from heliostat.assistants import Assistant, Settings, Unanswered
 from heliostat_tasks.sycophancy.grading import Judge
 from heliostat_tasks.sycophancy.items import Item
-from heliostat_tasks.sycophancy.scoring import Scorer
+from heliostat_tasks.sycophancy.scoring import Score, Scorer
 
 if TYPE_CHECKING:
     from heliostat_tasks.sycophancy.task import Sycophancy
@@ -68,12 +68,18 @@ class Turn(NamedTuple):
         )
 
     async def scored(self, scorer: Scorer | None, talks: list[Talk]) -> dict[str, Any]:
-        """Scores of each last reply, (condition, epoch, scorer); NaN where there are
-        none, and nothing where nobody scores."""
+        """Scores of each last reply, (condition, epoch, scorer): NaN and why where
+        there are none, and nothing where nobody scores."""
         if scorer is None:
             return {}
         found = await _all(_scores(scorer, talk) for talk in talks)
-        return {"score": np.reshape(found, (*self._shape, -1)).tolist()}
+        shape = (*self._shape, -1)
+        values = [[score.value for score in scores] for scores in found]
+        reasons = [[score.failure for score in scores] for scores in found]
+        return {
+            "score": np.reshape(values, shape).tolist(),
+            "unscored": np.reshape(np.array(reasons, object), shape).tolist(),
+        }
 
     def row(self, talks: Sequence[Talk], verdicts: Sequence[Verdict]) -> dict[str, Any]:
         """What a human wants to know, (condition, epoch) each."""
@@ -171,9 +177,9 @@ class Turn(NamedTuple):
         }
 
 
-async def _scores(scorer: Scorer, talk: Talk) -> list[float]:
+async def _scores(scorer: Scorer, talk: Talk) -> list[Score]:
     if talk.failure:
-        return [math.nan for _ in scorer.names]
+        return [Score(math.nan, "there is no reply") for _ in scorer.names]
     return await scorer.scores(talk.said)
 
 
