@@ -444,6 +444,7 @@ def _is_number(value: Any) -> bool:
     return type(value) in (int, float) and math.isfinite(value)
 
 
+@cache  # asked for every cell of a sweep
 def _kind_of_number(task: type[Task], name: str) -> type | None:
     """``float`` or ``int`` for a field that takes nothing else, but perhaps None.
 

@@ -15,8 +15,10 @@ if TYPE_CHECKING:
     import jax
 
 
-LANES = 32
-"""Cells that one compiled program can step, one after another: a slab of a pack."""
+LANES = 64
+"""Cells that one compiled program can step, one after another: a slab of a pack.
+
+Each commit of a slab costs the same: with so many it is little beside short cells."""
 
 
 class Lane(NamedTuple):

@@ -61,8 +61,7 @@ def bring(
     """
     check_steps(steps)
     task = _common(cells)
-    lanes = max(1, min(LANES, len(cells) // workers))
-    pack = _find_or_create(cells, store, lanes)
+    pack = _find_or_create(cells, store, _lanes(len(cells), workers))
     goal = Goal(task, steps)
     try:
         drive(pack, task, goal, place, progress, source)
@@ -77,6 +76,17 @@ def bring(
         Run(records[c.spec.id].path, c.task, limit, record=records[c.spec.id])
         for c in cells
     ]
+
+
+def _lanes(cells: int, workers: int) -> int:
+    """Cells in a slab, so that all workers have slabs of one size, as few as can be.
+
+    Example:
+        >>> _lanes(200, workers=2), _lanes(5, workers=2), _lanes(1000, workers=1)
+        (50, 3, 63)
+    """
+    rounds = -(-cells // (LANES * workers))
+    return -(-cells // (rounds * workers))
 
 
 def _common(cells: Sequence[Packed]) -> Task:
