@@ -17,7 +17,8 @@ from heliostat.condition import Condition
 from heliostat.config import Spec
 from heliostat.errors import Busy, StoreError, did_you_mean
 from heliostat.record import Record
-from heliostat.record.packs import FOLDER, Pack, ids_in, packs_in
+from heliostat.record.packs import FOLDER, Pack
+from heliostat.record.places import ids_in, packs_in
 from heliostat.stored import status_of, store_folder
 
 HALF_MADE = re.compile(r"\.[0-9a-f]{16}\.[0-9a-f]{8}")

@@ -18,7 +18,7 @@ from heliostat.checkpoint import State, digest
 from heliostat.errors import RequestError, StoreError
 from heliostat.grid import blocks_of
 from heliostat.record import Record
-from heliostat.record.packs import ID, exists, opened
+from heliostat.record.places import ID, exists, opened
 from heliostat.stored import Run
 from heliostat.task import Task
 

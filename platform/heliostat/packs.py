@@ -15,6 +15,7 @@ from heliostat.errors import RequestError
 from heliostat.goal import Goal
 from heliostat.grid import LANES
 from heliostat.progress import Progress, silent
+from heliostat.record.cells import cells_of
 from heliostat.record.packs import FOLDER, Pack, create, id_of
 from heliostat.stored import Run, store_folder
 from heliostat.task import Task
@@ -71,7 +72,7 @@ def bring(
                 shutil.rmtree(pack.path)
         raise
     limit = steps if steps < pack.steps else None
-    records = {cell.spec.id: cell for cell in pack.cells()}
+    records = {cell.spec.id: cell for cell in cells_of(pack)}
     return [
         Run(records[c.spec.id].path, c.task, limit, record=records[c.spec.id])
         for c in cells

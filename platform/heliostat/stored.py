@@ -16,7 +16,7 @@ from heliostat.errors import RequestError, StoreError
 from heliostat.goal import Outcome
 from heliostat.grid import blocks_of
 from heliostat.record import Record
-from heliostat.record.packs import opened, packed
+from heliostat.record.places import opened, packed
 from heliostat.task import Estimate, Task
 from heliostat.usercode import Code
 

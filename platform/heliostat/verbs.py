@@ -19,7 +19,8 @@ from heliostat.goal import Goal, Outcome
 from heliostat.lineage import Parent, parent_of
 from heliostat.progress import Progress, default_progress
 from heliostat.record import Record
-from heliostat.record.packs import Cell, exists, opened, unpack
+from heliostat.record.cells import Cell, unpack
+from heliostat.record.places import exists, opened
 from heliostat.stored import Run, as_run, find, store_folder
 from heliostat.task import Task
 

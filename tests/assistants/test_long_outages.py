@@ -127,8 +127,24 @@ async def crowded(now, prompt, chance):
     await asyncio.sleep(0.3)
 
 
+async def hurrying(now, prompt, chance):
+    """Nothing for five minutes, with the advice to come again in 10 ms."""
+    if 1 < now < 300:
+        raise Busy("status 503", wait=0.01)
+    await asyncio.sleep(0.3)
+
+
+async def silent_after_advice(now, prompt, chance):
+    """A server that names a wait, and is gone after it."""
+    if 1 < now < 20:
+        raise Busy("status 503", wait=1.0)
+    if 20 < now < 300:
+        raise Outage("the connection failed: lost")
+    await asyncio.sleep(0.3)
+
+
 SPELLS = [rolling_restart, dead_backend, dead_engine, silence, page_in_between]
-SPELLS += [flapping, crowded]
+SPELLS += [flapping, crowded, hurrying, silent_after_advice]
 
 
 @pytest.mark.parametrize("plan", SPELLS, ids=lambda plan: plan.__name__)

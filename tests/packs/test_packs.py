@@ -24,7 +24,8 @@ from heliostat.drive import Place
 from heliostat.grid import LANES
 from heliostat.progress import silent
 from heliostat.record import chains
-from heliostat.record.packs import Cell, Pack
+from heliostat.record.cells import Cell
+from heliostat.record.packs import Pack
 
 HERE, LONG = Place("here", seconds=0), 25
 COUNT = LANES + 3  # a full slab, and one that is not

@@ -59,7 +59,7 @@ class Asking:
             tries.add(failure, self.world.clock())
             if tries.used or self._silent(tries):
                 return await self._alone(failure, tries, messages, settings)
-            await self._wait(tries.count, failure)
+            await self._wait(tries.count, failure.wait or 0.0)
 
     async def _alone(
         self, failure: Failed, tries: Tries, messages: Question, settings: Settings
@@ -87,7 +87,7 @@ class Asking:
         while not await beats(self._in_turn):
             if not failure.passes(self._known) or self._silent(tries):
                 raise Unreachable(_told(failure, tries)) from None
-            await self._wait(tries.count, failure)
+            await self._wait(tries.count)
 
     async def _end_if_denied(self, failure: Failed) -> None:
         """The address or the key is wrong if nobody was ever answered."""
@@ -122,10 +122,12 @@ class Asking:
             self.limiter.answered(sent)
         return said
 
-    async def _wait(self, failure: int, error: Failed) -> None:
-        if not error.wait:  # else the limiter lets everybody wait
+    async def _wait(self, failures: int, named: float = 0.0) -> None:
+        """The limiter lets everybody wait as long as a server names, s; where that is
+        next to nothing it would be flooded."""
+        if named < self.patience.first:
             chance = self.world.chance()
-            await self.world.sleep(wait_before(failure, self.patience, chance))
+            await self.world.sleep(wait_before(failures, self.patience, chance))
 
 
 def _told(failure: Failed, tries: Tries) -> str:

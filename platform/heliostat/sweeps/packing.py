@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from heliostat import packs
-from heliostat.record.packs import ids_in
+from heliostat.record.places import ids_in
 from heliostat.sweeps.cells import Cell
 from heliostat.verbs import at_path
 

@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 from heliostat.lock import Lock
-from heliostat.record.packs import ids_in, packs_in
+from heliostat.record.places import ids_in, packs_in
 from heliostat.sweeps.ledger import FOLDER, find, runs_in
 
 
