@@ -1,78 +1,21 @@
-"""Driving one run: chunks from here or from the fleet, committed as they arrive."""
+"""Driving one run: chunks from wherever it is computed, committed as they arrive."""
 
 from __future__ import annotations
 
-import math
-import time
-import traceback
 from collections.abc import Callable, Generator
-from contextlib import closing, suppress
-from typing import TYPE_CHECKING, Any, NamedTuple
+from contextlib import closing
+from pathlib import Path
 
 from heliostat import device
-from heliostat.errors import Busy, Paused, RequestError, RunFailed, StoreError
+from heliostat.ending import complete, end, ending, unsaid
+from heliostat.errors import Busy, StoreError
 from heliostat.goal import Goal
-from heliostat.grid import Chunk, Job, Slab, unbounded
+from heliostat.grid import Chunk, Job, Slab
 from heliostat.lock import Lock
+from heliostat.place import Place, Source, chunks
 from heliostat.progress import Progress, silent
 from heliostat.record import Record
-from heliostat.task import Estimate, Task
-from heliostat.unfold import unfold as unfold_here
-
-if TYPE_CHECKING:
-    import xarray as xr
-
-
-class Place(NamedTuple):
-    """Where a run is computed. Nothing here can change its rows, except the layout of
-    a sharded replica, within rounding."""
-
-    on: str = "local"
-    workers: int | None = None
-    gpus: float | None = None
-    seconds: float = 2.0  # between commits
-
-    def checked(self) -> Place:
-        """The same, if it makes sense.
-
-        Raises:
-            RequestError: if it names nowhere, or no worker.
-        """
-        on, workers, gpus, _ = self
-        if not on:
-            raise RequestError("on '': expected local, here, auto or an address")
-        if workers is not None and workers < 1:
-            raise RequestError(f"workers {workers}: expected at least 1")
-        if workers not in (None, 1) and on == "here":
-            one = "there is one process with on='here'"
-            raise RequestError(f"workers {workers}: {one}")
-        if gpus is not None and gpus < 0:
-            raise RequestError(f"gpus {gpus:g}: expected 0 or more")
-        return self
-
-
-Source = Callable[..., Generator[Chunk, None, None]]
-"""Gives the chunks of a job, as :func:`chunks` does."""
-
-
-def chunks(
-    job: Job,
-    place: Place,
-    tell: Callable[..., None],
-    goal: Callable[[], int] = unbounded,
-) -> Generator[Chunk, None, None]:
-    """The chunks of a job from wherever it is computed; slabs, of several lanes."""
-    if place.on == "here":
-        device.remember_programs()
-        device.narrow(place.gpus)
-        yield from unfold_here(job, place.seconds, goal)
-        return
-    device.authenticate(place.on)
-    from heliostat import fleet
-
-    yield from fleet.unfold(
-        job, place.seconds, place.on, place.workers, place.gpus, tell, goal
-    )
+from heliostat.task import Task
 
 
 def drive(
@@ -96,64 +39,40 @@ def drive(
     with Lock(record.path) as lock:
         if goal.reached(record):  # another driver has brought it there
             if unsaid(record, goal):
-                _complete(record, task, goal)
+                complete(record, task, goal)
             return
-        stop_request(record).unlink(missing_ok=True)
-        job = record.job(task, goal.length)
-        record.allocate(goal.length, task.stride)
-        began, before = record.steps, record.attrs
-        record.update(
-            status="running", steps=goal.length, reason=None, until=_told(goal)
-        )
-        event = "resumed" if began else "started"
-        record.log.tell(event, at=began, until=goal.length, **place._asdict())
-        if began and (change := device.changed(before.get("provenance", {}))):
-            record.log.tell("changed", reason=change)
-            progress.told("changed", {"reason": change})
-        try:
+        before = record.attrs
+        job = _begin(record, task, goal, place, progress)
+        with ending(record, task, before):
             arriving = source(job, place, _telling(record, progress), goal)
-            status = _commit_all(record, task, arriving, goal, progress, lock)
-        except KeyboardInterrupt:
-            _end(record, task, "interrupted")
-            raise
-        except Busy:
-            raise  # the record is another driver's now
-        except Paused as error:
-            record.log.tell("paused", reason=first_line(error))
-            _end(record, task, "stopped", reason=first_line(error))
-            return
-        except RequestError as error:
-            if record.steps != began:
-                _fail(record, task, error)
-                raise
-            # it never began: all is as before
-            record.update(
-                status=before["status"],
-                steps=before.get("steps"),
-                until=before.get("until"),
-            )
-            record.log.tell("refused", reason=str(error))
-            raise
-        except Exception as error:
-            _fail(record, task, error)
-            if isinstance(error, RunFailed):
-                raise RunFailed(
-                    f"run {record.path.name}: {first_line(error)}"
-                ) from error
-            raise
-        if status == "complete":
-            _complete(record, task, goal)
-        else:
-            _end(record, task, status)
+            if _commit_all(record, task, arriving, goal, progress, lock):
+                complete(record, task, goal)
+            else:
+                end(record, task, "stopped")
 
 
-def stop_request(record: Record):
+def stop_request(record: Record) -> Path:
     """The file whose presence asks the driver to stop after its next commit."""
     return record.home / "stop"
 
 
+def _begin(
+    record: Record, task: Task, goal: Goal, place: Place, progress: Progress
+) -> Job:
+    """First words, and what is to be computed."""
+    stop_request(record).unlink(missing_ok=True)
+    job, began, before = record.job(task, goal.length), record.steps, record.attrs
+    record.allocate(goal.length, task.stride)
+    record.update(status="running", steps=goal.length, reason=None, until=goal.told)
+    event = "resumed" if began else "started"
+    record.log.tell(event, at=began, until=goal.length, **place._asdict())
+    if began and (change := device.changed(before.get("provenance", {}))):
+        _telling(record, progress)("changed", reason=change)
+    return job
+
+
 def _telling(record: Record, progress: Progress) -> Callable[..., None]:
-    """Where what happens to workers is told: in the log, and to who watches."""
+    """Where what happens is told: in the log, and to who watches."""
 
     def tell(event: str, **details: object) -> None:
         record.log.tell(event, **details)
@@ -169,7 +88,8 @@ def _commit_all(
     goal: Goal,
     progress: Progress,
     lock: Lock,
-) -> str:
+) -> bool:
+    """Whether it came to its end, and was not asked to stop."""
     with closing(arriving), progress.following(record, task, goal.length):
         for chunk in arriving:
             if lock.lost:
@@ -177,11 +97,11 @@ def _commit_all(
             _commit(record, chunk, task, goal.length)
             progress.saw(chunk)
             if chunk.stop >= goal.mark and goal.reached(record):
-                return "complete"
+                break
             if stop_request(record).exists():
                 stop_request(record).unlink()
-                return "stopped"
-    return "complete"
+                return False
+    return True
 
 
 def _commit(record: Record, chunk: Chunk | Slab, task: Task, until: int) -> None:
@@ -204,71 +124,3 @@ def _commit(record: Record, chunk: Chunk | Slab, task: Task, until: int) -> None
             f"{record.path} cannot be written ({error.strerror}); what was committed "
             f"stays: make room, then `heliostat resume {record.path.name}`"
         ) from error
-
-
-def unsaid(record: Record, goal: Goal) -> bool:
-    """Whether its last words are missing although the last commit is there."""
-    attrs, come = record.attrs, record.steps
-    if attrs["status"] == "complete":
-        return False
-    return 0 < (attrs.get("steps") or 0) <= come or _ends_there(record, goal)
-
-
-def _ends_there(record: Record, goal: Goal) -> bool:
-    """Whether a run ends with its last step, and not with one before it."""
-    return goal.ended and goal.mark == record.steps
-
-
-def _complete(record: Record, task: Task, goal: Goal) -> None:
-    """Last words; a run that ended early is as if it had been asked for its length."""
-    there = _ends_there(record, goal)
-    if there and goal.mark < goal.length:
-        record.trim(task.stride)
-    steps = min(record.attrs.get("steps") or record.steps, record.steps)
-    until = _told(goal) if there else None
-    _end(record, task, "complete", steps=steps, until=until)
-
-
-def _told(goal: Goal) -> dict[str, Any] | None:
-    return goal.outcome._asdict() if goal.outcome else None
-
-
-def _fail(record: Record, task: Task, error: Exception) -> None:
-    """Write down why; a disk that is full must not hide it from who is waiting."""
-    told = {"reason": str(error), "traceback": traceback.format_exc()}
-    with suppress(OSError):
-        record.log.tell("failed", **told)
-        _end(record, task, "failed", reason=first_line(error))
-
-
-def _end(record: Record, task: Task, status: str, **attrs: Any) -> None:
-    """The last words of a driver: how it ended and what the run says so far."""
-
-    def find(task: Task, rows: xr.Dataset) -> dict[str, Any]:
-        try:
-            return {n: _plain(e) for n, e in task.headline(rows).items()}
-        except Exception as error:  # must not hide how the run ended
-            record.log.tell("no headline", reason=str(error))
-            return {}
-
-    try:
-        attrs |= record.conclude(task, find)
-    except Exception as error:  # rows that cannot be read: the same
-        record.log.tell("no headline", reason=str(error))
-        attrs |= {"headline": {}}
-    record.update(status=status, ended=time.time(), **attrs)
-    record.log.tell(status, at=record.steps)
-
-
-def _plain(estimate: Estimate) -> list[Any]:
-    """For JSON, which has no NaN: what is unknown is null, and infinity a word."""
-    return [
-        v if isinstance(v, str) or math.isfinite(v) else None if v != v else str(v)
-        for v in estimate
-    ]
-
-
-def first_line(error: BaseException) -> str:
-    """The line of a traceback that says what happened."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[-1] if lines else type(error).__name__

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from heliostat import registry
 from heliostat.condition import Condition
@@ -72,6 +72,11 @@ class Goal:
             return None
         step = self.mark if self.ended else None
         return Outcome(self.condition.text, self.met, step)
+
+    @property
+    def told(self) -> dict[str, Any] | None:
+        """The outcome, as a record keeps it."""
+        return self.outcome._asdict() if self.outcome else None
 
     def reached(self, record: Record) -> bool:
         """Judge every mark that all blocks have come to; whether the run is there."""

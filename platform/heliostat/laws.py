@@ -16,9 +16,9 @@ import yaml
 
 from heliostat import config, device
 from heliostat.checkpoint import Stride, digest, rows_digest
-from heliostat.drive import Place, chunks
 from heliostat.errors import RequestError
 from heliostat.grid import Chunk, Job, Lane, Span, blocks_of
+from heliostat.place import Place, chunks
 from heliostat.record import Record
 from heliostat.task import Task
 from heliostat.unfold import unfold as unfold_here

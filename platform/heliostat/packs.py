@@ -10,10 +10,11 @@ from typing import NamedTuple
 
 from heliostat import config, lock
 from heliostat.config import Spec
-from heliostat.drive import Place, Source, chunks, drive
+from heliostat.drive import drive
 from heliostat.errors import RequestError
 from heliostat.goal import Goal
 from heliostat.grid import LANES
+from heliostat.place import Place, Source, chunks
 from heliostat.progress import Progress, silent
 from heliostat.record.cells import cells_of
 from heliostat.record.packs import FOLDER, Pack, create, id_of

@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from heliostat import config, device, lock, registry
-from heliostat.drive import Place, Source, chunks, drive, stop_request, unsaid
+from heliostat.drive import drive, stop_request
+from heliostat.ending import unsaid
 from heliostat.errors import Busy, RequestError, RunFailed, StoreError
 from heliostat.goal import Goal, Outcome
 from heliostat.lineage import Parent, parent_of
+from heliostat.place import Place, Source, chunks
 from heliostat.progress import Progress, default_progress
 from heliostat.record import Record
 from heliostat.record.cells import Cell, unpack

@@ -14,7 +14,7 @@ import toys
 import xarray as xr
 
 import heliostat as hs
-from heliostat import drive, fleet
+from heliostat import fleet, place
 from heliostat.process import Process, born
 from heliostat.progress import silent
 
@@ -68,7 +68,7 @@ def kill_when(store, task, ready, which=-1):
 def brisk(monkeypatch):
     """Commit after every stride or so, to have something to kill between."""
     monkeypatch.setattr(
-        drive.Place.__new__, "__defaults__", ("local", None, None, 0.02)
+        place.Place.__new__, "__defaults__", ("local", None, None, 0.02)
     )
 
 

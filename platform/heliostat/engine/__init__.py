@@ -1,7 +1,8 @@
 """How a block of replicas is stepped: as one compiled program, or as plain Python.
 
-``traced`` compiles, over the ``lanes`` of tasks that can be packed; ``plain`` is for
-tasks that cannot be traced; ``told`` holds what both tell against what was promised.
+``traced`` compiles the ``programs`` of a task, over the ``lanes`` of one that can be
+packed, and over the ``shards`` of one that is split; ``plain`` is for tasks that cannot
+be traced; ``told`` holds what both tell against what was promised.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ from typing import Any, Protocol
 
 from heliostat.checkpoint import State
 from heliostat.engine.plain import Plain
-from heliostat.engine.traced import AXIS, Indivisible, Traced
+from heliostat.engine.shards import AXIS, Indivisible
+from heliostat.engine.traced import Traced
 from heliostat.grid import Lane
 
 __all__ = ["AXIS", "Engine", "Indivisible", "Plain", "Traced"]

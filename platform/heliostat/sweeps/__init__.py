@@ -16,10 +16,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from heliostat.drive import Place
 from heliostat.errors import RequestError
 from heliostat.goal import Goal
 from heliostat.lock import Lock
+from heliostat.place import Place
 from heliostat.stored import store_folder
 from heliostat.sweeps import hypergradients, population
 from heliostat.sweeps.axes import Range, checked

@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from heliostat import device, packs
-from heliostat.drive import Place, Source, chunks, first_line
+from heliostat.ending import first_line
 from heliostat.errors import Busy, StoreError
 from heliostat.goal import Goal
 from heliostat.grid import Chunk, Job
+from heliostat.place import Place, Source, chunks
 from heliostat.progress import Progress
 from heliostat.stored import Run
 from heliostat.sweeps.cells import Cell

@@ -10,9 +10,10 @@ import math
 from typing import Any
 
 from heliostat import config, device
-from heliostat.drive import Place, first_line
+from heliostat.ending import first_line
 from heliostat.engine.tangents import Slope, Tangents
 from heliostat.errors import RequestError, RunFailed
+from heliostat.place import Place
 from heliostat.registry import name_of
 from heliostat.sweeps.axes import SEED, Range, is_whole
 from heliostat.sweeps.cells import Cell, random_shares
