@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from heliostat import config, lock
+from heliostat.bringing import check_steps, described
 from heliostat.config import Spec
 from heliostat.drive import drive
 from heliostat.errors import RequestError
@@ -20,7 +21,6 @@ from heliostat.record.cells import cells_of
 from heliostat.record.packs import FOLDER, Pack, create, id_of
 from heliostat.stored import Run, store_folder
 from heliostat.task import Task
-from heliostat.verbs import check_steps, described
 
 
 class Packed(NamedTuple):

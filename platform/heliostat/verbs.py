@@ -2,28 +2,33 @@
 
 from __future__ import annotations
 
-import shutil
-import signal
-import subprocess
-import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from heliostat import config, device, lock, registry
-from heliostat.drive import drive, stop_request
-from heliostat.ending import unsaid
-from heliostat.errors import Busy, RequestError, RunFailed, StoreError
+from heliostat import lock, registry
+from heliostat.bringing import (
+    abandoned,
+    alone,
+    as_asked,
+    check_steps,
+    compute,
+    delete,
+    find_or_create,
+    leaving_nothing,
+    plan,
+)
+from heliostat.drive import stop_request
+from heliostat.errors import Busy, RequestError, RunFailed
 from heliostat.goal import Goal, Outcome
-from heliostat.lineage import Parent, parent_of
-from heliostat.place import Place, Source, chunks
+from heliostat.lineage import parent_of
+from heliostat.place import Place
 from heliostat.progress import Progress, default_progress
 from heliostat.record import Record
-from heliostat.record.cells import Cell, unpack
 from heliostat.record.places import exists, opened
-from heliostat.stored import Run, as_run, find, store_folder
+from heliostat.spawning import spawn, words
+from heliostat.stored import Run, as_run, find
 from heliostat.task import Task
 
 
@@ -68,54 +73,14 @@ def run(
         RunFailed: if it failed; `resume` goes on from the last commit.
     """
     begin = parent and parent_of(task, x64, parent, parent_step)
-    spec, goal = _plan(task, seed, x64, steps, until, begin)
+    spec, goal = plan(task, seed, x64, steps, until, begin)
     place = Place(on, workers, gpus).checked()
-    record = _find_or_create(task, spec, store, begin)
+    record = find_or_create(task, spec, store, begin)
     if fresh and record.steps:
         _recompute(record, task, on, workers)
-    with _leaving_nothing(record, task):
-        _compute(record, task, goal, place, progress or default_progress())
-    return _as_asked(record, task, goal)
-
-
-def bring(
-    task: Task,
-    spec: config.Spec,
-    goal: Goal,
-    place: Place,
-    store: str | Path | None,
-    progress: Progress,
-    source: Source = chunks,
-    parent: Parent | None = None,
-) -> tuple[Run, bool]:
-    """What :func:`run` does, for one run among many.
-
-    Returns:
-        The run, and whether anything was computed for it now.
-    """
-    record = _find_or_create(task, spec, store, parent)
-    with _leaving_nothing(record, task):
-        computed = _compute(record, task, goal, place, progress, source)
-    return _as_asked(record, task, goal), computed
-
-
-def stored(
-    task: Task, spec: config.Spec, goal: Goal, store: str | Path | None
-) -> Run | None:
-    """A run that has been brought to a goal already, if it has."""
-    run = at_path(task, spec, store)
-    if run is None:
-        return None
-    record = run.record
-    if not goal.reached(record) or _abandoned(record, goal):
-        return None
-    return _as_asked(record, task, goal)
-
-
-def at_path(task: Task, spec: config.Spec, store: str | Path | None) -> Run | None:
-    """The run of a task, if it is stored, however far it has come."""
-    path = _folder(spec, store)
-    return Run(path, task) if exists(path) else None
+    with leaving_nothing(record, task):
+        compute(record, task, goal, place, progress or default_progress())
+    return as_asked(record, task, goal)
 
 
 def start(
@@ -141,18 +106,18 @@ def start(
             f"{type(task).__name__} is not installed, so another process cannot find "
             "it; use run(), or register it as an entry point of heliostat.tasks"
         )
-    spec, goal = _plan(task, seed, x64, steps, until)
+    spec, goal = plan(task, seed, x64, steps, until)
     place = Place(on, workers, gpus).checked()
-    record = _find_or_create(task, spec, store)
-    if goal.reached(record) and not _abandoned(record, goal):
-        return _as_asked(record, task, goal)
+    record = find_or_create(task, spec, store)
+    if goal.reached(record) and not abandoned(record, goal):
+        return as_asked(record, task, goal)
     if not lock.holder(record.home):
-        record = _alone(record, task)
+        record = alone(record, task)
         outcome = Outcome(goal.condition.text)._asdict() if goal.condition else None
         steps = max(goal.length, record.steps)
         about = {"status": "created", "steps": steps, "until": outcome}
         record.update(**about, asked=time.time())
-        _spawn(record, _words(record, task, goal, place))
+        spawn(record, words(record, task, goal, place))
     elif (record.attrs.get("steps") or 0) < goal.length:
         raise Busy(f"run {spec.id} is being driven, to fewer steps; stop it first")
     return Run(record.path, task)
@@ -191,8 +156,8 @@ def resume(
         until = asked["condition"]
     goal = Goal(found.task, length, until)
     watching = progress or default_progress()
-    _compute(found.record, found.task, goal, place, watching)
-    return _as_asked(found.record, found.task, goal)
+    compute(found.record, found.task, goal, place, watching)
+    return as_asked(found.record, found.task, goal)
 
 
 def extend(
@@ -249,115 +214,7 @@ def remove(run: str | Run, *, store: str | Path | None = None) -> None:
             f"run {path.name} shares its record with other cells; remove the folder "
             f"{home} to remove all of them"
         )
-    with lock.Lock(path):
-        shutil.rmtree(path)
-
-
-def _plan(
-    task: Task,
-    seed: int,
-    x64: bool,
-    steps: int | None,
-    until: str | None,
-    parent: Parent | None = None,
-) -> tuple[config.Spec, Goal]:
-    spec = config.specify(task, seed, x64, parent and parent.identity)
-    length = task.steps if steps is None else steps
-    check_steps(length)
-    return spec, Goal(task, length, until)
-
-
-def _compute(
-    record: Record,
-    task: Task,
-    goal: Goal,
-    place: Place,
-    progress: Progress,
-    source: Source = chunks,
-) -> bool:
-    """Bring a run to its goal; whether it had not been there."""
-    if goal.reached(record) and not _abandoned(record, goal):
-        return False
-    drive(_alone(record, task), task, goal, place, progress, source)
-    return True
-
-
-def _alone(record: Record, task: Task) -> Record:
-    """A record that a run can be driven in: a cell leaves its pack first.
-
-    Raises:
-        Busy: if the pack is being driven.
-    """
-    if not isinstance(record, Cell):
-        return record
-    with lock.Lock(record.home):
-        return unpack(record, task)
-
-
-@contextmanager
-def _leaving_nothing(record: Record, task: Task) -> Iterator[None]:
-    """A bad request stores nothing."""
-    try:
-        yield
-    except RequestError:
-        if record.path.exists() and not record.steps:
-            remove(Run(record.path, task))
-        raise
-
-
-def _as_asked(record: Record, task: Task, goal: Goal) -> Run:
-    """A run as far as it was asked for: perhaps the beginning of a longer one."""
-    come = opened(record.path).steps  # a cell may have left its pack
-    limit = goal.mark if goal.ended and goal.mark < come else None
-    return Run(record.path, task, limit, goal.outcome)
-
-
-def check_steps(steps: Any) -> None:
-    """
-    Raises:
-        RequestError: if that is no number of steps.
-    """
-    if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
-        raise RequestError(f"steps {steps!r}: expected a whole number of at least 1")
-
-
-def _find_or_create(
-    task: Task,
-    spec: config.Spec,
-    store: str | Path | None,
-    parent: Parent | None = None,
-) -> Record:
-    path = _folder(spec, store)
-    try:
-        if exists(path):
-            return Run(path, task).record
-    except OSError as error:
-        reason = f"{path.parents[1]} cannot be read: {error.strerror}"
-        raise StoreError(f"store {reason}") from error
-    about = described(task, spec.identity["task"])
-    return Record.create(path, spec, task, about, parent.load() if parent else ())
-
-
-def described(task: Task, name: str) -> dict[str, Any]:
-    """What a new record says of itself."""
-    return {
-        "schema": config.SCHEMA,
-        "task": name,
-        "replica_dim": task.replica_dim,
-        "step_dim": task.step_dim,
-        "status": "created",
-        "created": time.time(),
-        "provenance": device.provenance(),
-    }
-
-
-def _folder(spec: config.Spec, store: str | Path | None) -> Path:
-    return store_folder(store) / spec.identity["task"] / spec.id
-
-
-def _abandoned(record: Record, goal: Goal) -> bool:
-    """Whether a driver was killed after its last commit, before its last words."""
-    return unsaid(record, goal) and not lock.holder(record.home)
+    delete(path)
 
 
 def _recompute(record: Record, task: Task, on: str, workers: int | None) -> None:
@@ -367,34 +224,3 @@ def _recompute(record: Record, task: Task, on: str, workers: int | None) -> None
     if verdict.status != "ACCEPT":
         known = "is not reproduced" if verdict.status == "REJECT" else "is not settled"
         raise RunFailed(f"run {record.path.name} {known}: {verdict.reasons[0]}")
-
-
-_SPAWNED: list[subprocess.Popen[bytes]] = []
-"""Drivers that this process is the parent of; they end when they are done."""
-
-
-def _words(record: Record, task: Task, goal: Goal, place: Place) -> list[str]:
-    """The command line of a driver of its own."""
-    words = ["resume", record.path.name]
-    words += ["--store", str(record.path.parents[1].resolve())]
-    words += ["--steps", str(goal.length), "--on", place.on]
-    words += ["--until", goal.condition.text] if goal.condition else []
-    words += ["--workers", str(place.workers)] if place.workers else []
-    words += ["--gpus", str(place.gpus)] if place.gpus is not None else []
-    for code in config.codes_of(task):
-        words += ["--code", str(code)]
-    return words
-
-
-def _spawn(record: Record, words: list[str]) -> None:
-    """A driver in a session of its own, so that it outlives this terminal."""
-    with (record.path / "driver.log").open("ab") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "heliostat", *words],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-        )
-    _SPAWNED.append(process)

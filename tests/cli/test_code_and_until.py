@@ -29,7 +29,7 @@ def installed(monkeypatch):
     both = {n: registry.EntryPoint(n, v, registry.GROUP) for n, v in named.items()}
     monkeypatch.setattr(registry, "available", lambda: both)
     spawned: list[list[str]] = []
-    monkeypatch.setattr(verbs, "_spawn", lambda record, words: spawned.append(words))
+    monkeypatch.setattr(verbs, "spawn", lambda record, words: spawned.append(words))
     return spawned
 
 

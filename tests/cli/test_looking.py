@@ -120,7 +120,7 @@ def test_start_returns_at_once(type_in, monkeypatch, store):
     both = {"walk": registry.EntryPoint("walk", WALK, registry.GROUP)}
     monkeypatch.setattr(registry, "available", lambda: both)
     spawned = []
-    monkeypatch.setattr(verbs, "_spawn", lambda record, words: spawned.append(words))
+    monkeypatch.setattr(verbs, "spawn", lambda record, words: spawned.append(words))
     said = type_in("start", "walk", "--steps", "20", *HERE, "--json")
     assert said.object["status"] == "started" and said.object["steps"] == 0
     words = ["resume", said.object["id"], "--store", str(store), "--steps", "20", *HERE]

@@ -16,6 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from heliostat.bringing import check_steps
 from heliostat.errors import RequestError
 from heliostat.goal import Goal
 from heliostat.lock import Lock
@@ -43,7 +44,6 @@ from heliostat.sweeps.rungs import Rungs, halving
 from heliostat.sweeps.searching import Searched
 from heliostat.sweeps.tuning import check_installed
 from heliostat.task import Task
-from heliostat.verbs import check_steps
 
 __all__ = ["Range", "Sweep", "open_sweep", "remove_sweep", "sweep"]
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from heliostat import device, packs
+from heliostat.bringing import at_path, bring, stored
 from heliostat.ending import first_line
 from heliostat.errors import Busy, StoreError
 from heliostat.goal import Goal
@@ -21,7 +22,6 @@ from heliostat.progress import Progress
 from heliostat.stored import Run
 from heliostat.sweeps.cells import Cell
 from heliostat.sweeps.packing import groups
-from heliostat.verbs import at_path, bring, stored
 
 WAITING = 0.5
 """Seconds between two looks at a cell that somebody else computes."""

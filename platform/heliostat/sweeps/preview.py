@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from heliostat.bringing import at_path
 from heliostat.sweeps import population
 from heliostat.sweeps.cells import Cell, Listed
 from heliostat.sweeps.computing import Asked, Outcome, found, grouped
 from heliostat.sweeps.ledger import Ledger
 from heliostat.sweeps.plan import Plan
 from heliostat.sweeps.results import Sweep
-from heliostat.verbs import at_path
 
 
 class Preview(Sweep):

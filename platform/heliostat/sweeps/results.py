@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from heliostat.bringing import at_path
 from heliostat.engine.tangents import Slope
 from heliostat.errors import RequestError, did_you_mean
 from heliostat.stored import Run, store_folder
@@ -24,7 +25,6 @@ from heliostat.sweeps.ledger import FOLDER, Ledger, read
 from heliostat.sweeps.plan import VALIDATION, Metric, Plan
 from heliostat.sweeps.population import recorded
 from heliostat.task import Estimate, Task
-from heliostat.verbs import at_path
 
 
 def open_sweep(

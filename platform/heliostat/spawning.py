@@ -1,0 +1,43 @@
+"""A driver in a process of its own, which outlives the one that started it."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+
+from heliostat import config
+from heliostat.goal import Goal
+from heliostat.place import Place
+from heliostat.record import Record
+from heliostat.task import Task
+
+_SPAWNED: list[subprocess.Popen[bytes]] = []
+"""Drivers that this process is the parent of; they end when they are done."""
+
+
+def spawn(record: Record, words: list[str]) -> None:
+    """A driver in a session of its own, so that it outlives this terminal."""
+    with (record.path / "driver.log").open("ab") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "heliostat", *words],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        )
+    _SPAWNED.append(process)
+
+
+def words(record: Record, task: Task, goal: Goal, place: Place) -> list[str]:
+    """The command line of a driver of its own."""
+    words = ["resume", record.path.name]
+    words += ["--store", str(record.path.parents[1].resolve())]
+    words += ["--steps", str(goal.length), "--on", place.on]
+    words += ["--until", goal.condition.text] if goal.condition else []
+    words += ["--workers", str(place.workers)] if place.workers else []
+    words += ["--gpus", str(place.gpus)] if place.gpus is not None else []
+    for code in config.codes_of(task):
+        words += ["--code", str(code)]
+    return words
