@@ -93,6 +93,13 @@ DRESSES = {
     "in hexadecimals": lambda key: key.encode().hex(),
     "in a URL": lambda key: quote(key, safe=""),
     "within tags": lambda key: f"{key[:9]}<b>{key[9:]}",
+    "a tag after each letter": "<br/>".join,
+    "an entity after each letter": "&#8203;".join,
+    "in entities": lambda key: "".join(f"&#{ord(c)};" for c in key),
+    "in escapes": lambda key: "".join(f"\\x{ord(c):02x}" for c in key),
+    "in wide escapes": lambda key: "".join(f"\\u{ord(c):04x}" for c in key),
+    "in a URL, every letter": lambda key: "".join(f"%{ord(c):02X}" for c in key),
+    "in full width": lambda key: "".join(chr(ord(c) + 0xFEE0) for c in key),
     **{
         f"in base64 after {before!r}": lambda key, before=before: base64.b64encode(
             before + key.encode()
