@@ -1,6 +1,6 @@
 """The command line: words become typed options, a verb answers, the answer is printed.
 
-No logic lives here: ``commands`` has the verbs, ``fields`` makes options of a task's
+No logic lives here: ``commands`` lists the verbs, ``fields`` makes options of a task's
 fields, ``answers`` and ``pages`` lay out what is printed.  What goes wrong becomes
 one line on standard error and an exit status::
 

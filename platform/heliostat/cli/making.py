@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 
+import heliostat as hs
 from heliostat import config, presets, registry
 from heliostat.answer import Answer
 from heliostat.cli.fields import NOTHING, Fields, fitted
@@ -69,3 +70,14 @@ def of_task(cls: type[Task], verb: Callable[..., Answer]) -> Callable[..., Any]:
         parameters=[*parameters, *more, json]
     )
     return fitted(command, cls) if makes else command
+
+
+def opened(
+    run: str,
+    store: str | None,
+    task: str | None = None,
+    code: Sequence[str] = (),
+) -> hs.Run:
+    """A stored run; of a task that is not installed, if its class is named."""
+    cls = class_of(task) if task else None
+    return hs.open(run, store=store, task=cls, code=code)

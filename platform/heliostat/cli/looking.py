@@ -1,0 +1,196 @@
+"""Verbs that look: at tasks, at what is stored, and whether it is right."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from cyclopts import Parameter
+
+import heliostat as hs
+from heliostat import presets, registry
+from heliostat.answer import Answer
+from heliostat.cli import answers, pages
+from heliostat.cli.fields import NOTHING, Fields
+from heliostat.cli.making import class_of, make, opened
+from heliostat.cli.options import (
+    COUNT,
+    Foreign,
+    Json,
+    Output,
+    RunId,
+    Store,
+    Supplied,
+    TaskName,
+    What,
+    Where,
+    option,
+)
+from heliostat.cli.sweeping import described
+from heliostat.errors import RequestError, StoreError
+
+
+def tasks() -> Answer:
+    """List the tasks that can be run."""
+    return pages.tasks()
+
+
+def show(
+    what: Annotated[str, option("A task, a run or a sweep.")],
+    /,
+    *,
+    store: Store = None,
+) -> Answer:
+    """Describe a task (fields, presets, rows), a stored run or sweep."""
+    if ":" in what or what in registry.available():
+        return pages.task(class_of(what))
+    if set(what) - set("0123456789abcdef"):
+        registry.find(what)  # says which one was meant
+    if _is_sweep(what, store):
+        return described(hs.open_sweep(what, store=store))
+    return pages.run(hs.open(what, store=store))
+
+
+def watch(
+    run: RunId,
+    /,
+    *,
+    store: Store = None,
+    task: Foreign = None,
+    code: Supplied = (),
+) -> Answer:
+    """Follow a run that is driven elsewhere; Ctrl-C leaves the run alone."""
+    return answers.watch(opened(run, store, task, code))
+
+
+def logs(
+    run: RunId,
+    /,
+    *,
+    follow: Annotated[bool, option("Go on until the run ends.")] = False,
+    full: Annotated[bool, option("With the tracebacks of failures.")] = False,
+    store: Store = None,
+) -> Answer:
+    """Print what happened to a run, and the last words of its driver."""
+    return Answer(answers.log(opened(run, store), follow, full))
+
+
+def gc(*, store: Store = None) -> Answer:
+    """Remove what crashes left behind; runs are never touched."""
+    removed = hs.gc(store)
+    return Answer([f"removed {path}" for path in removed] or ["nothing to remove"])
+
+
+def plot(
+    run: Annotated[str, option("Id of a run or a sweep, or its first digits.")],
+    var: Annotated[
+        str | None, option("A variable of its rows, or a number of its headline.")
+    ] = None,
+    /,
+    *,
+    output: Annotated[Path | None, option("Default ID.png.", "--output", "-o")] = None,
+    kind: Annotated[
+        str,
+        option("trace, rank or energy; of a sweep line, map, parallel or lineage."),
+    ] = "trace",
+    store: Store = None,
+    task: Foreign = None,
+    code: Supplied = (),
+) -> Answer:
+    """Draw a variable of a run over its steps, or a number that a sweep has found."""
+    if _is_sweep(run, store):
+        cls = class_of(task) if task else None
+        sweep = hs.open_sweep(run, store=store, task=cls)
+        kind = "auto" if kind == "trace" else kind
+        return Answer([str(sweep.plot(var, output or f"{sweep.id}.png", kind=kind))])
+    found = opened(run, store, task, code)
+    picture = hs.plot(found, var, output or f"{found.id}.png", kind=kind)
+    return Answer([str(picture)])
+
+
+def export(
+    run: RunId,
+    /,
+    *,
+    output: Output,
+    store: Store = None,
+) -> Answer:
+    """Write rows and provenance of a run to one netCDF-4 file."""
+    return Answer([str(opened(run, store).export(output))])
+
+
+def verify(
+    run: RunId,
+    /,
+    *,
+    segments: Annotated[
+        str, option("How many strides to replay, or all for the whole run.")
+    ] = "3",
+    on: Annotated[
+        str, option("local, here, auto, or the address of a cluster.")
+    ] = "local",
+    workers: Annotated[
+        int | None, COUNT, option("Default what the run was computed with.")
+    ] = None,
+    store: Store = None,
+    json: Json = False,
+    task: Foreign = None,
+    code: Supplied = (),
+) -> Answer:
+    """Check a stored run against its digests, and replay parts of it."""
+    from heliostat.stored import find
+    from heliostat.verification import Verdict
+
+    if segments != "all" and not segments.isdecimal():
+        raise RequestError(f"segments {segments}: expected a whole number, or all")
+    count: Any = segments if segments == "all" else int(segments)
+    path = find(run, store)
+    Where(on).settle()
+    try:
+        found = opened(run, store, task, code)
+        verdict = hs.verify(found, segments=count, on=on, workers=workers)
+    except StoreError as error:
+        verdict = Verdict("REJECT", [str(error)], [])
+    return answers.verdict(path, verdict)
+
+
+def check(
+    task: TaskName,
+    /,
+    *,
+    fields: Annotated[Fields, Parameter(parse=False)] = NOTHING,
+    preset: Annotated[
+        str | None, option("Fields under a name; default quick, if there is one.")
+    ] = None,
+    on: Annotated[
+        Literal["local", "here"], option("here leaves out the laws that want Ray.")
+    ] = "local",
+) -> Answer:
+    """Try on a task the laws that every task inherits."""
+    quick = "quick" if "quick" in presets.names(class_of(task)) else None
+    made, _ = make(task, fields, What(preset or quick))
+    Where(on).settle()
+    found = hs.check_task(made, workers=() if on == "here" else (1, 2))
+    return answers.laws(found)
+
+
+def runs(
+    *,
+    task: Annotated[str | None, option("Only runs of this task.")] = None,
+    where: Annotated[str, option('Such as "energy < -8.07 and seed == 0".')] = "",
+    store: Store = None,
+    json: Json = False,
+) -> Answer:
+    """List the runs of a store."""
+    from heliostat.stored import store_folder
+
+    root = store_folder(store)
+    if task and not (root / task).exists():
+        registry.find(task)  # says which one was meant
+    return pages.runs(hs.runs(task, where, root), root)
+
+
+def _is_sweep(id_: str, store: str | None) -> bool:
+    from heliostat.sweeps.ledger import is_sweep
+
+    return is_sweep(id_, store)

@@ -1,0 +1,173 @@
+"""Verbs that move a run: run, start, resume, extend, stop."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple
+
+from cyclopts import Parameter
+
+import heliostat as hs
+from heliostat import config
+from heliostat.answer import Answer
+from heliostat.cli import answers
+from heliostat.cli.fields import NOTHING, Fields
+from heliostat.cli.making import make, opened
+from heliostat.cli.options import (
+    COUNT,
+    LOCAL,
+    PLAIN,
+    Dry,
+    Foreign,
+    RunId,
+    Store,
+    Supplied,
+    TaskName,
+    Until,
+    What,
+    Where,
+    option,
+)
+from heliostat.errors import RunFailed
+from heliostat.task import Task
+
+
+class Request(NamedTuple):
+    """A task with all that its run is asked to be."""
+
+    task: Task
+    steps: int | None
+    path: Path
+    options: dict[str, Any]
+
+    @property
+    def length(self) -> int:
+        return self.steps or self.task.steps
+
+
+def _request(task: str, fields: Fields, what: What, store: str | None) -> Request:
+    """Defaults, then the preset, then the file, then what was typed."""
+    from heliostat.goal import Goal
+    from heliostat.stored import store_folder
+
+    made, steps = make(task, fields, what)
+    spec = config.specify(made, what.seed, what.x64)
+    path = store_folder(store) / spec.identity["task"] / spec.id
+    Goal(made, steps or made.steps, what.until)  # also --dry-run refuses what is none
+    more = {"steps": steps, "until": what.until}
+    options = {"seed": what.seed, "x64": what.x64, **more}
+    return Request(made, steps, path, options)
+
+
+@contextmanager
+def _driving(path: Path, task: str | None, made: Task) -> Iterator[None]:
+    """Whatever ends a run early says which run it was, and how to go on."""
+    run, more = path.name, f" --task {task}" if task and ":" in task else ""
+    more += "".join(f" --code {code}" for code in config.codes_of(made))
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        steps = hs.Run(path).steps if path.exists() else 0
+        again = f"`heliostat resume {run} --store {path.parents[1]}{more}`"
+        line = f"interrupted; {again} goes on from step {steps}"
+        raise _named(KeyboardInterrupt(line), run) from error
+    except RunFailed as error:
+        where = f"`heliostat logs {run} --full --store {path.parents[1]}`"
+        raise _named(RunFailed(f"{error}; {where} tells more"), run) from error
+    except Exception as error:
+        raise _named(error, run) from error.__cause__
+
+
+def _named(error: BaseException, run: str) -> BaseException:
+    vars(error)["run_id"] = run
+    return error
+
+
+def run(
+    task: TaskName,
+    /,
+    *,
+    fields: Annotated[Fields, Parameter(parse=False)] = NOTHING,
+    what: What = PLAIN,
+    where: Where = LOCAL,
+    fresh: Annotated[bool, option("Recompute what is stored, and compare.")] = False,
+    dry_run: Dry = False,
+) -> Answer:
+    """Compute a run, or return it if it is stored.
+
+    `heliostat run TASK --help` lists the fields of a task, which are options too.
+    """
+    asked = _request(task, fields, what, where.store)
+    if dry_run:
+        return answers.plan(asked.task, asked.path, asked.length, what.seed, what.x64)
+    where.settle()
+    with _driving(asked.path, task, asked.task):
+        found = hs.run(asked.task, fresh=fresh, **asked.options, **where.options)
+    return answers.ended(found, asked.length)
+
+
+def start(
+    task: TaskName,
+    /,
+    *,
+    fields: Annotated[Fields, Parameter(parse=False)] = NOTHING,
+    what: What = PLAIN,
+    where: Where = LOCAL,
+    dry_run: Dry = False,
+) -> Answer:
+    """Like run, but return at once: a driver of its own goes on."""
+    asked = _request(task, fields, what, where.store)
+    if dry_run:
+        return answers.plan(asked.task, asked.path, asked.length, what.seed, what.x64)
+    with _driving(asked.path, task, asked.task):
+        found = hs.start(asked.task, **asked.options, **where.options)
+    return answers.started(found, asked.length)
+
+
+def resume(
+    run: RunId,
+    /,
+    *,
+    steps: Annotated[int | None, COUNT, option("Another length.")] = None,
+    until: Until = None,
+    where: Where = LOCAL,
+    task: Foreign = None,
+    code: Supplied = (),
+) -> Answer:
+    """Bring an unfinished run to the length, or the precision, it was asked for."""
+    found = opened(run, where.store, task, code)
+    where.settle()
+    with _driving(found.path, task, found.task):
+        found = hs.resume(found, steps=steps, until=until, **where.options)
+    return answers.ended(found, steps or int(found.record.attrs["steps"]))
+
+
+def extend(
+    run: RunId,
+    /,
+    *,
+    steps: Annotated[int, COUNT, option("Its new length, in total.")],
+    until: Until = None,
+    where: Where = LOCAL,
+    task: Foreign = None,
+    code: Supplied = (),
+) -> Answer:
+    """Continue a run, exactly as if it had been asked for more at first."""
+    found = opened(run, where.store, task, code)
+    where.settle()
+    with _driving(found.path, task, found.task):
+        found = hs.extend(found, steps=steps, until=until, **where.options)
+    return answers.ended(found, steps)
+
+
+def stop(
+    run: RunId,
+    /,
+    *,
+    wait: Annotated[float, option("Seconds to wait for it.")] = 0,
+    store: Store = None,
+) -> Answer:
+    """Ask the driver of a run to stop after its next commit."""
+    return answers.stopping(hs.stop(run, store=store, wait=wait))
