@@ -382,7 +382,7 @@ def test_pictures_are_drawn(tmp_path):
 
 REFUSED = [
     ({"outer_lr": 0.0}, "outer_lr 0.0: expected a positive number"),
-    ({"inner_lr": float("nan")}, "inner_lr nan: expected a positive number"),
+    ({"inner_lr": float("nan")}, "inner_lr=nan: expected a float"),
     ({"epsilon": -1.0, "method": "proximal"}, "epsilon -1.0: expected a positive"),
     ({"points": 0}, "points 0: expected 1 or more"),
     ({"inner_steps": 0}, "inner_steps 0: expected 1 or more"),
@@ -402,6 +402,19 @@ REFUSED = [
         {"method": "cg", "problem": "quadratic"},
         "method cg: the Hessian of quadratic is singular",
     ),
+    ({"problem": "quad"}, "problem='quad': expected one of quadratic, pair"),
+    ({"policy": "hot"}, "policy='hot': expected one of cold, warm"),
+    ({"terms": "5"}, "terms='5': expected an int"),
+    ({"points": 1.5}, "points=1.5: expected an int"),
+    ({"problem": "moons", "batch": 201}, "batch 201: expected at most 200"),
+    ({"problem": "augment", "points": 1400}, "points 1400: expected at most 1399"),
+    (
+        {"problem": "augment", "points": 1399, "batch": 2},
+        "batch 2: expected at most 1, the examples of augment",
+    ),
+    ({"data_seed": 2**32}, "data_seed 4294967296: expected less than 4294967296"),
+    ({"problem": "pair", "policy": "redrawn"}, "policy redrawn: w₀ of pair is always"),
+    ({"problem": "quadratic", "restarts": 2}, "restarts 2: quadratic starts from zero"),
 ]
 
 
@@ -412,9 +425,15 @@ def test_what_makes_no_sense_is_refused_in_one_line(fields, reason):
     assert "\n" not in str(found.value)
 
 
-def test_a_batch_larger_than_the_data_is_refused(tmp_path):
-    with pytest.raises(hs.RequestError, match="batch 201: expected at most 200"):
-        here(Bilevel(problem="moons", batch=201), tmp_path)
+@pytest.mark.parametrize("name", PROBLEMS)
+def test_a_problem_knows_its_data_before_they_are_loaded(name):
+    """How many examples there are, and which starts a key draws."""
+    problem = Bilevel(problem=name).posed
+    data = problem.data()
+    assert problem.examples == len(data.train.y) == len(data.train.x)
+    for which, start in (("u", problem.outer_start), ("w", problem.inner_start)):
+        leaves = jax.tree.leaves(jit(start)(jax.random.key(0), data))
+        assert any(np.any(leaf) for leaf in leaves) == (which in problem.drawn)
 
 
 def test_a_field_left_to_the_problem_is_its_number():

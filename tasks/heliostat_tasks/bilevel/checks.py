@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import heliostat as hs
+from heliostat import config
 from heliostat_tasks.bilevel.responses import COUNTED, DAMPED
 
 if TYPE_CHECKING:
@@ -21,6 +22,9 @@ AT_LEAST = {
 }
 CHOSEN_AT_LEAST = {"points": 1, "inner_steps": 1, "retrain_steps": 1}
 
+SEEDS = 2**32
+"""scikit-learn takes no others."""
+
 
 def check(task: Bilevel) -> None:
     """Refuse fields that make no sense.
@@ -28,28 +32,76 @@ def check(task: Bilevel) -> None:
     Raises:
         ValueError: with what was given and what was expected.
     """
+    for name in config.fields_of(type(task)):  # in Python, anything may be given
+        config.as_field(type(task), name, getattr(task, name))
+    _check_counts(task)
+    _check_rates(task)
+    _check_examples(task)
+    _check_starts(task)
+    _check_method(task)
+    _check_uses(task)
+
+
+def _check_counts(task: Bilevel) -> None:
     counts = {name: getattr(task, name) for name in AT_LEAST}
     counts |= {name: getattr(task.chosen, name) for name in CHOSEN_AT_LEAST}
     for name, least in (AT_LEAST | CHOSEN_AT_LEAST).items():
-        if not counts[name] >= least:
+        if counts[name] < least:
             raise ValueError(f"{name} {counts[name]}: expected {least} or more")
+    if task.data_seed >= SEEDS:
+        raise ValueError(f"data_seed {task.data_seed}: expected less than {SEEDS}")
+
+
+def _check_rates(task: Bilevel) -> None:
     rates = {name: getattr(task.chosen, name) for name in ("inner_lr", "outer_lr")}
     for name, rate in (rates | {"epsilon": task.epsilon}).items():
-        if not 0 < rate < float("inf"):
+        if rate <= 0:
             raise ValueError(f"{name} {rate}: expected a positive number")
     if not 0 <= task.anchor <= 1:
         raise ValueError(f"anchor {task.anchor}: expected a share, 0 to 1")
-    if task.chosen.method == "truncated" and task.terms > task.chosen.inner_steps:
+
+
+def _check_examples(task: Bilevel) -> None:
+    """What the outer loss is taken over must be there, and as much as is asked for."""
+    points, examples = task.chosen.points, task.posed.examples
+    if examples < 1:
         raise ValueError(
-            f"terms {task.terms}: expected at most {task.chosen.inner_steps}, the "
-            "inner_steps that are truncated"
+            f"points {points}: expected at most {points + examples - 1}, the outer "
+            f"loss of {task.problem} is taken over the images that are left"
         )
-    if task.chosen.method in ("cg", "gmres") and task.posed.singular:
+    if task.batch > examples:
         raise ValueError(
-            f"method {task.chosen.method}: the Hessian of {task.problem} is singular, "
-            "where it fails; take normal-cg, proximal or pinv"
+            f"batch {task.batch}: expected at most {examples}, the examples of "
+            f"{task.problem}"
         )
-    _check_uses(task)
+
+
+def _check_starts(task: Bilevel) -> None:
+    """Where nothing is drawn, to draw it again gives the same numbers again."""
+    drawn, problem = task.posed.drawn, task.problem
+    if task.policy == "redrawn" and "w" not in drawn:
+        raise ValueError(
+            f"policy redrawn: w₀ of {problem} is always zero, which is policy cold"
+        )
+    if task.restarts > 1 and not drawn and not task.batch:
+        raise ValueError(
+            f"restarts {task.restarts}: {problem} starts from zero always, and all "
+            "would be the same; leave it out"
+        )
+
+
+def _check_method(task: Bilevel) -> None:
+    method, steps = task.chosen.method, task.chosen.inner_steps
+    if method == "truncated" and task.terms > steps:
+        raise ValueError(
+            f"terms {task.terms}: expected at most {steps}, the inner_steps that are "
+            "truncated"
+        )
+    if method in ("cg", "gmres") and task.posed.singular:
+        raise ValueError(
+            f"method {method}: the Hessian of {task.problem} is singular, where it "
+            "fails; take normal-cg, proximal or pinv"
+        )
 
 
 def _check_uses(task: Bilevel) -> None:

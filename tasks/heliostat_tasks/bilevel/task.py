@@ -14,8 +14,9 @@ from jax import Array
 from jax.flatten_util import ravel_pytree
 
 import heliostat as hs
-from heliostat_tasks.bilevel import estimates
+from heliostat_tasks.bilevel import estimates, measures
 from heliostat_tasks.bilevel.checks import check
+from heliostat_tasks.bilevel.policies import Policy, starting
 from heliostat_tasks.bilevel.problems import PROBLEMS
 from heliostat_tasks.bilevel.problems.problem import Data, Problem, Seen
 from heliostat_tasks.bilevel.responses import Named, respond
@@ -27,19 +28,6 @@ if TYPE_CHECKING:
 
 Posed = Literal["quadratic", "pair", "moons", "digits", "augment", "antidistillation"]
 """Problems, see :mod:`heliostat_tasks.bilevel.problems`."""
-
-Policy = Literal["cold", "warm", "reset", "anchor", "redrawn"]
-"""Inner descent starts at w₀, at the last w, at either, between them, or anywhere."""
-
-CLASSIFIED = {
-    "accuracy": hs.Var(about="test accuracy of w"),
-    "retrained_accuracy": hs.Var(about="of w re-trained from the same start"),
-    "fresh_accuracy": hs.Var(about="mean, of w re-trained from new starts"),
-}
-"""What rows tell besides, of problems that classify."""
-
-SOLVED = {"distance": hs.Var(about="|u - u*|, u* the outer solution of least norm")}
-"""What rows tell besides, of problems with a closed form."""
 
 
 class State(NamedTuple):
@@ -94,17 +82,7 @@ class Bilevel(hs.Task):
     packable = ("inner_lr", "outer_lr", "epsilon", "anchor")
     kept = 4
     stride = 100
-    emits = {
-        "outer_loss": hs.Var(about="F(u, w), all examples"),
-        "inner_residual": hs.Var(about="|df/dw| where the inner descent ended"),
-        "outer_norm": hs.Var(about="|u|"),
-        "displacement": hs.Var(about="|w - w0|"),
-        "direct": hs.Var(about="|dF/du| at fixed w"),
-        "indirect": hs.Var(about="|dF/du| through w"),
-        "retrained_loss": hs.Var(about="F of w re-trained from the same start"),
-        "fresh_loss": hs.Var(about="mean F of w re-trained from new starts"),
-        "leak": hs.Var(about="F of w minus F of w re-trained; below 0 w knows more"),
-    }
+    emits = measures.ALWAYS
     observes = {
         "u": hs.Var(("variable",), about="outer variables in a row"),
         "fresh_losses": hs.Var(("init",), about="F of w re-trained from new starts"),
@@ -112,9 +90,7 @@ class Bilevel(hs.Task):
 
     def __post_init__(self) -> None:
         check(self)
-        extra = CLASSIFIED if self.posed.classifies else {}
-        extra = extra | (SOLVED if self.posed.solved else {})
-        object.__setattr__(self, "emits", {**self.emits, **extra})
+        object.__setattr__(self, "emits", measures.emitted(self.posed))
 
     @property
     def finds(self) -> tuple[str, ...]:
@@ -144,13 +120,7 @@ class Bilevel(hs.Task):
         return self.chosen._asdict()
 
     def prepare(self) -> Data:
-        data = self.posed.data()
-        if self.batch > len(data.train.y):
-            raise hs.RequestError(
-                f"batch {self.batch}: expected at most {len(data.train.y)}, the "
-                f"examples of {self.problem}"
-            )
-        return data
+        return self.posed.data()
 
     def init(self, key: Array, replica: Array, data: Data) -> State:
         above, below = jax.random.split(key)
@@ -163,22 +133,17 @@ class Bilevel(hs.Task):
     def step(
         self, key: Array, state: State, data: Data
     ) -> tuple[State, dict[str, Array]]:
-        starting, batching, judging = jax.random.split(key, 3)
+        starts, batches, judges = jax.random.split(key, 3)
         u, step = state.u, state.step + 1
-        seen = self._seen(batching, data.train)
-        start = self._start(starting, state, data)
+        seen = self._seen(batches, data.train)
+        start = starting(self, starts, state, data)
         w, gradient = respond(self, u, start, seen, data)
-        updates, optimiser = self._outer.update(gradient.total, state.optimiser)
-        rate = self.chosen.outer_lr
-        moved = jax.tree.map(lambda a, b: a - rate * b, u, updates)
+        moved, optimiser = self._moved(u, gradient.total, state.optimiser)
         due = step % self.stride == 0
-        judged = retrained(self, judging, u, w, state, data, due)
-        row = {
-            "direct": optax.tree.norm(gradient.direct),
-            "indirect": optax.tree.norm(gradient.indirect),
-            "displacement": optax.tree.norm(optax.tree.sub(w, state.start)),
-        }
-        row |= self._told(u, w, data) | self._retold(judged)
+        judged = retrained(self, judges, u, w, state, data, due)
+        row = measures.of_pair(self.posed, u, w, state.start, data)
+        row |= measures.of_gradient(gradient)
+        row |= measures.of_judgement(self.posed, judged)
         return State(step, moved, w, state.start, optimiser, judged), row
 
     def observe(self, state: State, data: Data) -> dict[str, Array]:
@@ -200,19 +165,11 @@ class Bilevel(hs.Task):
         plain = self.chosen.optimiser == "sgd"
         return optax.identity() if plain else optax.scale_by_adam()
 
-    def _start(self, key: Array, state: State, data: Data) -> Any:
-        """Where inner descent starts: the policy."""
-        w0, w = state.start, state.w
-        if self.policy == "cold":
-            return w0
-        if self.policy == "redrawn":
-            return self.posed.inner_start(key, data)
-        if self.policy == "reset":
-            back = state.step % self.reset_every == 0
-            return jax.tree.map(lambda a, b: jnp.where(back, a, b), w0, w)
-        if self.policy == "anchor":
-            return jax.tree.map(lambda a, b: b + self.anchor * (a - b), w0, w)
-        return w
+    def _moved(self, u: Any, gradient: Any, optimiser: Any) -> tuple[Any, Any]:
+        """u ← u − η (the direction), and the optimiser's state after it."""
+        updates, optimiser = self._outer.update(gradient, optimiser)
+        rate = self.chosen.outer_lr
+        return jax.tree.map(lambda a, b: a - rate * b, u, updates), optimiser
 
     def _seen(self, key: Array, examples: Seen) -> Seen:
         """The examples of one outer step, without replacement."""
@@ -221,39 +178,3 @@ class Bilevel(hs.Task):
         n = len(examples.y)
         picked = jax.random.choice(key, n, (self.batch,), replace=False)
         return Seen(*(jnp.asarray(a)[picked] for a in examples))
-
-    def _told(self, u: Any, w: Any, data: Data) -> dict[str, Array]:
-        """Of the pair (u, w), w being the response to u."""
-        problem = self.posed
-        row = {
-            "outer_loss": problem.outer(u, w, data.train),
-            "inner_residual": optax.tree.norm(jax.grad(problem.inner, 1)(u, w, data)),
-            "outer_norm": optax.tree.norm(u),
-        }
-        if problem.classifies:
-            row["accuracy"] = problem.accuracy(w, data.test)
-        if problem.solved:
-            row["distance"] = problem.distance(u, data)
-        return row
-
-    def _retold(self, judged: Judged) -> dict[str, Array]:
-        """The last judgement, in rows until the next one."""
-        row = {
-            "retrained_loss": judged.losses[0],
-            "fresh_loss": mean(judged.losses[1:]),
-            "leak": judged.loss - judged.losses[0],
-        }
-        if self.posed.classifies:
-            row["retrained_accuracy"] = judged.accuracies[0]
-            row["fresh_accuracy"] = mean(judged.accuracies[1:])
-        return row
-
-
-def mean(values: Array) -> Array:
-    """NaN of nothing.
-
-    Example:
-        >>> float(mean(jnp.zeros(0)))
-        nan
-    """
-    return jnp.mean(values) if values.size else jnp.full((), jnp.nan)

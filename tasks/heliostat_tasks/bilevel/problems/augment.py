@@ -19,7 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from heliostat_tasks.bilevel.problems.digits import digits
+from heliostat_tasks.bilevel.problems.digits import TRAIN, digits
 from heliostat_tasks.bilevel.problems.distillation import (
     Classification,
     Network,
@@ -39,6 +39,10 @@ class Augment(Classification):
 
     settings = Settings(100, "neumann", 200, 0.1, 0.003, "adam", 800)
     classes = 10
+
+    @property
+    def examples(self) -> int:
+        return TRAIN - self.points
 
     def data(self) -> Data:
         train, test = digits(self.seed)

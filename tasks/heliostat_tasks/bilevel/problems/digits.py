@@ -24,6 +24,10 @@ class Digits(Distillation):
     settings = Settings(10, "neumann", 200, 0.1, 0.02, "adam", 800)
     classes = 10
 
+    @property
+    def examples(self) -> int:
+        return TRAIN
+
     def data(self) -> Data:
         return Data(*digits(self.seed))
 

@@ -35,6 +35,7 @@ class Linear(Problem):
     """Two least-squares problems, one inside the other; a subclass has Φ, V and y."""
 
     singular = True
+    drawn = ()
 
     def matrices(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Φ (points, n), V (examples, n) and y (examples,)."""
@@ -58,11 +59,6 @@ class Linear(Problem):
     def outer(self, u: Any, w: Any, seen: Seen) -> Array:
         x, y = (jnp.asarray(a, float) for a in seen)
         return 0.5 * self.examples * jnp.mean((x @ w - y) ** 2)
-
-    @property
-    def examples(self) -> int:
-        """How many y there are."""
-        raise NotImplementedError
 
     @property
     def solved(self) -> bool:

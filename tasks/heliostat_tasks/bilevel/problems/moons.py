@@ -10,6 +10,8 @@ from heliostat_tasks.bilevel.problems.distillation import Distillation
 from heliostat_tasks.bilevel.problems.problem import Data, Seen, Settings
 
 NOISE = 0.15
+TRAIN = 200
+"""Points to learn from; 1,000 others are for tests."""
 
 
 @dataclass(frozen=True)
@@ -19,9 +21,13 @@ class Moons(Distillation):
     settings = Settings(2, "unroll", 100, 0.2, 0.02, "adam", 600)
     classes = 2
 
+    @property
+    def examples(self) -> int:
+        return TRAIN
+
     def data(self) -> Data:
         from sklearn.datasets import make_moons
 
-        x, y = make_moons(1200, noise=NOISE, random_state=self.seed)
+        x, y = make_moons(TRAIN + 1000, noise=NOISE, random_state=self.seed)
         x, y = np.asarray(x), np.asarray(y).astype(np.int32)
-        return Data(Seen(x[:200], y[:200]), Seen(x[200:], y[200:]))
+        return Data(Seen(x[:TRAIN], y[:TRAIN]), Seen(x[TRAIN:], y[TRAIN:]))

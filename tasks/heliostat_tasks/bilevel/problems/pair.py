@@ -45,6 +45,11 @@ class Pair(Problem):
 
     settings = Settings(1, "unroll", 100, 0.05, 0.03, "adam", 1000)
     singular = True
+    drawn = ("u",)
+
+    @property
+    def examples(self) -> int:
+        return REAL
 
     def data(self) -> Data:
         draw = self._draw

@@ -62,6 +62,14 @@ class Problem:
     singular: ClassVar[bool] = False
     """Whether H is known to be singular, so that plain conjugate gradients fail."""
 
+    drawn: ClassVar[tuple[str, ...]] = ("u", "w")
+    """Which starts are drawn by their key; the others are zero, whatever it is."""
+
+    @property
+    def examples(self) -> int:
+        """How many examples F is taken over."""
+        raise NotImplementedError
+
     def data(self) -> Data:
         """Made or loaded on the host, once per worker."""
         raise NotImplementedError
