@@ -25,7 +25,21 @@ if TYPE_CHECKING:
 TERMS = (1, 2, 5, 10, 20, 50, 100)
 EPSILONS = (1e-3, 1e-2, 0.1, 0.3, 1.0, 3.0)
 
-INHERITED, RETRAINED, FRESH = "tab:red", "tab:blue", "tab:cyan"
+LINES = {
+    "": {"color": "tab:red", "label": "w of the run"},
+    "retrained_": {
+        "color": "tab:blue",
+        "marker": "o",
+        "label": "re-trained, same start",
+    },
+    "fresh_": {
+        "color": "tab:cyan",
+        "marker": "s",
+        "mfc": "w",
+        "label": "re-trained, new starts",
+    },
+}
+"""How a variable is drawn, by what is before its name."""
 
 
 def draw(run: Run, output: str | None = None) -> Any:
@@ -36,7 +50,9 @@ def draw(run: Run, output: str | None = None) -> Any:
         output: a file to write (its ending says the format); default none.
 
     Returns:
-        The matplotlib Figure: a panel for each, means over restarts.
+        The matplotlib Figure: a panel for the loss, and one for what else the problem
+        knows, accuracy or |u − u*|.  Means over restarts; of w, each restart is there
+        as a thin line; what is re-trained has a mark where that was done.
 
     Example:
         >>> draw(run, "leak.png")  # doctest: +SKIP
@@ -44,29 +60,40 @@ def draw(run: Run, output: str | None = None) -> Any:
     import matplotlib.pyplot as plt
 
     task: Any = run.task
-    rows = run.rows.load().mean("restart")
-    names = [("outer_loss", "retrained_loss", "fresh_loss")]
-    if task.posed.classifies:
-        names.append(("accuracy", "retrained_accuracy", "fresh_accuracy"))
-    figure, axes = plt.subplots(
-        1,
-        len(names),
-        figsize=(5.5 * len(names), 4),
-        layout="constrained",
-        squeeze=False,
-    )
-    for axis, three in zip(axes[0], names, strict=True):
-        for name, colour in zip(three, (INHERITED, RETRAINED, FRESH), strict=True):
-            axis.plot(rows.step, rows[name], color=colour, label=name.replace("_", " "))
-        for name, known in task.posed.known().items():
-            if name == "floor":
-                axis.axhline(known.value, color="0.5", ls=":", label=known.source)
-        axis.set_xlabel("outer step")
-        axis.legend()
+    panels = {"loss": "outer loss F" + " (nat)" * task.posed.classifies}
+    panels |= {"accuracy": "test accuracy"} if task.posed.classifies else {}
+    panels |= {"distance": "|u − u*|"} if task.posed.solved else {}
+    size = (5 * len(panels), 4)
+    figure, axes = plt.subplots(1, len(panels), figsize=size, layout="constrained")
+    for axis, (name, label) in zip(np.atleast_1d(axes), panels.items(), strict=True):
+        _panel(axis, run, name)
+        axis.set(xlabel="outer step", ylabel=label)
     figure.suptitle(f"bilevel {run.id}: {task.problem}, {task.policy} start")
     if output is not None:
         figure.savefig(output, dpi=120)
     return figure
+
+
+def _panel(axis: Any, run: Run, name: str) -> None:
+    """One quantity of the run, with what it is compared with."""
+    task: Any = run.task
+    rows, problem = run.rows.load(), task.posed
+    axis.set_yscale("log" if problem.solved else "linear")  # down to rounding
+    for before, style in LINES.items():
+        whole = "outer_loss" if name == "loss" and not before else before + name
+        if whole not in rows or (before == "fresh_" and "w" not in problem.drawn):
+            continue
+        lines = rows[whole].transpose("step", "restart")
+        if before:  # it stands until the next judgement
+            lines = lines[task.stride - 1 :: task.stride]
+        elif lines.sizes["restart"] > 1:
+            axis.plot(lines.step, lines, color=style["color"], lw=0.7, alpha=0.4)
+        axis.plot(lines.step, lines.mean("restart"), **style)
+    if name == "loss" and "floor" in (known := problem.known()):
+        floor = known["floor"]
+        axis.axhline(floor.value, color="0.4", ls=":", label=f"floor: {floor.source}")
+    if name != "distance":
+        axis.legend(frameon=False, fontsize="small")
 
 
 def landscape(
@@ -105,8 +132,9 @@ def landscape(
         image = axis.imshow(values, origin="lower", aspect="auto")
         axis.set_xticks(range(len(epsilons)), [f"{e:g}" for e in epsilons])
         axis.set_yticks(range(len(terms)), [str(k) for k in terms])
-        axis.set(title=title, xlabel="ε", ylabel="Neumann terms K")
+        axis.set(title=title, xlabel="damping ε", ylabel="Neumann terms K")
         figure.colorbar(image, ax=axis)
+    figure.suptitle(f"bilevel, {task.problem}: outer solutions, all with F = 0")
     if output is not None:
         figure.savefig(output, dpi=120)
     return figure
