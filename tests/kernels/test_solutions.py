@@ -12,11 +12,8 @@ import pytest
 from heliostat.kernels.compiler import jit
 from heliostat.kernels.hypergradients import hypergradient, unrolled
 from heliostat.kernels.implicit import NormalCG, PseudoInverse
-from heliostat.kernels.solutions import (
-    ImplicitFunctionWarning,
-    diagnose,
-    projected,
-)
+from heliostat.kernels.regularity import ImplicitFunctionWarning, diagnose
+from heliostat.kernels.solutions import projected
 
 pytestmark = pytest.mark.usefixtures("x64")
 
@@ -160,7 +157,7 @@ def test_a_regular_problem_passes():
     def inner(u, w):
         return 0.5 * jnp.sum((w - u) ** 2) + 0.1 * jnp.sum(w**4)
 
-    found = warned(inner, jnp.ones(3), jnp.ones(3))
+    found = warned(inner, 1.4 * jnp.ones(3), jnp.ones(3))  # w + 0.4 w³ = u
     assert found.rank == found.size == 3 and not found.reasons
     assert found.lowest > 0.9
 
@@ -204,3 +201,17 @@ def test_a_minimum_that_is_lost_is_told():
     found = warned(inner, jnp.array(0.0), jnp.zeros(2))
     assert found.outside == pytest.approx(1.0)
     assert "no minimiser moves with u" in found.reasons[0]
+
+
+def test_a_point_that_is_no_minimum_is_told():
+    """The Newton step of a quadratic is exact: its length is that of w − w*."""
+
+    def inner(u, w):
+        return 0.5 * jnp.sum(jnp.array([1.0, 10.0]) * (w - u) ** 2)
+
+    u = jnp.array([3.0, 4.0])
+    found = warned(inner, u, jnp.zeros(2) + u * 1.5)
+    assert found.away == pytest.approx(2.5 / (2.5 + 7.5), rel=1e-12)
+    (reason,) = found.reasons
+    assert reason.startswith("w does not minimise f(u, ·)") and "25.0%" in reason
+    assert warned(inner, u, u).away == 0

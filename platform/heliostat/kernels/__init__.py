@@ -29,7 +29,8 @@ _HOMES = {
     "implicit": "ConjugateGradient GMRES Identity Neumann NormalCG Proximal "
     "PseudoInverse hvp inverse_hvp",
     "hypergradients": "Hypergradient descend hypergradient unrolled",
-    "solutions": "ImplicitFunctionWarning diagnose projected",
+    "solutions": "projected",
+    "regularity": "Diagnosis ImplicitFunctionWarning diagnose",
     "diagnostics": "ess_bulk ess_tail mcse_mean nested_rhat rhat summary",
 }
 
