@@ -175,7 +175,7 @@ def _label(data: xr.DataArray) -> str:
 def _references(
     axes: Any, data: xr.DataArray, headline: dict[str, Estimate], along: str
 ) -> None:
-    """The run's own value as a band; what it is compared with as dashed lines.
+    """The run's own value as a band; what is known of this variable as dashed lines.
 
     Args:
         along: the axis that has the variable's values, ``x`` or ``y``.
@@ -186,6 +186,8 @@ def _references(
     low, high = getattr(axes, f"get_{along}lim")()
     for index, (label, entry) in enumerate(headline.items()):
         if entry.units != unit or entry.source == "this run":
+            continue
+        if entry.of and str(data.name) not in entry.of.split():
             continue
         low, high = min(low, entry.value), max(high, entry.value)
         style = {"ls": "--", "lw": 1.2, "color": f"C{index + 1}"}

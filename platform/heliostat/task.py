@@ -39,12 +39,17 @@ class Var(NamedTuple):
 
 
 class Estimate(NamedTuple):
-    """A number that a run exists to find, with its one-sigma error and its unit."""
+    """A number that a run exists to find, with its one-sigma error and its unit.
+
+    What is known from elsewhere names its ``source``, and is drawn beside variables of
+    the same unit: all of them, or those that ``of`` names, with spaces between.
+    """
 
     value: float
     error: float = float("nan")
     units: str = "1"
     source: str = "this run"
+    of: str = ""
 
     def __str__(self) -> str:
         unit = "" if self.units == "1" else f" {self.units}"

@@ -93,6 +93,26 @@ def test_energy_of_one_chain(tmp_path, drawn):
 
 
 @dataclass(frozen=True)
+class Known(toys.Walk):
+    """A walk that knows two lengths, one of them of x alone."""
+
+    def headline(self, rows):
+        there = {"units": "bohr", "source": "elsewhere"}
+        near, any_ = hs.Estimate(1.0, of="y x", **there), hs.Estimate(2.0, **there)
+        return {"near": near, "wall": any_}
+
+
+def test_what_is_known_of_one_variable_is_drawn_with_it_alone(tmp_path, drawn):
+    run = hs.run(Known(), on="here", store=tmp_path, progress=silent)
+    assert run.headline["near"].of == "y x"
+    assert told(drawn(run, "x")) == ["near: elsewhere", "wall: elsewhere"]
+    other = run.rows.x.rename("z")
+    axes = plotting.blank(None)
+    plotting._references(axes, other, run.headline, "y")
+    assert [line.get_label() for line in axes.lines] == ["wall: elsewhere"]
+
+
+@dataclass(frozen=True)
 class Warm(toys.Walk):
     """A walk that says which steps it throws away."""
 
