@@ -371,7 +371,12 @@ def test_the_laws_hold():
 
 def test_pictures_are_drawn(tmp_path):
     run = here(Bilevel(problem="pair", inner_steps=3), tmp_path, steps=100)
-    draw(run, str(tmp_path / "leak.png"))
+    (axis,) = draw(run, str(tmp_path / "leak.png")).axes
+    assert (axis.get_xlabel(), axis.get_ylabel()) == ("outer step", "outer loss F")
+    said = [text.get_text() for text in axis.get_legend().texts]  # no new starts here
+    floor = "floor: Eckart and Young, rank 1"
+    assert said == ["w of the run", "re-trained, same start", floor]
+    assert axis.lines[1].get_xdata().tolist() == [100]  # where it was judged
     task = Bilevel(problem="antidistillation")
     landscape(task, (1, 5), (0.1, 1.0), str(tmp_path / "map.png"))
     assert (tmp_path / "leak.png").stat().st_size > 1000
