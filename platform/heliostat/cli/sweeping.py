@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
@@ -39,6 +40,43 @@ Over = Annotated[
         consume_multiple=True,
     ),
 ]
+Several = Annotated[
+    tuple[str, ...], Parameter(consume_multiple=True, show_default=False)
+]
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Search:
+    """Which cells there are."""
+
+    search: str = "grid"
+    """grid; random, sobol draw; tpe, gp, cmaes, nsga2 learn; hypergradient descends."""
+    trials: Annotated[int | None, COUNT] = None
+    """How many are drawn."""
+    search_seed: int = 0
+    """Of the drawing."""
+    metric: Several = ()
+    """A number of the headline, or several."""
+    mode: Several = ("min",)
+    """min or max, for each metric or all; default min."""
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Schedule:
+    """How far each of them comes."""
+
+    scheduler: str | None = None
+    """asha prunes the worst at rungs; pbt breeds a population of trials."""
+    grace: Annotated[int | None, COUNT] = None
+    """Steps before the first rung, or of a segment; default the stride."""
+    factor: int = 3
+    """Between one rung and the next."""
+
+
+GRID, WHOLE = Search(), Schedule()
+"""Every combination, each to its length."""
 
 
 def sweep(
@@ -49,33 +87,8 @@ def sweep(
     fields: Annotated[Fields, Parameter(parse=False)] = NOTHING,
     what: What = PLAIN,
     where: Where = LOCAL,
-    search: Annotated[
-        str,
-        option(
-            "grid; random, sobol: draws; tpe, gp, cmaes, nsga2: they learn; "
-            "hypergradient: downhill."
-        ),
-    ] = "grid",
-    trials: Annotated[int | None, COUNT, option("How many are drawn.")] = None,
-    search_seed: Annotated[int, option("Of the drawing.")] = 0,
-    metric: Annotated[
-        tuple[str, ...],
-        option("A number of the headline, or several.", consume_multiple=True),
-    ] = (),
-    mode: Annotated[
-        tuple[str, ...],
-        option("min or max, for each metric or all.", consume_multiple=True),
-    ] = ("min",),
-    scheduler: Annotated[
-        str | None,
-        option("asha prunes the worst at rungs; pbt breeds a population of trials."),
-    ] = None,
-    grace: Annotated[
-        int | None,
-        COUNT,
-        option("Steps before the first rung, or of a segment; default the stride."),
-    ] = None,
-    factor: Annotated[int, option("Between one rung and the next.")] = 3,
+    search: Search = GRID,
+    schedule: Schedule = WHOLE,
     retries: Annotated[
         int, option("Times that a cell is tried again that raised.")
     ] = 0,
@@ -89,33 +102,16 @@ def sweep(
     from heliostat.sweeps.preview import Preview
 
     made, steps = make(task, fields, what)
+    axes, how = typed(class_of(task), over), {**vars(search), **vars(schedule)}
+    runs = {"steps": steps, "seed": what.seed, "until": what.until, "x64": what.x64}
+    how |= {**runs, "retries": retries, "dry_run": dry_run}
     if not dry_run:
         where.settle()
     try:
-        found = hs.sweep(
-            made,
-            over=typed(class_of(task), over),
-            search=search,
-            trials=trials,
-            search_seed=search_seed,
-            metric=metric,
-            mode=mode,
-            scheduler=scheduler,
-            grace=grace,
-            factor=factor,
-            steps=steps,
-            seed=what.seed,
-            until=what.until,
-            x64=what.x64,
-            retries=retries,
-            dry_run=dry_run,
-            **where.options,
-        )
+        found = hs.sweep(made, over=axes, **how, **where.options)
     except KeyboardInterrupt as error:
-        line = (
-            "interrupted; what was computed is kept, the same line goes on from there"
-        )
-        raise KeyboardInterrupt(line) from error
+        kept = "what was computed is kept, the same line goes on from there"
+        raise KeyboardInterrupt(f"interrupted; {kept}") from error
     return planned(found) if isinstance(found, Preview) else described(found)
 
 

@@ -1,9 +1,11 @@
 """Sweeps: a set of runs over the fields of a task, and one labelled dataset of them.
 
 ``axes`` are what is varied, ``plan`` says which cells follow, ``cells`` are its runs;
-``computing`` brings them to their length on a fleet, ``results`` is what they found,
-and ``lazy`` reads it.  ``searching`` and ``rungs`` let Ray Tune (``tuning``) decide
-which cells there are, and how far each comes; ``hypergradients`` goes downhill.
+``driving`` has them computed, ``computing`` brings them to their goals on a fleet,
+``ledger`` keeps how they came out; ``results`` is what they found, ``lazy`` reads it.
+
+``searching`` and ``rungs`` let Ray Tune (``tuning``) decide which cells there are, and
+how far each comes; ``hypergradients`` goes downhill, ``population`` breeds.
 
 Each cell is an ordinary run: whatever is stored is not computed again, so a sweep that
 was killed, or is asked for more values, goes on where it was.
@@ -11,38 +13,20 @@ was killed, or is asked for more values, goes on where it was.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import partial
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from heliostat.bringing import check_steps
-from heliostat.errors import RequestError
-from heliostat.goal import Goal
-from heliostat.lock import Lock
 from heliostat.place import Place
 from heliostat.stored import store_folder
-from heliostat.sweeps import hypergradients, population
-from heliostat.sweeps.axes import Range, checked
-from heliostat.sweeps.cells import Cell, Listed
-from heliostat.sweeps.computing import Asked, Cells, Outcome, compute
+from heliostat.sweeps.axes import Range
 from heliostat.sweeps.display import Display, Watching
-from heliostat.sweeps.ledger import Ledger
-from heliostat.sweeps.plan import (
-    HYPERGRADIENT,
-    VALIDATION,
-    Metric,
-    Plan,
-    Scheduled,
-    check,
-)
-from heliostat.sweeps.population import Population
+from heliostat.sweeps.driving import Request, drive
+from heliostat.sweeps.planning import planned
 from heliostat.sweeps.preview import preview
+from heliostat.sweeps.reading import open_sweep
 from heliostat.sweeps.removing import remove_sweep
-from heliostat.sweeps.results import Sweep, open_sweep
-from heliostat.sweeps.rungs import Rungs, halving
-from heliostat.sweeps.searching import Searched
-from heliostat.sweeps.tuning import check_installed
+from heliostat.sweeps.results import Sweep
 from heliostat.task import Task
 
 __all__ = ["Range", "Sweep", "open_sweep", "remove_sweep", "sweep"]
@@ -119,123 +103,22 @@ def sweep(
         ...                 "seed": range(4)})                 # doctest: +SKIP
         >>> grid.dataset.energy.mean("seed")                   # doctest: +SKIP
     """
-    place = Place(on, workers, gpus).checked()
-    if search == HYPERGRADIENT:
-        trials = hypergradients.TRIALS if trials is None else trials
-        metric = metric or VALIDATION
-    plan = Plan(
+    plan = planned(
         task,
-        checked(type(task), over, drawn=search != "grid"),
-        search,
-        trials or 0,
-        seed,
-        search_seed,
-        x64,
-        steps,
-        _metrics(metric, mode),
-        _scheduled(task, scheduler, grace, factor),
+        over,
+        search=search,
+        trials=trials,
+        metric=metric,
+        mode=mode,
+        scheduler=scheduler,
+        grace=grace,
+        factor=factor,
+        seed=seed,
+        search_seed=search_seed,
+        x64=x64,
+        steps=steps,
     )
-    check(plan, trials)
-    if search == HYPERGRADIENT:
-        hypergradients.check(plan, until)
-    if plan.bred:
-        population.check(plan)
-    check_installed(search)
-    if steps is not None:
-        check_steps(steps)
-    if retries < 0:
-        raise RequestError(f"retries {retries}: expected 0 or more")
-    if until and scheduler:
-        raise RequestError("until: a scheduler ends runs already, give one of the two")
-    Goal(task, steps or task.steps, until)  # refuses a condition that is none
-    root, watching = store_folder(store), progress or Display()
-    ledger = Ledger(root, plan)
-    asked = partial(_asked, plan, until, place, store, retries, ledger, watching)
-    if dry_run:
-        return preview(plan, asked(), ledger, root)
-    listed = None if plan.learns or plan.bred else Listed(plan.cells())
-    ledger.begin()
-    with Lock(ledger.path):  # who learns from what was found, learns alone
-        cells = listed or _proposed(plan, ledger, place)
-        outcomes = _compute(cells, asked(), ledger, watching)
-    return Sweep(plan, cells.all, outcomes, root)
-
-
-def _metrics(
-    metric: str | Sequence[str] | None, mode: str | Sequence[str]
-) -> tuple[Metric, ...]:
-    """Each number with its direction; one direction may serve all.
-
-    Raises:
-        RequestError: if there are other directions than numbers.
-    """
-    names = [metric] if isinstance(metric, str) else list(metric or ())
-    modes = [mode] if isinstance(mode, str) else list(mode)
-    modes *= len(names) if len(modes) == 1 else 1
-    if len(names) != len(modes):
-        told = f"mode: {len(modes)} for {len(names)} metrics"
-        raise RequestError(f"{told}, expected one for each")
-    return tuple(map(Metric, names, modes))
-
-
-def _scheduled(
-    task: Task, scheduler: str | None, grace: int | None, factor: int
-) -> Scheduled | None:
-    if scheduler is None:
-        if grace is not None:
-            raise RequestError(f"grace {grace}: it is for a scheduler, such as asha")
-        return None
-    return Scheduled(scheduler, task.stride if grace is None else grace, factor)
-
-
-def _proposed(plan: Plan, ledger: Ledger, place: Place) -> Searched | Population:
-    if plan.bred:
-        return Population(plan, ledger)
-    if plan.search == HYPERGRADIENT:
-        return hypergradients.Descending(plan, ledger, place)
-    return Searched(plan, ledger)
-
-
-def _asked(
-    plan: Plan,
-    until: str | None,
-    place: Place,
-    store: str | Path | None,
-    retries: int,
-    ledger: Ledger,
-    watching: Watching,
-) -> Asked:
-    """What is asked of every cell, as far as it follows from what is written down."""
-
-    def tell(event: str, **details: Any) -> None:
-        ledger.tell(event, **details)
-        watching.told(event, details)
-
-    goal, together = _goals(plan, until, ledger), not (until or plan.scheduled)
-    return Asked(goal, together, place, store, retries, tell, watching.beside)
-
-
-def _goals(plan: Plan, until: str | None, ledger: Ledger) -> Callable[[Cell], Goal]:
-    """How far each cell shall come."""
-    scheduled = plan.scheduled
-    if scheduled is None:
-        return lambda cell: Goal(cell.task, plan.steps or cell.task.steps, until)
-    if plan.bred:
-        return lambda cell: Goal(cell.task, scheduled.grace)
-    length = plan.steps or plan.task.steps
-    judge = halving(plan.metrics[0], scheduled, length, ledger)
-    return lambda cell: Rungs(cell, length, scheduled, judge, ledger.tell)
-
-
-def _compute(
-    cells: Cells, asked: Asked, ledger: Ledger, watching: Watching
-) -> dict[str, Outcome]:
-    """Every run once, however many cells it is; what happens is told and kept."""
-    outcomes: dict[str, Outcome] = {}
-    with watching.following(ledger, cells.runs):
-        for cell, outcome in compute(cells, asked):
-            outcomes[cell.spec.id] = outcome
-            ledger.ended(cell, outcome)
-            watching.saw(cell, outcome)
-    ledger.tell("complete", computed=sum(o.computed for o in outcomes.values()))
-    return outcomes
+    place, root = Place(on, workers, gpus), store_folder(store)
+    request = Request(plan, until, retries, place, root).checked()
+    watching = progress or Display()
+    return preview(request, watching) if dry_run else drive(request, watching)

@@ -47,6 +47,20 @@ def stacked(sweep: Sweep, kind: Any, every: int) -> xr.Dataset:
     return xr.Dataset(found, coords={**_coords(alike, sizes), **labels(sweep)})
 
 
+def summary(sweep: Sweep) -> xr.Dataset:
+    """The headline of every cell: each quantity and its ``_error``."""
+    found: dict[str, Any] = {}
+    for name, units in sweep.quantities.items():
+        pair, about = np.full((2, *sweep.shape), np.nan), {"units": units}
+        for cell in sweep.cells:
+            estimate = sweep.headlines.get(cell.spec.id, {}).get(name)
+            if estimate:
+                pair[(slice(None), *cell.place)] = estimate[:2]
+        found[name] = (sweep.dims, pair[0], about)
+        found[f"{name}_error"] = (sweep.dims, pair[1], about)
+    return xr.Dataset(found, coords=labels(sweep))
+
+
 def gradient(sweep: Sweep) -> dict[str, xr.DataArray]:
     """That of the validation loss in each cell, along ``knob``; none, if it was not
     searched by."""

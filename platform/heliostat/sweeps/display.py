@@ -18,8 +18,8 @@ from heliostat.grid import Chunk, Slab
 from heliostat.progress import Progress, clock
 from heliostat.record import Record
 from heliostat.sweeps.cells import Cell
-from heliostat.sweeps.computing import Outcome
 from heliostat.sweeps.ledger import Ledger
+from heliostat.sweeps.outcomes import Outcome
 from heliostat.task import Task
 
 

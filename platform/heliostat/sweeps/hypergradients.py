@@ -29,7 +29,7 @@ TRIALS = 12
 """How many there are unless it is said."""
 
 
-def check(plan: Plan, until: str | None) -> None:
+def check(plan: Plan) -> None:
     """
     Raises:
         RequestError: if the task has no loss to differentiate, or a field is none that
@@ -48,8 +48,8 @@ def check(plan: Plan, until: str | None) -> None:
             raise RequestError(f"over {name}: {search} goes over {_such(task)}")
     if plan.metrics != (Metric(VALIDATION),):
         raise RequestError(f"{search}: it minimises validation, leave metric out")
-    if early := "until" if until else "scheduler" if plan.scheduled else "":
-        raise RequestError(f"{search}: runs have one length, leave {early} out")
+    if plan.scheduled:
+        raise RequestError(f"{search}: runs have one length, leave scheduler out")
 
 
 def _such(task: Task) -> str:

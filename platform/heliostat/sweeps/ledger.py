@@ -20,7 +20,7 @@ from heliostat.log import Log
 from heliostat.stored import store_folder
 from heliostat.sweeps.axes import Range
 from heliostat.sweeps.cells import Cell
-from heliostat.sweeps.computing import Outcome
+from heliostat.sweeps.outcomes import Outcome
 from heliostat.sweeps.plan import Metric, Plan, Scheduled
 from heliostat.task import Task
 

@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 
 from heliostat import config
 from heliostat.config import canonical_json
-from heliostat.errors import RequestError, did_you_mean
 from heliostat.sweeps import cells
 from heliostat.sweeps.axes import SEED, Axis, Range
 from heliostat.sweeps.cells import Cell
@@ -72,6 +71,11 @@ class Plan(NamedTuple):
     scheduled: Scheduled | None = None
 
     @property
+    def length(self) -> int:
+        """Steps of a run at most, where it is no field that decides on it."""
+        return self.steps or self.task.steps
+
+    @property
     def drawn(self) -> bool:
         return self.search != "grid"
 
@@ -130,56 +134,6 @@ class Plan(NamedTuple):
         names = [name for name in self.axes if name != SEED]
         shares = SEARCHES[self.search](self.trials, len(names), self.search_seed)
         return cells.of_draws(self.task, self.axes, shares, self.seed, self.x64)
-
-
-def check(plan: Plan, trials: int | None) -> None:
-    """
-    Raises:
-        RequestError: for a search or scheduler that is none, a search without a number
-            of trials, or one that learns without a metric.
-    """
-    search, names = plan.search, set(plan.axes) - {SEED}
-    _known("search", search, ["grid", *SEARCHES, *SEARCHERS, HYPERGRADIENT])
-    if search == "grid" and trials is not None:
-        raise RequestError(
-            f"trials {trials}: a grid has every combination; for so many draws give "
-            "another search, such as sobol"
-        )
-    if search != "grid" and (not isinstance(trials, int) or trials < 1):
-        raise RequestError(f"search {search}: expected trials of at least 1")
-    if search != "grid" and not names:
-        raise RequestError(f"search {search}: there is nothing to draw but seeds")
-    if search in SEARCHERS and not plan.metrics:
-        raise RequestError(f"search {search} wants a metric{_such_as(plan.task)}")
-    if len(plan.metrics) > 1 and search in ("gp", "cmaes"):
-        raise RequestError(f"search {search}: expected one metric; tpe takes several")
-    for metric in plan.metrics:
-        _known("mode", metric.mode, ["min", "max"])
-        if (finds := plan.task.finds) and search != HYPERGRADIENT:
-            _known("metric", metric.name, list(finds))
-    _check_scheduled(plan)
-
-
-def _check_scheduled(plan: Plan) -> None:
-    if plan.scheduled is None:
-        return
-    name, grace, factor = plan.scheduled
-    _known("scheduler", name, SCHEDULERS)
-    if len(plan.metrics) != 1:
-        raise RequestError(f"scheduler {name} wants one metric{_such_as(plan.task)}")
-    if grace < 1 or factor < 2:
-        expected = f"expected grace >= 1 and factor >= 2, got {grace} and {factor}"
-        raise RequestError(f"scheduler {name}: {expected}")
-
-
-def _known(what: str, name: str, known: Sequence[str]) -> None:
-    if name not in known:
-        hint = did_you_mean(name, known) or f"; there are {', '.join(known)}"
-        raise RequestError(f"{what} '{name}': there is none of that name{hint}")
-
-
-def _such_as(task: Task) -> str:
-    return f", such as {task.finds[0]}" if task.finds else ", a number of the headline"
 
 
 def _plain(axis: Axis) -> Any:

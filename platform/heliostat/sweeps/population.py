@@ -29,8 +29,8 @@ from heliostat.sweeps import cells
 from heliostat.sweeps.axes import SEED
 from heliostat.sweeps.breeding import explored, sources
 from heliostat.sweeps.cells import Cell
-from heliostat.sweeps.computing import Outcome
 from heliostat.sweeps.ledger import Ledger, value_of
+from heliostat.sweeps.outcomes import Outcome
 from heliostat.sweeps.plan import SEARCHES, Plan
 
 EVENT = "bred"
@@ -46,7 +46,7 @@ def check(plan: Plan) -> None:
             whole part of its steps.
     """
     assert plan.scheduled is not None
-    grace, steps = plan.scheduled.grace, plan.steps or plan.task.steps
+    grace, steps = plan.scheduled.grace, plan.length
     if plan.search not in SEARCHES or plan.trials < 2:
         raise RequestError(
             "scheduler pbt: the first values of its members are drawn, by search "
@@ -177,7 +177,7 @@ def _until(told: Bred, generation: int) -> Bred:
 def generations(plan: Plan) -> int:
     """Segments of a member."""
     assert plan.scheduled is not None
-    return (plan.steps or plan.task.steps) // plan.scheduled.grace
+    return plan.length // plan.scheduled.grace
 
 
 def known(plan: Plan, ledger: Ledger, store: Path) -> list[Cell]:

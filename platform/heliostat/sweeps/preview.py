@@ -2,37 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from heliostat.bringing import at_path
 from heliostat.sweeps import population
 from heliostat.sweeps.cells import Cell, Listed
-from heliostat.sweeps.computing import Asked, Outcome, found, grouped
-from heliostat.sweeps.ledger import Ledger
+from heliostat.sweeps.computing import grouped
+from heliostat.sweeps.display import Watching
+from heliostat.sweeps.driving import Request, asked_of
+from heliostat.sweeps.outcomes import Asked, Outcome, found
 from heliostat.sweeps.plan import Plan
 from heliostat.sweeps.results import Sweep
 
 
+@dataclass(eq=False, repr=False)
 class Preview(Sweep):
-    """A sweep before it is computed: its cells are stored, or ``begun``, or ``new``.
+    """A sweep before it is computed: its cells are stored, or ``begun``, or ``new``."""
 
-    Args:
-        groups: what would be computed: cells of one pack, or one alone.
-        unknown: runs at most whose values follow from what others find.
-    """
-
-    def __init__(
-        self,
-        plan: Plan,
-        cells: Sequence[Cell],
-        outcomes: Mapping[str, Outcome],
-        store: Path,
-        groups: Sequence[Sequence[Cell]],
-        unknown: int,
-    ) -> None:
-        super().__init__(plan, cells, outcomes, store)
-        self.groups, self.unknown = groups, unknown
+    groups: Sequence[Sequence[Cell]]
+    """What would be computed: the cells of one pack, or one alone."""
+    unknown: int
+    """How many runs may follow, at most, whose values depend on what others find."""
 
     @property
     def packs(self) -> list[list[str]]:
@@ -41,14 +32,15 @@ class Preview(Sweep):
         return [[cell.spec.id for cell in group] for group in several]
 
 
-def preview(plan: Plan, asked: Asked, ledger: Ledger, store: Path) -> Preview:
+def preview(request: Request, watching: Watching) -> Preview:
     """Look at the store, and leave it as it is.
 
     Raises:
         RequestError: if the values of a cell do not go together.
         StoreError: if what is stored is damaged.
     """
-    cells = _known(plan, ledger, store)
+    plan, store = request.plan, request.store
+    asked, cells = asked_of(request, request.ledger, watching), _known(request)
     once = Listed(cells).next()
     outcomes = {
         cell.spec.id: found(cell, asked) or _missing(cell, asked) for cell in once
@@ -59,10 +51,11 @@ def preview(plan: Plan, asked: Asked, ledger: Ledger, store: Path) -> Preview:
     return Preview(plan, cells, outcomes, store, groups, unknown)
 
 
-def _known(plan: Plan, ledger: Ledger, store: Path) -> list[Cell]:
+def _known(request: Request) -> list[Cell]:
     """The cells whose values are decided."""
+    plan, ledger = request.plan, request.ledger
     if plan.bred:
-        return population.known(plan, ledger, store)
+        return population.known(plan, ledger, request.store)
     told = (e for e in ledger.events() if e["event"] == "proposed")
     return plan.cells([e["values"] for e in told if e["trial"] < plan.trials])
 

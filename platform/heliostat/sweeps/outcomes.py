@@ -1,0 +1,130 @@
+"""How cells come out: they are found in the store, or brought to their goals."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from heliostat import packs
+from heliostat.bringing import at_path, bring, stored
+from heliostat.ending import first_line
+from heliostat.errors import Busy, StoreError
+from heliostat.goal import Goal
+from heliostat.place import Place, Source
+from heliostat.progress import Progress
+from heliostat.stored import Run
+from heliostat.sweeps.cells import Cell
+
+WAITING = 0.5
+"""Seconds between two looks at a cell that somebody else computes."""
+
+
+class Outcome(NamedTuple):
+    """How a cell came out."""
+
+    state: str  # done, pruned, failed or stopped
+    computed: bool  # whether anything was computed for it now
+    steps: int
+    run: Run | None  # as far as it was asked for
+    reason: str = ""
+    traceback: str = ""
+    retries: int = 0
+
+
+Ended = tuple[Cell, Outcome]
+
+
+class Asked(NamedTuple):
+    """What is asked of every cell."""
+
+    goal: Callable[[Cell], Goal]
+    together: bool  # whether cells may be packed: all have the same goal
+    place: Place
+    store: Path
+    retries: int  # of a cell whose task raised
+    tell: Callable[..., None]  # receives what happens to cells and workers
+    beside: Callable[[Sequence[Cell]], Progress]  # who follows those under way
+
+
+def found(cell: Cell, asked: Asked) -> Outcome | None:
+    """A cell that is stored as far as it is asked for."""
+    goal = asked.goal(cell)
+    run = stored(cell.task, cell.spec, goal, asked.store)
+    return _of(run, False, goal.ended, _pruned(goal)) if run else None
+
+
+def brought(
+    cells: list[Cell], asked: Asked, source: Source, workers: int = 1
+) -> list[Ended]:
+    """Cells at their goal: as a pack; alone, if there is one, or if a pack failed."""
+    if len(cells) > 1:
+        try:
+            return _packed(cells, asked, source, workers)
+        except (StoreError, KeyboardInterrupt):
+            raise
+        except Exception as error:
+            asked.tell("unpacked", runs=len(cells), reason=first_line(error))
+    return [(cell, _alone(cell, asked, source)) for cell in cells]
+
+
+def _packed(
+    cells: list[Cell], asked: Asked, source: Source, workers: int
+) -> list[Ended]:
+    """Cells side by side, by one program and in one record."""
+    given = [packs.Packed(cell.task, cell.spec) for cell in cells]
+    goal, progress = asked.goal(cells[0]), asked.beside(cells)
+    where = asked.place, asked.store, progress, source, workers
+    while True:
+        try:
+            runs = packs.bring(given, goal.length, *where)
+            break
+        except Busy:  # another sweep is at it
+            time.sleep(WAITING)
+    return [
+        (cell, _of(run, True, run.steps >= goal.length))
+        for cell, run in zip(cells, runs, strict=True)
+    ]
+
+
+def _alone(cell: Cell, asked: Asked, source: Source) -> Outcome:
+    """One cell at its goal; tried again as often as that is asked."""
+    outcome = _tried(cell, asked, source)
+    while outcome.state == "failed" and outcome.retries < asked.retries:
+        retries = outcome.retries + 1
+        asked.tell("retried", run=cell.spec.id, reason=outcome.reason)
+        outcome = _tried(cell, asked, source)._replace(retries=retries)
+    return outcome
+
+
+def _tried(cell: Cell, asked: Asked, source: Source) -> Outcome:
+    where = asked.place, asked.store, asked.beside([cell]), source, cell.parent
+    while True:
+        goal = asked.goal(cell)
+        try:
+            run, computed = bring(cell.task, cell.spec, goal, *where)
+            return _of(run, computed, goal.ended, _pruned(goal))
+        except Busy:  # another sweep is at it
+            time.sleep(WAITING)
+        except StoreError:
+            raise
+        except Exception as error:
+            run = at_path(cell.task, cell.spec, asked.store)
+            steps = run.steps if run else 0
+            told = first_line(error), traceback.format_exc()
+            return Outcome("failed", True, steps, run if steps else None, *told)
+
+
+def _pruned(goal: Goal) -> bool:
+    """Whether a scheduler ended it, and no condition of its user's."""
+    return goal.condition is None and bool(goal.met)
+
+
+def _of(run: Run, computed: bool, ended: bool, pruned: bool = False) -> Outcome:
+    """A cell that was driven: to its goal, or to where it was stopped."""
+    if ended:
+        return Outcome("pruned" if pruned else "done", computed, run.steps, run)
+    reason = run.record.attrs.get("reason") or ""
+    return Outcome("stopped", computed, run.steps, run, reason)

@@ -1,0 +1,144 @@
+"""The plan of a sweep, by the words of who asks for it, if they make sense."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from heliostat.bringing import check_steps
+from heliostat.errors import RequestError, did_you_mean
+from heliostat.sweeps import hypergradients, population
+from heliostat.sweeps.axes import SEED, Range, checked
+from heliostat.sweeps.plan import (
+    HYPERGRADIENT,
+    SCHEDULERS,
+    SEARCHERS,
+    SEARCHES,
+    VALIDATION,
+    Metric,
+    Plan,
+    Scheduled,
+)
+from heliostat.sweeps.tuning import check_installed
+from heliostat.task import Task
+
+
+def planned(
+    task: Task,
+    over: Mapping[str, Iterable[Any] | Range],
+    *,
+    search: str,
+    trials: int | None,
+    metric: str | Sequence[str] | None,
+    mode: str | Sequence[str],
+    scheduler: str | None,
+    grace: int | None,
+    factor: int,
+    **rest: Any,
+) -> Plan:
+    """What is asked for, in the words of :func:`heliostat.sweep`.
+
+    Args:
+        rest: of a :class:`Plan`, as it has them.
+
+    Raises:
+        RequestError: if it makes no sense, or wants what is not installed.
+    """
+    if search == HYPERGRADIENT:
+        trials = hypergradients.TRIALS if trials is None else trials
+        metric = metric or VALIDATION
+    plan = Plan(
+        task,
+        checked(type(task), over, drawn=search != "grid"),
+        search,
+        trials or 0,
+        metrics=_metrics(metric, mode),
+        scheduled=_scheduled(task, scheduler, grace, factor),
+        **rest,
+    )
+    _check(plan, trials)
+    return plan
+
+
+def _metrics(
+    metric: str | Sequence[str] | None, mode: str | Sequence[str]
+) -> tuple[Metric, ...]:
+    """Each number with its direction; one direction may serve all."""
+    names = [metric] if isinstance(metric, str) else list(metric or ())
+    modes = [mode] if isinstance(mode, str) else list(mode)
+    modes *= len(names) if len(modes) == 1 else 1
+    if len(names) != len(modes):
+        told = f"mode: {len(modes)} for {len(names)} metrics"
+        raise RequestError(f"{told}, expected one for each")
+    return tuple(map(Metric, names, modes))
+
+
+def _scheduled(
+    task: Task, scheduler: str | None, grace: int | None, factor: int
+) -> Scheduled | None:
+    if scheduler is None:
+        if grace is not None:
+            raise RequestError(f"grace {grace}: it is for a scheduler, such as asha")
+        return None
+    return Scheduled(scheduler, task.stride if grace is None else grace, factor)
+
+
+def _check(plan: Plan, trials: int | None) -> None:
+    _check_search(plan, trials)
+    _check_metrics(plan)
+    _check_scheduled(plan)
+    if plan.search == HYPERGRADIENT:
+        hypergradients.check(plan)
+    if plan.bred:
+        population.check(plan)
+    check_installed(plan.search)
+    if plan.steps is not None:
+        check_steps(plan.steps)
+
+
+def _check_search(plan: Plan, trials: int | None) -> None:
+    search = plan.search
+    _check_known("search", search, ["grid", *SEARCHES, *SEARCHERS, HYPERGRADIENT])
+    if search == "grid" and trials is not None:
+        raise RequestError(
+            f"trials {trials}: a grid has every combination; for so many draws give "
+            "another search, such as sobol"
+        )
+    if search != "grid" and (not isinstance(trials, int) or trials < 1):
+        raise RequestError(f"search {search}: expected trials of at least 1")
+    if search != "grid" and not set(plan.axes) - {SEED}:
+        raise RequestError(f"search {search}: there is nothing to draw but seeds")
+
+
+def _check_metrics(plan: Plan) -> None:
+    search, metrics = plan.search, plan.metrics
+    if search in SEARCHERS and not metrics:
+        raise RequestError(f"search {search} wants a metric{_such_as(plan.task)}")
+    if len(metrics) > 1 and search in ("gp", "cmaes"):
+        raise RequestError(f"search {search}: expected one metric; tpe takes several")
+    for metric in metrics:
+        _check_known("mode", metric.mode, ["min", "max"])
+        if (finds := plan.task.finds) and search != HYPERGRADIENT:
+            _check_known("metric", metric.name, list(finds))
+
+
+def _check_scheduled(plan: Plan) -> None:
+    if plan.scheduled is None:
+        return
+    name, grace, factor = plan.scheduled
+    _check_known("scheduler", name, SCHEDULERS)
+    if len(plan.metrics) != 1:
+        raise RequestError(f"scheduler {name} wants one metric{_such_as(plan.task)}")
+    if grace < 1 or factor < 2:
+        expected = f"expected grace >= 1 and factor >= 2, got {grace} and {factor}"
+        raise RequestError(f"scheduler {name}: {expected}")
+
+
+def _check_known(what: str, name: str, known: Sequence[str]) -> None:
+    if name not in known:
+        hint = did_you_mean(name, known) or f"; there are {', '.join(known)}"
+        raise RequestError(f"{what} '{name}': there is none of that name{hint}")
+
+
+def _such_as(task: Task) -> str:
+    return f", such as {task.finds[0]}" if task.finds else ", a number of the headline"
