@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -14,7 +16,8 @@ import toys
 import xarray as xr
 
 import heliostat as hs
-from heliostat import fleet, place
+from heliostat import fleet
+from heliostat.fleet import team
 from heliostat.process import Process, born
 from heliostat.progress import silent
 
@@ -216,3 +219,15 @@ def test_python_tasks_run_on_workers(fleet_ray, tmp_path):
     three = local(toys.Talk(), tmp_path / "3", workers=3)
     assert one.rows.word.values.tolist() == three.rows.word.values.tolist()
     assert np.unique(one.rows.word.values).size > 6
+
+
+def test_code_is_shipped_by_many_threads_at_once():
+    """Each as alone: that it goes by value is a state of the whole process."""
+    alone, before = team._pickled(toys.Walk()), sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        with ThreadPoolExecutor(4) as threads:
+            found = list(threads.map(team._pickled, [toys.Walk()] * 40))
+    finally:
+        sys.setswitchinterval(before)
+    assert set(found) == {alone}

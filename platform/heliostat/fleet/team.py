@@ -31,6 +31,10 @@ JOINING = 900.0
 ENDING = 10.0
 """Seconds that a member may take to end when it is told to."""
 
+_SHIPPING = threading.Lock()
+"""Held while a module is pickled by value: that is a state of the whole process, and
+the cells of a sweep are driven by threads of one."""
+
 
 class Lost(Exception):
     """A member of the team is gone; the team must be rebuilt."""
@@ -165,11 +169,12 @@ def _pickled(task: Task) -> bytes:
     module = sys.modules[type(task).__module__]
     if registry.is_registered(type(task)) or module.__name__ == "__main__":
         return cloudpickle.dumps(task)
-    cloudpickle.register_pickle_by_value(module)
-    try:
-        return cloudpickle.dumps(task)
-    finally:
-        cloudpickle.unregister_pickle_by_value(module)
+    with _SHIPPING:
+        cloudpickle.register_pickle_by_value(module)
+        try:
+            return cloudpickle.dumps(task)
+        finally:
+            cloudpickle.unregister_pickle_by_value(module)
 
 
 def _coordinator(places: list[dict[str, Any]]) -> str:
