@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
+import jax.numpy as jnp
 import pytest
 import toys
 
@@ -28,8 +30,11 @@ def seen(store):
 def announced(dry, done):
     assert dry.id == done.id
     assert [c.spec.id for c in dry.cells] == [c.spec.id for c in done.cells]
-    of = [{i: o.computed for i, o in each.outcomes.items()} for each in (dry, done)]
-    return of[0] == of[1]
+    return computed(dry) == computed(done)
+
+
+def computed(found):
+    return {run: outcome.computed for run, outcome in found.outcomes.items()}
 
 
 def test_what_is_stored_is_reused_and_the_rest_is_new(tmp_path):
@@ -59,6 +64,73 @@ def test_packs_are_those_that_are_made(tmp_path):
     more = OVER | {"sigma": [0.5, 1.0, 2.0]}
     dry, _ = both(toys.Tuned(chains=3), more, tmp_path, steps=20)
     assert sorted(map(len, dry.packs)) == [2, 4]
+
+
+@dataclass(frozen=True)
+class Slide(hs.Task):
+    """w ← w − a w from 1, as every search can take it."""
+
+    a: float = 0.1  # rate
+    packable = ("a",)
+    emits = {"w": hs.Var()}
+    finds = ("w",)
+    stride, steps = 5, 20
+
+    def init(self, key, replica, data):
+        return jnp.ones(())
+
+    def step(self, key, state, data):
+        w = state - self.a * state
+        return w, {"w": w}
+
+    def headline(self, rows):
+        return {"w": hs.Estimate(float(rows.w.isel(step=-1)))}
+
+    def validation(self, state, data):
+        return 0.5 * state**2
+
+
+RATES = {"a": hs.Range(0.01, 0.5)}
+PRUNED = {"search": "sobol", "trials": 3, "metric": "w", "scheduler": "asha"}
+BRED = {"search": "random", "trials": 4, "metric": "w", "scheduler": "pbt"}
+KINDS: dict[str, list[dict[str, Any]]] = {
+    "grid": [{"over": {"a": [0.1, 0.2]}}, {"over": {"a": [0.1, 0.2, 0.3]}}],
+    "random": [{"search": "random", "trials": n} for n in (2, 4)],
+    "sobol": [{"search": "sobol", "trials": n} for n in (2, 4)],
+    "tpe": [{"search": "tpe", "metric": "w", "trials": n} for n in (2, 4)],
+    "asha": [PRUNED, PRUNED],
+    "hypergradient": [{"search": "hypergradient", "trials": n} for n in (2, 12)],
+    "pbt": [{**BRED, "steps": n} for n in (10, 20)],
+}
+"""What is asked for at first, and then."""
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_whatever_is_searched_by_what_is_announced_is_done(kind, tmp_path):
+    """Of nothing, of a part, and of all that is stored."""
+    asked = [{"over": RATES, **one} for one in KINDS[kind]]
+    for one in asked:
+        dry, done = both(Slide(), store=tmp_path / "s", **one)
+        assert computed(dry).items() <= computed(done).items()
+        assert dry.reused == done.reused
+        assert dry.computed <= done.computed <= dry.computed + dry.unknown
+    dry, done = both(Slide(), store=tmp_path / "s", **asked[-1])
+    assert (dry.computed, dry.unknown) == (0, 0) and dry.states == done.states
+
+
+def test_of_a_search_that_goes_downhill_the_next_trial_is_known(tmp_path):
+    how: dict[str, Any] = {"over": RATES, "search": "hypergradient"}
+    for trials in (1, 2):
+        dry, done = both(Slide(), store=tmp_path, trials=trials, **how)
+        assert announced(dry, done) and (dry.computed, dry.unknown) == (1, 0)
+
+
+def test_of_a_population_the_next_generation_is_known(tmp_path):
+    dry, _ = both(Slide(), RATES, tmp_path, **BRED, steps=10)
+    assert (dry.computed, dry.unknown) == (4, 4)
+    dry, done = both(Slide(), RATES, tmp_path, **BRED, steps=20)
+    assert (dry.computed, dry.reused, dry.unknown) == (4, 8, 4)
+    assert [c.spec.id for c in dry.cells] == [c.spec.id for c in done.cells][:12]
 
 
 def test_values_that_a_search_has_proposed_are_known(tmp_path):

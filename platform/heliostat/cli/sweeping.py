@@ -130,9 +130,10 @@ def planned(found: Preview) -> Answer:
         "cells": [plain(line) for line in found.table.to_dict("records")],
         "path": found.path,
     }
-    later = found.unknown and f"; at most {found.unknown} more follow from these"
+    later = found.unknown and f"; at most {found.unknown} follow from what is found"
     counts = f"{found.computed} would be computed, {found.reused} reused{later or ''}"
-    lines = [f"sweep {found.id}: {counts}", _table(found)]
+    lines: list[Any] = [f"sweep {found.id}: {counts}"]
+    lines += [_table(found)] if found.cells else []
     lines += [f"  {line}" for line in _together(found)]
     return Answer([*lines, f"  would be kept in {found.path}"], data)
 
@@ -181,16 +182,22 @@ def _table(found: Sweep) -> Table:
         table.add_column(name)
     cells = found.ordered() if metric else found.cells
     for cell in cells[:SHOWN]:
-        estimates = found.headlines.get(cell.spec.id, {})
-        own = [n for n, e in estimates.items() if e.source == "this run"]
-        name = metric or next(iter(own), None)
-        told = f"{'' if metric else f'{name} '}{estimates[name]}" if name else "-"
         values = [str(value) for value in found.called(cell).values()]
-        state = found.outcomes[cell.spec.id].state
-        table.add_row(*map(Text, [*values, cell.spec.id, state, told]))
+        id_ = cell.spec.id
+        told = [id_, found.outcomes[id_].state, _told(found, id_, metric)]
+        table.add_row(*map(Text, [*values, *told]))
     if len(cells) > SHOWN:
         table.add_row(Text(f"… {len(cells) - SHOWN} more"))
     return table
+
+
+def _told(found: Sweep, run: str, metric: str | None) -> str:
+    """The number that was asked for, or else the first that a run found itself."""
+    estimates = found.headlines.get(run, {})
+    if metric:
+        return str(estimates.get(metric, "-"))
+    own = [f"{n} {e}" for n, e in estimates.items() if e.source == "this run"]
+    return next(iter(own), "-")
 
 
 def _failures(found: Sweep) -> list[str]:

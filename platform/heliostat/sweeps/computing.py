@@ -20,6 +20,11 @@ class Cells(Protocol):
     """Where the cells come from: they are listed, or proposed one after another."""
 
     @property
+    def all(self) -> list[Cell]:
+        """Those that have come."""
+        ...
+
+    @property
     def runs(self) -> int:
         """How many there will be at most."""
         ...

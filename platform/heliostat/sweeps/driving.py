@@ -3,14 +3,14 @@ becomes of them is written down."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from heliostat.errors import RequestError
 from heliostat.goal import Goal
 from heliostat.lock import Lock
-from heliostat.place import Place
+from heliostat.progress import Progress
 from heliostat.sweeps.cells import Cell, Listed
 from heliostat.sweeps.computing import Cells, compute
 from heliostat.sweeps.display import Watching
@@ -69,14 +69,14 @@ def drive(request: Request, watching: Watching) -> Sweep:
     listed = None if plan.learns or plan.bred else Listed(plan.cells())
     ledger.begin()
     with Lock(ledger.path):  # who learns from what was found, learns alone
-        cells = listed or _proposed(request, ledger)
+        cells = listed or proposed(request, ledger)
         outcomes = _compute(
             cells, asked_of(request, ledger, watching), ledger, watching
         )
     return Sweep(plan, cells.all, outcomes, request.store)
 
 
-def _proposed(request: Request, ledger: Ledger) -> Searched | Population:
+def proposed(request: Request, ledger: Ledger) -> Cells:
     """The cells that follow from what others find."""
     if request.plan.bred:
         return Population(request.plan, ledger)
@@ -92,10 +92,15 @@ def asked_of(request: Request, ledger: Ledger, watching: Watching) -> Asked:
         ledger.tell(event, **details)
         watching.told(event, details)
 
+    def beside(cells: Sequence[Cell]) -> Progress:
+        for cell in cells:  # also of those that never end it is known whose they are
+            ledger.tell("started", run=cell.spec.id)
+        return watching.beside(cells)
+
     together = not (request.until or request.plan.scheduled)
     *_, retries, place, store = request
     goals = _goals(request, ledger)
-    return Asked(goals, together, place, store, retries, tell, watching.beside)
+    return Asked(goals, together, place, store, retries, tell, beside)
 
 
 def _goals(request: Request, ledger: Ledger) -> Callable[[Cell], Goal]:

@@ -74,13 +74,19 @@ class Descending(Searched):
         """The loss, and the slope along each axis."""
         return [VALIDATION, *self._ranges]
 
+    @property
+    def runs(self) -> int:
+        return len(self.all) if self._over else super().runs
+
+    @property
+    def _over(self) -> bool:
+        """Whether it stands where it stood."""
+        return len(self._open) >= len(self._waiting) and self._searcher.still
+
     def next(self) -> list[Cell]:
         """The cells of the next trial; none while the last one is under way."""
-        begun = len(self._open)
-        if begun > len(self._told):
-            return []
-        over = begun >= len(self._waiting) and self._searcher.still
-        return [] if over else super().next()
+        under_way = len(self._open) > len(self._told)
+        return [] if under_way or self._over else super().next()
 
     def ended(self, cell: Cell, outcome: Any) -> None:
         """A trial that was stopped is open: the same sweep goes on with it."""

@@ -2,7 +2,7 @@
 
     STORE/sweeps/<sweep id>/
       sweep.json      what was asked for last
-      events.jsonl    begun, then for each cell done, pruned, failed, stopped, ...
+      events.jsonl    begun, then for each cell started, and done, failed, ...
 
 The numbers lie in the runs; this says which they are, and why some are missing.
 """

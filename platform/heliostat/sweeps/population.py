@@ -180,12 +180,6 @@ def generations(plan: Plan) -> int:
     return plan.length // plan.scheduled.grace
 
 
-def known(plan: Plan, ledger: Ledger, store: Path) -> list[Cell]:
-    """The segments whose values are decided: the first generation at least."""
-    found = [c for c in recorded(plan, ledger, store) if c.place[1] < generations(plan)]
-    return found or [of_member(plan, m, 0, one, None) for one, m in _first(plan)]
-
-
 def recorded(plan: Plan, ledger: Ledger, store: Path) -> list[Cell]:
     """All segments that were begun, as they were."""
     folder = store / plan.identity["task"]

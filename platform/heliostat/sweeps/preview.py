@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from heliostat.bringing import at_path
-from heliostat.sweeps import population
 from heliostat.sweeps.cells import Cell, Listed
-from heliostat.sweeps.computing import grouped
+from heliostat.sweeps.computing import Cells, grouped
 from heliostat.sweeps.display import Watching
-from heliostat.sweeps.driving import Request, asked_of
+from heliostat.sweeps.driving import Request, asked_of, proposed
 from heliostat.sweeps.outcomes import Asked, Outcome, found
-from heliostat.sweeps.plan import Plan
+from heliostat.sweeps.plan import HYPERGRADIENT, SEARCHERS, Plan
 from heliostat.sweeps.results import Sweep
 
 
@@ -23,7 +21,7 @@ class Preview(Sweep):
     groups: Sequence[Sequence[Cell]]
     """What would be computed: the cells of one pack, or one alone."""
     unknown: int
-    """How many runs may follow, at most, whose values depend on what others find."""
+    """How many cells may follow, at most, whose values depend on what others find."""
 
     @property
     def packs(self) -> list[list[str]]:
@@ -40,31 +38,46 @@ def preview(request: Request, watching: Watching) -> Preview:
         StoreError: if what is stored is damaged.
     """
     plan, store = request.plan, request.store
-    asked, cells = asked_of(request, request.ledger, watching), _known(request)
-    once = Listed(cells).next()
-    outcomes = {
-        cell.spec.id: found(cell, asked) or _missing(cell, asked) for cell in once
-    }
+    asked = asked_of(request, request.ledger, watching)
+    cells = _decided(request)
+    outcomes = _looked(cells, asked, follow=plan.bred)
+    once = Listed(cells.all).next()
     missing = [cell for cell in once if outcomes[cell.spec.id].computed]
     groups = grouped(once, missing, asked)
-    unknown = _most(plan, len(cells)) - len(cells)
-    return Preview(plan, cells, outcomes, store, groups, unknown)
+    return Preview(plan, cells.all, outcomes, store, groups, _later(plan, cells))
 
 
-def _known(request: Request) -> list[Cell]:
-    """The cells whose values are decided."""
+def _decided(request: Request) -> Cells:
+    """The cells whose values do not depend on what is computed yet."""
     plan, ledger = request.plan, request.ledger
-    if plan.bred:
-        return population.known(plan, ledger, request.store)
+    if plan.bred or plan.search == HYPERGRADIENT:  # each follows from those before
+        return proposed(request, ledger)
     told = (e for e in ledger.events() if e["event"] == "proposed")
-    return plan.cells([e["values"] for e in told if e["trial"] < plan.trials])
+    return Listed(plan.cells([e["values"] for e in told if e["trial"] < plan.trials]))
 
 
-def _most(plan: Plan, known: int) -> int:
-    """How many cells there will be at most."""
-    if plan.bred:
-        return plan.trials * population.generations(plan)
-    return plan.trials * max(1, len(plan.seeds)) if plan.learns else known
+def _looked(cells: Cells, asked: Asked, follow: bool) -> dict[str, Outcome]:
+    """What is there of each run.
+
+    Args:
+        follow: whether further cells follow from what stored ones found; a searcher
+            knows that already, it is written down.
+    """
+    outcomes = {}
+    while more := cells.next():
+        for cell in more:
+            there = found(cell, asked)
+            outcomes[cell.spec.id] = there or _missing(cell, asked)
+            if there and follow:
+                cells.ended(cell, there)
+    return outcomes
+
+
+def _later(plan: Plan, cells: Cells) -> int:
+    """How many cells may follow, at most."""
+    several = plan.trials * max(1, len(plan.seeds))
+    most = several if plan.search in SEARCHERS else cells.runs
+    return max(0, most - len(cells.all))
 
 
 def _missing(cell: Cell, asked: Asked) -> Outcome:
