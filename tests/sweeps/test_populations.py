@@ -2,55 +2,18 @@
 
 from __future__ import annotations
 
-import json
-import os
-import signal
-import subprocess
-import sys
-import time
 from dataclasses import dataclass
-from pathlib import Path
 
 import jax.numpy as jnp
 import numpy as np
 import pytest
 import toys
+from cooling import RATES, Cooling, breed
 
 import heliostat as hs
 from heliostat.progress import silent
 from heliostat.sweeps.axes import checked
 from heliostat.sweeps.breeding import explored, sources
-
-
-@dataclass(frozen=True)
-class Cooling(hs.Task):
-    """e' = (1 - rate) e + rate²/10: large rates are good at first, small ones later."""
-
-    rate: float = 0.1  # of descent
-    finish: str = ""  # a text that does nothing
-    emits = {"e": hs.Var()}
-    finds = ("e",)
-    traced, stride, steps = False, 5, 60
-
-    def init(self, key, replica, data):
-        return 1.0
-
-    def step(self, key, state, data):
-        e = (1 - self.rate) * state + self.rate**2 / 10
-        return e, {"e": e}
-
-    def headline(self, rows):
-        return {"e": hs.Estimate(float(rows.e.isel(step=-1)))}
-
-
-RATES = hs.Range(0.001, 1.0, log=True)
-
-
-def breed(store, trials=4, **options):
-    usual = {"over": {"rate": RATES}, "search": "random", "metric": "e", "on": "here"}
-    usual |= {"steps": 25}
-    about = {**usual, "scheduler": "pbt", **options}
-    return hs.sweep(Cooling(), trials=trials, store=store, **about)
 
 
 @pytest.fixture(scope="module")
@@ -157,35 +120,6 @@ def test_a_picture_shows_who_goes_on_from_whom(bred, tmp_path):
     assert bred.plot(output=tmp_path / "a.png").stat().st_size > 10_000
     axes = bred.plot(kind="lineage")
     assert axes.get_xlabel() == "generation" and axes.get_ylabel() == "rate"
-
-
-def events(store):
-    files = list(store.glob("sweeps/*/events.jsonl"))
-    lines = files[0].read_text().splitlines()[:-1] if files else []
-    return [json.loads(line)["event"] for line in lines]
-
-
-def killed(store, done):
-    """A population whose driver is killed once so many segments have ended."""
-    code = f"from test_populations import breed; breed({str(store)!r})"
-    here = Path(__file__).parent
-    path = os.pathsep.join((str(here), str(here.parent)))
-    started = subprocess.Popen(
-        [sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": path}
-    )
-    while events(store).count("done") < done and started.poll() is None:
-        time.sleep(0.01)
-    started.send_signal(signal.SIGKILL)
-    started.wait()
-    return events(store).count("done")
-
-
-def test_a_killed_population_goes_on_where_it_was(bred, tmp_path):
-    done = killed(tmp_path, 8)
-    found = breed(tmp_path)
-    assert 8 <= done <= found.reused and found.computed + found.reused == 20
-    last = breed(bred.store)
-    assert found.summary.equals(last.summary)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,38 @@
+"""A task whose best rate changes on the way, and populations of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import heliostat as hs
+
+
+@dataclass(frozen=True)
+class Cooling(hs.Task):
+    """e' = (1 - rate) e + rate²/10: large rates are good at first, small ones later."""
+
+    rate: float = 0.1  # of descent
+    emits = {"e": hs.Var()}
+    finds = ("e",)
+    traced, stride, steps = False, 5, 60
+
+    def init(self, key, replica, data):
+        return 1.0
+
+    def step(self, key, state, data):
+        e = (1 - self.rate) * state + self.rate**2 / 10
+        return e, {"e": e}
+
+    def headline(self, rows):
+        return {"e": hs.Estimate(float(rows.e.isel(step=-1)))}
+
+
+RATES = hs.Range(0.001, 1.0, log=True)
+
+
+def breed(store, trials=4, task=None, **options):
+    """A population; of the same task for whoever does not say otherwise."""
+    usual = {"over": {"rate": RATES}, "search": "random", "metric": "e", "on": "here"}
+    usual |= {"steps": 25}
+    about = {**usual, "scheduler": "pbt", **options}
+    return hs.sweep(task or Cooling(), trials=trials, store=store, **about)
