@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from dataclasses import dataclass
+from pathlib import Path
 
 import heliostat as hs
 
@@ -36,3 +43,23 @@ def breed(store, trials=4, task=None, **options):
     usual |= {"steps": 25}
     about = {**usual, "scheduler": "pbt", **options}
     return hs.sweep(task or Cooling(), trials=trials, store=store, **about)
+
+
+def _events(store):
+    files = list(store.glob("sweeps/*/events.jsonl"))
+    lines = files[0].read_text().splitlines()[:-1] if files else []
+    return [json.loads(line)["event"] for line in lines]
+
+
+def killed(store, done):
+    """A population whose driver is killed once so many segments have ended."""
+    code = f"from cooling import breed; breed({str(store)!r})"
+    path = os.pathsep.join((str(Path(__file__).parent), *sys.path))
+    started = subprocess.Popen(
+        [sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": path}
+    )
+    while _events(store).count("done") < done and started.poll() is None:
+        time.sleep(0.01)
+    started.send_signal(signal.SIGKILL)
+    started.wait()
+    return _events(store).count("done")

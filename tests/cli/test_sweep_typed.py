@@ -40,13 +40,16 @@ def test_a_sweep_is_deleted(type_in, store):
     there = ("--store", store)
     run = first["cells"][0]["run"]
     assert "is a run" in type_in("rm", run, "--runs", "--yes", *there).error
+    assert f"would delete {store}" in type_in("rm", run, "--dry-run", *there).out
     assert "wants --yes" in type_in("rm", first["id"], *there).error
     said = type_in("rm", first["id"][:8], "--yes", *there)
     assert said.status == 0 and said.out == f"deleted {first['path']}\n"
     assert "no run" in type_in("rm", first["id"], "--yes", *there).error
     assert type_in(*asked).object["reused"] == 4
+    dry = type_in("rm", first["id"], "--runs", "--dry-run", *there)
+    assert dry.status == 0 and dry.out.count("would delete ") == 5
     said = type_in("rm", first["id"], "--runs", "--yes", *there)
-    assert said.out.count("deleted ") == 5
+    assert said.out == dry.out.replace("would delete", "deleted")
     assert type_in("runs", "--json", *there).object == {"runs": []}
 
 

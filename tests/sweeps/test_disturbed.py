@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import os
-import signal
-import subprocess
 import sys
-import time
 from dataclasses import dataclass
-from pathlib import Path
 
-import cooling
 import pytest
-from cooling import Cooling, breed
+from cooling import Cooling, breed, killed
 
 import heliostat as hs
 
@@ -78,26 +71,6 @@ def test_where_all_failed_it_is_told_and_done_later(tmp_path, monkeypatch):
 @pytest.mark.slow
 def test_workers_do_not_matter(tmp_path, fleet_ray, calm):
     assert alike(breed(tmp_path, on="local", workers=2, gpus=0), calm)
-
-
-def events(store):
-    files = list(store.glob("sweeps/*/events.jsonl"))
-    lines = files[0].read_text().splitlines()[:-1] if files else []
-    return [json.loads(line)["event"] for line in lines]
-
-
-def killed(store, done):
-    """A population whose driver is killed once so many segments have ended."""
-    code = f"from cooling import breed; breed({str(store)!r})"
-    path = os.pathsep.join((str(Path(cooling.__file__).parent), *sys.path))
-    started = subprocess.Popen(
-        [sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": path}
-    )
-    while events(store).count("done") < done and started.poll() is None:
-        time.sleep(0.01)
-    started.send_signal(signal.SIGKILL)
-    started.wait()
-    return events(store).count("done")
 
 
 def test_a_killed_population_goes_on_where_it_was(tmp_path, calm):

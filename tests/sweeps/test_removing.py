@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 
 import pytest
 import toys
+from cooling import Cooling, breed, killed
 
 import heliostat as hs
 from heliostat.lock import Lock
@@ -21,6 +23,10 @@ def sweep(store, over, task=None, **options):
 
 def ids(store):
     return set(hs.runs(store=store).id)
+
+
+def files(store):
+    return {p: p.stat().st_mtime_ns for p in store.rglob("*") if p.is_file()}
 
 
 def test_its_runs_stay(tmp_path):
@@ -83,3 +89,57 @@ def test_a_forged_ledger_leads_nowhere_else(tmp_path):
             stream.write(json.dumps({"event": "done", "run": name}) + "\n")
     hs.remove_sweep(grid.id, runs=True, store=store)
     assert outside.exists() and store.exists() and ids(store) == set()
+
+
+def test_of_a_population_that_was_killed_nothing_is_left(tmp_path):
+    """Not even of the segment that was under way; if that was half-made, gc has it."""
+    assert killed(tmp_path, 3) >= 3
+    (path,) = (tmp_path / "sweeps").iterdir()
+    hs.remove_sweep(path.name, runs=True, store=tmp_path)
+    for half_made in tmp_path.glob("*/.*"):
+        os.utime(half_made, (0, 0))
+    hs.gc(tmp_path)
+    assert not files(tmp_path)
+
+
+def unlucky(step):
+    """It fails with large rates."""
+
+    def failing(self, key, state, data):
+        assert self.rate < 0.05
+        return step(self, key, state, data)
+
+    return failing
+
+
+def test_of_a_population_that_is_begun_again_nothing_is_left(tmp_path, monkeypatch):
+    """Not what followed from a failure, either."""
+    with monkeypatch.context() as patched:
+        patched.setattr(Cooling, "step", unlucky(Cooling.step))
+        first = breed(tmp_path, steps=10)
+    found = breed(tmp_path, steps=10)
+    assert first.states["failed"] and first.runs.keys() - found.runs
+    hs.remove_sweep(found.id, runs=True, store=tmp_path)
+    assert not files(tmp_path)
+
+
+def test_segments_of_another_population_and_of_nobody_stay(tmp_path):
+    """The larger one begins as the smaller one does."""
+    large = breed(tmp_path, 8, steps=10)
+    alone = hs.run(Cooling(rate=0.5), store=tmp_path, on="here", steps=5).id
+    before = files(tmp_path)
+    small = breed(tmp_path, 4, steps=10)
+    shared = small.runs.keys() & large.runs.keys()
+    assert shared and small.runs.keys() - shared
+    hs.remove_sweep(small.id, runs=True, store=tmp_path)
+    assert files(tmp_path) == before and ids(tmp_path) == {*large.runs, alone}
+
+
+@pytest.mark.parametrize("runs", [False, True])
+def test_a_dry_run_says_what_goes_and_leaves_it(tmp_path, runs):
+    found = breed(tmp_path, 2, steps=10)
+    before = files(tmp_path)
+    told = hs.remove_sweep(found.id, runs=runs, store=tmp_path, dry_run=True)
+    assert files(tmp_path) == before and len(told) == 1 + 4 * runs
+    assert hs.remove_sweep(found.id, runs=runs, store=tmp_path) == told
+    assert not any(folder.exists() for folder in told)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -20,6 +22,9 @@ def rm(
         bool, option("Of a sweep: also those of its runs that no other sweep has.")
     ] = False,
     yes: Annotated[bool, option("Do not ask.")] = False,
+    dry_run: Annotated[bool, option("Say what would be deleted; delete nothing.")] = (
+        False
+    ),
     store: Store = None,
 ) -> Answer:
     """Delete a run and all it stored; or a sweep, whose runs stay."""
@@ -27,29 +32,37 @@ def rm(
     from heliostat.sweeps.ledger import is_sweep
 
     if is_sweep(run, store):
-        return _sweep(run, runs, yes, store)
+        delete = partial(hs.remove_sweep, run, runs=runs, store=store)
+        return _deleted(delete(dry_run=True), dry_run, yes, delete)
     path = find(run, store)
     if runs:
         raise RequestError(f"--runs: {path.name} is a run, the option is for sweeps")
-    if not _confirmed(path, "all it stored", yes):
+    delete = partial(hs.remove, path.name, store=path.parents[1])
+    if not path.exists():
+        delete()  # a cell of a pack, which is refused
+    return _deleted([path], dry_run, yes, delete)
+
+
+def _deleted(
+    doomed: list[Path],
+    dry_run: bool,
+    yes: bool,
+    delete: Callable[[], list[Path] | None],
+) -> Answer:
+    """What is gone, or would be.
+
+    Args:
+        doomed: the folders that go, the one that was named last.
+    """
+    if dry_run:
+        return Answer([f"would delete {folder}" for folder in doomed])
+    if not _confirmed(doomed, yes):
         return Answer(["nothing was deleted"])
-    hs.remove(path.name, store=path.parents[1])
-    return Answer([f"deleted {path}"])
-
-
-def _sweep(id_: str, runs: bool, yes: bool, store: str | None) -> Answer:
-    from heliostat.sweeps.ledger import find
-    from heliostat.sweeps.removing import own_runs
-
-    path = find(id_, store)
-    told = f"{len(own_runs(path))} records of its runs" if runs else "none of its runs"
-    if not _confirmed(path, told, yes):
-        return Answer(["nothing was deleted"])
-    gone = hs.remove_sweep(path.name, runs=runs, store=path.parents[1])
+    gone = delete() or doomed
     return Answer([f"deleted {folder}" for folder in gone])
 
 
-def _confirmed(path: Path, more: str, yes: bool) -> bool:
+def _confirmed(doomed: list[Path], yes: bool) -> bool:
     """Whether it may go.
 
     Raises:
@@ -57,9 +70,10 @@ def _confirmed(path: Path, more: str, yes: bool) -> bool:
     """
     if yes:
         return True
+    *more, path = doomed
     if not sys.stdin.isatty():
         line = f"deleting {path.name} wants --yes where nobody can be asked"
         raise RequestError(line)
-    question = f"delete {path} and {more}? [y/N] "
-    print(question, end="", file=sys.stderr, flush=True)
+    runs = f", and {len(more)} records of its runs" if more else ""
+    print(f"delete {path}{runs}? [y/N] ", end="", file=sys.stderr, flush=True)
     return sys.stdin.readline().strip().lower() in ("y", "yes")

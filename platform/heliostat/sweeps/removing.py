@@ -11,7 +11,11 @@ from heliostat.sweeps.ledger import FOLDER, find, runs_in
 
 
 def remove_sweep(
-    sweep: str, *, runs: bool = False, store: str | Path | None = None
+    sweep: str,
+    *,
+    runs: bool = False,
+    store: str | Path | None = None,
+    dry_run: bool = False,
 ) -> list[Path]:
     """Delete a sweep. Its runs stay, unless it is said.
 
@@ -19,9 +23,10 @@ def remove_sweep(
         sweep: its id, or the first digits of it.
         runs: delete those of its runs, too, that no other sweep of the store has; cells
             of a pack only all together.
+        dry_run: only say what would be deleted.
 
     Returns:
-        What was deleted.
+        What was deleted, or would be.
 
     Raises:
         RequestError: if there is no such sweep.
@@ -31,13 +36,20 @@ def remove_sweep(
         >>> hs.remove_sweep("8c858a80", runs=True)  # doctest: +SKIP
     """
     path = find(sweep, store)
+    if dry_run:
+        return _doomed(path, runs)
     with Lock(path):
-        doomed = [*(own_runs(path) if runs else []), path]
+        doomed = _doomed(path, runs)
         for folder in doomed[:-1]:
             with Lock(folder):
                 shutil.rmtree(folder)
-        shutil.rmtree(path)  # last: whatever comes between, it can be done again
+        shutil.rmtree(path)
     return doomed
+
+
+def _doomed(sweep: Path, runs: bool) -> list[Path]:
+    """What goes; the sweep last: whatever comes between, it can be done again."""
+    return [*(own_runs(sweep) if runs else []), sweep]
 
 
 def own_runs(sweep: Path) -> list[Path]:
