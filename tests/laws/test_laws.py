@@ -5,12 +5,15 @@ from __future__ import annotations
 import itertools
 from dataclasses import dataclass
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import toys
 
 import heliostat as hs
 from heliostat import laws
+from heliostat.laws import stepping
 
 
 @pytest.mark.parametrize(
@@ -105,9 +108,9 @@ class Impure(toys.Walk):
 
 def test_an_impure_step_breaks_replay_and_resume():
     bench = laws.Bench(Impure(), ())
-    assert laws.chunks_do_not_matter(bench)
-    assert laws.resumed_is_whole(bench)
-    assert laws.a_middle_stride_replays(bench)
+    assert stepping.chunks_do_not_matter(bench)
+    assert stepping.resumed_is_whole(bench)
+    assert stepping.a_middle_stride_replays(bench)
 
 
 @dataclass(frozen=True)
@@ -143,8 +146,50 @@ class _Seen:
         self.key = key
 
 
+@dataclass(frozen=True)
+class Descent(hs.Task):
+    """w ← w − a w from 1, so that L = ½ b (1 − a)²ᵀ."""
+
+    a: float = 0.1  # rate
+    b: float = 0.0  # of the loss
+    count: int = 1  # a number that is no float
+    packable = ("a", "b", "count")
+    emits = {"w": hs.Var()}
+    stride, steps = 4, 8
+
+    def init(self, key, replica, data):
+        return jnp.ones(())
+
+    def step(self, key, state, data):
+        w = state - self.a * state
+        return w, {"w": w}
+
+    def validation(self, state, data):
+        return 0.5 * (self.b + self.count) * state**2
+
+
+class Halved(Descent):
+    """Half of the way that its rate takes is hidden from the derivative."""
+
+    def step(self, key, state, data):
+        rate = 0.5 * (self.a + jax.lax.stop_gradient(self.a))
+        w = state - rate * state
+        return w, {"w": w}
+
+
+def test_a_slope_that_is_not_that_of_differences_is_told():
+    """dL/da = −T (1 − a)²ᵀ⁻¹ after T = 10 steps, half of it where it is hidden."""
+    law = "slopes are those of differences"
+    assert laws.check_task(Descent(), workers=())[law] is None
+    reason = laws.check_task(Halved(), workers=())[law] or ""
+    whole = -10 * 0.9**19
+    assert f"d validation / d a is {whole / 2:.6g}" in reason
+    assert f"differences say {whole:.6g} ± " in reason
+    assert law not in laws.check_task(toys.Tuned(), workers=())
+
+
 def test_the_number_of_traces_is_counted():
-    assert "step 2" in (laws.step_is_traced_once(laws.Bench(Retraced(), ())) or "")
+    assert "step 2" in (stepping.step_is_traced_once(laws.Bench(Retraced(), ())) or "")
 
 
 def test_a_fields_comment_is_its_help():

@@ -160,9 +160,9 @@ def unrolled(
     k = steps if last is None else last
     if not 0 <= k <= steps:
         raise ValueError(f"last {last}: expected 0 to {steps}, the steps")
-    near = jax.lax.stop_gradient(descend(inner, u, w, rate, steps - k))
+    near = descend(inner, u, w, rate, steps - k)
 
-    def response(u: Any) -> Any:
+    def response(u: Any) -> Any:  # of its own u: near is a constant here, and only here
         return descend(inner, u, near, rate, k)
 
     there = response(u)

@@ -1,0 +1,62 @@
+"""The laws that every task inherits; :func:`check_task` tries them on one of yours."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from heliostat import device
+from heliostat.laws import keeping, stepping, tuning
+from heliostat.laws.bench import Bench
+from heliostat.task import Task
+
+Law = Callable[[Bench], str | None]
+
+LAWS: dict[str, Law] = {
+    "rows match emits": stepping.rows_match_emits,
+    "chunk size does not matter": stepping.chunks_do_not_matter,
+    "resumed is whole": stepping.resumed_is_whole,
+    "a middle stride replays": stepping.a_middle_stride_replays,
+    "configurations round trip": keeping.config_round_trips,
+    "the store round trips": keeping.store_round_trips,
+}
+TRACED: dict[str, Law] = {"step is traced once": stepping.step_is_traced_once}
+PACKABLE: dict[str, Law] = {
+    "packed is alone": tuning.packed_is_alone,
+    "data has no knobs": tuning.data_has_no_knobs,
+}
+DIFFERENTIABLE: dict[str, Law] = {
+    "slopes are those of differences": tuning.slopes_are_those_of_differences
+}
+FLEET: dict[str, Law] = {"workers do not matter": stepping.workers_do_not_matter}
+
+
+def check_task(task: Task, workers: Sequence[int] = (1, 2)) -> dict[str, str | None]:
+    """Try every law on a task.
+
+    Args:
+        task: what to check; choose small sizes, it is computed some ten times.
+        workers: sizes of the embedded fleets to compare; ``()`` only for a machine
+            without Ray.
+
+    Returns:
+        Name of the law -> None where it holds, else what was found in one line.
+
+    Example:
+        >>> broken = {k: v for k, v in check_task(task).items() if v}  # doctest: +SKIP
+    """
+    device.remember_programs()
+    device.narrow()
+    bench = Bench(task, workers)
+    laws = LAWS | (TRACED if task.traced else {}) | (FLEET if workers else {})
+    laws |= PACKABLE if task.packable else {}
+    differentiable = type(task).validation is not Task.validation
+    laws |= DIFFERENTIABLE if task.packable and differentiable else {}
+    return {name: _try(law, bench) for name, law in laws.items()}
+
+
+def _try(law: Law, bench: Bench) -> str | None:
+    try:
+        return law(bench)
+    except Exception as error:  # whatever a task raises is what the law reports
+        text = " ".join(str(error).split())
+        return f"{type(error).__name__}: {text[:300]}"
