@@ -1,0 +1,43 @@
+"""Fields <-> command line <-> YAML <-> canonical JSON; and the identity of a run.
+
+The identity is the canonical JSON of (task, task_version, resolved fields, seed, x64,
+width, stride), and of the state that a run begins from, if it is another one's.  Its
+SHA-256 is the genesis of the run's digest chain, and the first 16 digits of that are
+the run's id.  The length is not part of it: more steps extend a run.
+"""
+
+from __future__ import annotations
+
+from heliostat.config.codes import codes_of
+from heliostat.config.fields import (
+    RESERVED,
+    Field,
+    as_field,
+    build,
+    changed,
+    fields_of,
+    passed_fields,
+)
+from heliostat.config.identity import SCHEMA, Spec, resolved_fields, specify
+from heliostat.config.packable import knobs
+from heliostat.config.rebuilding import rebuild
+from heliostat.config.values import canonical_json, plain
+
+__all__ = [
+    "RESERVED",
+    "SCHEMA",
+    "Field",
+    "Spec",
+    "as_field",
+    "build",
+    "canonical_json",
+    "changed",
+    "codes_of",
+    "fields_of",
+    "knobs",
+    "passed_fields",
+    "plain",
+    "rebuild",
+    "resolved_fields",
+    "specify",
+]

@@ -1,0 +1,87 @@
+"""The fields of a task, and tasks from plain values of them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from functools import cache
+from typing import Any, NamedTuple, get_type_hints
+
+from heliostat import registry, source
+from heliostat.config.codes import with_text
+from heliostat.config.values import coerce, plain
+from heliostat.errors import RequestError, did_you_mean
+from heliostat.task import Task
+
+RESERVED = frozenset(
+    (
+        "steps seed store workers on gpus x64 until preset config fresh json dry_run "
+        "width stride replicas segments over search scheduler metric trials where "
+        "task run resume start extend stop watch logs rm gc plot runs show tasks "
+        "verify export check sweep report"
+    ).split()
+)
+"""Names of verbs and options; no field may bear one."""
+
+
+class Field(NamedTuple):
+    """One field of a task as its users see it."""
+
+    name: str
+    type: Any
+    default: Any
+    help: str
+
+
+@cache
+def fields_of(task: type[Task]) -> Mapping[str, Field]:
+    """The fields of a task with their types, defaults and the comments beside them."""
+    hints, comments = get_type_hints(task), source.comments(task)
+    fields = {}
+    for field in dataclasses.fields(task):
+        if field.name in RESERVED:
+            raise RequestError(f"{task.__name__}.{field.name}: the name is reserved")
+        fields[field.name] = Field(
+            field.name,
+            hints[field.name],
+            field.default,
+            comments.get(field.name, ""),
+        )
+    return fields
+
+
+def build(task: type[Task], fields: Mapping[str, Any]) -> Task:
+    """A task from plain values (of YAML, JSON or the command line), each checked.
+
+    Raises:
+        RequestError: naming an unknown field (with a suggestion), a value outside its
+            field's type, a field left out, or what the task itself refuses.
+    """
+    known = fields_of(task)
+    for name in fields:
+        if name not in known:
+            hint = did_you_mean(name, known) or f"; its fields are {', '.join(known)}"
+            raise RequestError(f"{registry.name_of(task)} has no field '{name}'{hint}")
+    values = {name: coerce(v, known[name].type, name) for name, v in fields.items()}
+    for name, field in known.items():
+        if field.default is dataclasses.MISSING and name not in values:
+            raise RequestError(f"{registry.name_of(task)} needs a value for '{name}'")
+    try:
+        return task(**values)
+    except (ValueError, OSError) as error:
+        raise RequestError(str(error)) from error
+
+
+def as_field(task: type[Task], name: str, value: Any) -> Any:
+    """One value as a field of a task has it, checked as :func:`build` does."""
+    return coerce(value, fields_of(task)[name].type, name)
+
+
+def changed(task: Task, values: Mapping[str, Any]) -> Task:
+    """The task with other values of some fields, checked as :func:`build` does."""
+    return build(type(task), passed_fields(task) | with_text(task) | dict(values))
+
+
+def passed_fields(task: Task) -> dict[str, Any]:
+    """Every field of a task as JSON values, as the user gave them."""
+    return {f.name: plain(getattr(task, f.name)) for f in dataclasses.fields(task)}

@@ -1,0 +1,95 @@
+"""The identity of a run: what defines it, and the ids that follow."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from heliostat import registry, source
+from heliostat.config.checking import check
+from heliostat.config.codes import codes_in, references
+from heliostat.config.fields import changed, passed_fields
+from heliostat.config.values import canonical_json, plain
+from heliostat.errors import RequestError
+from heliostat.task import File, Task
+
+SCHEMA = 1
+"""Of what is stored; another one is refused by name."""
+
+
+class Spec(NamedTuple):
+    """What defines a run: its identity, and the fields as they were typed."""
+
+    identity: dict[str, Any]
+    passed: dict[str, Any]
+
+    @property
+    def genesis(self) -> str:
+        return hashlib.sha256(canonical_json(self.identity)).hexdigest()
+
+    @property
+    def id(self) -> str:
+        return self.genesis[:16]
+
+
+def specify(
+    task: Task,
+    seed: int = 0,
+    x64: bool = False,
+    parent: Mapping[str, Any] | None = None,
+) -> Spec:
+    """The spec of a run of ``task``: equal specs are one run.
+
+    Args:
+        parent: the state that it begins from, as ``lineage`` tells it.
+
+    Raises:
+        RequestError: for a seed that is no integer in [0, 2^63) or a malformed task.
+    """
+    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**63:
+        raise RequestError(f"seed {seed!r}: expected an integer from 0 to 2^63 - 1")
+    task = changed(task, {})  # one check for all ways in
+    check(task)
+    identity = {
+        "schema": SCHEMA,
+        "task": registry.name_of(type(task)),
+        "task_version": task.task_version,
+        "fields": resolved_fields(task),
+        "seed": seed,
+        "x64": x64,
+        "width": task.width,
+        "stride": task.stride,
+    }
+    if parent:
+        identity["parent"] = dict(parent)
+    if not registry.is_registered(type(task)):
+        identity["source"] = source.digest_of(type(task))
+    return Spec(identity, passed_fields(task))
+
+
+def resolved_fields(task: Task) -> dict[str, Any]:
+    """The fields as they enter the identity: files and code by content, names by
+    meaning.
+
+    A task whose fields have several spellings of one meaning (a molecule's name, file
+    or inline text) defines ``canonical() -> dict`` with the one spelling.
+    """
+    resolved = passed_fields(task)
+    for name, value in resolved.items():
+        given = getattr(task, name)
+        resolved[name] = _content(name, given) if isinstance(given, File) else value
+        if any(codes_in(given)):
+            resolved[name] = references(given)
+    resolved.update({k: plain(v) for k, v in task.canonical().items()})
+    return resolved
+
+
+def _content(name: str, file: File) -> str:
+    """The digest of a file."""
+    try:
+        with file.path.open("rb") as stream:
+            return "sha256:" + hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError as error:
+        reason = error.strerror or error
+        raise RequestError(f"{name}={str(file)!r} cannot be read: {reason}") from error

@@ -1,0 +1,43 @@
+"""Knobs: the numbers of packable fields, arguments of a compiled program."""
+
+from __future__ import annotations
+
+import sys
+import types
+import typing
+from functools import cache
+from typing import get_args, get_type_hints
+
+from heliostat.config.values import is_number
+from heliostat.errors import RequestError
+from heliostat.task import Task
+
+
+def knobs(task: Task) -> dict[str, float]:
+    """The numbers of the packable fields, resolved; whole ones as ``int``.
+
+    Raises:
+        RequestError: if one is no number.
+    """
+    resolved = {name: getattr(task, name) for name in task.packable}
+    resolved |= {n: v for n, v in task.canonical().items() if n in task.packable}
+    found = {}
+    for name, value in resolved.items():
+        kind = kind_of_number(type(task), name)
+        if kind is None or isinstance(value, bool) or not is_number(value):
+            raise RequestError(f"{name}={value!r}: expected a number, it is packable")
+        found[name] = kind(value)
+    return found
+
+
+@cache  # asked for every cell of a sweep
+def kind_of_number(task: type[Task], name: str) -> type | None:
+    """``float`` or ``int`` for a field that takes nothing else, but perhaps None.
+
+    Other fields are not looked at: a worker may not know their types.
+    """
+    cls = next(c for c in task.__mro__ if name in vars(c).get("__annotations__", {}))
+    alone = types.SimpleNamespace(__annotations__={name: cls.__annotations__[name]})
+    hint = get_type_hints(alone, vars(sys.modules.get(cls.__module__, typing)))[name]
+    kinds = {*(get_args(hint) or (hint,))} - {type(None)}
+    return kinds.pop() if kinds in ({int}, {float}) else None

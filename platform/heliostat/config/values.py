@@ -1,0 +1,98 @@
+"""Values of fields: as JSON has them, and as the types of fields have them."""
+
+from __future__ import annotations
+
+import json
+import math
+import types
+import typing
+from collections.abc import Sequence
+from typing import Any, Literal, cast, get_args, get_origin
+
+from heliostat.errors import RequestError, did_you_mean
+from heliostat.usercode import Code
+
+
+def canonical_json(value: Any) -> bytes:
+    """The one spelling of a JSON value: keys sorted, no spaces, floats as ``repr``.
+
+    Raises:
+        ValueError: for NaN and infinities, which JSON does not have.
+
+    Example:
+        >>> canonical_json({"b": (1, 2.0), "a": None})
+        b'{"a":null,"b":[1,2.0]}'
+    """
+    text = json.dumps(
+        value, sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=True
+    )
+    return text.encode()
+
+
+def plain(value: Any) -> Any:
+    """A value of a field as JSON has it.
+
+    Raises:
+        RequestError: for what no field can hold.
+    """
+    if isinstance(value, tuple | list):
+        return [plain(v) for v in value]
+    if isinstance(value, str):
+        return str(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        raise RequestError(f"{value} is no finite number")
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    raise RequestError(
+        f"{value!r} cannot be a field: expected a number, text, tuple, hs.File or "
+        "hs.Code"
+    )
+
+
+def coerce(value: Any, hint: Any, name: str) -> Any:
+    """``value`` as the annotated type; the only conversions are the lossless ones."""
+    origin, args = get_origin(hint), get_args(hint)
+    if origin in (types.UnionType, typing.Union):
+        if value is None and type(None) in args:
+            return None
+        return _one_of(value, [a for a in args if a is not type(None)], name)
+    if origin is Literal:
+        if value in args:
+            return value
+        choice = ", ".join(map(str, args))
+        hint_text = did_you_mean(str(value), map(str, args))
+        raise RequestError(f"{name}={value!r}: expected one of {choice}{hint_text}")
+    if origin is tuple and isinstance(value, list | tuple):
+        kinds = [args[0]] * len(value) if args[-1] is Ellipsis else list(args)
+        if len(kinds) == len(value):
+            return tuple(coerce(v, k, name) for v, k in zip(value, kinds, strict=True))
+    if hint is float and is_number(value):
+        return float(cast(float, value))
+    if hint in (int, bool) and type(value) is hint:
+        return value
+    if isinstance(hint, type) and issubclass(hint, str) and isinstance(value, str):
+        return value if hint is Code and isinstance(value, Code) else hint(value)
+    kind = getattr(hint, "__name__", str(hint)).lower()
+    raise RequestError(f"{name}={value!r}: expected {_article(kind)} {kind}")
+
+
+def _one_of(value: Any, hints: Sequence[Any], name: str) -> Any:
+    """``value`` as a word of the first hint, or else of the second: a name or code."""
+    words, *more = hints
+    if not more or value in get_args(words):
+        return coerce(value, words, name)
+    try:
+        return coerce(value, more[0], name)
+    except RequestError:
+        if isinstance(value, str) and ":" in value:
+            raise
+        return coerce(value, words, name)  # its refusal knows what was meant
+
+
+def is_number(value: Any) -> bool:
+    """Whether it is a finite number, and no bool."""
+    return type(value) in (int, float) and math.isfinite(value)
+
+
+def _article(noun: str) -> str:
+    return "an" if noun[0] in "aeiou" else "a"
