@@ -6,7 +6,8 @@ import pytest
 import toys
 
 import heliostat as hs
-from heliostat.sweeps.axes import Range, typed
+from heliostat.sweeps.axes import Range
+from heliostat.sweeps.words import typed
 
 BAD = [
     ({"over": {"sigm": [1.0]}}, "no field 'sigm'; did you mean 'sigma'"),

@@ -98,8 +98,8 @@ def sweep(
 
     `heliostat sweep TASK --help` lists the fields of a task.
     """
-    from heliostat.sweeps.axes import typed
     from heliostat.sweeps.preview import Preview
+    from heliostat.sweeps.words import typed
 
     made, steps = make(task, fields, what)
     axes, how = typed(class_of(task), over), {**vars(search), **vars(schedule)}

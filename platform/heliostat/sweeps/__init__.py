@@ -1,8 +1,10 @@
 """Sweeps: a set of runs over the fields of a task, and one labelled dataset of them.
 
-``axes`` are what is varied, ``plan`` says which cells follow, ``cells`` are its runs;
-``driving`` has them computed, ``computing`` brings them to their goals on a fleet,
-``ledger`` keeps how they came out; ``results`` is what they found, ``lazy`` reads it.
+``axes`` are what is varied (``words`` reads them as they are typed), ``planning`` makes
+a ``plan`` of what is asked, ``cells`` are the runs that follow from it; ``driving`` has
+them computed, ``computing`` brings them to their goals on a fleet, ``preview`` only
+says which would be; ``outcomes`` are how they came out, and ``ledger`` keeps that;
+``results`` is what they found, ``lazy`` reads it.
 
 ``searching`` and ``rungs`` let Ray Tune (``tuning``) decide which cells there are, and
 how far each comes; ``hypergradients`` goes downhill, ``population`` breeds.

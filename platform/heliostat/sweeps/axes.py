@@ -1,27 +1,19 @@
-"""What a sweep goes over: fields with values listed, or a range to draw them from.
-
-Typed, an axis is ``outer_lr=0.01,0.02``, ``layers=(16,16),(32,)``, ``lr=1e-4..1e-1`` or
-``lr=1e-4..1e-1:log``.
-"""
+"""What a sweep goes over: fields with values listed, or a range to draw them from."""
 
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple, get_args
 
 import numpy as np
-import yaml
 
-from heliostat import config, presets, registry
+from heliostat import config, registry
 from heliostat.errors import RequestError, did_you_mean
 from heliostat.task import Task
 
 SEED = "seed"
 """The axis that is no field: the run's own seed, crossed with everything."""
-
-RANGE = re.compile(r"([-+.eE\d]+?)\.\.([-+.eE\d]+)(?:(:log)|:linear)?")
 
 Values = tuple[Any, ...]
 
@@ -101,71 +93,6 @@ def is_whole(task: type[Task], name: str) -> bool:
     if not kinds & {int, float}:
         raise RequestError(f"over {name}: a range is for numbers, list the values")
     return float not in kinds
-
-
-def typed(task: type[Task], words: Sequence[str]) -> dict[str, list[Any] | Range]:
-    """Axes as they are typed, ``NAME=VALUE,VALUE`` or ``NAME=LOW..HIGH[:log]``.
-
-    Raises:
-        RequestError: for words that are none of that.
-    """
-    axes: dict[str, list[Any] | Range] = {}
-    for word in words:
-        name, given, text = word.partition("=")
-        name = name.strip().replace("-", "_")
-        if not given or not name:
-            raise RequestError(
-                f"over '{word}': expected FIELD=VALUE,VALUE or FIELD=LOW..HIGH[:log]"
-            )
-        if name in axes:
-            raise RequestError(f"over: {name} is given twice")
-        axes[name] = _typed_range(text) or [
-            _value(task, name, part) for part in _parts(text)
-        ]
-    return axes
-
-
-def _typed_range(text: str) -> Range | None:
-    """
-    Example:
-        >>> _typed_range("1e-4..1e-2:log"), _typed_range("0.1,0.2")
-        (Range(low=0.0001, high=0.01, log=True), None)
-    """
-    found = RANGE.fullmatch(text.strip())
-    return Range(float(found[1]), float(found[2]), bool(found[3])) if found else None
-
-
-def _parts(text: str) -> list[str]:
-    """What stands between commas, but for those in brackets.
-
-    Example:
-        >>> _parts("(16, 16),(32,)")
-        ['(16, 16)', '(32,)']
-    """
-    parts, depth = [""], 0
-    for sign in text:
-        depth += (sign in "([") - (sign in ")]")
-        if sign == "," and depth == 0:
-            parts.append("")
-        else:
-            parts[-1] += sign
-    return [part.strip() for part in parts if part.strip()]
-
-
-def _value(task: type[Task], name: str, word: str) -> Any:
-    """A word as YAML reads it, where the field takes that; else the word itself."""
-    if word[0] in "([" and word[-1] in ")]":
-        return [_value(task, name, part) for part in _parts(word[1:-1])]
-    try:
-        found = yaml.load(word, Loader=presets.Loader)
-    except yaml.YAMLError:
-        return word
-    known = config.fields_of(task)
-    takes_text = name in known and str in {
-        known[name].type,
-        *get_args(known[name].type),
-    }
-    return word if takes_text and found is not None else found
 
 
 def _listed(task: type[Task], name: str, given: Any) -> Values:

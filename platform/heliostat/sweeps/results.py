@@ -14,7 +14,7 @@ import pandas as pd
 import xarray as xr
 
 from heliostat.engine.tangents import Slope
-from heliostat.errors import RequestError, did_you_mean
+from heliostat.errors import RequestError
 from heliostat.stored import Run
 from heliostat.sweeps import datasets, tables
 from heliostat.sweeps.axes import SEED, Axis
@@ -151,14 +151,7 @@ class Sweep:
         Raises:
             RequestError: if no cell has such a number.
         """
-        wanted = self._metric(metric, mode)
-        best = next(iter(tables.ordered(self, wanted)), None)
-        if not best or not np.isfinite(tables.value_of(self, best, wanted.name)):
-            known = sorted(self.quantities)
-            hint = did_you_mean(wanted.name, known)
-            hint = hint or f"; there are {', '.join(known) or 'none'}"
-            raise RequestError(f"metric: no cell has found '{wanted.name}'{hint}")
-        return best
+        return tables.best(self, self._metric(metric, mode))
 
     def ordered(self, metric: str | None = None, mode: str = "min") -> list[Cell]:
         """The cells, the best first; behind those that came to their end the others."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from heliostat.errors import RequestError, did_you_mean
 from heliostat.sweeps.cells import Cell
 from heliostat.sweeps.plan import Metric
 from heliostat.task import Estimate
@@ -50,6 +51,21 @@ def ordered(sweep: Sweep, metric: Metric) -> list[Cell]:
         return early, value if np.isfinite(value) else np.inf
 
     return sorted(sweep.cells, key=rank)
+
+
+def best(sweep: Sweep, metric: Metric) -> Cell:
+    """The cell that has found the least, or the largest.
+
+    Raises:
+        RequestError: if no cell has found such a number.
+    """
+    first = next(iter(ordered(sweep, metric)), None)
+    if first and np.isfinite(value_of(sweep, first, metric.name)):
+        return first
+    known = sorted(sweep.quantities)
+    hint = did_you_mean(metric.name, known)
+    hint = hint or f"; there are {', '.join(known) or 'none'}"
+    raise RequestError(f"metric: no cell has found '{metric.name}'{hint}")
 
 
 def average(sweep: Sweep) -> dict[str, Estimate]:
