@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from heliostat.errors import RequestError
 from heliostat.goal import Goal
 from heliostat.lock import Lock
+from heliostat.place import Place
 from heliostat.progress import Progress
 from heliostat.sweeps.cells import Cell, Listed
 from heliostat.sweeps.computing import Cells, compute
