@@ -91,9 +91,19 @@ def end(record: Record, task: Task, status: str, **attrs: Any) -> None:
 
 
 def first_line(error: BaseException) -> str:
-    """The line of a traceback that says what happened."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[-1] if lines else type(error).__name__
+    """The line that says what happened; of a traceback, the one after its frames.
+
+    Example:
+        >>> first_line(ValueError("no such element\\nXq"))
+        'no such element'
+        >>> first_line(RunFailed('  File "a.py", line 1, in f\\n    g()\\nOh: no\\nXq'))
+        'Oh: no'
+    """
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    frames = [i for i, line in enumerate(lines) if line.startswith('  File "')]
+    said = lines[frames[-1] + 1 :] if frames else lines
+    flush = (line.strip() for line in said if not (frames and line.startswith(" ")))
+    return next(flush, type(error).__name__)
 
 
 def _ends_there(record: Record, goal: Goal) -> bool:

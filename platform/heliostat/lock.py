@@ -17,6 +17,8 @@ from heliostat.process import Process, own
 LEASE = 60.0
 """Seconds after which the lock of a driver on another machine counts as abandoned."""
 
+OF_A_RUN = "`heliostat watch` follows it, `stop` ends it"
+
 
 class Lock:
     """``with Lock(folder): ...``: the only driver of the run in ``folder``.
@@ -24,12 +26,15 @@ class Lock:
     A lock is free when its file is absent, its lease has run out, or its owner was a
     process of this machine that has ended.
 
+    Args:
+        hint: what to do about another driver.
+
     Raises:
         Busy: if another driver holds it; the message says which.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.path = folder / "lock.json"
+    def __init__(self, folder: Path, hint: str = OF_A_RUN) -> None:
+        self.path, self._hint = folder / "lock.json", hint
         self.token = secrets.token_hex(8)
         self.lost = False
         self._stop = threading.Event()
@@ -88,7 +93,7 @@ class Lock:
         owner = {"pid": "?", "host": "?"} | self._owner()
         return Busy(
             f"{self.path.parent.name} is driven by process {owner['pid']} on "
-            f"{owner['host']}; `heliostat watch` follows it, `stop` ends it"
+            f"{owner['host']}; {self._hint}"
         )
 
     def _write(self) -> Path:

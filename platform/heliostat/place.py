@@ -36,6 +36,8 @@ class Place(NamedTuple):
             raise RequestError(f"workers {workers}: {one}")
         if gpus is not None and gpus < 0:
             raise RequestError(f"gpus {gpus:g}: expected 0 or more")
+        if gpus and on == "here" and gpus > (there := device.gpus_here()):
+            raise RequestError(f"gpus {gpus:g}: this machine has {there}")
         return self
 
 

@@ -6,8 +6,12 @@ import pytest
 import toys
 
 import heliostat as hs
+from heliostat.lock import Lock
 from heliostat.sweeps.axes import Range
 from heliostat.sweeps.words import typed
+
+ASHA = {"scheduler": "asha", "metric": "x"}
+DRAWS = {"search": "random", "trials": 2}
 
 BAD = [
     ({"over": {"sigm": [1.0]}}, "no field 'sigm'; did you mean 'sigma'"),
@@ -29,6 +33,17 @@ BAD = [
     ({"over": {"sigma": [1.0]}, "until": "x >"}, "until"),
     ({"over": {"sigma": [1.0]}, "workers": 0}, "workers 0"),
     ({"over": {"sigma": [1.0]}, "retries": -1}, "retries -1"),
+    ({"over": {"sigma": [1.0]}, "search_seed": 1}, "search_seed 1: a grid draws"),
+    ({"over": {"sigma": [1.0]}, "factor": 2}, "factor 2: it is for a scheduler"),
+    ({"over": {"sigma": [1.0]}, "mode": "max"}, "mode max: of which metric?"),
+    ({"over": {"seed": [1, 2]}, "seed": 3}, "goes over seeds already"),
+    ({"over": {"sigma": [1.0]}, "on": "here", "gpus": 99}, "gpus 99: this machine has"),
+    ({"over": {"sigma": [1.0]}, **ASHA, "grace": 1000}, "first rung would be at step"),
+    ({"over": {"sigma": [1.0]}, **ASHA, "grace": 7}, "multiples of the stride, 10"),
+    *(
+        ({"over": {"sigma": Range(1, 2)}, **DRAWS, "search_seed": seed}, told)
+        for seed, told in ((-1, "search_seed -1: expected"), (2**32, "search_seed 4"))
+    ),
 ]
 
 DRAWN = [
@@ -61,11 +76,37 @@ def test_a_range_that_is_none(tmp_path, drawn, line):
         (["sigma"], "expected FIELD=VALUE"),
         (["=1"], "expected FIELD=VALUE"),
         (["sigma=1", "sigma=2"], "given twice"),
+        (["sigma=1,,2"], "nothing between two commas"),
+        (["sigma=1,"], "nothing between two commas"),
     ],
 )
 def test_words_that_are_no_axis(words, line):
     with pytest.raises(hs.RequestError, match=line):
         typed(toys.Walk, words)
+
+
+@pytest.mark.parametrize("word", ["1..2..3", "1-2..3", "1..", "nan..1", "1e..2"])
+def test_a_range_of_no_numbers_is_the_word_of_a_value(word, tmp_path):
+    """Which no number field takes."""
+    axes = typed(toys.Walk, [f"sigma={word}"])
+    with pytest.raises(hs.RequestError, match="expected a float"):
+        hs.sweep(toys.Walk(), over=axes, store=tmp_path / "s")
+
+
+@pytest.mark.parametrize("where", [{"gpus": 1}, {"on": "nowhere"}])
+def test_a_place_that_is_none_leaves_nothing(where, tmp_path):
+    with pytest.raises(hs.RequestError):
+        hs.sweep(toys.Walk(), over={"sigma": [1.0, 2.0]}, store=tmp_path, **where)
+    assert not [*tmp_path.rglob("*.json")]
+
+
+def test_who_is_second_at_a_sweep_changes_nothing(tmp_path):
+    asked = {"over": {"sigma": [1.0]}, "on": "here", "store": tmp_path, "steps": 5}
+    found = hs.sweep(toys.Walk(), **asked)
+    events = (found.path / "events.jsonl").read_text()
+    with Lock(found.path), pytest.raises(hs.Busy, match="the same line goes on"):
+        hs.sweep(toys.Walk(), **asked)
+    assert (found.path / "events.jsonl").read_text() == events
 
 
 def test_words_are_read_as_their_field_has_them():

@@ -25,6 +25,7 @@ from heliostat.cli.options import (
     Where,
     option,
 )
+from heliostat.errors import RequestError
 
 if TYPE_CHECKING:
     from heliostat.sweeps.preview import Preview
@@ -71,8 +72,8 @@ class Schedule:
     """asha prunes the worst at rungs; pbt breeds a population of trials."""
     grace: Annotated[int | None, COUNT] = None
     """Steps before the first rung, or of a segment; default the stride."""
-    factor: int = 3
-    """Between one rung and the next."""
+    factor: int | None = None
+    """Between one rung and the next; default 3."""
 
 
 GRID, WHOLE = Search(), Schedule()
@@ -103,6 +104,7 @@ def sweep(
 
     made, steps = make(task, fields, what)
     axes, how = typed(class_of(task), over), {**vars(search), **vars(schedule)}
+    _check_once(axes, fields)
     runs = {"steps": steps, "seed": what.seed, "until": what.until, "x64": what.x64}
     how |= {**runs, "retries": retries, "dry_run": dry_run}
     if not dry_run:
@@ -113,6 +115,12 @@ def sweep(
         kept = "what was computed is kept, the same line goes on from there"
         raise KeyboardInterrupt(f"interrupted; {kept}") from error
     return planned(found) if isinstance(found, Preview) else described(found)
+
+
+def _check_once(axes: Mapping[str, Any], fields: Fields) -> None:
+    for name in {*axes} & {*fields}:
+        told = f"{name}: it is given as a field, too, {fields[name]!r}"
+        raise RequestError(f"over {told}; leave one of the two out")
 
 
 def planned(found: Preview) -> Answer:

@@ -44,7 +44,7 @@ def sweep(
     mode: str | Sequence[str] = "min",
     scheduler: str | None = None,
     grace: int | None = None,
-    factor: int = 3,
+    factor: int | None = None,
     seed: int = 0,
     search_seed: int = 0,
     steps: int | None = None,
@@ -78,7 +78,7 @@ def sweep(
             ``"pbt"`` trains ``trials`` members in turn, the worst of which go on from
             the best with other values, see :mod:`heliostat.sweeps.population`.
         grace: steps before the first rung, or of one segment; default the stride.
-        factor: between one rung and the next.
+        factor: between one rung and the next; default 3.
         seed: of every cell, where seeds are not varied.
         search_seed: of the drawing.
         steps: length of every run; default the task's natural one.

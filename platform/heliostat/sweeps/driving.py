@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 
 from heliostat.errors import RequestError
 from heliostat.goal import Goal
-from heliostat.lock import Lock
 from heliostat.place import Place
 from heliostat.progress import Progress
 from heliostat.sweeps.cells import Cell, Listed
@@ -68,8 +67,7 @@ def drive(request: Request, watching: Watching) -> Sweep:
     """
     plan, ledger = request.plan, request.ledger
     listed = None if plan.learns or plan.bred else Listed(plan.cells())
-    ledger.begin()
-    with Lock(ledger.path):  # who learns from what was found, learns alone
+    with ledger.begun():  # who learns from what was found, learns alone
         cells = listed or proposed(request, ledger)
         outcomes = _compute(
             cells, asked_of(request, ledger, watching), ledger, watching

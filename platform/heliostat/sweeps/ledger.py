@@ -10,12 +10,16 @@ The numbers lie in the runs; this says which they are, and why some are missing.
 from __future__ import annotations
 
 import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from heliostat import config
 from heliostat.config import Spec
 from heliostat.errors import RequestError, StoreError
+from heliostat.lock import Lock
 from heliostat.log import Log
 from heliostat.stored import store_folder
 from heliostat.sweeps.axes import Range
@@ -26,6 +30,8 @@ from heliostat.task import Task
 
 FOLDER = "sweeps"
 
+_HINT = "when it is done the same line goes on, with what it has computed"
+
 
 class Ledger:
     """The folder of one sweep."""
@@ -35,21 +41,44 @@ class Ledger:
         self._plan, self._log = plan, Log(self.path / "events.jsonl")
         self._begun = False
 
-    def begin(self) -> None:
-        """Write down what was asked for.
+    @contextmanager
+    def begun(self) -> Iterator[None]:
+        """Write down what is asked for, and what happens meanwhile, alone.
+
+        What is refused before any of its cells has ended leaves nothing behind.
 
         Raises:
+            Busy: if another driver is at this sweep.
             StoreError: if the store cannot be written.
         """
-        text = json.dumps(_described(self._plan), indent=1)
+        new = not self.path.exists()
+        try:
+            self._make()
+            with Lock(self.path, _HINT):
+                self._begin()
+                yield
+        except RequestError:
+            if new and not self.last():
+                shutil.rmtree(self.path)
+            raise
+
+    def _make(self) -> None:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise self._unwritable(error) from error
+
+    def _begin(self) -> None:
+        text = json.dumps(_described(self._plan), indent=1)
+        try:
             (self.path / "sweep.json").write_text(text)
             self._begun = True
             self.tell("begun", trials=self._plan.trials)
         except OSError as error:
-            reason = error.strerror
-            raise StoreError(f"store {self.path} is not writable: {reason}") from error
+            raise self._unwritable(error) from error
+
+    def _unwritable(self, error: OSError) -> StoreError:
+        return StoreError(f"store {self.path} is not writable: {error.strerror}")
 
     def tell(self, event: str, **details: Any) -> None:
         """Write down what happens; who has not begun only reads."""

@@ -22,6 +22,9 @@ from heliostat.sweeps.plan import (
 from heliostat.sweeps.tuning import check_installed
 from heliostat.task import Task
 
+FACTOR = 3
+"""Between one rung and the next, where nothing else is asked for."""
+
 
 def planned(
     task: Task,
@@ -33,7 +36,7 @@ def planned(
     mode: str | Sequence[str],
     scheduler: str | None,
     grace: int | None,
-    factor: int,
+    factor: int | None,
     **rest: Any,
 ) -> Plan:
     """What is asked for, in the words of :func:`heliostat.sweep`.
@@ -66,6 +69,8 @@ def _metrics(
     """Each number with its direction; one direction may serve all."""
     names = [metric] if isinstance(metric, str) else list(metric or ())
     modes = [mode] if isinstance(mode, str) else list(mode)
+    if modes != ["min"] and not names:
+        raise RequestError(f"mode {', '.join(modes)}: of which metric?")
     modes *= len(names) if len(modes) == 1 else 1
     if len(names) != len(modes):
         told = f"mode: {len(modes)} for {len(names)} metrics"
@@ -74,17 +79,21 @@ def _metrics(
 
 
 def _scheduled(
-    task: Task, scheduler: str | None, grace: int | None, factor: int
+    task: Task, scheduler: str | None, grace: int | None, factor: int | None
 ) -> Scheduled | None:
     if scheduler is None:
-        if grace is not None:
-            raise RequestError(f"grace {grace}: it is for a scheduler, such as asha")
+        for name, value in (("grace", grace), ("factor", factor)):
+            if value is not None:
+                told = f"{name} {value}: it is for a scheduler, such as asha"
+                raise RequestError(told)
         return None
-    return Scheduled(scheduler, task.stride if grace is None else grace, factor)
+    grace = task.stride if grace is None else grace
+    return Scheduled(scheduler, grace, FACTOR if factor is None else factor)
 
 
 def _check(plan: Plan, trials: int | None) -> None:
     _check_search(plan, trials)
+    _check_seeds(plan)
     _check_metrics(plan)
     _check_scheduled(plan)
     if plan.search == HYPERGRADIENT:
@@ -110,6 +119,17 @@ def _check_search(plan: Plan, trials: int | None) -> None:
         raise RequestError(f"search {search}: there is nothing to draw but seeds")
 
 
+def _check_seeds(plan: Plan) -> None:
+    seed = plan.search_seed
+    if not plan.drawn and seed:
+        raise RequestError(f"search_seed {seed}: a grid draws nothing, leave it out")
+    if not isinstance(seed, int) or not 0 <= seed < 2**32:
+        raise RequestError(f"search_seed {seed}: expected 0 to 2^32 - 1")
+    if plan.seeds and plan.seed:
+        told = f"seed {plan.seed}: the sweep goes over seeds already"
+        raise RequestError(f"{told}, leave one of the two out")
+
+
 def _check_metrics(plan: Plan) -> None:
     search, metrics = plan.search, plan.metrics
     if search in SEARCHERS and not metrics:
@@ -132,6 +152,17 @@ def _check_scheduled(plan: Plan) -> None:
     if grace < 1 or factor < 2:
         expected = f"expected grace >= 1 and factor >= 2, got {grace} and {factor}"
         raise RequestError(f"scheduler {name}: {expected}")
+    if not plan.bred:
+        _check_rungs(grace, plan.task.stride, plan.length)
+
+
+def _check_rungs(grace: int, stride: int, length: int) -> None:
+    if grace % stride:
+        told = f"grace {grace}: rungs are at multiples of the stride"
+        raise RequestError(f"{told}, {stride}; expected one of them")
+    if grace >= length:
+        told = f"the first rung would be at step {grace} and runs have {length}"
+        raise RequestError(f"scheduler asha: {told}; ask for more steps")
 
 
 def _check_known(what: str, name: str, known: Sequence[str]) -> None:

@@ -15,7 +15,8 @@ from heliostat.errors import RequestError
 from heliostat.sweeps.axes import Range
 from heliostat.task import Task
 
-RANGE = re.compile(r"([-+.eE\d]+?)\.\.([-+.eE\d]+)(?:(:log)|:linear)?")
+_NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
+RANGE = re.compile(rf"({_NUMBER})\.\.({_NUMBER})(?:(:log)|:linear)?")
 
 
 def typed(task: type[Task], words: Sequence[str]) -> dict[str, list[Any] | Range]:
@@ -34,9 +35,7 @@ def typed(task: type[Task], words: Sequence[str]) -> dict[str, list[Any] | Range
             )
         if name in axes:
             raise RequestError(f"over: {name} is given twice")
-        axes[name] = _typed_range(text) or [
-            _value(task, name, part) for part in _parts(text)
-        ]
+        axes[name] = _typed_range(text) or _typed_values(task, name, text)
     return axes
 
 
@@ -48,6 +47,13 @@ def _typed_range(text: str) -> Range | None:
     """
     found = RANGE.fullmatch(text.strip())
     return Range(float(found[1]), float(found[2]), bool(found[3])) if found else None
+
+
+def _typed_values(task: type[Task], name: str, text: str) -> list[Any]:
+    parts = _parts(text) if text.strip() else []
+    if "" in parts:
+        raise RequestError(f"over '{name}={text}': there is nothing between two commas")
+    return [_value(task, name, part) for part in parts]
 
 
 def _parts(text: str) -> list[str]:
@@ -64,13 +70,14 @@ def _parts(text: str) -> list[str]:
             parts.append("")
         else:
             parts[-1] += sign
-    return [part.strip() for part in parts if part.strip()]
+    return [part.strip() for part in parts]
 
 
 def _value(task: type[Task], name: str, word: str) -> Any:
     """A word as YAML reads it, where the field takes that; else the word itself."""
     if word[0] in "([" and word[-1] in ")]":
-        return [_value(task, name, part) for part in _parts(word[1:-1])]
+        inner = [part for part in _parts(word[1:-1]) if part]  # "(16,)" is one number
+        return [_value(task, name, part) for part in inner]
     try:
         found = yaml.load(word, Loader=presets.Loader)
     except yaml.YAMLError:
