@@ -93,7 +93,9 @@ def test_a_range_of_no_numbers_is_the_word_of_a_value(word, tmp_path):
         hs.sweep(toys.Walk(), over=axes, store=tmp_path / "s")
 
 
-@pytest.mark.parametrize("where", [{"gpus": 1}, {"on": "nowhere"}])
+@pytest.mark.parametrize(
+    "where", [{"gpus": 1}, {"on": "nowhere"}, {"on": "127.0.0.1:1"}]
+)
 def test_a_place_that_is_none_leaves_nothing(where, tmp_path):
     with pytest.raises(hs.RequestError):
         hs.sweep(toys.Walk(), over={"sigma": [1.0, 2.0]}, store=tmp_path, **where)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import socket
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -58,6 +59,7 @@ def _embed(workers: int | None) -> None:
 
 def _attach(address: str) -> None:
     """The cluster this process belongs to (``auto``), or the one at an address."""
+    _knock(address)
     roots = _source_roots()
     env: dict[str, Any] = {"env_vars": {"PYTHONPATH": roots}} if roots else {}
     try:
@@ -72,6 +74,18 @@ def _attach(address: str) -> None:
         raise RequestError(
             f"--on {address}: no Ray cluster answers ({reason})"
         ) from error
+
+
+def _knock(address: str) -> None:
+    """Refuse an address where nobody listens: Ray itself would try for minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not (host and port.isdecimal()):
+        return  # auto, or what Ray knows by another name
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
+    except (OSError, OverflowError) as error:
+        told = f"--on {address}: no Ray cluster answers ({error})"
+        raise RequestError(told) from error
 
 
 def _source_roots() -> str:
