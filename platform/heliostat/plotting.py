@@ -134,7 +134,7 @@ def _trace(axes: Any, run: Run, data: xr.DataArray) -> None:
     axes.set_xlabel(step)
     axes.set_ylabel(_label(data))
     axes.grid(alpha=0.25)
-    _references(axes, data, run.headline, "y")
+    _references(axes, data, run, "y")
 
 
 def _settled(axes: Any, run: Run, data: xr.DataArray, kind: str) -> str:
@@ -152,7 +152,7 @@ def _settled(axes: Any, run: Run, data: xr.DataArray, kind: str) -> str:
     else:
         pictures.marginal(axes, chains, replica)
         axes.set_xlabel(_label(data))
-        _references(axes, data, run.headline, "x")
+        _references(axes, data, run, "x")
     many = f" of {len(values)} {replica}s" if len(values) > 1 else ""
     first, last = data.sizes[step] - late.sizes[step] + 1, data.sizes[step]
     return f": {late.sizes[step]} {step}s ({first}–{last}){many}"
@@ -172,9 +172,7 @@ def _label(data: xr.DataArray) -> str:
     return f"{about} ({unit})" if unit != "1" else str(about)
 
 
-def _references(
-    axes: Any, data: xr.DataArray, headline: dict[str, Estimate], along: str
-) -> None:
+def _references(axes: Any, data: xr.DataArray, run: Run, along: str) -> None:
     """The run's own value as a band; what is known of this variable as dashed lines.
 
     Args:
@@ -182,13 +180,9 @@ def _references(
     """
     line = axes.axhline if along == "y" else axes.axvline
     span = axes.axhspan if along == "y" else axes.axvspan
-    unit, own = data.attrs.get("units"), headline.get(str(data.name))
+    unit, own = data.attrs.get("units"), run.headline.get(str(data.name))
     low, high = getattr(axes, f"get_{along}lim")()
-    for index, (label, entry) in enumerate(headline.items()):
-        if entry.units != unit or entry.source == "this run":
-            continue
-        if entry.of and str(data.name) not in entry.of.split():
-            continue
+    for index, (label, entry) in enumerate(_known(data, run).items()):
         low, high = min(low, entry.value), max(high, entry.value)
         style = {"ls": "--", "lw": 1.2, "color": f"C{index + 1}"}
         line(entry.value, label=f"{label}: {entry.source}", **style)
@@ -198,3 +192,18 @@ def _references(
             span(own.value - own.error, own.value + own.error, color="k", alpha=0.15)
     margin = 0.03 * (high - low)
     getattr(axes, f"set_{along}lim")(low - margin, high + margin)
+
+
+def _known(data: xr.DataArray, run: Run) -> dict[str, Estimate]:
+    """What is known from elsewhere in a variable's unit, and is no other's."""
+    told = {**run.rows.data_vars, **run.observed.data_vars}
+    named = {str(name): v.attrs.get("known", "").split() for name, v in told.items()}
+    own = named.get(str(data.name), [])
+    others = {label for labels in named.values() for label in labels} - {*own}
+    return {
+        label: entry
+        for label, entry in run.headline.items()
+        if entry.units == data.attrs.get("units")
+        and entry.source != "this run"
+        and label not in others
+    }

@@ -30,26 +30,24 @@ class Var(NamedTuple):
             (float32, float64 under ``--x64``); ``"str"`` only in untraced tasks.
         units: CF unit, ``"1"`` where dimensionless.
         about: the long name, shown on plots' axes.
+        known: entries of the headline that are known values of it, and of nothing else;
+            drawn beside it. Others are drawn beside all that has their unit.
     """
 
     dims: tuple[str, ...] = ()
     dtype: str = "float"
     units: str = "1"
     about: str = ""
+    known: tuple[str, ...] = ()
 
 
 class Estimate(NamedTuple):
-    """A number that a run exists to find, with its one-sigma error and its unit.
-
-    What is known from elsewhere names its ``source``, and is drawn beside variables of
-    the same unit: all of them, or those that ``of`` names, with spaces between.
-    """
+    """A number that a run exists to find, with its one-sigma error and its unit."""
 
     value: float
     error: float = float("nan")
     units: str = "1"
     source: str = "this run"
-    of: str = ""
 
     def __str__(self) -> str:
         unit = "" if self.units == "1" else f" {self.units}"

@@ -183,7 +183,11 @@ def _create_array(
             task.step_dim,
             *var.dims,
         ],
-        attributes={"units": var.units, "long_name": var.about or name},
+        attributes={
+            "units": var.units,
+            "long_name": var.about or name,
+            **({"known": " ".join(var.known)} if var.known else {}),
+        },
     )
 
 

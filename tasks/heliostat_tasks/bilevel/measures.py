@@ -21,14 +21,18 @@ if TYPE_CHECKING:
     from heliostat_tasks.bilevel.retraining import Judged
 
 ALWAYS = {
-    "outer_loss": hs.Var(about="F(u, w), all examples"),
+    "outer_loss": hs.Var(about="F(u, w), all examples", known=("floor",)),
     "inner_residual": hs.Var(about="|df/dw| where the inner descent ended"),
-    "outer_norm": hs.Var(about="|u|"),
+    "outer_norm": hs.Var(about="|u|", known=("least_norm",)),
     "displacement": hs.Var(about="|w - w0|"),
     "direct": hs.Var(about="|dF/du| at fixed w"),
     "indirect": hs.Var(about="|dF/du| through w"),
-    "retrained_loss": hs.Var(about="F of w re-trained from the same start"),
-    "fresh_loss": hs.Var(about="mean F of w re-trained from new starts"),
+    "retrained_loss": hs.Var(
+        about="F of w re-trained from the same start", known=("floor",)
+    ),
+    "fresh_loss": hs.Var(
+        about="mean F of w re-trained from new starts", known=("floor",)
+    ),
     "leak": hs.Var(about="F of w minus F of w re-trained; below 0 w knows more"),
 }
 

@@ -65,9 +65,7 @@ class Linear(Problem):
         return True
 
     def known(self) -> Mapping[str, hs.Estimate]:
-        length = _least_norm(self)
-        known = hs.Estimate(length, source="|(V Φ⁺)⁺ y|", of="outer_norm")
-        return {"least_norm": known}
+        return {"least_norm": hs.Estimate(_least_norm(self), source="|(V Φ⁺)⁺ y|")}
 
 
 @lru_cache(maxsize=8)

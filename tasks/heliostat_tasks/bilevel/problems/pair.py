@@ -76,8 +76,7 @@ class Pair(Problem):
     def known(self) -> Mapping[str, hs.Estimate]:
         lowest = floor(*self.data().train, self.points)
         source = f"Eckart and Young, rank {self.points}"
-        losses = "outer_loss retrained_loss fresh_loss"
-        return {"floor": hs.Estimate(lowest, source=source, of=losses)}
+        return {"floor": hs.Estimate(lowest, source=source)}
 
 
 def floor(x: np.ndarray, y: np.ndarray, rank: int) -> float:
