@@ -93,8 +93,9 @@ def sweep(
         dry_run: look only at what is stored; nothing is computed or written.
 
     Returns:
-        Its dataset and tables; cells that failed are NaN, and in ``failures``. Of a dry
-        run a :class:`~heliostat.sweeps.preview.Preview`.
+        Its dataset and tables; cells that failed are NaN, and in ``failures``, where
+        those are, too, that came out once they were tried again. Of a dry run a
+        :class:`~heliostat.sweeps.preview.Preview`.
 
     Raises:
         RequestError: if the request makes no sense; nothing is computed then.

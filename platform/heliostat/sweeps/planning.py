@@ -138,8 +138,21 @@ def _check_metrics(plan: Plan) -> None:
         raise RequestError(f"search {search}: expected one metric; tpe takes several")
     for metric in metrics:
         _check_known("mode", metric.mode, ["min", "max"])
-        if (finds := plan.task.finds) and search != HYPERGRADIENT:
-            _check_known("metric", metric.name, list(finds))
+        if search != HYPERGRADIENT and metric.name not in plan.task.finds:
+            _check_found(plan, metric.name)
+
+
+def _check_found(plan: Plan, metric: str) -> None:
+    """
+    Raises:
+        RequestError: if it is known that no cell can find such a number.
+    """
+    listed = {name for name, axis in plan.axes.items() if not isinstance(axis, Range)}
+    if plan.learns and listed - {SEED}:  # what a task finds may hang on its fields
+        return
+    finds = [plan.task.finds, *(cell.task.finds for cell in plan.cells())]
+    if all(finds):
+        _check_known("metric", metric, sorted(set().union(*finds)))
 
 
 def _check_scheduled(plan: Plan) -> None:
