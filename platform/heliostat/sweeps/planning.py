@@ -9,6 +9,7 @@ from heliostat.bringing import check_steps
 from heliostat.errors import RequestError, did_you_mean
 from heliostat.sweeps import hypergradients, population
 from heliostat.sweeps.axes import SEED, Range, checked
+from heliostat.sweeps.cells import of_grid
 from heliostat.sweeps.plan import (
     HYPERGRADIENT,
     SCHEDULERS,
@@ -147,11 +148,10 @@ def _check_found(plan: Plan, metric: str) -> None:
     Raises:
         RequestError: if it is known that no cell can find such a number.
     """
-    listed = {name for name, axis in plan.axes.items() if not isinstance(axis, Range)}
-    if plan.learns and listed - {SEED}:  # what a task finds may hang on its fields
-        return
-    finds = [plan.task.finds, *(cell.task.finds for cell in plan.cells())]
-    if all(finds):
+    axes = {n: axis for n, axis in plan.axes.items() if not isinstance(axis, Range)}
+    grid = of_grid(plan.task, axes, plan.seed, plan.x64) if axes else []
+    finds = [cell.task.finds for cell in grid] or [plan.task.finds]
+    if all(finds):  # what a task finds may hang on fields that are listed
         _check_known("metric", metric, sorted(set().union(*finds)))
 
 
