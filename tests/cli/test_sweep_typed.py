@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import failing
 import pytest
 import toys
 from toys import HERE, STROLL
@@ -63,16 +64,60 @@ def test_axes_may_come_apart_and_fields_beside_them(type_in, store):
 
 
 def test_the_best_comes_first(type_in, store):
+    """By the mean over its seeds, and not by the luckiest of them."""
     more = ("--metric", "x", "--mode", "max", "--store", store)
     said = type_in("sweep", STROLL, *OVER, *HERE, *more)
     assert said.status == 0 and "4 done; 4 computed, 0 reused" in said.out
     found = type_in("sweep", STROLL, *OVER, *HERE, *more, "--json").object
-    values = [cell["x"] for cell in found["cells"]]
-    assert found["headline"]["x"]["value"] == max(values)
-    assert (
-        f"best    {' '.join(f'{k}={v}' for k, v in found['best']['values'].items())}"
-        in said.out
-    )
+    means = {}
+    for cell in found["cells"]:
+        means[cell["sigma"]] = means.get(cell["sigma"], 0) + cell["x"] / 2
+    best = max(means, key=means.__getitem__)
+    runs = [cell["run"] for cell in found["cells"] if cell["sigma"] == best]
+    assert found["best"] == {"values": {"sigma": best}, "runs": runs}
+    assert found["headline"]["x"]["value"] == pytest.approx(means[best])
+    assert found["headline"]["x"]["source"] == "mean of 2 seeds"
+    lines = said.out.splitlines()
+    assert "x, mean over seeds" in lines[1] and runs[0] in lines[2]
+    (line,) = [line for line in lines if line.startswith("  best")]
+    assert line.startswith(f"  best    sigma={best}  x ") and "of 2 seeds" in line
+
+
+FAILING = f"{failing.__file__}:Midway"
+
+
+@pytest.mark.parametrize("search", [(), ("--search", "tpe", "--trials", "2")])
+@pytest.mark.parametrize("bad, state", [("0", "failed"), ("9", "done")])
+def test_where_no_cell_has_a_number_all_is_shown(type_in, store, search, bad, state):
+    """All fail; or all are done, but what they found is no number."""
+    over = ("--over", "a=3.0..4.0" if search else "a=3.0,4.0", "--unknown", "2")
+    words = ("sweep", FAILING, *over, "--bad", bad, "--metric", "loss", *search)
+    said = type_in(*words, *HERE, "--store", store)
+    assert said.status == (1 if state == "failed" else 0)
+    assert f"2 {state}" in said.out and said.out.count(f" {state} ") >= 2
+    assert "  best    none: no trial has found a finite 'loss'\n" in said.out
+    found = type_in(*words, *HERE, "--store", store, "--json")
+    assert found.status == said.status
+    assert found.object["best"] is None and found.object["headline"] == {}
+    assert {cell["state"] for cell in found.object["cells"]} == {state}
+
+
+def test_a_number_that_no_cell_has_is_told_after_what_they_have(type_in, store):
+    said = type_in("sweep", STROLL, *OVER, *HERE, "--metric", "y", "--store", store)
+    assert said.status == 0 and "4 done" in said.out
+    assert "  best    none: no cell has found 'y'; there are x\n" in said.out
+
+
+def test_what_was_tried_again_is_told(type_in, store, tmp_path):
+    task = f"{failing.__file__}:Flaky"
+    words = ("sweep", task, "--over", "fails=0,2", "--tries", tmp_path / "tries")
+    words = (*words, "--retries", "3", *HERE, "--store", store)
+    said = type_in(*words)
+    assert said.status == 0 and "2 done; 2 computed, 0 reused, 1 retried" in said.out
+    assert "  retried fails=2: try 1 failed; try 2 failed\n" in said.out
+    found = type_in(*words, "--json").object
+    assert found["retried"] == 1 and found["reused"] == 2
+    assert [cell["retries"] for cell in found["cells"]] == [0, 2]
 
 
 def test_a_sweep_is_drawn(type_in, store, tmp_path):

@@ -154,7 +154,7 @@ def test_asha_stops_the_worst_and_keeps_the_best(pruned):
     assert found.states["pruned"] >= 18
     x, y = found.dataset.x.values, found.dataset.y.values
     planted = np.argmin((x - 0.3) ** 2 + (y - 2) ** 2 / 100)
-    assert found.best().place == (planted,)
+    assert found.best().cells[0].place == (planted,)
     assert int(found.table.steps[planted]) == 27
     ended = Counter(found.table.steps)
     assert set(ended) == {1, 3, 9, 27} and ended[1] > ended[3] > ended[9]

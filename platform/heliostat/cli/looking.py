@@ -26,7 +26,7 @@ from heliostat.cli.options import (
     Where,
     option,
 )
-from heliostat.cli.sweeping import described
+from heliostat.cli.swept import described
 from heliostat.errors import RequestError, StoreError
 
 

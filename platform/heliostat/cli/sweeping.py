@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 from cyclopts import Parameter
-from rich.table import Table
-from rich.text import Text
 
 import heliostat as hs
 from heliostat.answer import Answer
-from heliostat.cli.answers import INTERRUPTED, plain
 from heliostat.cli.fields import NOTHING, Fields
 from heliostat.cli.making import class_of, make
 from heliostat.cli.options import (
@@ -25,14 +22,8 @@ from heliostat.cli.options import (
     Where,
     option,
 )
+from heliostat.cli.swept import described, planned
 from heliostat.errors import RequestError
-
-if TYPE_CHECKING:
-    from heliostat.sweeps.preview import Preview
-    from heliostat.sweeps.results import Sweep
-
-SHOWN = 24
-"""Cells in the table for a person; ``--json`` has all."""
 
 Over = Annotated[
     tuple[str, ...],
@@ -121,105 +112,3 @@ def _check_once(axes: Mapping[str, Any], fields: Fields) -> None:
     for name in {*axes} & {*fields}:
         told = f"{name}: it is given as a field, too, {fields[name]!r}"
         raise RequestError(f"over {told}; leave one of the two out")
-
-
-def planned(found: Preview) -> Answer:
-    """What a sweep would be, and how much of it is stored already."""
-    data = {
-        "id": found.id,
-        "task": found.plan.identity["task"],
-        "status": "new" if found.computed or found.unknown else "complete",
-        "computed": found.computed,
-        "reused": found.reused,
-        "states": found.states,
-        "headline": {},
-        "packs": found.packs,
-        "proposed_later": found.unknown,
-        "cells": [plain(line) for line in found.table.to_dict("records")],
-        "path": found.path,
-    }
-    later = found.unknown and f"; at most {found.unknown} follow from what is found"
-    counts = f"{found.computed} would be computed, {found.reused} reused{later or ''}"
-    lines: list[Any] = [f"sweep {found.id}: {counts}"]
-    lines += [_table(found)] if found.cells else []
-    lines += [f"  {line}" for line in _together(found)]
-    return Answer([*lines, f"  would be kept in {found.path}"], data)
-
-
-def _together(found: Preview) -> list[str]:
-    """How many cells go into each pack, and how many are runs of their own."""
-    packed = [len(pack) for pack in found.packs]
-    alone = len(found.groups) - len(packed)
-    lines = [f"packs   of {', '.join(map(str, packed))} cells"] if packed else []
-    return lines + ([f"alone   {alone} cells"] if alone else [])
-
-
-def described(found: Sweep) -> Answer:
-    """How the cells came out; the headline is of the best, or of all on average."""
-    best = found.best() if found.plan.metrics else None
-    headline = found.headlines[best.spec.id] if best else found.average()
-    data = {
-        "id": found.id,
-        "task": found.plan.identity["task"],
-        "status": _status(found.states),
-        "computed": found.computed,
-        "reused": found.reused,
-        "states": found.states,
-        "headline": {n: estimate._asdict() for n, estimate in headline.items()},
-        "best": best and {"run": best.spec.id, "values": best.values},
-        "cells": [plain(line) for line in found.table.to_dict("records")],
-        "path": found.path,
-    }
-    told = ", ".join(f"{count} {state}" for state, count in found.states.items())
-    lines: list[Any] = [
-        f"sweep {found.id}: {told}; {found.computed} computed, {found.reused} reused",
-        _table(found),
-    ]
-    lines += [f"  best    {best}  run {best.spec.id}"] if best else []
-    lines += [f"  failed  {line}" for line in _failures(found)]
-    lines.append(f"  stored  {found.path}")
-    return Answer(lines, data, _exit(found.states))
-
-
-def _table(found: Sweep) -> Table:
-    """A line per cell, the best first where it is known which they are."""
-    metric = found.plan.metrics[0].name if found.plan.metrics else None
-    table = Table(box=None)
-    names = list(found.called(found.cells[0])) if found.cells else []
-    for name in [*names, "run", "state", metric or "headline"]:
-        table.add_column(name)
-    cells = found.ordered() if metric else found.cells
-    for cell in cells[:SHOWN]:
-        values = [str(value) for value in found.called(cell).values()]
-        id_ = cell.spec.id
-        told = [id_, found.outcomes[id_].state, _told(found, id_, metric)]
-        table.add_row(*map(Text, [*values, *told]))
-    if len(cells) > SHOWN:
-        table.add_row(Text(f"… {len(cells) - SHOWN} more"))
-    return table
-
-
-def _told(found: Sweep, run: str, metric: str | None) -> str:
-    """The number that was asked for, or else the first that a run found itself."""
-    estimates = found.headlines.get(run, {})
-    if metric:
-        return str(estimates.get(metric, "-"))
-    own = [f"{n} {e}" for n, e in estimates.items() if e.source == "this run"]
-    return next(iter(own), "-")
-
-
-def _failures(found: Sweep) -> list[str]:
-    lines = []
-    for cell in found.cells:
-        outcome = found.outcomes[cell.spec.id]
-        if outcome.state in ("failed", "stopped"):
-            lines.append(f"{cell}: {outcome.reason}")
-    return lines[:SHOWN]
-
-
-def _status(states: Mapping[str, int]) -> str:
-    return next((s for s in ("failed", "stopped") if states.get(s)), "complete")
-
-
-def _exit(states: Mapping[str, int]) -> int:
-    return {"failed": 1, "stopped": INTERRUPTED}.get(_status(states), 0)

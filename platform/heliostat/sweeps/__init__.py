@@ -4,7 +4,8 @@
 a ``plan`` of what is asked, ``cells`` are the runs that follow from it; ``driving`` has
 them computed, ``computing`` brings them to their goals on a fleet, ``preview`` only
 says which would be; ``outcomes`` are how they came out, and ``ledger`` keeps that;
-``results`` is what they found, ``lazy`` reads it.
+``findings`` are these by cell, ``trials`` on average over seeds, ``results`` all that
+was found, as ``tables`` and ``datasets``, which ``lazy`` reads.
 
 ``searching`` and ``rungs`` let Ray Tune (``tuning``) decide which cells there are, and
 how far each comes; ``hypergradients`` goes downhill, ``population`` breeds.
@@ -72,7 +73,8 @@ def sweep(
             of each range (with a ``search_seed``, from a point that is drawn).
         trials: how many are drawn; more extend a sweep, the first ones stay. Default 12
             for hypergradient, which ends before where it stands still.
-        metric: the number of the headline that is optimised, or several of them.
+        metric: the number of the headline that is optimised, or several of them; with
+            seeds, its mean over them.
         mode: ``"min"`` or ``"max"``, for each metric or for all.
         scheduler: ``"asha"`` prunes cells that are among the worst at a rung;
             ``"pbt"`` trains ``trials`` members in turn, the worst of which go on from
@@ -93,8 +95,9 @@ def sweep(
         dry_run: look only at what is stored; nothing is computed or written.
 
     Returns:
-        Its dataset and tables; cells that failed are NaN, and in ``failures``. Of a dry
-        run a :class:`~heliostat.sweeps.preview.Preview`.
+        Its dataset and tables; cells that failed are NaN, and in ``failures``, where
+        those are, too, that came out once they were tried again. Of a dry run a
+        :class:`~heliostat.sweeps.preview.Preview`.
 
     Raises:
         RequestError: if the request makes no sense; nothing is computed then.

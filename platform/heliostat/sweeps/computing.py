@@ -60,14 +60,15 @@ def compute(cells: Cells, asked: Asked) -> Iterator[Ended]:
 def _put(
     cells: Sequence[Cell], asked: Asked, seats: Here | There, all_: Cells
 ) -> Iterator[Ended]:
-    """Cells that are stored end at once; the others are given seats."""
-    stored_ = {cell.spec.id: found(cell, asked) for cell in cells}
-    missing = [cell for cell in cells if not stored_[cell.spec.id]]
-    seats.put(grouped(cells, missing, asked))
+    """Cells that are stored end at once, before workers are there for the others."""
+    missing = []
     for cell in cells:
-        if outcome := stored_[cell.spec.id]:
+        if outcome := found(cell, asked):
             all_.ended(cell, outcome)
             yield cell, outcome
+        else:
+            missing.append(cell)
+    seats.put(grouped(cells, missing, asked))
 
 
 def grouped(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache, partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -12,24 +12,22 @@ import xarray as xr
 from heliostat.stored import Run
 from heliostat.sweeps.axes import SEED
 from heliostat.sweeps.cells import TRIAL, Cell
+from heliostat.sweeps.findings import Findings
 from heliostat.sweeps.lazy import Stacked, variable
 from heliostat.sweeps.plan import HYPERGRADIENT
-
-if TYPE_CHECKING:
-    from heliostat.sweeps.results import Sweep
 
 KNOB = "knob"
 """The dim of gradients."""
 
 
-def stacked(sweep: Sweep, kind: Any, every: int) -> xr.Dataset:
+def stacked(sweep: Findings, kind: Any, every: int) -> xr.Dataset:
     """One kind of table of all runs, each read when it is wanted.
 
     Args:
         kind: the property of runs that has it, with an entry for ``every`` steps.
     """
     read = cache(kind.fget)
-    steps = {id_: sweep.outcomes[id_].steps for id_ in sweep.runs}
+    steps = {id_: o.steps for id_, o in sweep.outcomes.items() if o.kept}
     full = [cell for cell in sweep.cells if steps.get(cell.spec.id, 0) >= every]
     alike = [read(sweep.runs[id_]) for id_ in _of_each_shape(full, steps)]
     sizes = _largest(alike)
@@ -47,7 +45,7 @@ def stacked(sweep: Sweep, kind: Any, every: int) -> xr.Dataset:
     return xr.Dataset(found, coords={**_coords(alike, sizes), **labels(sweep)})
 
 
-def summary(sweep: Sweep) -> xr.Dataset:
+def summary(sweep: Findings) -> xr.Dataset:
     """The headline of every cell: each quantity and its ``_error``."""
     found: dict[str, Any] = {}
     for name, units in sweep.quantities.items():
@@ -61,7 +59,7 @@ def summary(sweep: Sweep) -> xr.Dataset:
     return xr.Dataset(found, coords=labels(sweep))
 
 
-def gradient(sweep: Sweep) -> dict[str, xr.DataArray]:
+def gradient(sweep: Findings) -> dict[str, xr.DataArray]:
     """That of the validation loss in each cell, along ``knob``; none, if it was not
     searched by."""
     if sweep.plan.search != HYPERGRADIENT:
@@ -75,9 +73,10 @@ def gradient(sweep: Sweep) -> dict[str, xr.DataArray]:
     return {"gradient": xr.DataArray(values, {KNOB: knobs}, dims, attrs=about)}
 
 
-def labels(sweep: Sweep) -> dict[str, Any]:
-    """The values of the cells, the id of each run, and how it came out; of a population
-    also which member each segment goes on from, -1 for none."""
+def labels(sweep: Findings) -> dict[str, Any]:
+    """The values of the cells, the id of each run, how it came out and why, and how
+    often it was tried again; of a population also which member each segment goes on
+    from, -1 for none."""
     plan, found = sweep.plan, dict[str, Any]()
     for name, axis in sweep.axes.items():
         if name in sweep.dims:
@@ -93,12 +92,15 @@ def labels(sweep: Sweep) -> dict[str, Any]:
     found["run"] = (sweep.dims, _of_each(sweep, lambda c: c.spec.id))
     state = _of_each(sweep, lambda c: outcomes[c.spec.id].state)
     found["state"] = (sweep.dims, state)
+    found["reason"] = (sweep.dims, _of_each(sweep, sweep.reason))
+    retries = _of_each(sweep, lambda c: len(sweep.retries.get(c.spec.id, ())))
+    found["retries"] = (sweep.dims, retries)
     if plan.bred:
         found["source"] = (sweep.dims, _of_each(sweep, partial(_source, sweep)))
     return found
 
 
-def _of_each(sweep: Sweep, one: Callable[[Cell], Any]) -> np.ndarray:
+def _of_each(sweep: Findings, one: Callable[[Cell], Any]) -> np.ndarray:
     """A value of each cell, where it lies; -1, NaN or nothing where there is none."""
     values = {cell.place: one(cell) for cell in sweep.cells}
     spelled = _spelled(list(values.values()))
@@ -110,7 +112,7 @@ def _of_each(sweep: Sweep, one: Callable[[Cell], Any]) -> np.ndarray:
     return table
 
 
-def _source(sweep: Sweep, cell: Cell) -> int:
+def _source(sweep: Findings, cell: Cell) -> int:
     """The member whose segment a cell goes on from."""
     source = sweep.source(cell)
     return source.place[0] if source else -1

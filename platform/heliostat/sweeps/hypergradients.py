@@ -7,7 +7,6 @@ differentiated through the whole run, and the next trial lies downhill.
 from __future__ import annotations
 
 import math
-from typing import Any
 
 from heliostat import config, device
 from heliostat.ending import first_line
@@ -19,6 +18,7 @@ from heliostat.sweeps.axes import SEED, Range, is_whole
 from heliostat.sweeps.cells import Cell, random_shares
 from heliostat.sweeps.descent import Descent
 from heliostat.sweeps.ledger import Ledger
+from heliostat.sweeps.outcomes import Outcome
 from heliostat.sweeps.plan import HYPERGRADIENT, VALIDATION, Metric, Plan
 from heliostat.sweeps.searching import Searched
 from heliostat.task import Task
@@ -88,17 +88,12 @@ class Descending(Searched):
         under_way = len(self._open) > len(self._told)
         return [] if under_way or self._over else super().next()
 
-    def ended(self, cell: Cell, outcome: Any) -> None:
-        """A trial that was stopped is open: the same sweep goes on with it."""
-        if outcome.state != "stopped":
-            super().ended(cell, outcome)
-
     def _made(self) -> Descent:
         seed, count = self.plan.search_seed, len(self._ranges)
         start = random_shares(1, count, seed)[0].tolist() if seed else [0.5] * count
         return Descent(self._ranges, start)
 
-    def _found(self, cell: Cell, outcome: Any) -> dict[str, float]:
+    def _found(self, cell: Cell, outcome: Outcome) -> dict[str, float]:
         nothing = Slope(math.nan, dict.fromkeys(self._ranges, math.nan))
         found = self._slope(cell, outcome.steps) if outcome.state == "done" else nothing
         return {VALIDATION: found.loss, **found.gradient}

@@ -24,7 +24,7 @@ from heliostat.log import Log
 from heliostat.stored import store_folder
 from heliostat.sweeps.axes import Range
 from heliostat.sweeps.cells import Cell
-from heliostat.sweeps.outcomes import Outcome
+from heliostat.sweeps.outcomes import RETRIED, Outcome
 from heliostat.sweeps.plan import Metric, Plan, Scheduled
 from heliostat.task import Task
 
@@ -86,11 +86,11 @@ class Ledger:
             self._log.tell(event, **details)
 
     def ended(self, cell: Cell, outcome: Outcome) -> None:
-        state, computed, steps, _, *more = outcome
-        told = zip(("reason", "traceback", "retries"), more, strict=True)
+        state, computed, steps, _, reason, traceback = outcome
+        why = {"reason": reason, "traceback": traceback} if reason else {}
         values = {name: config.plain(value) for name, value in cell.values.items()}
         about = {"run": cell.spec.id, "values": values, "computed": computed}
-        self.tell(state, **about, steps=steps, **{k: v for k, v in told if v})
+        self.tell(state, **about, steps=steps, **why)
 
     def events(self) -> list[dict[str, Any]]:
         return self._log.events()
@@ -99,6 +99,14 @@ class Ledger:
         """The last event of each run in which it ended, by its id."""
         ended = ("done", "pruned", "failed", "stopped")
         return {e["run"]: e for e in self.events() if e["event"] in ended}
+
+    def retries(self) -> dict[str, list[str]]:
+        """Why runs were tried again, by their ids: a reason for each time."""
+        found: dict[str, list[str]] = {}
+        for event in self.events():
+            if event["event"] == RETRIED and "run" in event:
+                found.setdefault(event["run"], []).append(event["reason"])
+        return found
 
 
 def _described(plan: Plan) -> dict[str, Any]:

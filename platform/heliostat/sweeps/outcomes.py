@@ -17,9 +17,13 @@ from heliostat.place import Place, Source
 from heliostat.progress import Progress
 from heliostat.stored import Run
 from heliostat.sweeps.cells import Cell
+from heliostat.task import Estimate
 
 WAITING = 0.5
 """Seconds between two looks at a cell that somebody else computes."""
+
+RETRIED = "retried"
+"""The event of a cell that is tried again."""
 
 
 class Outcome(NamedTuple):
@@ -28,10 +32,25 @@ class Outcome(NamedTuple):
     state: str  # done, pruned, failed or stopped
     computed: bool  # whether anything was computed for it now
     steps: int
-    run: Run | None  # as far as it was asked for
+    run: Run | None  # as far as it was asked for; of one that failed what it left
     reason: str = ""
     traceback: str = ""
-    retries: int = 0
+
+    @property
+    def found(self) -> dict[str, Estimate]:
+        """What it says: its headline at its end, or where it was pruned.
+
+        A cell that failed says nothing, whatever it left.  Nor does one that was
+        stopped: the same sweep goes on with it, and until then its numbers are of fewer
+        steps than those that they would be compared with.
+        """
+        ended = self.run if self.state in ("done", "pruned") else None
+        return dict(ended.headline) if ended else {}
+
+    @property
+    def kept(self) -> Run | None:
+        """The run whose rows are data, as far as it came; none, if it failed."""
+        return None if self.state == "failed" else self.run
 
 
 Ended = tuple[Cell, Outcome]
@@ -92,10 +111,11 @@ def _packed(
 def _alone(cell: Cell, asked: Asked, source: Source) -> Outcome:
     """One cell at its goal; tried again as often as that is asked."""
     outcome = _tried(cell, asked, source)
-    while outcome.state == "failed" and outcome.retries < asked.retries:
-        retries = outcome.retries + 1
-        asked.tell("retried", run=cell.spec.id, reason=outcome.reason)
-        outcome = _tried(cell, asked, source)._replace(retries=retries)
+    for _ in range(asked.retries):
+        if outcome.state != "failed":
+            break
+        asked.tell(RETRIED, run=cell.spec.id, reason=outcome.reason)
+        outcome = _tried(cell, asked, source)
     return outcome
 
 

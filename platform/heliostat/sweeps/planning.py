@@ -9,6 +9,7 @@ from heliostat.bringing import check_steps
 from heliostat.errors import RequestError, did_you_mean
 from heliostat.sweeps import hypergradients, population
 from heliostat.sweeps.axes import SEED, Range, checked
+from heliostat.sweeps.cells import of_grid
 from heliostat.sweeps.plan import (
     HYPERGRADIENT,
     SCHEDULERS,
@@ -138,8 +139,20 @@ def _check_metrics(plan: Plan) -> None:
         raise RequestError(f"search {search}: expected one metric; tpe takes several")
     for metric in metrics:
         _check_known("mode", metric.mode, ["min", "max"])
-        if (finds := plan.task.finds) and search != HYPERGRADIENT:
-            _check_known("metric", metric.name, list(finds))
+        if search != HYPERGRADIENT and metric.name not in plan.task.finds:
+            _check_found(plan, metric.name)
+
+
+def _check_found(plan: Plan, metric: str) -> None:
+    """
+    Raises:
+        RequestError: if it is known that no cell can find such a number.
+    """
+    axes = {n: axis for n, axis in plan.axes.items() if not isinstance(axis, Range)}
+    grid = of_grid(plan.task, axes, plan.seed, plan.x64) if axes else []
+    finds = [cell.task.finds for cell in grid] or [plan.task.finds]
+    if all(finds):  # what a task finds may hang on fields that are listed
+        _check_known("metric", metric, sorted(set().union(*finds)))
 
 
 def _check_scheduled(plan: Plan) -> None:

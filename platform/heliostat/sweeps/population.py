@@ -77,11 +77,9 @@ class Population:
         return self.plan.trials * self.generations
 
     def next(self) -> list[Cell]:
-        """The next generation; none while the last one is under way."""
+        """The next generation; none while nobody is there to go on from."""
         begun = len(self.all) // self.plan.trials
-        found = [self._found.get(cell.spec.id) for cell in self._last]
-        waits = any(one is None or one.state == "stopped" for one in found)
-        if waits or begun == self.generations:
+        if begun == self.generations or not self._ready():
             return []
         values = self._bred(begun) if begun else _first(self.plan)
         self._last = [self._cell(m, begun, *one) for m, one in enumerate(values)]
@@ -91,16 +89,16 @@ class Population:
     def ended(self, cell: Cell, outcome: Outcome) -> None:
         self._found[cell.spec.id] = outcome
 
-    def _bred(self, generation: int) -> list[tuple[Mapping[str, Any], int]]:
-        """Values of each member, and the member that it goes on from.
+    def _ready(self) -> bool:
+        """Whether the last generation has ended, and a member has a finite number."""
+        ended = [self._found.get(cell.spec.id) for cell in self._last]
+        if any(one is None or one.state == "stopped" for one in ended):
+            return False
+        return not ended or any(map(math.isfinite, map(self._value, self._last)))
 
-        Raises:
-            RequestError: if no member has a finite number.
-        """
+    def _bred(self, generation: int) -> list[tuple[Mapping[str, Any], int]]:
+        """Values of each member, and the member that it goes on from."""
         found = [self._value(cell) for cell in self._last]
-        if not np.isfinite(found).any():
-            told = f"no member of generation {generation - 1} has a finite number"
-            raise RequestError(f"scheduler pbt: {told}")
         seed, chosen = self.plan.search_seed, []
         for member, source in enumerate(sources(found, [seed, generation])):
             values = self._last[source].values
@@ -113,10 +111,8 @@ class Population:
 
     def _value(self, cell: Cell) -> float:
         """What a member found, the less the better; NaN for nothing."""
-        metric, outcome = self.plan.metrics[0], self._found[cell.spec.id]
-        done = outcome.run if outcome.state == "done" else None
-        headline = done.headline if done else {}
-        value = headline[metric.name].value if metric.name in headline else math.nan
+        metric, found = self.plan.metrics[0], self._found[cell.spec.id].found
+        value = found[metric.name].value if metric.name in found else math.nan
         return value if metric.mode == "min" else -value
 
     def _cell(

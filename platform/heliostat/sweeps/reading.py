@@ -52,6 +52,5 @@ def _outcome(cell: Cell, event: Mapping[str, Any], store: Path) -> Outcome:
     """How a cell came out, as it was written down."""
     run, steps = at_path(cell.task, cell.spec, store), event["steps"]
     run = Run(run.path, cell.task, steps) if run and steps else None
-    told = [event.get(name, "") for name in ("reason", "traceback")]
-    retries = event.get("retries", 0)
-    return Outcome(event["event"], False, steps, run, told[0], told[1], retries)
+    why = [event.get(name, "") for name in ("reason", "traceback")]
+    return Outcome(event["event"], False, steps, run, *why)

@@ -11,6 +11,7 @@ from heliostat.errors import RequestError
 from heliostat.sweeps.axes import SEED, Range, is_whole
 from heliostat.sweeps.cells import Cell, of_trial
 from heliostat.sweeps.ledger import Ledger, value_of
+from heliostat.sweeps.outcomes import Outcome
 from heliostat.sweeps.plan import Plan
 from heliostat.sweeps.tuning import Searcher
 
@@ -58,10 +59,13 @@ class Searched:
         self.all += found
         return found
 
-    def ended(self, cell: Cell, outcome: Any) -> None:
-        """Once all seeds of a trial have ended, the searcher is told."""
+    def ended(self, cell: Cell, outcome: Outcome) -> None:
+        """Once all seeds of a trial have ended, the searcher is told.
+
+        A trial that was stopped is open: the same sweep goes on with it.
+        """
         trial = cell.place[0]
-        if trial in self._told:
+        if trial in self._told or outcome.state == "stopped":
             return
         found = self._open[trial]
         found[cell.spec.id] = self._found(cell, outcome)
@@ -80,10 +84,10 @@ class Searched:
         whole = [n for n in space if _ranges_over_whole(plan, n)]
         return Searcher(plan.search, space, plan.metrics, whole, plan.search_seed)
 
-    def _found(self, cell: Cell, outcome: Any) -> dict[str, float]:
+    def _found(self, cell: Cell, outcome: Outcome) -> dict[str, float]:
         """The numbers of one run; those that it does not have are missing."""
-        headline = outcome.run.headline if outcome.run else {}
-        return {n: float(headline[n].value) for n in self.names if n in headline}
+        found = outcome.found
+        return {n: float(found[n].value) for n in self.names if n in found}
 
     def _recorded(self) -> list[dict[str, Any]]:
         """The trials of an earlier sweep, which the searcher goes through again."""

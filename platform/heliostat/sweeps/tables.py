@@ -1,88 +1,57 @@
-"""The cells of a sweep as tables: a line each, in order, or on average."""
+"""The cells of a sweep as tables, and on average."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from heliostat.errors import RequestError, did_you_mean
 from heliostat.sweeps.cells import Cell
-from heliostat.sweeps.plan import Metric
+from heliostat.sweeps.findings import Findings
+from heliostat.sweeps.trials import mean
 from heliostat.task import Estimate
 
-if TYPE_CHECKING:
-    from heliostat.sweeps.results import Sweep
 
-
-def lines(sweep: Sweep) -> pd.DataFrame:
+def lines(sweep: Findings) -> pd.DataFrame:
     """A line per cell: its values, its run, how that came out and what it found."""
     found = []
     for cell in sweep.cells:
-        outcome = sweep.outcomes[cell.spec.id]
-        line = {**sweep.called(cell), "run": cell.spec.id, "state": outcome.state}
-        line |= {"steps": outcome.steps, "reason": outcome.reason}
-        for name, one in sweep.headlines.get(cell.spec.id, {}).items():
+        line = _called(sweep, cell)
+        for name, one in sweep.headlines[cell.spec.id].items():
             line |= {name: one.value, f"{name}_error": one.error}
         found.append(line)
     return pd.DataFrame(found)
 
 
-def failures(sweep: Sweep) -> pd.DataFrame:
-    """A line per failed cell: its values, run, reason, retries and traceback."""
+def failures(sweep: Findings) -> pd.DataFrame:
+    """A line per cell that failed, or was tried again, as in :func:`lines`."""
     found = [
-        {**sweep.called(cell), "run": cell.spec.id, "reason": outcome.reason}
-        | {"retries": outcome.retries, "traceback": outcome.traceback}
+        {**_called(sweep, cell), "traceback": outcome.traceback}
         for cell in sweep.cells
         if (outcome := sweep.outcomes[cell.spec.id]).state == "failed"
+        or cell.spec.id in sweep.retries
     ]
-    columns = [*sweep.axes, "run", "reason", "retries", "traceback"]
+    columns = [*sweep.axes, "run", "state", "steps", "reason", "retries", "traceback"]
     return pd.DataFrame(found, columns=None if found else columns)
 
 
-def ordered(sweep: Sweep, metric: Metric) -> list[Cell]:
-    """The cells, the best first; behind those that came to their end the others."""
-    sign = 1 if metric.mode == "min" else -1
-
-    def rank(cell: Cell) -> tuple[bool, float]:
-        value = sign * value_of(sweep, cell, metric.name)
-        early = sweep.outcomes[cell.spec.id].state != "done"
-        return early, value if np.isfinite(value) else np.inf
-
-    return sorted(sweep.cells, key=rank)
+def _called(sweep: Findings, cell: Cell) -> dict[str, Any]:
+    """What a cell is, and how it came out."""
+    run = cell.spec.id
+    outcome, retries = sweep.outcomes[run], len(sweep.retries.get(run, ()))
+    line = {**sweep.called(cell), "run": run, "state": outcome.state}
+    why = {"reason": sweep.reason(cell), "retries": retries}
+    return {**line, "steps": outcome.steps, **why}
 
 
-def best(sweep: Sweep, metric: Metric) -> Cell:
-    """The cell that has found the least, or the largest.
-
-    Raises:
-        RequestError: if no cell has found such a number.
-    """
-    first = next(iter(ordered(sweep, metric)), None)
-    if first and np.isfinite(value_of(sweep, first, metric.name)):
-        return first
-    known = sorted(sweep.quantities)
-    hint = did_you_mean(metric.name, known)
-    hint = hint or f"; there are {', '.join(known) or 'none'}"
-    raise RequestError(f"metric: no cell has found '{metric.name}'{hint}")
-
-
-def average(sweep: Sweep) -> dict[str, Estimate]:
-    """Each quantity on average over the cells, with the standard error of that."""
+def average(sweep: Findings) -> dict[str, Estimate]:
+    """Each quantity on average over the cells, with the error of that."""
     found = {}
+    headlines = [sweep.headlines[cell.spec.id] for cell in sweep.cells]
     for name, units in sweep.quantities.items():
-        values = np.array([value_of(sweep, cell, name) for cell in sweep.cells])
-        values = values[np.isfinite(values)]
-        n = max(1, len(values))
-        error = values.std(ddof=1) / n**0.5 if n > 1 else np.nan
-        mean = values.mean() if len(values) else np.nan
-        source = f"mean of {len(values)} cells"
-        found[name] = Estimate(float(mean), float(error), units, source)
+        told = [headline[name] for headline in headlines if name in headline]
+        finite = [one for one in told if np.isfinite(one.value)]
+        nothing = Estimate(np.nan, units=units, source="mean of 0 cells")
+        found[name] = mean(finite, "cells") if finite else nothing
     return found
-
-
-def value_of(sweep: Sweep, cell: Cell, metric: str) -> float:
-    """What a cell has found; NaN for nothing."""
-    found = sweep.headlines.get(cell.spec.id, {}).get(metric)
-    return found.value if found else float("nan")

@@ -19,6 +19,7 @@ from typing import Any
 
 from heliostat.errors import RequestError
 from heliostat.sweeps.axes import Axis, Range
+from heliostat.sweeps.cells import short
 from heliostat.sweeps.plan import SEARCHERS, Metric
 
 NEEDED = {
@@ -66,9 +67,10 @@ class Searcher:
     def propose(self, trial: int) -> dict[str, Any]:
         """The values of a trial."""
         found = self._search.suggest(str(trial))
+        proposed = [found[name] for name in self._space]
         return {
-            name: found[name] if isinstance(axis, Range) else axis[found[name]]
-            for name, axis in self._space.items()
+            name: short(axis, value) if isinstance(axis, Range) else axis[value]
+            for (name, axis), value in zip(self._space.items(), proposed, strict=True)
         }
 
     def tell(self, trial: int, found: Mapping[str, float]) -> None:
