@@ -181,7 +181,7 @@ def turning(t, power):
 
 
 def test_a_pseudo_inverse_has_derivatives_where_eigenvalues_are_repeated():
-    """Of a family whose pseudo-inverse is known: first ones in both modes, and second."""
+    """Of a family whose pseudo-inverse is known: first in both modes, and second."""
     a, v = vector(2)[:6], vector(3)[:6]
 
     def found(t):

@@ -189,6 +189,8 @@ def _table(found: Sweep) -> Table:
     for name in [*names, "run", "state", metric or "headline"]:
         table.add_column(name)
     cells = found.ordered() if metric else found.cells
+    if found.plan.bred:  # the last generation first
+        cells = sorted(cells, key=lambda cell: -cell.place[1])
     for cell in cells[:SHOWN]:
         values = [str(value) for value in found.called(cell).values()]
         id_ = cell.spec.id
