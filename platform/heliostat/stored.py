@@ -113,7 +113,7 @@ class Run:
             groups.setdefault("observed", observed)
         for name, group in groups.items():
             groups[name] = group.copy()
-            groups[name].attrs = _plain(group.attrs)
+            groups[name].attrs = as_attributes(group.attrs)
         return xr.DataTree.from_dict(groups)
 
     def _cut(self, data: xr.Dataset, entries: int | None) -> xr.Dataset:
@@ -201,7 +201,7 @@ class Run:
             StoreError: if the file cannot be written.
         """
         rows = self.rows.load()
-        rows.attrs = _plain({**rows.attrs, "id": self.id})
+        rows.attrs = as_attributes({**rows.attrs, "id": self.id})
         try:
             rows.to_netcdf(path, engine="h5netcdf")
         except OSError as error:
@@ -224,9 +224,14 @@ def status_of(record: Record, attrs: Mapping[str, Any]) -> str:
     return stored
 
 
-def _plain(attrs: Mapping[Any, Any]) -> dict[str, Any]:
+def as_attributes(attrs: Mapping[Any, Any]) -> dict[str, Any]:
     """Attributes that netCDF can hold: what is no number or text becomes JSON, and
-    what is nothing is left out."""
+    what is nothing is left out.
+
+    Example:
+        >>> as_attributes({"seed": 0, "x64": True, "fields": {"a": 1}, "steps": None})
+        {'seed': 0, 'x64': 'true', 'fields': '{"a": 1}'}
+    """
     return {
         str(name): value if _is_plain(value) else json.dumps(value)
         for name, value in attrs.items()

@@ -12,8 +12,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from inspect import CO_VARKEYWORDS
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
+
+from heliostat.errors import RequestError, did_you_mean
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -54,12 +57,21 @@ class Estimate(NamedTuple):
         return format_error(self.value, self.error) + unit
 
 
+ROUNDING = 2e-15
+"""Relative to a value: below it, float64 has no errors to tell."""
+
+
 def format_error(value: float, error: float) -> str:
-    """Value and error as physicists print them: ``format_error(-8.0705, 2e-4)`` is
-    ``-8.07050(20)``; the error keeps two digits."""
+    """Value and error as physicists print them: the error keeps two digits, and is left
+    out where there is none, or only what rounding leaves of one.
+
+    Example:
+        >>> format_error(-8.0705, 2e-4), format_error(0.5, 3e-17)
+        ('-8.07050(20)', '0.5')
+    """
     import math
 
-    if not math.isfinite(error) or error <= 0:
+    if not math.isfinite(error) or error <= ROUNDING * abs(value):
         return f"{value:.7g}"
     digits = max(0, 1 - math.floor(math.log10(error)))
     return f"{value:.{digits}f}({round(error * 10**digits):d})"
@@ -155,6 +167,16 @@ class Task:
 
     task_version: ClassVar[int] = 1
     """Bumped by the author when results change."""
+
+    def __new__(cls, *values: Any, **fields: Any) -> Self:
+        """Refuse a field that there is not, by a line that says which there are."""
+        made = cls.__init__.__code__
+        known = made.co_varnames[1 : made.co_argcount + made.co_kwonlyargcount]
+        for name in () if made.co_flags & CO_VARKEYWORDS else fields:
+            if name not in known:
+                hint = did_you_mean(name, known) or f"; there are {', '.join(known)}"
+                raise RequestError(f"{cls.__name__} has no field '{name}'{hint}")
+        return super().__new__(cls)
 
     @classmethod
     def verbs(cls) -> Mapping[str, Callable[..., Answer]]:

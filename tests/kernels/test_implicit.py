@@ -22,6 +22,7 @@ from heliostat.kernels.implicit import (
     PseudoInverse,
     hvp,
     inverse_hvp,
+    pseudo_inverse,
 )
 
 pytestmark = pytest.mark.usefixtures("x64")
@@ -124,9 +125,100 @@ def test_methods_filter_eigenvalues_as_they_say():
         np.testing.assert_allclose(solved(h, ones, method), expected, rtol=1e-12)
 
 
-def test_no_neumann_terms_are_refused():
-    with pytest.raises(ValueError, match="terms 0: expected 1 or more"):
-        inverse_hvp(lambda x: x, jnp.ones(2), Neumann(0))
+@pytest.mark.parametrize("scale", [1.0, 1e3, 1e-3])
+def test_in_the_kernel_the_pseudo_inverse_is_zero_though_products_are_rounded(scale):
+    h, v = matrix(rank=7), vector()
+    v = v - h @ (np.linalg.pinv(h, rcond=1e-10, hermitian=True) @ v)
+    assert 0 < float(jnp.linalg.norm(h @ v)) < 1e-14
+    for method in (NormalCG(), PseudoInverse()):
+        assert np.linalg.norm(solved(scale * h, v, method)) < 1e-11 / scale
+
+
+def test_what_comes_back_where_a_method_fails_is_no_answer_that_might_be_one():
+    h, v = matrix(rank=7), vector()
+    assert np.isnan(solved(h, v, GMRES())).all()
+    assert np.linalg.norm(solved(h, v, ConjugateGradient())) > 1e9
+    assert np.isinf(solved(0 * h, v, ConjugateGradient())).all()
+
+
+@pytest.mark.parametrize(
+    "v, method, line",
+    [
+        (jnp.ones(2), Neumann(0), "terms 0: expected 1 or more"),
+        (jnp.ones(2), Proximal(-5.0), "epsilon -5.0: expected 0 or more"),
+        (
+            jnp.arange(2, dtype=jnp.int32),
+            ConjugateGradient(),
+            "type int32: expected floats, as 1.0",
+        ),
+        ({"a": jnp.ones(1), "b": 1}, Identity(), "type int64: expected floats"),
+        (jnp.ones(0), PseudoInverse(), "v is empty: expected at least one entry"),
+        ([], ConjugateGradient(), "v is empty: expected at least one entry"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(v, method, line):
+    with pytest.raises(ValueError, match=line):
+        inverse_hvp(lambda x: x, v, method)
+
+
+def test_a_damping_that_is_traced_is_no_mistake():
+    found = jit(lambda e: inverse_hvp(lambda x: x, jnp.ones(2), Proximal(e)))(1.0)
+    np.testing.assert_allclose(found, [0.5, 0.5], rtol=1e-6)
+
+
+# -- the derivative of a pseudo-inverse ------------------------------------------------
+
+AXES = np.linalg.qr(np.random.default_rng(4).normal(size=(6, 2)))[0].T
+
+
+def turning(t, power):
+    """R(t) D(t)^p R(t), R a reflection, with eigenvalues 2 + t and −1, two of each,
+    and two zeros."""
+    normal = jnp.stack([jnp.cos(t), jnp.sin(t)]) @ AXES
+    reflection = jnp.eye(6) - 2 * jnp.outer(normal, normal)
+    s = jnp.stack([2 + t, 2 + t, -1 + 0 * t, -1 + 0 * t]) ** power
+    return reflection[:, :4] * s[None] @ reflection[:4]
+
+
+def test_a_pseudo_inverse_has_derivatives_where_eigenvalues_are_repeated():
+    """Of a family whose pseudo-inverse is known: first in both modes, and second."""
+    a, v = vector(2)[:6], vector(3)[:6]
+
+    def found(t):
+        return a @ inverse_hvp(lambda x: turning(t, 1) @ x, v, PseudoInverse())
+
+    def known(t):
+        return a @ turning(t, -1) @ v
+
+    def derivatives(f):
+        slope = jax.grad(f)
+        orders = f, jax.jacfwd(f), slope, jax.grad(slope)
+        return jit(lambda t: [of(t) for of in orders])(0.3)
+
+    np.testing.assert_allclose(derivatives(found), derivatives(known), rtol=1e-11)
+
+
+def test_a_pseudo_inverse_has_the_slope_of_its_differences():
+    """Of numpy's, along a direction that keeps the rank: dH = S H + H S."""
+    h, tilt = np.asarray(matrix(rank=7)), np.asarray(matrix(seed=5))
+    dh = tilt @ h + h @ tilt.T
+    found = jax.jvp(pseudo_inverse, (jnp.asarray(h),), (jnp.asarray(dh),))[1]
+
+    def there(t):
+        moved = (np.eye(SIZE) + t * tilt) @ h @ (np.eye(SIZE) + t * tilt).T
+        return np.linalg.pinv(moved, rcond=1e-10, hermitian=True)
+
+    expected = (there(1e-5) - there(-1e-5)) / 2e-5
+    np.testing.assert_allclose(found, expected, atol=1e-7 * np.abs(expected).max())
+
+
+def test_of_a_multiple_of_one_it_is_as_of_a_number():
+    def total(s):
+        return jnp.sum(inverse_hvp(lambda x: s * x, jnp.ones(3), PseudoInverse()))
+
+    told = jit(lambda s: (total(s), jax.grad(total)(s), jax.hessian(total)(s)))
+    slopes = [float(one) for one in told(2.0)]
+    np.testing.assert_allclose(slopes, [3 / 2, -3 / 4, 6 / 8], rtol=1e-14)
 
 
 @pytest.mark.parametrize("method", [*EXACT.values(), Identity(), Proximal(0.1)])
@@ -357,6 +449,16 @@ def test_a_long_unroll_is_the_implicit_function_theorem():
 def test_a_truncation_that_makes_no_sense_is_refused(last):
     with pytest.raises(ValueError, match=f"last {last}: expected 0 to 9"):
         unrolled(judged, curved, *here(), 0.2, 9, last)
+
+
+def test_a_negative_number_of_steps_is_refused():
+    def loss(u, w):
+        return (w - u) ** 2
+
+    with pytest.raises(ValueError, match="steps -1: expected 0 or more"):
+        hypergradients.descend(loss, 1.0, 1.0, 0.1, -1)
+    with pytest.raises(ValueError, match="steps -1: expected 0 or more"):
+        hypergradients.unrolled(loss, loss, 1.0, 1.0, 0.1, -1)
 
 
 def test_the_start_has_a_derivative_too():

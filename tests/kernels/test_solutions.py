@@ -153,6 +153,15 @@ def test_the_trap_is_told():
     assert "rank 3 of 15" in reason and "`projected`" in reason
 
 
+@pytest.mark.parametrize("transform", [jax.jit, jax.grad, jax.vmap])
+def test_a_diagnosis_is_of_numbers(transform):
+    def inner(u, w):
+        return jnp.sum(u**2) * jnp.sum(w**2)
+
+    with pytest.raises(ValueError, match="call it outside of jit, grad and vmap"):
+        transform(lambda u: diagnose(inner, u, jnp.zeros(2)).away)(jnp.ones(2))
+
+
 def test_a_regular_problem_passes():
     def inner(u, w):
         return 0.5 * jnp.sum((w - u) ** 2) + 0.1 * jnp.sum(w**4)

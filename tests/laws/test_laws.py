@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
-from dataclasses import dataclass
+import pickle
+from dataclasses import dataclass, replace
 
 import jax
 import jax.numpy as jnp
@@ -14,6 +16,7 @@ import toys
 import heliostat as hs
 from heliostat import laws
 from heliostat.laws import stepping
+from heliostat.task import format_error
 
 
 @pytest.mark.parametrize(
@@ -190,6 +193,42 @@ def test_a_slope_that_is_not_that_of_differences_is_told():
 
 def test_the_number_of_traces_is_counted():
     assert "step 2" in (stepping.step_is_traced_once(laws.Bench(Retraced(), ())) or "")
+
+
+@pytest.mark.parametrize(
+    ("fields", "line"),
+    [
+        ({"sigm": 1.0}, "Walk has no field 'sigm'; did you mean 'sigma'?"),
+        ({"sigma": 1.0, "lr": 1}, "Walk has no field 'lr'; there are sigma, chains"),
+    ],
+)
+def test_a_field_that_there_is_not_is_refused_by_name(fields, line):
+    with pytest.raises(hs.RequestError) as told:
+        toys.Walk(**fields)
+    assert str(told.value) == line
+
+
+def test_fields_by_place_and_ways_to_copy_a_task_are_as_of_any_dataclass():
+    task = toys.Walk(2.0, chains=3)
+    copies = copy.copy(task), pickle.loads(pickle.dumps(task)), replace(task)
+    assert all(one == task and one.sigma == 2.0 for one in copies)
+    with pytest.raises(TypeError, match="positional"):
+        toys.Walk(1.0, 2, 3)
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "told"),
+    [
+        (-8.0705, 2e-4, "-8.07050(20)"),
+        (0.7971598, 3e-17, "0.7971598"),
+        (0.7971598, 0.0, "0.7971598"),
+        (0.7971598, float("nan"), "0.7971598"),
+        (1e-20, 2e-21, "0.0000000000000000000100(20)"),
+        (0.0, 1e-17, "0.000000000000000000(10)"),
+    ],
+)
+def test_an_error_that_is_rounding_is_not_printed(value, error, told):
+    assert format_error(value, error) == told
 
 
 def test_a_fields_comment_is_its_help():

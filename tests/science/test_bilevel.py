@@ -447,3 +447,16 @@ def test_a_field_left_to_the_problem_is_its_number():
 
     given = Bilevel(problem="pair", points=1, method="unroll", inner_steps=100)
     assert config.specify(given).id == config.specify(Bilevel(problem="pair")).id
+
+
+@pytest.mark.parametrize("problem", ["quadratic", "antidistillation"])
+def test_where_nothing_is_drawn_seeds_are_no_sample_and_data_seeds_are(
+    tmp_path, problem
+):
+    def found(seed, data_seed=0):
+        task = Bilevel(problem=problem, data_seed=data_seed)
+        run = hs.run(task, seed=seed, steps=2, store=tmp_path, on="here")
+        return run.rows.outer_loss.values
+
+    assert np.array_equal(found(0), found(1))
+    assert not np.array_equal(found(0), found(0, data_seed=1))

@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 import toys
 from cooling import RATES, Cooling, breed
+from rich.table import Table
 
 import heliostat as hs
+from heliostat.cli.sweeping import described
 from heliostat.progress import silent
 from heliostat.sweeps.axes import checked
 from heliostat.sweeps.breeding import explored, sources
@@ -120,6 +122,16 @@ def test_a_picture_shows_who_goes_on_from_whom(bred, tmp_path):
     assert bred.plot(output=tmp_path / "a.png").stat().st_size > 10_000
     axes = bred.plot(kind="lineage")
     assert axes.get_xlabel() == "generation" and axes.get_ylabel() == "rate"
+
+
+def test_its_table_has_the_last_generation_first_and_the_best_of_each(bred):
+    (table,) = [part for part in described(bred).text if isinstance(part, Table)]
+    columns = {str(c.header): [str(cell) for cell in c.cells] for c in table.columns}
+    generations = [int(g) for g in columns["generation"]]
+    assert generations == sorted(generations, reverse=True) and generations[-1] == 0
+    found = [float(bred.headlines[run]["e"].value) for run in columns["run"]]
+    last = found[: generations.count(generations[0])]
+    assert last == sorted(last)
 
 
 @pytest.mark.parametrize(

@@ -128,10 +128,12 @@ def _table(found: Sweep) -> Table:
 
 
 def _in_order(found: Sweep) -> list[Cell]:
-    """The cells, trial by trial, the best first; behind them those without a number."""
+    """The cells, trial by trial, the best first; behind them those without a number.
+    Of a population the last generation comes first."""
     best = [c for t in found.ranked() for c in t.cells] if found.plan.metrics else []
     first = {id(cell) for cell in best}
-    return [*best, *(cell for cell in found.cells if id(cell) not in first)]
+    cells = [*best, *(cell for cell in found.cells if id(cell) not in first)]
+    return sorted(cells, key=lambda c: -c.place[1]) if found.plan.bred else cells
 
 
 def _means(found: Sweep) -> dict[str, str]:

@@ -99,12 +99,17 @@ def descend(inner: Loss, u: Any, w: Any, rate: float | Array, steps: int) -> Any
         rate: a, 1 / units of ∂²f/∂w²; stable on quadratics below 2 / L.
         steps: how many; 0 returns ``w``.
 
+    Raises:
+        ValueError: for a negative number of steps.
+
     Example:
         >>> def inner(u, w):
         ...     return 0.5 * (w - u) ** 2
         >>> float(descend(inner, jnp.array(1.0), jnp.array(0.0), 0.5, 2))
         0.75
     """
+
+    _check_steps(steps)
 
     def body(w: Any, _: None) -> tuple[Any, None]:
         slope = jax.grad(inner, 1)(u, w)
@@ -143,7 +148,8 @@ def unrolled(
         The point that was reached, and both terms of the hypergradient there.
 
     Raises:
-        ValueError: for a ``last`` that is negative or more than there are.
+        ValueError: for a negative number of steps, or a ``last`` that is negative or
+            more than there are.
 
     Example:
         >>> def inner(u, w):
@@ -157,6 +163,7 @@ def unrolled(
     Reference: arXiv:2212.14032, algorithm 6; Shaban et al., arXiv:1810.10667
     [truncation]; Franceschi et al., arXiv:1703.01785 [both modes].
     """
+    _check_steps(steps)
     k = steps if last is None else last
     if not 0 <= k <= steps:
         raise ValueError(f"last {last}: expected 0 to {steps}, the steps")
@@ -170,3 +177,8 @@ def unrolled(
     differentiate = jax.jacfwd if forward else jax.grad
     indirect = differentiate(lambda u: optax.tree.vdot(response(u), v))(u)
     return there, Hypergradient(direct, indirect)
+
+
+def _check_steps(steps: int) -> None:
+    if steps < 0:
+        raise ValueError(f"steps {steps}: expected 0 or more")

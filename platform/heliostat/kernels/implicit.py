@@ -14,17 +14,19 @@ A method is a tuple of its numbers with a ``solve``; another one is another such
 References: Vicol, Lorraine, Pedregosa, Duvenaud and Grosse, arXiv:2212.14032 [which
 of them is taken decides what an over-parameterised outer problem finds]; Lorraine,
 Vicol and Duvenaud, arXiv:1911.02590 [Neumann]; Rajeswaran et al., arXiv:1909.04630
-[proximal].
+[X and Pereyra, SIAM J. Numer. Anal. 10, 413 (1973) [the derivative of H⁺].
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jax.core import Tracer
 from jax.flatten_util import ravel_pytree
 from jax.scipy.sparse.linalg import cg, gmres
 
@@ -52,7 +54,8 @@ def inverse_hvp(matvec: Matvec, v: Any, method: Method) -> Any:
         A pytree like ``v``.
 
     Raises:
-        ValueError: for numbers of a method that make no sense.
+        ValueError: for numbers of a method that make no sense, a ``v`` that is empty,
+            or one of whole numbers.
 
     Example:
         >>> H = jnp.diag(jnp.array([1.0, 2.0]))
@@ -61,12 +64,23 @@ def inverse_hvp(matvec: Matvec, v: Any, method: Method) -> Any:
         >>> inverse_hvp(lambda x: H @ x, jnp.ones(2), Identity()).tolist()
         [1.0, 1.0]
     """
+    _check(v)
     flat, tree = ravel_pytree(v)
 
     def product(x: Array) -> Array:
         return ravel_pytree(matvec(tree(x)))[0]
 
     return tree(method.solve(product, flat))
+
+
+def _check(v: Any) -> None:
+    """Nothing and whole numbers have no H⁻¹ v of their own kind."""
+    leaves = jax.tree.leaves(v)
+    if not sum(jnp.size(leaf) for leaf in leaves):
+        raise ValueError("v is empty: expected at least one entry")
+    for kind in map(jnp.result_type, leaves):
+        if not jnp.issubdtype(kind, jnp.inexact):
+            raise ValueError(f"v has entries of type {kind}: expected floats, as 1.0")
 
 
 def hvp(f: Callable[[Any], Array], w: Any, x: Any) -> Any:
@@ -119,9 +133,10 @@ class Neumann(NamedTuple):
 class ConjugateGradient(NamedTuple):
     """Conjugate gradients, for H > 0; H⁺ v where H ≥ 0 is singular and v in its range.
 
-    Elsewhere (H indefinite, v not in its range, as a rule where the inner problem has
-    more unknowns than equations) the residual never falls below the tolerance, and the
-    answer is NaN or means nothing: take :class:`NormalCG`.
+    Elsewhere (v not in the range of H, as a rule where the inner problem has more
+    unknowns than equations) no x has a residual below the tolerance, and what comes
+    back grows until ``most`` ends it: entries of 1e17, infinite for H = 0.  Of an
+    indefinite H nothing is promised.  Take :class:`NormalCG`.
     """
 
     tolerance: float = 1e-6  # of the residual, relative to |v|
@@ -134,7 +149,8 @@ class ConjugateGradient(NamedTuple):
 class NormalCG(NamedTuple):
     """Conjugate gradients on H² x = H v: any symmetric H, and H⁺ v for any v.
 
-    Each iteration costs two products, and the condition number is squared.
+    Each iteration costs two products, and the condition number is squared.  Where H v
+    is rounding, as of v in the kernel of H, that is zero.
     """
 
     tolerance: float = 1e-6  # of the residual, relative to |H v|
@@ -144,11 +160,26 @@ class NormalCG(NamedTuple):
         def normal(x: Array) -> Array:
             return matvec(matvec(x))
 
-        return cg(normal, matvec(v), tol=self.tolerance, maxiter=self.most)[0]
+        b = matvec(v)
+        least: Any = jax.lax.stop_gradient(_rounding(matvec, v, b))
+        return cg(normal, b, tol=self.tolerance, atol=least, maxiter=self.most)[0]
+
+
+def _rounding(matvec: Matvec, v: Array, b: Array) -> Array:
+    """How long b = H v is at most if it is nothing but rounding, (): then it points
+    anywhere, and H makes of it what it makes of most vectors."""
+    length = jnp.linalg.norm(b)
+    scale = jnp.linalg.norm(matvec(b)) / jnp.where(length > 0, length, 1)
+    return 10 * jnp.finfo(v.dtype).eps * scale * jnp.linalg.norm(v)
 
 
 class GMRES(NamedTuple):
-    """The generalised minimal residual method, restarted: H may be indefinite."""
+    """The generalised minimal residual method, restarted: H may be indefinite.
+
+    Of a singular H it is H⁺ v where v is in its range; elsewhere it is NaN: the
+    residual stops falling, and what is solved in the Krylov space is singular, too.
+    Take :class:`NormalCG`.
+    """
 
     tolerance: float = 1e-6  # of the residual, relative to |v|
     most: int = 10  # restarts
@@ -167,10 +198,48 @@ class PseudoInverse(NamedTuple):
     rtol: float | None = None  # relative to the largest |s|; None: n × machine epsilon
 
     def solve(self, matvec: Matvec, v: Array) -> Array:
-        s, vectors = jnp.linalg.eigh(dense(matvec, v))
-        kept = support(s, self.rtol)
-        filtered = jnp.where(kept, 1 / jnp.where(kept, s, 1), 0)
-        return vectors @ (filtered * (vectors.T @ v))
+        return pseudo_inverse(dense(matvec, v), self.rtol) @ v
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(1,))
+def pseudo_inverse(h: Array, rtol: float | None = None) -> Array:
+    """H⁺ of a symmetric matrix, ``(n, n)``; it has derivatives of any order.
+
+    They are those at constant rank, whether eigenvalues are repeated or not:
+
+        dH⁺  =  −H⁺ dH H⁺  +  H⁺ H⁺ dH (I − H H⁺)  +  (I − H H⁺) dH H⁺ H⁺
+
+    where eigenvalues below ``rtol`` are taken for exact zeros.
+
+    Args:
+        h: H, ``(n, n)``.
+        rtol: relative to the largest |s|; None is n × machine epsilon.
+
+    Example:
+        >>> pseudo_inverse(jnp.diag(jnp.array([2.0, 0.0]))).tolist()
+        [[0.5, 0.0], [0.0, 0.0]]
+        >>> float(jax.grad(lambda s: pseudo_inverse(s * jnp.eye(2)).sum())(2.0))
+        -0.5
+
+    Reference: Golub and Pereyra, SIAM J. Numer. Anal. 10, 413 (1973), eq. 4.12.
+    """
+    s, vectors = jnp.linalg.eigh(h)
+    kept = support(s, rtol)
+    filtered = jnp.where(kept, 1 / jnp.where(kept, s, 1), 0)
+    return (vectors * filtered[None]) @ vectors.T
+
+
+@pseudo_inverse.defjvp
+def _turned(
+    rtol: float | None, at: tuple[Array], along: tuple[Array]
+) -> tuple[Array, Array]:
+    """By itself, so that it has derivatives too: those of eigenvectors are not finite
+    where eigenvalues are repeated."""
+    (h,), (dh,) = at, along
+    inverse = pseudo_inverse(h, rtol)
+    outside = jnp.eye(len(h), dtype=h.dtype) - h @ inverse
+    half = inverse @ inverse @ dh @ outside
+    return inverse, half + half.T - inverse @ dh @ inverse
 
 
 class Proximal(NamedTuple):
@@ -185,6 +254,8 @@ class Proximal(NamedTuple):
     by: Method = ConjugateGradient()  # how the damped system is solved
 
     def solve(self, matvec: Matvec, v: Array) -> Array:
+        if not isinstance(self.epsilon, Tracer) and self.epsilon < 0:
+            raise ValueError(f"epsilon {self.epsilon}: expected 0 or more")
         return self.by.solve(lambda x: matvec(x) + self.epsilon * x, v)
 
 

@@ -25,6 +25,7 @@ import jax
 import jax.numpy as jnp
 import optax
 from jax import Array
+from jax.core import Tracer
 from jax.flatten_util import ravel_pytree
 
 from heliostat.kernels.compiler import jit
@@ -108,6 +109,9 @@ def diagnose(
         rtol: below which eigenvalues count as 0; None is n × machine epsilon.
         seed: of the directions.
 
+    Raises:
+        ValueError: if it is traced, by ``jit``, ``grad`` or ``vmap``.
+
     Warns:
         ImplicitFunctionWarning: with each of :attr:`Diagnosis.reasons`.
 
@@ -126,6 +130,11 @@ def diagnose(
         >>> found.rank, found.size, found.turning > 0.1
         (1, 2, True)
     """
+    if isinstance(inner(u, w), Tracer):
+        raise ValueError(
+            "diagnose looks at numbers and warns of them: call it outside of jit, grad "
+            "and vmap"
+        )
     flat, tree = ravel_pytree(u)
     length = reach * jnp.maximum(jnp.linalg.norm(flat), float(not jnp.any(flat)))
     drawn = jax.random.normal(jax.random.key(seed), (probes, flat.size), flat.dtype)

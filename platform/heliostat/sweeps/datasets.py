@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from heliostat.stored import Run
+from heliostat import config
+from heliostat.stored import Run, as_attributes
 from heliostat.sweeps.axes import SEED
 from heliostat.sweeps.cells import TRIAL, Cell
 from heliostat.sweeps.findings import Findings
@@ -42,7 +43,8 @@ def stacked(sweep: Findings, kind: Any, every: int) -> xr.Dataset:
         dtype = like.dtype if like.dtype.kind in "fT" else np.dtype(float)
         array = Stacked(parts, sweep.shape, rest, dtype)
         found[name] = variable((*sweep.dims, *map(str, like.dims)), array, like.attrs)
-    return xr.Dataset(found, coords={**_coords(alike, sizes), **labels(sweep)})
+    coords = {**_coords(alike, sizes), **labels(sweep)}
+    return xr.Dataset(found, coords, attributes(sweep))
 
 
 def summary(sweep: Findings) -> xr.Dataset:
@@ -56,7 +58,7 @@ def summary(sweep: Findings) -> xr.Dataset:
                 pair[(slice(None), *cell.place)] = estimate[:2]
         found[name] = (sweep.dims, pair[0], about)
         found[f"{name}_error"] = (sweep.dims, pair[1], about)
-    return xr.Dataset(found, coords=labels(sweep))
+    return xr.Dataset(found, labels(sweep), attributes(sweep))
 
 
 def gradient(sweep: Findings) -> dict[str, xr.DataArray]:
@@ -73,19 +75,31 @@ def gradient(sweep: Findings) -> dict[str, xr.DataArray]:
     return {"gradient": xr.DataArray(values, {KNOB: knobs}, dims, attrs=about)}
 
 
+def attributes(sweep: Findings) -> dict[str, Any]:
+    """What a file must say that somebody finds without its sweep: the identity of that
+    sweep, in which fields that were varied are under ``over``; as netCDF can hold it.
+    """
+    plan = sweep.plan
+    steps, metrics = plan.length, config.plain(plan.metrics) or None
+    known = {**plan.identity, "steps": steps, "metrics": metrics}
+    return as_attributes({"sweep": sweep.id, **known})
+
+
 def labels(sweep: Findings) -> dict[str, Any]:
     """The values of the cells, the id of each run, how it came out and why, and how
     often it was tried again; of a population also which member each segment goes on
     from, -1 for none."""
     plan, found = sweep.plan, dict[str, Any]()
     for name, axis in sweep.axes.items():
+        about = _about(sweep, name)
         if name in sweep.dims:
-            found[name] = (name, _spelled(list(axis)))
+            found[name] = (name, _spelled(list(axis)), about)
         elif plan.bred:
-            found[name] = (sweep.dims, _of_each(sweep, lambda c, n=name: c.values[n]))
+            values = _of_each(sweep, lambda c, n=name: c.values[n])
+            found[name] = (sweep.dims, values, about)
         else:
             values = {c.place[0]: c.values[name] for c in sweep.cells}
-            found[name] = (TRIAL, _spelled([values[i] for i in sorted(values)]))
+            found[name] = (TRIAL, _spelled([values[i] for i in sorted(values)]), about)
     for dim, size in zip(sweep.dims, sweep.shape, strict=True):
         found.setdefault(dim, np.arange(size))
     outcomes = sweep.outcomes
@@ -98,6 +112,19 @@ def labels(sweep: Findings) -> dict[str, Any]:
     if plan.bred:
         found["source"] = (sweep.dims, _of_each(sweep, partial(_source, sweep)))
     return found
+
+
+def _about(sweep: Findings, name: str) -> dict[str, str]:
+    """The help of a field; its last words are the unit, where variables of the task
+    have that one too."""
+    if name == SEED:
+        return {"long_name": "seed of the run"}
+    task = sweep.plan.task
+    told = config.fields_of(type(task))[name].help
+    known = {var.units for var in (*task.emits.values(), *task.observes.values())}
+    what, _, unit = told.rpartition(", ")
+    units = {"units": unit} if what and unit in known else {}
+    return {"long_name": (what if units else told) or name, **units}
 
 
 def _of_each(sweep: Findings, one: Callable[[Cell], Any]) -> np.ndarray:

@@ -92,7 +92,8 @@ def mean(found: Sequence[Estimate], of: str) -> Estimate:
     n, values = len(found), np.array([one.value for one in found])
     if n == 1:
         return first._replace(source=f"mean of 1 {of.removesuffix('s')}")
-    error = _student(n - 1) * values.std(ddof=1) / n**0.5
+    spread = values.std(ddof=1) if np.ptp(values) > 0 else np.nan  # nothing was drawn
+    error = _student(n - 1) * spread / n**0.5
     return first._replace(
         value=float(values.mean()), error=float(error), source=f"mean of {n} {of}"
     )

@@ -12,6 +12,7 @@ import numpy as np
 import xarray as xr
 
 from heliostat.errors import RequestError
+from heliostat.sweeps.axes import Range
 from heliostat.sweeps.pictures.scales import COLOURS, Scale, label, norm, scale, spell
 from heliostat.sweeps.results import Sweep
 
@@ -20,11 +21,11 @@ def line(axes: Any, sweep: Sweep, values: xr.DataArray, fields: Sequence[str]) -
     """Over one field."""
     if len(fields) != 1:
         raise RequestError(f"a line is over one field, there are {', '.join(fields)}")
-    along = scale(values[fields[0]].values)
+    along = scale(values[fields[0]].values, _given(sweep, fields[0]))
     order = np.argsort(along.places)
     axes.plot(along.places[order], values.values[order], "o-", lw=1)
     if along.names is not None:
-        axes.set_xticks(along.places, along.names)
+        axes.set_xticks(range(len(along.names)), along.names)
     elif along.log:
         axes.set_xscale("log")
     axes.set_xlabel(fields[0])
@@ -42,7 +43,8 @@ def heat_map(
     down, across = fields
     table = values.transpose(down, across)
     axes.set_facecolor("0.9")  # what was not found
-    image = axes.imshow(table.values, cmap=COLOURS, aspect="auto", origin="lower")
+    shown = {"cmap": COLOURS, "norm": norm(table.values)}
+    image = axes.imshow(table.values, aspect="auto", origin="lower", **shown)
     for axis, name in ((axes.xaxis, across), (axes.yaxis, down)):
         axis.set_ticks(range(table.sizes[name]), [spell(v) for v in table[name].values])
         axis.set_label_text(name)
@@ -67,29 +69,45 @@ def parallel(
     flat = values.stack(cell=values.dims)
     colours = _colours(axes, values)
     found = Scale(flat.values, None, scale(flat.dropna("cell").values).log)
-    columns = [*(scale(flat[name].values) for name in fields), found]
+    columns = [scale(flat[name].values, _given(sweep, name)) for name in fields]
+    columns.append(found)
     heights = np.vstack([column.shares() for column in columns])
     for cell in np.argsort(-heights[-1]):  # the least are drawn last, on top
         known = np.isfinite(found.places[cell])
         colour = colours.to_rgba(found.places[cell]) if known else "0.8"
         axes.plot(heights[:, cell], color=colour, lw=1.2, alpha=0.8)
-    ends = [*(column.ends() for column in columns[:-1]), map(spell, colours.get_clim())]
-    _upright(axes, ends)
+    _upright(axes, columns)
     logs = zip(fields, columns, strict=False)
     names = [f"{name} (log)" if column.log else name for name, column in logs]
     axes.set_xticks(range(len(columns)), [*names, label(values)])
 
 
-def _upright(axes: Any, ends: Sequence[Any]) -> None:
-    """An axis for each pair of ends, side by side, and no other."""
-    for index, (low, high) in enumerate(ends):
-        axes.axvline(index, color="k", lw=0.8)
-        for height, text, va in ((-0.02, low, "top"), (1.02, high, "bottom")):
-            axes.text(index, height, text, ha="center", va=va, fontsize="small")
-    axes.tick_params(axis="x", pad=16, length=0)
+def _upright(axes: Any, columns: Sequence[Scale]) -> None:
+    """An axis for each column, side by side, with its marks above, below and beside."""
+    for index, column in enumerate(columns):
+        axes.plot([index, index], [0, 1], color="k", lw=0.8)
+        for height, text in column.marks():
+            ha, va, off = BESIDE.get(height, ("left", "center", (6, 0)))
+            style = {"fontsize": "small", "bbox": WHITE, "ha": ha, "va": va}
+            place = {"xytext": off, "textcoords": "offset points"}
+            axes.annotate(text, (index, height), **place, **style)
+    axes.tick_params(axis="x", pad=4, length=0)
     axes.set_yticks([])
-    axes.set_ylim(-0.02, 1.1)
+    axes.set_ylim(-0.06, 1.1)
     axes.spines[:].set_visible(False)
+
+
+WHITE = {"fc": "w", "ec": "none", "alpha": 0.8, "pad": 0.8}
+"""Behind what is written where lines go."""
+
+BESIDE = {0.0: ("center", "top", (0, -5)), 1.0: ("center", "bottom", (0, 5))}
+"""How the ends of an axis are written: alignment, and points off it."""
+
+
+def _given(sweep: Sweep, field: str) -> Sequence[Any]:
+    """The values of a field in the order that they were given in."""
+    axis = sweep.axes[field]
+    return () if isinstance(axis, Range) else axis
 
 
 def lineage(
@@ -103,7 +121,7 @@ def lineage(
     if not sweep.plan.bred:
         raise RequestError("kind 'lineage': it is for a population, scheduler pbt")
     field, colours = fields[0], _colours(axes, values)
-    down = scale(values[field].values.ravel())
+    down = scale(values[field].values.ravel(), _given(sweep, field))
     heights = down.places.reshape(values.shape)
     generations = np.indices(values.shape)[1]
     found = colours.to_rgba(values.values.ravel())

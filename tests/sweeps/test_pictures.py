@@ -1,0 +1,69 @@
+"""Pictures of sweeps: what is drawn can be read, and what cannot be drawn is told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pytest
+import toys
+from matplotlib.colors import LogNorm
+
+import heliostat as hs
+
+RULES = ("sgd", "adam", "lion")
+
+
+@dataclass(frozen=True)
+class Powers(toys.Stroll):
+    """10^n, or what is no number."""
+
+    n: int = 0
+    rule: Literal["sgd", "adam", "lion"] = "sgd"
+    bad: bool = False
+
+    def headline(self, rows):
+        value = np.inf if self.bad else 10.0**self.n * (1 + RULES.index(self.rule))
+        return {"e": hs.Estimate(value)}
+
+
+def swept(store, over, **how):
+    about = {"steps": 1, "store": store, "on": "here"}
+    return hs.sweep(Powers(chains=1), over=over, **about, **how)
+
+
+def test_colours_go_by_decades_where_numbers_do(tmp_path):
+    over = {"n": [-2, 0, 2], "rule": ["sgd", "lion"]}
+    axes = swept(tmp_path, over).plot(kind="map")
+    assert isinstance(axes.images[0].norm, LogNorm)
+    near = swept(tmp_path, over | {"n": [0, 1]}).plot(kind="map")
+    assert not isinstance(near.images[0].norm, LogNorm)
+
+
+@pytest.mark.parametrize("search", [{}, {"search": "random", "trials": 6}])
+def test_texts_go_upwards_in_the_order_that_they_were_given_in(tmp_path, search):
+    """Each is beside its place; also where they were drawn, in another order."""
+    given = ["lion", "sgd", "adam"]
+    over = {"n": [0, 1, 2], "rule": given}
+    axes = swept(tmp_path, over, **search).plot(kind="parallel")
+    heights = {t.get_text(): t.xy[1] for t in axes.texts if t.get_text() in RULES}
+    assert heights == {"lion": 0, "sgd": 0.5, "adam": 1}
+    line = swept(tmp_path, {"rule": given}).plot(kind="line")
+    assert [t.get_text() for t in line.get_xticklabels()] == given
+
+
+def test_no_axis_strikes_through_what_is_written_at_its_ends(tmp_path):
+    axes = swept(tmp_path, {"n": [0, 1], "rule": ["sgd", "lion"]}).plot(kind="parallel")
+    axes.figure.canvas.draw()
+    upright = [line.get_window_extent() for line in axes.lines[-3:]]
+    assert len(axes.texts) == 6 and all(box.width < 2 for box in upright)
+    for text in axes.texts:
+        assert not any(text.get_window_extent().overlaps(box) for box in upright)
+
+
+def test_where_nothing_is_finite_there_is_no_picture(tmp_path):
+    found = swept(tmp_path / "store", {"n": [0, 1], "bad": [True]})
+    with pytest.raises(hs.RequestError, match="'e': no cell has found a finite number"):
+        found.plot(output=tmp_path / "a.png")
+    assert not (tmp_path / "a.png").exists()
