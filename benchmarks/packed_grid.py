@@ -31,9 +31,9 @@ import jax.numpy as jnp
 
 import heliostat as hs
 from heliostat import config, device, packs
+from heliostat.driving.place import Place, chunks
 from heliostat.grid import key_of, root_of
 from heliostat.kernels.compiler import jit
-from heliostat.place import Place, chunks
 from heliostat.progress import silent
 
 ALONE = 5

@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 
 import heliostat as hs
-from heliostat.place import Place
+from heliostat.driving.place import Place
 from heliostat.progress import silent
 from heliostat_tasks.provenance import Provenance, transcript
 from heliostat_tasks.provenance.audit import Policy, audit

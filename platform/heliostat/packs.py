@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from heliostat import config, lock
-from heliostat.bringing import check_steps, described
 from heliostat.config import Spec
-from heliostat.drive import drive
+from heliostat.driving.bringing import check_steps, described
+from heliostat.driving.driver import drive
+from heliostat.driving.place import Place, Source, chunks
 from heliostat.errors import RequestError
 from heliostat.goal import Goal
 from heliostat.grid import LANES
-from heliostat.place import Place, Source, chunks
 from heliostat.progress import Progress, silent
 from heliostat.record.cells import cells_of
 from heliostat.record.packs import FOLDER, Pack, create, id_of

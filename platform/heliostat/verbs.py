@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from heliostat import lock, registry
-from heliostat.bringing import (
+from heliostat.driving.bringing import (
     abandoned,
     alone,
     as_asked,
@@ -19,15 +19,15 @@ from heliostat.bringing import (
     leaving_nothing,
     plan,
 )
-from heliostat.drive import stop_request
+from heliostat.driving.driver import stop_request
+from heliostat.driving.place import Place
+from heliostat.driving.spawning import spawn, words
 from heliostat.errors import Busy, RequestError, RunFailed
 from heliostat.goal import Goal, Outcome
 from heliostat.lineage import parent_of
-from heliostat.place import Place
 from heliostat.progress import Progress, default_progress
 from heliostat.record import Record
 from heliostat.record.places import exists, opened
-from heliostat.spawning import spawn, words
 from heliostat.stored import Run, as_run, find
 from heliostat.task import Task
 

@@ -17,10 +17,10 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from heliostat.checkpoint import Stride, digest, first_link, next_link
+from heliostat.driving.place import Place, chunks
 from heliostat.errors import RequestError, RunFailed, StoreError
 from heliostat.grid import Chunk, Job, Span, blocks_of
 from heliostat.lineage import disagreement, told_of
-from heliostat.place import Place, chunks
 from heliostat.stored import Run, as_run
 from heliostat.task import Estimate, Task
 

@@ -16,7 +16,8 @@ import toys
 import xarray as xr
 
 import heliostat as hs
-from heliostat import fleet, place
+from heliostat import fleet
+from heliostat.driving import place
 from heliostat.fleet import team
 from heliostat.process import Process, born
 from heliostat.progress import silent

@@ -20,8 +20,8 @@ import xarray as xr
 import heliostat as hs
 from heliostat import config, packs
 from heliostat.checkpoint import Checkpoints
+from heliostat.driving.place import Place
 from heliostat.grid import LANES
-from heliostat.place import Place
 from heliostat.progress import silent
 from heliostat.record import chains
 from heliostat.record.cells import Cell
@@ -264,7 +264,7 @@ DRIVER = textwrap.dedent(
     import sys; sys.path.insert(0, {tests!r})
     import toys
     from heliostat import config, packs
-    from heliostat.place import Place
+    from heliostat.driving.place import Place
     tasks = [toys.Tuned(0.5 + i / 64, chains=3) for i in range({count})]
     cells = [packs.Packed(task, config.specify(task)) for task in tasks]
     packs.bring(cells, {steps}, Place("here", seconds=0), {store!r})

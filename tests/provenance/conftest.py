@@ -7,7 +7,7 @@ import shutil
 import pytest
 from transcripts import TASK
 
-from heliostat.place import Place
+from heliostat.driving.place import Place
 from heliostat_tasks.provenance import verbs
 from heliostat_tasks.provenance.audit import Policy, audit
 from heliostat_tasks.provenance.signing import own_key

@@ -13,6 +13,7 @@ from jax.flatten_util import ravel_pytree
 
 import heliostat as hs
 from heliostat import config, packs
+from heliostat.driving.place import Place
 from heliostat.engine.tangents import Tangents
 from heliostat.kernels.compiler import jit
 from heliostat.kernels.implicit import (
@@ -22,7 +23,6 @@ from heliostat.kernels.implicit import (
     PseudoInverse,
     inverse_hvp,
 )
-from heliostat.place import Place
 from heliostat.progress import silent
 from heliostat_tasks.bilevel import Bilevel
 from heliostat_tasks.bilevel.pictures import draw, landscape, norms

@@ -11,8 +11,8 @@ import toys
 import xarray as xr
 
 import heliostat as hs
-from heliostat import place
 from heliostat.checkpoint import digest
+from heliostat.driving import place
 from heliostat.progress import silent
 from heliostat.record import series
 

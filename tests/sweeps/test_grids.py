@@ -10,7 +10,7 @@ import toys
 import xarray as xr
 
 import heliostat as hs
-from heliostat.place import Place
+from heliostat.driving.place import Place
 from heliostat.sweeps.cells import Listed
 from heliostat.sweeps.computing import compute
 from heliostat.sweeps.display import Display

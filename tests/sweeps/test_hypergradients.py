@@ -17,8 +17,8 @@ from scipy.optimize import minimize_scalar
 import heliostat as hs
 from heliostat import packs
 from heliostat.config import knobs, specify
+from heliostat.driving.place import Place
 from heliostat.engine.tangents import Tangents
-from heliostat.place import Place
 from heliostat.sweeps.cells import random_shares
 from heliostat.sweeps.descent import Descent
 

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from heliostat import config
+from heliostat.driving.place import Place, chunks
 from heliostat.grid import Span
 from heliostat.laws.bench import Bench, Unfolded, differ
-from heliostat.place import Place, chunks
 from heliostat.unfold import unfold
 
 SHARDED = {False: 2e-3, True: 1e-8}

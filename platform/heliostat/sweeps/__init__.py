@@ -20,7 +20,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from heliostat.place import Place
+from heliostat.driving.place import Place
 from heliostat.stored import store_folder
 from heliostat.sweeps.axes import Range
 from heliostat.sweeps.display import Display, Watching

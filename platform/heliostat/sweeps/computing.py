@@ -9,8 +9,8 @@ from functools import partial
 from typing import Any, Protocol
 
 from heliostat import device
+from heliostat.driving.place import Place, chunks
 from heliostat.grid import Chunk, Job
-from heliostat.place import Place, chunks
 from heliostat.sweeps.cells import Cell
 from heliostat.sweeps.outcomes import Asked, Ended, Outcome, brought, found
 from heliostat.sweeps.packing import groups

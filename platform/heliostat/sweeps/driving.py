@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from heliostat.driving.place import Place
 from heliostat.errors import RequestError
 from heliostat.goal import Goal
-from heliostat.place import Place
 from heliostat.progress import Progress
 from heliostat.sweeps.cells import Cell, Listed
 from heliostat.sweeps.computing import Cells, compute

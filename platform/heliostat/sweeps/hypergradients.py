@@ -9,10 +9,10 @@ from __future__ import annotations
 import math
 
 from heliostat import config, device
-from heliostat.ending import first_line
+from heliostat.driving.ending import first_line
+from heliostat.driving.place import Place
 from heliostat.engine.tangents import Slope, Tangents
 from heliostat.errors import RequestError, RunFailed
-from heliostat.place import Place
 from heliostat.registry import name_of
 from heliostat.sweeps.axes import SEED, Range, is_whole
 from heliostat.sweeps.cells import Cell, random_shares

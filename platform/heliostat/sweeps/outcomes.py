@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from heliostat import packs
-from heliostat.bringing import at_path, bring, stored
-from heliostat.ending import first_line
+from heliostat.driving.bringing import at_path, bring, stored
+from heliostat.driving.ending import first_line
+from heliostat.driving.place import Place, Source
 from heliostat.errors import Busy, StoreError
 from heliostat.goal import Goal
-from heliostat.place import Place, Source
 from heliostat.progress import Progress
 from heliostat.stored import Run
 from heliostat.sweeps.cells import Cell

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from heliostat import packs
-from heliostat.bringing import at_path
+from heliostat.driving.bringing import at_path
 from heliostat.record.places import ids_in
 from heliostat.sweeps.cells import Cell
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from heliostat.bringing import check_steps
+from heliostat.driving.bringing import check_steps
 from heliostat.errors import RequestError, did_you_mean
 from heliostat.sweeps import hypergradients, population
 from heliostat.sweeps.axes import SEED, Range, checked

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from heliostat.bringing import at_path
+from heliostat.driving.bringing import at_path
 from heliostat.stored import Run, store_folder
 from heliostat.sweeps import population
 from heliostat.sweeps.cells import Cell

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import heliostat as hs
 from heliostat import Answer, device
-from heliostat.place import Place
+from heliostat.driving.place import Place
 from heliostat_tasks.provenance.attacks import ATTACKS, forge
 from heliostat_tasks.provenance.audit import Audit, Policy, audit
 from heliostat_tasks.provenance.forging import Forger

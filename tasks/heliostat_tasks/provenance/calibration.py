@@ -19,8 +19,8 @@ import numpy as np
 
 import heliostat as hs
 from heliostat import Answer
+from heliostat.driving.place import Place, chunks
 from heliostat.grid import Job, Limits, Span
-from heliostat.place import Place, chunks
 from heliostat_tasks.provenance.audit import segments_of
 from heliostat_tasks.provenance.distances import distances, movement
 from heliostat_tasks.provenance.formats import Refused

@@ -7,12 +7,12 @@ from contextlib import closing
 from pathlib import Path
 
 from heliostat import device
-from heliostat.ending import complete, end, ending, unsaid
+from heliostat.driving.ending import complete, end, ending, unsaid
+from heliostat.driving.place import Place, Source, chunks
 from heliostat.errors import Busy, StoreError
 from heliostat.goal import Goal
 from heliostat.grid import Chunk, Job, Slab
 from heliostat.lock import Lock
-from heliostat.place import Place, Source, chunks
 from heliostat.progress import Progress, silent
 from heliostat.record import Record
 from heliostat.task import Task

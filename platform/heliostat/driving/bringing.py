@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from heliostat import config, device, lock
-from heliostat.drive import drive
-from heliostat.ending import unsaid
+from heliostat.driving.driver import drive
+from heliostat.driving.ending import unsaid
+from heliostat.driving.place import Place, Source, chunks
 from heliostat.errors import RequestError, StoreError
 from heliostat.goal import Goal
 from heliostat.lineage import Parent
-from heliostat.place import Place, Source, chunks
 from heliostat.progress import Progress
 from heliostat.record import Record
 from heliostat.record.cells import Cell, unpack

@@ -7,8 +7,8 @@ import subprocess
 import sys
 
 from heliostat import config
+from heliostat.driving.place import Place
 from heliostat.goal import Goal
-from heliostat.place import Place
 from heliostat.record import Record
 from heliostat.task import Task
 
