@@ -59,7 +59,8 @@ class Asking:
             tries.add(failure, self.world.clock())
             if tries.used or self._silent(tries):
                 return await self._alone(failure, tries, messages, settings)
-            await self._wait(tries.count, failure.wait or 0.0)
+            if not failure.wait:  # else the limiter lets everybody wait
+                await self._wait(tries.count)
 
     async def _alone(
         self, failure: Failed, tries: Tries, messages: Question, settings: Settings
@@ -79,7 +80,8 @@ class Asking:
         raise Unanswered(_told(failure, tries)) from None
 
     async def _until_well(self, failure: Outage, tries: Tries) -> None:
-        """Wait for a server that answers somebody.
+        """Wait for a server that answers somebody, whatever wait it names: it may name
+        next to nothing, and there is no end of tries here.
 
         Raises:
             Unreachable: if there is none, or it is silent for too long.
@@ -122,12 +124,9 @@ class Asking:
             self.limiter.answered(sent)
         return said
 
-    async def _wait(self, failures: int, named: float = 0.0) -> None:
-        """The limiter lets everybody wait as long as a server names, s; where that is
-        next to nothing it would be flooded."""
-        if named < self.patience.first:
-            chance = self.world.chance()
-            await self.world.sleep(wait_before(failures, self.patience, chance))
+    async def _wait(self, failures: int) -> None:
+        chance = self.world.chance()
+        await self.world.sleep(wait_before(failures, self.patience, chance))
 
 
 def _told(failure: Failed, tries: Tries) -> str:
