@@ -71,7 +71,8 @@ def format_error(value: float, error: float) -> str:
     """
     import math
 
-    if not math.isfinite(error) or error <= ROUNDING * abs(value):
+    least = ROUNDING * abs(value) if math.isfinite(value) else 0.0
+    if not least < error < math.inf:
         return f"{value:.7g}"
     digits = max(0, 1 - math.floor(math.log10(error)))
     return f"{value:.{digits}f}({round(error * 10**digits):d})"

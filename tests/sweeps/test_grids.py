@@ -158,5 +158,4 @@ def test_what_is_stored_has_ended_before_workers_are_there(tmp_path):
     ended = compute(Listed(plan.cells()), asked)
     cell, outcome = next(ended)
     assert cell.values == {"sigma": 1.0} and not outcome.computed
-    with pytest.raises(hs.RequestError, match="no Ray cluster"):
-        next(ended)
+    ended.close()
