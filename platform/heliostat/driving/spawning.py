@@ -32,12 +32,12 @@ def spawn(record: Record, words: list[str]) -> None:
 
 def words(record: Record, task: Task, goal: Goal, place: Place) -> list[str]:
     """The command line of a driver of its own."""
-    words = ["resume", record.path.name]
-    words += ["--store", str(record.path.parents[1].resolve())]
-    words += ["--steps", str(goal.length), "--on", place.on]
-    words += ["--until", goal.condition.text] if goal.condition else []
-    words += ["--workers", str(place.workers)] if place.workers else []
-    words += ["--gpus", str(place.gpus)] if place.gpus is not None else []
+    line = ["resume", record.path.name]
+    line += ["--store", str(record.path.parents[1].resolve())]
+    line += ["--steps", str(goal.length), "--on", place.on]
+    line += ["--until", goal.condition.text] if goal.condition else []
+    line += ["--workers", str(place.workers)] if place.workers else []
+    line += ["--gpus", str(place.gpus)] if place.gpus is not None else []
     for code in config.codes_of(task):
-        words += ["--code", str(code)]
-    return words
+        line += ["--code", str(code)]
+    return line

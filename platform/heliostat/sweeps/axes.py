@@ -43,7 +43,19 @@ class Range(NamedTuple):
             found = math.exp(ends[0] + share * (ends[1] - ends[0]))
         else:
             found = low + share * (high - low)
-        return min(math.floor(found), int(self.high)) if whole else _short(found)
+        return min(math.floor(found), int(self.high)) if whole else self.short(found)
+
+    def short(self, value: float) -> float:
+        """A value with twelve digits, inside the range: ids should not hang on the last
+        bit of a logarithm. Whole numbers stay as they are.
+
+        Example:
+            >>> Range(0, 1).short(2 / 3), Range(0, 2 / 3).short(2 / 3)
+            (0.666666666667, 0.6666666666666666)
+        """
+        if isinstance(value, int):
+            return value
+        return float(min(max(float(f"{value:.12g}"), self.low), self.high))
 
     def __str__(self) -> str:
         return f"{self.low:g}..{self.high:g}{':log' if self.log else ''}"
@@ -137,8 +149,3 @@ def _as_field(task: type[Task], name: str, value: Any) -> Any:
             f"over seed: {value!r}: expected integers from 0 to 2^63 - 1"
         )
     return value
-
-
-def _short(number: float) -> float:
-    """Twelve digits: ids should not hang on the last bit of a logarithm."""
-    return float(f"{number:.12g}")

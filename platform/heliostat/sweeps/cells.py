@@ -164,19 +164,6 @@ def at(task: type[Task], name: str, axis: Axis, share: float) -> Any:
     return axis[int(share * len(axis))]
 
 
-def short(axis: Range, value: float) -> float:
-    """A value with twelve digits, inside its range: ids should not hang on the last
-    bit of a logarithm. Whole numbers stay as they are.
-
-    Example:
-        >>> short(Range(0, 1), 2 / 3), short(Range(0, 2 / 3), 2 / 3)
-        (0.666666666667, 0.6666666666666666)
-    """
-    if isinstance(value, int):
-        return value
-    return float(min(max(float(f"{value:.12g}"), axis.low), axis.high))
-
-
 def random_shares(count: int, axes: int, seed: int) -> np.ndarray:
     """Independent draws, (count, axes): more trials begin with the same ones."""
     rows = [np.random.default_rng([seed, row]).random(axes) for row in range(count)]

@@ -19,7 +19,6 @@ from typing import Any
 
 from heliostat.errors import RequestError
 from heliostat.sweeps.axes import Axis, Range
-from heliostat.sweeps.cells import short
 from heliostat.sweeps.plan import SEARCHERS, Metric
 
 NEEDED = {
@@ -69,7 +68,7 @@ class Searcher:
         found = self._search.suggest(str(trial))
         proposed = [found[name] for name in self._space]
         return {
-            name: short(axis, value) if isinstance(axis, Range) else axis[value]
+            name: axis.short(value) if isinstance(axis, Range) else axis[value]
             for (name, axis), value in zip(self._space.items(), proposed, strict=True)
         }
 
