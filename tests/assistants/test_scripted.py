@@ -81,9 +81,26 @@ def test_the_local_model_knows_a_capital_repeats_itself_and_keeps_to_a_grammar()
         drawn = [await assistant.reply([question], Settings(seed=1), 2) for _ in "ab"]
         return said, drawn, await assistant.reply([question], letter)
 
-    with serving(parallel=2) as assistant:
+    with serving() as assistant:
         said, drawn, verdict = asyncio.run(main(assistant))
     assert said[0] == said[1] and "Paris" in said[0].text
     assert said[0].completion_tokens <= 20
     assert drawn[0].text == drawn[1].text
     assert verdict.text in ("A", "B")
+
+
+@needs_weights
+@pytest.mark.real
+def test_a_reply_depends_on_what_was_said_alone():
+    """Whatever else is asked, before it or at the same time, in any order."""
+    asked = [[Message("user", f"What is {n} times {n}, and why?")] for n in range(8)]
+    greedy = Settings(temperature=0.0, max_tokens=24)
+
+    async def crowd(assistant, questions):
+        replies = await asyncio.gather(*(assistant.reply(q, greedy) for q in questions))
+        return [reply.text for reply in replies]
+
+    with serving() as assistant:
+        forth = asyncio.run(crowd(assistant, asked))
+        back = asyncio.run(crowd(assistant, asked[::-1]))
+    assert forth == back[::-1]

