@@ -29,6 +29,19 @@ def test_constant_matrices_are_read(constant, reduce, walkers):
         np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("precision", [None, "default", "high"])
+def test_products_are_of_whole_numbers_unless_they_say_otherwise(precision):
+    """As the program says it: only GPUs would compute them in other ways."""
+
+    def f(x):
+        return jnp.sum(jnp.tanh(jnp.dot(x, x, precision=precision)))
+
+    said = jit(jax.grad(f)).lower(jnp.ones((3, 3))).as_text()
+    products = [line for line in said.splitlines() if "dot_general" in line]
+    named = f"[{(precision or 'highest').upper()}, {(precision or 'highest').upper()}]"
+    assert len(products) == 3 and all(named in line for line in products)
+
+
 def test_options_are_those_that_this_xla_knows():
     program = jax.jit(lambda x: x + 1, compiler_options=sound())
     assert program(1) == 2

@@ -57,8 +57,7 @@ def start(task: Provenance, seed: bytes) -> dict[str, np.ndarray]:
 def losses(task: Provenance, params: Params, records: Array) -> Array:
     """The loss of each record in nats, (n, length + 1) to (n,): per byte, or label."""
     one = lambda record: MODELS[task.model].loss(task, params, record)  # noqa: E731
-    with jax.default_matmul_precision("highest"):
-        return jax.vmap(one)(records)
+    return jax.vmap(one)(records)
 
 
 # -- a byte-level transformer ----------------------------------------------------------

@@ -291,9 +291,10 @@ def _program(ansatz: Ansatz, method: str | None = None) -> Any:
     """log|Ψ|, or E_L by a method, of many walkers: compiled once per shape."""
 
     def one(params: Params, x: Array, data: Data) -> Any:
-        if method is None:
-            return _psi(ansatz, params, x, data)
-        return _energy(ansatz, params, data, method)(x)
+        with jax.default_matmul_precision("highest"):  # as in runs
+            if method is None:
+                return _psi(ansatz, params, x, data)
+            return _energy(ansatz, params, data, method)(x)
 
     return jax.jit(jax.vmap(one, (None, 0, None)))
 
