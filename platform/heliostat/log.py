@@ -21,23 +21,26 @@ class Log:
     def tell(self, event: str, **details: Any) -> None:
         """Append one event, on a line of its own."""
         line = {"time": round(time.time(), 3), "event": event, **details}
+        told = json.dumps(line).encode() + b"\n"
         with self.path.open("ab+") as stream:
             if stream.tell():
                 stream.seek(-1, os.SEEK_END)
-                whole = stream.read() == b"\n"
-                stream.write(b"" if whole else b"\n")  # a crash cut the last line
-            stream.write(json.dumps(line).encode() + b"\n")
+                whole = stream.read(1) == b"\n"  # one: others may tell meanwhile
+                told = told if whole else b"\n" + told  # a crash cut the last line
+            stream.write(told)
 
     def events(self) -> list[dict[str, Any]]:
-        """All events; a last line that was cut short by a crash is left out."""
+        """All events; what is none, such as a line that a crash cut, is left out."""
         try:
-            lines = self.path.read_text().splitlines()
+            lines = self.path.read_bytes().splitlines()
         except FileNotFoundError:
             return []
         found = []
         for line in lines:
             try:
-                found.append(json.loads(line))
-            except ValueError:
+                event = json.loads(line)
+            except (ValueError, RecursionError):
                 continue
+            if isinstance(event, dict) and "event" in event:
+                found.append(event)
         return found

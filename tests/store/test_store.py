@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 import heliostat as hs
 from heliostat import config
 from heliostat.checkpoint import Checkpoints, digest
+from heliostat.log import Log
 from heliostat.progress import silent
 from heliostat.record import Record, chains
 
@@ -302,3 +303,29 @@ def test_what_is_nothing_but_fill_values_is_stored_whatever_other_threads_do(tmp
         thread.join()
     rows = run.rows.load()
     assert np.isnan(rows.x).all() and (rows.n == 0).all()
+
+
+def test_what_many_tell_at_the_same_time_is_a_line_each(tmp_path):
+    log = Log(tmp_path / "events.jsonl")
+
+    def tell(who):
+        for number in range(50):
+            log.tell("told", who=who, number=number)
+
+    threads = [threading.Thread(target=tell, args=(who,)) for who in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    lines = [json.loads(line) for line in log.path.read_text().splitlines()]
+    told = sorted((line["who"], line["number"]) for line in lines)
+    assert told == [(who, number) for who in range(8) for number in range(50)]
+
+
+def test_what_is_no_event_is_left_out(tmp_path):
+    log = Log(tmp_path / "events.jsonl")
+    log.tell("first")
+    with log.path.open("ab") as stream:
+        stream.write(b'\xff\xfe\n5\n[1]\nnull\n{}\n\n{"event": "cut')
+    log.tell("last")
+    assert [event["event"] for event in log.events()] == ["first", "last"]

@@ -99,7 +99,24 @@ def test_a_range_of_no_numbers_is_the_word_of_a_value(word, tmp_path):
 def test_a_place_that_is_none_leaves_nothing(where, tmp_path):
     with pytest.raises(hs.RequestError):
         hs.sweep(toys.Walk(), over={"sigma": [1.0, 2.0]}, store=tmp_path, **where)
-    assert not [*tmp_path.rglob("*.json")]
+    assert not [*tmp_path.iterdir()]
+
+
+def test_what_was_there_before_a_refusal_stays(tmp_path):
+    (tmp_path / "sweeps").mkdir()
+    with pytest.raises(hs.RequestError):
+        hs.sweep(toys.Walk(), over={"sigma": [1.0]}, store=tmp_path, on="127.0.0.1:1")
+    assert [*tmp_path.iterdir()] == [tmp_path / "sweeps"]
+
+
+@pytest.mark.parametrize("search", ["random", "sobol"])
+def test_too_many_cells_are_refused_at_once(tmp_path, search):
+    over = {"sigma": hs.Range(0.1, 1), "seed": [0, 1]}
+    with pytest.raises(hs.RequestError, match="200000000000 cells: expected at most"):
+        hs.sweep(toys.Walk(), over=over, search=search, trials=10**11, store=tmp_path)
+    many = {"sigma": [1.0 + i for i in range(400)], "seed": range(400)}
+    with pytest.raises(hs.RequestError, match="160000 cells: expected at most"):
+        hs.sweep(toys.Walk(), over=many, store=tmp_path)
 
 
 def test_who_is_second_at_a_sweep_changes_nothing(tmp_path):

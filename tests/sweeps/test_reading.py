@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -49,6 +50,39 @@ def test_what_is_longer_by_now_is_read_as_far_as_it_was_asked_for(grid):
     run = grid.runs[grid.cells[0].spec.id]
     hs.extend(hs.Run(run.path, run.task), steps=40, on="here")
     xr.testing.assert_identical(again(grid).dataset.load(), first)
+
+
+def cut(found, store, events):
+    """A copy of a sweep whose driver was killed after so many of its cells."""
+    shutil.copytree(found.store, store, dirs_exist_ok=True)
+    log = store / "sweeps" / found.id / "events.jsonl"
+    lines, ended = [], 0
+    for line in log.read_text().splitlines():
+        ended += '"event": "done"' in line
+        if ended <= events and '"event": "complete"' not in line:
+            lines.append(line)
+    log.write_text("\n".join(lines) + "\n")
+    return hs.open_sweep(found.id, store=store, task=toys.Stroll)
+
+
+@pytest.mark.parametrize("events", [0, 1, 4])
+@pytest.mark.parametrize("kind", ["grid", "drawn"])
+def test_a_sweep_under_way_is_read_as_far_as_it_has_come(
+    request, tmp_path, kind, events
+):
+    """What waits is NaN, where it will be; and is neither computed nor reused."""
+    whole = request.getfixturevalue(kind)
+    found = cut(whole, tmp_path, events)
+    count = len(whole.cells)
+    states = {"done": events, "waiting": count - events}
+    assert found.states == {state: n for state, n in states.items() if n}
+    assert (found.computed, found.reused) == (0, events)
+    assert dict(found.summary.sizes) == dict(whole.summary.sizes)
+    assert int((found.dataset.state == "waiting").sum()) == count - events
+    if events:
+        there = found.dataset.x.notnull().any(["chain", "draw"])
+        assert int(there.sum()) == events
+        assert found.plot("x", tmp_path / "x.png").read_bytes()[:4] == b"\x89PNG"
 
 
 def test_what_is_no_sweep_is_told(grid, tmp_path):

@@ -52,6 +52,14 @@ def losses(found):
     return found.summary.loss.values - 1 / 3
 
 
+def test_a_cell_that_is_proposed_twice_was_computed_once(tmp_path):
+    found = search(tmp_path, 6, over={"y": [0, 1]})
+    told = map(json.loads, (found.path / "events.jsonl").read_text().splitlines())
+    started = {e["run"] for e in told if e["event"] == "started"}
+    assert (found.computed, found.reused) == (len(started), 0) == (2, 0)
+    assert search(tmp_path, 6, over={"y": [0, 1]}).reused == 2
+
+
 @pytest.mark.parametrize("name", ["tpe", pytest.param("cmaes", marks=pytest.mark.slow)])
 def test_a_search_beats_random_draws(tmp_path, name):
     """The last ten of 30 trials, against draws by chance: a factor of three."""

@@ -167,7 +167,8 @@ def _failures(found: Sweep) -> list[str]:
 
 
 def _status(states: Mapping[str, int]) -> str:
-    return next((s for s in ("failed", "stopped") if states.get(s)), "complete")
+    unlike = ("failed", "stopped", "waiting")
+    return next((state for state in unlike if states.get(state)), "complete")
 
 
 def _exit(states: Mapping[str, int]) -> int:

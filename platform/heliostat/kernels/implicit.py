@@ -14,7 +14,8 @@ A method is a tuple of its numbers with a ``solve``; another one is another such
 References: Vicol, Lorraine, Pedregosa, Duvenaud and Grosse, arXiv:2212.14032 [which
 of them is taken decides what an over-parameterised outer problem finds]; Lorraine,
 Vicol and Duvenaud, arXiv:1911.02590 [Neumann]; Rajeswaran et al., arXiv:1909.04630
-[X and Pereyra, SIAM J. Numer. Anal. 10, 413 (1973) [the derivative of H⁺].
+[proximal]; Golub and Pereyra, SIAM J. Numer. Anal. 10, 413 (1973) [the derivative
+of H⁺].
 """
 
 from __future__ import annotations

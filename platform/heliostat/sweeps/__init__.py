@@ -93,6 +93,7 @@ def sweep(
         x64: compute in float64.
         store: folder of runs; default ``$HELIOSTAT_STORE``, else ``./runs``.
         dry_run: look only at what is stored; nothing is computed or written.
+        progress: who shows how it goes; default a table, or lines, on stderr.
 
     Returns:
         Its dataset and tables; cells that failed are NaN, and in ``failures``, where

@@ -121,7 +121,9 @@ def _compute(
     outcomes: dict[str, Outcome] = {}
     with watching.following(ledger, cells.runs):
         for cell, outcome in compute(cells, asked):
-            outcomes[cell.spec.id] = outcome
+            known = outcomes.get(cell.spec.id)  # searchers propose a cell twice
+            once = outcome.computed or (known is not None and known.computed)
+            outcomes[cell.spec.id] = outcome._replace(computed=once)
             ledger.ended(cell, outcome)
             watching.saw(cell, outcome)
     ledger.tell("complete", computed=sum(o.computed for o in outcomes.values()))

@@ -17,7 +17,7 @@ from heliostat.sweeps.axes import SEED, Axis
 from heliostat.sweeps.cells import GENERATION, MEMBER, TRIAL, Cell
 from heliostat.sweeps.hypergradients import slopes
 from heliostat.sweeps.ledger import FOLDER, Ledger
-from heliostat.sweeps.outcomes import Outcome
+from heliostat.sweeps.outcomes import WAITS, Outcome
 from heliostat.sweeps.plan import VALIDATION, Plan
 from heliostat.task import Estimate
 
@@ -57,8 +57,9 @@ class Findings:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        places = np.array([cell.place for cell in self.cells])
-        return tuple(int(n) + 1 for n in places.max(axis=0))
+        places = np.array([cell.place for cell in self.cells], int)
+        last = places.reshape(-1, len(self.dims)).max(axis=0, initial=-1)
+        return tuple(int(n) + 1 for n in last)
 
     def called(self, cell: Cell) -> dict[str, Any]:
         """Its values; of a population also which member and generation it is."""
@@ -87,7 +88,8 @@ class Findings:
     @property
     def reused(self) -> int:
         """Runs that were found in the store as they are asked for."""
-        return len(self.outcomes) - self.computed
+        ended = sum(o.state != WAITS.state for o in self.outcomes.values())
+        return ended - self.computed
 
     @property
     def states(self) -> dict[str, int]:

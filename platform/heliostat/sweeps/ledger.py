@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -51,15 +51,19 @@ class Ledger:
             Busy: if another driver is at this sweep.
             StoreError: if the store cannot be written.
         """
-        new = not self.path.exists()
+        folders = (self.path, self.path.parent, self.path.parent.parent)
+        new = [folder for folder in folders if not folder.exists()]
         try:
             self._make()
             with Lock(self.path, _HINT):
                 self._begin()
                 yield
         except RequestError:
-            if new and not self.last():
+            if self.path in new and not self.last():
                 shutil.rmtree(self.path)
+                for folder in new[1:]:
+                    with suppress(OSError):  # it has other things by now
+                        folder.rmdir()
             raise
 
     def _make(self) -> None:
@@ -71,7 +75,8 @@ class Ledger:
     def _begin(self) -> None:
         text = json.dumps(_described(self._plan), indent=1)
         try:
-            (self.path / "sweep.json").write_text(text)
+            (self.path / "sweep.json.new").write_text(text)
+            (self.path / "sweep.json.new").replace(self.path / "sweep.json")
             self._begun = True
             self.tell("begun", trials=self._plan.trials)
         except OSError as error:

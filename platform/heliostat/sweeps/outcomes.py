@@ -29,7 +29,7 @@ RETRIED = "retried"
 class Outcome(NamedTuple):
     """How a cell came out."""
 
-    state: str  # done, pruned, failed or stopped
+    state: str  # done, pruned, failed or stopped; or waiting, before it has ended
     computed: bool  # whether anything was computed for it now
     steps: int
     run: Run | None  # as far as it was asked for; of one that failed what it left
@@ -52,6 +52,9 @@ class Outcome(NamedTuple):
         """The run whose rows are data, as far as it came; none, if it failed."""
         return None if self.state == "failed" else self.run
 
+
+WAITS = Outcome("waiting", False, 0, None)
+"""Of a cell that has not ended: its sweep goes on, was killed, or was interrupted."""
 
 Ended = tuple[Cell, Outcome]
 

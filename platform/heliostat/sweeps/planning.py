@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -22,6 +23,9 @@ from heliostat.sweeps.plan import (
 )
 from heliostat.sweeps.tuning import check_installed
 from heliostat.task import Task
+
+MOST = 100_000
+"""Cells of a sweep: each is a run with files of its own, or a line of a pack."""
 
 FACTOR = 3
 """Between one rung and the next, where nothing else is asked for."""
@@ -95,6 +99,7 @@ def _scheduled(
 def _check(plan: Plan, trials: int | None) -> None:
     _check_search(plan, trials)
     _check_seeds(plan)
+    _check_size(plan)
     _check_metrics(plan)
     _check_scheduled(plan)
     if plan.search == HYPERGRADIENT:
@@ -129,6 +134,13 @@ def _check_seeds(plan: Plan) -> None:
     if plan.seeds and plan.seed:
         told = f"seed {plan.seed}: the sweep goes over seeds already"
         raise RequestError(f"{told}, leave one of the two out")
+
+
+def _check_size(plan: Plan) -> None:
+    lists = [axis for name, axis in plan.axes.items() if not plan.drawn or name == SEED]
+    count = math.prod([max(plan.trials, 1), *map(len, lists)])
+    if count > MOST:
+        raise RequestError(f"{count} cells: expected at most {MOST} in a sweep")
 
 
 def _check_metrics(plan: Plan) -> None:

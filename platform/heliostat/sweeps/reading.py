@@ -11,7 +11,7 @@ from heliostat.stored import Run, store_folder
 from heliostat.sweeps import population
 from heliostat.sweeps.cells import Cell
 from heliostat.sweeps.ledger import Ledger, read
-from heliostat.sweeps.outcomes import Outcome
+from heliostat.sweeps.outcomes import WAITS, Outcome
 from heliostat.sweeps.plan import Plan
 from heliostat.sweeps.results import Sweep
 from heliostat.task import Task
@@ -20,7 +20,8 @@ from heliostat.task import Task
 def open_sweep(
     sweep: str, *, store: str | Path | None = None, task: type[Task] | None = None
 ) -> Sweep:
-    """A stored sweep by its id, or by the first digits of it, as far as it has come.
+    """A stored sweep by its id, or by the first digits of it, as far as it has come:
+    cells that have not ended are ``waiting``.
 
     Args:
         task: the class of a task that is not installed.
@@ -35,8 +36,8 @@ def open_sweep(
     plan, root = read(sweep, store, task), store_folder(store)
     ledger = Ledger(root, plan)
     ended = ledger.last()
-    cells = [c for c in _begun(plan, ledger, root) if c.spec.id in ended]
-    outcomes = {c.spec.id: _outcome(c, ended[c.spec.id], root) for c in cells}
+    cells = _begun(plan, ledger, root)
+    outcomes = {c.spec.id: _outcome(c, ended.get(c.spec.id), root) for c in cells}
     return Sweep(plan, cells, outcomes, root)
 
 
@@ -48,8 +49,10 @@ def _begun(plan: Plan, ledger: Ledger, store: Path) -> list[Cell]:
     return plan.cells([e["values"] for e in events if e["event"] == "proposed"])
 
 
-def _outcome(cell: Cell, event: Mapping[str, Any], store: Path) -> Outcome:
+def _outcome(cell: Cell, event: Mapping[str, Any] | None, store: Path) -> Outcome:
     """How a cell came out, as it was written down."""
+    if event is None:
+        return WAITS
     run, steps = at_path(cell.task, cell.spec, store), event["steps"]
     run = Run(run.path, cell.task, steps) if run and steps else None
     why = [event.get(name, "") for name in ("reason", "traceback")]

@@ -98,8 +98,9 @@ class Sweep(Findings):
         return Metric(name, mode or asked.get(name, "min"))
 
     def average(self) -> dict[str, Estimate]:
-        """Each quantity on average over the cells that have it, with the error of that,
-        see :func:`heliostat.sweeps.trials.mean`."""
+        """Each quantity on average over the cells that have it, with the error of that
+        where they differ in their seeds alone, see
+        :func:`heliostat.sweeps.trials.mean`."""
         return tables.average(self)
 
     # -- datasets ---------------------------------------------------------------

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from heliostat.sweeps.axes import SEED
 from heliostat.sweeps.cells import Cell
 from heliostat.sweeps.findings import Findings
 from heliostat.sweeps.trials import mean
@@ -46,12 +47,14 @@ def _called(sweep: Findings, cell: Cell) -> dict[str, Any]:
 
 
 def average(sweep: Findings) -> dict[str, Estimate]:
-    """Each quantity on average over the cells, with the error of that."""
-    found = {}
+    """Each quantity on average over the cells; with the error of that where they differ
+    in their seeds alone, since values that somebody chose are no sample."""
+    found, drawn = {}, set(sweep.axes) <= {SEED}
     headlines = [sweep.headlines[cell.spec.id] for cell in sweep.cells]
     for name, units in sweep.quantities.items():
         told = [headline[name] for headline in headlines if name in headline]
         finite = [one for one in told if np.isfinite(one.value)]
         nothing = Estimate(np.nan, units=units, source="mean of 0 cells")
-        found[name] = mean(finite, "cells") if finite else nothing
+        told = mean(finite, "cells") if finite else nothing
+        found[name] = told if drawn else told._replace(error=np.nan)
     return found

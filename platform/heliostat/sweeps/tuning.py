@@ -90,7 +90,9 @@ def _optuna_search(
         import optuna
         from ray.tune.search.optuna import OptunaSearch
 
-        sampler = getattr(optuna.samplers, SEARCHERS[name])(seed=seed)
+        # what it draws independently, such as listed values, is no news to anybody
+        quiet = {"warn_independent_sampling": False} if name in ("gp", "cmaes") else {}
+        sampler = getattr(optuna.samplers, SEARCHERS[name])(seed=seed, **quiet)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     single = len(metrics) == 1
     return OptunaSearch(
