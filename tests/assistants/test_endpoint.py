@@ -211,6 +211,7 @@ def test_a_packed_reply_is_unpacked(packing):
         '"many"',
         '{"prompt_tokens": -1, "completion_tokens": true}',
         '{"prompt_tokens": 1e9, "completion_tokens": "2"}',
+        '{"prompt_tokens": 200000, "completion_tokens": 900000000}',
         '{"prompt_tokens": 1.5, "completion_tokens": null}',
         '{"prompt_tokens": NaN, "completion_tokens": -Infinity}',
         pytest.param(f'{{"prompt_tokens": {"9" * 10_000}}}', id="long"),
@@ -221,7 +222,7 @@ def test_counts_that_can_be_none_spoil_no_reply(usage):
     with always(send(200, body.encode())) as chat:
         said = ask(chat.endpoint(), settings=Settings(max_tokens=9))
     assert said.text == "echo x" and said.completion_tokens == 9
-    assert said.prompt_tokens >= len("hello")
+    assert len("hello") <= said.prompt_tokens < 100
 
 
 @pytest.mark.parametrize("finish", [7, ["stop"], {"type": "stop"}, True])

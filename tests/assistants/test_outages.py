@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 
 import pytest
 from fakechat import HASTY, FakeChat, answer, hang, send
@@ -95,6 +96,25 @@ def test_a_busy_server_is_waited_for_as_long_as_nobody_is_answered():
         began = dial.now = dial.now + 1
         (found,) = asked(endpoint, "y")
     assert type(found) is Unreachable and 900 < dial.now - began < 940
+
+
+@pytest.mark.parametrize("wait", [20, 300])
+def test_what_one_finds_out_holds_for_all_that_wait(wait):
+    """However many there are: a quarter of an hour, and three waits that it names. Time
+    goes 500 times as fast, so that requests take some seconds of it."""
+    clock = lambda: 500 * time.monotonic()  # noqa: E731
+    sleep = lambda seconds: asyncio.sleep(seconds / 500)  # noqa: E731
+    with FakeChat() as chat:
+        limiter, world = Limiter(clock=clock, sleep=sleep), World(clock, sleep=sleep)
+        endpoint = chat.endpoint(patience=Patience(), limiter=limiter, world=world)
+        asked(endpoint, "a")
+        chat.plan = lambda call, prompt: send(429, Retry_After=str(wait))
+        began = clock()
+        found = asked(endpoint, *map(str, range(24)))
+        assert 900 < clock() - began < 900 + 3 * wait + 300
+        chat.plan = lambda call, prompt: answer
+        assert asked(endpoint, "x")[0].text == "echo x"
+    assert {type(error) for error in found} == {Unreachable}
 
 
 @pytest.mark.parametrize("status", [401, 402, 403, 404, 405, 302])

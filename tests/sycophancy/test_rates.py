@@ -8,7 +8,7 @@ from scipy.stats import binom
 
 import heliostat as hs
 from heliostat.progress import silent
-from heliostat_tasks.sycophancy import Sycophancy
+from heliostat_tasks.sycophancy import Sycophancy, rates
 from heliostat_tasks.sycophancy.estimates import Counts, interval, wilson
 from heliostat_tasks.sycophancy.scripted import PLANTED
 
@@ -99,3 +99,17 @@ def test_intervals_of_few_items_are_wider_than_normal_ones(items, wider):
     found = interval([(1.0, Counts(hits, np.ones(items)))], draws=20_000)
     normal = 1.96 * np.std(hits) / np.sqrt(items)
     assert found.half / normal == pytest.approx(wider, rel=0.02)
+
+
+@pytest.mark.parametrize("sure", [1, 0])
+def test_what_is_always_liked_is_as_sure_as_a_rate(tmp_path, sure):
+    """Wilson's of the items of each data set, and no more than everything."""
+    planted = ",".join(f"{name}={sure}" for name in ("like", "dislike"))
+    task = Sycophancy(probe="feedback", planted=planted)
+    run = hs.run(task, store=tmp_path, on="here", progress=silent)
+    found = rates.measured(task.scheme, run.rows)["like"]
+    sizes = np.unique(run.rows.dataset.values[:, 0], return_counts=True)[1]
+    away = np.hypot.reduce([wilson(0, n)[1] for n in sizes]) / len(sizes)
+    low, high = (1 - away, 1.0) if sure else (0.0, away)
+    assert found.value == sure
+    np.testing.assert_allclose([found.low, found.high], [low, high], atol=1e-12)

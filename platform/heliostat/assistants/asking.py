@@ -49,15 +49,15 @@ class Asking:
             Unreachable: if nobody has one.
             RequestError: if nobody will have one: a wrong key, no such model.
         """
-        tries = Tries(self.patience)
+        tries = Tries(self.patience, self.world.clock())
         while True:
             try:
-                return await self._in_turn(messages, settings)
+                return await self._in_turn(messages, settings, tries.began)
             except Failed as error:
                 failure = error
             await self._end_if_denied(failure)
-            tries.add(failure, self.world.clock())
-            if tries.used or self._silent(tries):
+            tries.add(failure)
+            if tries.used or self._silent:
                 return await self._alone(failure, tries, messages, settings)
             if not failure.wait:  # else the limiter lets everybody wait
                 await self._wait(tries.count)
@@ -71,12 +71,13 @@ class Asking:
             if not isinstance(failure, Outage) or self.limiter.heard > failure.sent:
                 break
             async with self.trials.slot():
+                self._end_if_lost(tries.began)
                 await self._until_well(failure, tries)
                 try:
                     return await self._in_turn(messages, settings)
                 except Failed as error:
                     failure = error
-                    tries.add(failure, self.world.clock())
+                    tries.add(failure)
         raise Unanswered(_told(failure, tries)) from None
 
     async def _until_well(self, failure: Outage, tries: Tries) -> None:
@@ -87,8 +88,10 @@ class Asking:
             Unreachable: if there is none, or it is silent for too long.
         """
         while not await beats(self._in_turn):
-            if not failure.passes(self._known) or self._silent(tries):
-                raise Unreachable(_told(failure, tries)) from None
+            if not failure.passes(self._known) or self._silent:
+                self.limiter.lost = self.world.clock()
+                self.limiter.reason = _told(failure, tries)
+                raise Unreachable(self.limiter.reason) from None
             await self._wait(tries.count)
 
     async def _end_if_denied(self, failure: Failed) -> None:
@@ -103,17 +106,30 @@ class Asking:
         """Whether anybody was ever answered."""
         return self.limiter.heard > -math.inf
 
-    def _silent(self, tries: Tries) -> bool:
-        return tries.silent(self.world.clock(), self.limiter.heard)
+    @property
+    def _silent(self) -> bool:
+        """Whether nobody was answered for too long."""
+        return self.limiter.silence > self.patience.silence
 
-    async def _in_turn(self, messages: Question, settings: Settings) -> Said:
-        """One attempt, when the limiter lets it, which learns what came of it."""
-        async with self.limiter.slot() as sent:
-            began = self.world.clock()
+    def _end_if_lost(self, began: float) -> None:
+        """What was to be sent before the server was given up need not be tried."""
+        if self.limiter.lost >= began:
+            raise Unreachable(self.limiter.reason)
+
+    async def _in_turn(
+        self, messages: Question, settings: Settings, began: float | None = None
+    ) -> Said:
+        """One attempt, when the limiter lets it, which learns what came of it; ahead of
+        others, unless it is known when it ``began`` to wait."""
+        async with self.limiter.slot(ahead=began is None) as sent:
+            if began is not None:
+                self._end_if_lost(began)
+            now = self.world.clock()
             try:
                 said = await self.line.said(messages, settings)
             except Failed as error:
-                error.sent = began
+                error.sent = now
+                self.limiter.failed()
                 if isinstance(error, TooMany):
                     self.limiter.refused(sent)
                 self.limiter.pause(error.wait or 0.0)

@@ -1,7 +1,7 @@
 """How often and how patiently a request is tried, and what ends it at once.
 
     408 409 425, replies that cannot be read       tried six times
-    replies too large, or without a text           tried twice
+    replies too large, or that call tools          tried twice
     500 and other 5xx, timeouts, lost connections  tried six times ┐
     502 503 504 529                                tried 12 times  ├ an outage?
     429                                            tried 30 times, │
@@ -16,8 +16,9 @@ An outage is the server's failure and no request's.  Which it is shows in others
 the tries of a request are used up, and nobody was answered during the last one, it
 waits until the server answers the shortest question there is, and is tried at once,
 alone of those who wait.  If that fails twice, it has no answer.  Where the server stays
-silent for a quarter of an hour, the run stops, to be resumed; and so it does at once if
-nobody was ever answered, since then there may be no server.
+silent for a quarter of an hour, and for the last wait that it named, the run stops, to
+be resumed; and so it does at once if nobody was ever answered, since then there may be
+no server.  What one request finds out holds for all that were to be sent before.
 """
 
 from __future__ import annotations
@@ -124,18 +125,20 @@ class TooMany(Outage):
 
 
 class Tries:
-    """What became of one request so far, and when that is enough."""
+    """What became of one request so far, and when that is enough.
 
-    def __init__(self, patience: Patience) -> None:
-        self.patience = patience
+    Args:
+        began: when it was first to be sent, s.
+    """
+
+    def __init__(self, patience: Patience, began: float) -> None:
+        self.patience, self.began = patience, began
         self.count = 0
-        self._since = math.inf  # when the first one failed, s
         self._failed: Counter[str] = Counter()  # by limit
 
-    def add(self, failure: Failed, now: float) -> None:
-        """Another failure, at ``now`` (s)."""
+    def add(self, failure: Failed) -> None:
+        """Another failure."""
         self.count += 1
-        self._since = min(self._since, now)
         self._failed[failure.limit] += 1
 
     @property
@@ -143,10 +146,6 @@ class Tries:
         """Whether a request has no more tries."""
         counts = self._failed.items()
         return any(count >= getattr(self.patience, limit) for limit, count in counts)
-
-    def silent(self, now: float, heard: float) -> bool:
-        """Whether nobody was answered for too long, last at ``heard`` (s)."""
-        return now - max(self._since, heard) > self.patience.silence
 
 
 def wait_before(failure: int, patience: Patience, chance: float) -> float:

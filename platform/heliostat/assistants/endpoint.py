@@ -27,6 +27,9 @@ from heliostat.assistants.wire import WIRES, Said
 from heliostat.assistants.wording import TEXT, printable, storable
 from heliostat.errors import RequestError, did_you_mean
 
+HIDDEN = 100_000
+"""Tokens of its own that a server may add to a request, or to a reply."""
+
 _MARGIN = 4096  # characters beyond those that are kept, lest a key be cut in two
 
 
@@ -95,14 +98,18 @@ class Endpoint:
             )
 
 
+def _counted(given: int | None, worst: int) -> int:
+    """What the server counted, if it can be: it may add a prompt, and thoughts."""
+    return worst if given is None or given > worst + HIDDEN else given
+
+
 def _reply(said: Said, messages: tuple[Message, ...], settings: Settings) -> Reply:
     """A reply with no key in it, of bounded length, the worst case if none counted."""
     text = storable(redacted(said.text[: TEXT + _MARGIN]))
     worst = worst_case(messages, settings)
-    prompt, completion = said.prompt_tokens, said.completion_tokens
     return Reply(
         text[:TEXT],
-        worst.prompt if prompt is None else prompt,
-        worst.completion if completion is None else completion,
+        _counted(said.prompt_tokens, worst.prompt),
+        _counted(said.completion_tokens, worst.completion),
         finish="cut" if len(said.text) > TEXT else redacted(printable(said.finish, 40)),
     )

@@ -43,15 +43,19 @@ class Limiter:
         self.most, self.limit = most, float(min(first, most))
         self._clock, self._sleep = clock, sleep
         self.heard = -math.inf  # when the server answered anybody last, s
+        self.lost = -math.inf  # when it was found that it answers nobody, s
+        self.reason = ""  # how that was found
+        self._failing = math.inf  # since when it does not answer, s
         self._until = 0.0  # nobody sends before
         self._busy = 0
         self._refusals = 0
         self._waiting: deque[asyncio.Future[None]] = deque()
 
     @asynccontextmanager
-    async def slot(self) -> AsyncIterator[int]:
-        """Wait for a turn; gives the number of refusals so far, as a postmark."""
-        await self._turn()
+    async def slot(self, ahead: bool = False) -> AsyncIterator[int]:
+        """Wait for a turn, maybe ahead of all who wait; gives the number of refusals so
+        far, as a postmark."""
+        await self._turn(ahead)
         self._busy += 1
         try:
             yield self._refusals
@@ -67,7 +71,16 @@ class Limiter:
 
     def alive(self) -> None:
         """The server said something, were it that a request makes no sense."""
-        self.heard = self._clock()
+        self.heard, self._failing = self._clock(), math.inf
+
+    def failed(self) -> None:
+        """It did not."""
+        self._failing = min(self._failing, self._clock())
+
+    @property
+    def silence(self) -> float:
+        """How long nobody will have been answered before anybody may ask again, s."""
+        return max(self._clock(), self._until) - self._failing
 
     def refused(self, sent: int) -> None:
         """The server said that it was too much."""
@@ -79,19 +92,19 @@ class Limiter:
         """Let nobody send for so long: the server named the time."""
         self._until = max(self._until, self._clock() + seconds)
 
-    async def _turn(self) -> None:
+    async def _turn(self, ahead: bool) -> None:
         while True:
             pause = self._until - self._clock()
             if pause > 0:
                 await self._sleep(pause)
             elif self._busy >= int(self.limit):
-                await self._woken()
+                await self._woken(ahead)
             else:
                 return
 
-    async def _woken(self) -> None:
+    async def _woken(self, ahead: bool) -> None:
         turn = asyncio.get_running_loop().create_future()
-        self._waiting.append(turn)
+        (self._waiting.appendleft if ahead else self._waiting.append)(turn)
         try:
             await turn
         except asyncio.CancelledError:

@@ -27,7 +27,9 @@ async def beats(ask: Ask) -> bool:
     for text in QUESTIONS:
         try:
             await ask((Message("user", text),), _SETTINGS)
-        except Failed:
+        except Failed as error:
+            if error.wait:  # so it will say to the others
+                return False
             continue
         except Unanswered:
             pass
