@@ -203,7 +203,7 @@ def test_a_server_that_answers_others_is_given_more_time():
                 limiter.alive()
             limiter.failed()
             tries.add(TooMany("429"))
-            over.append(tries.used or limiter.silence > patience.silence)
+            over.append(tries.used or limiter.silence(1000) > patience.silence)
             dial.now += 60
         assert 1 + over.index(True) == enough
 

@@ -98,6 +98,21 @@ def test_a_busy_server_is_waited_for_as_long_as_nobody_is_answered():
     assert type(found) is Unreachable and 900 < dial.now - began < 940
 
 
+def test_an_old_outage_takes_no_patience_from_a_new_request():
+    dial = Dial()
+    with FakeChat() as chat:
+        limiter = Limiter(clock=lambda: dial.now, sleep=dial.sleep)
+        options = {"patience": Patience(), "limiter": limiter, "world": dial.world}
+        endpoint = chat.endpoint(**options)
+        asked(endpoint, "a")
+        chat.plan = lambda call, prompt: send(503)
+        assert type(*asked(endpoint, "b")) is Unreachable
+        dial.now += 5000
+        back = dial.now + 600
+        chat.plan = lambda call, prompt: answer if dial.now > back else send(503)
+        assert asked(endpoint, "c")[0].text == "echo c"
+
+
 @pytest.mark.parametrize("wait", [20, 300])
 def test_what_one_finds_out_holds_for_all_that_wait(wait):
     """However many there are: a quarter of an hour, and three waits that it names. Time

@@ -57,7 +57,7 @@ class Asking:
                 failure = error
             await self._end_if_denied(failure)
             tries.add(failure)
-            if tries.used or self._silent:
+            if tries.used or self._silent(tries):
                 return await self._alone(failure, tries, messages, settings)
             if not failure.wait:  # else the limiter lets everybody wait
                 await self._wait(tries.count)
@@ -88,7 +88,7 @@ class Asking:
             Unreachable: if there is none, or it is silent for too long.
         """
         while not await beats(self._in_turn):
-            if not failure.passes(self._known) or self._silent:
+            if not failure.passes(self._known) or self._silent(tries):
                 self.limiter.lost = self.world.clock()
                 self.limiter.reason = _told(failure, tries)
                 raise Unreachable(self.limiter.reason) from None
@@ -106,10 +106,9 @@ class Asking:
         """Whether anybody was ever answered."""
         return self.limiter.heard > -math.inf
 
-    @property
-    def _silent(self) -> bool:
-        """Whether nobody was answered for too long."""
-        return self.limiter.silence > self.patience.silence
+    def _silent(self, tries: Tries) -> bool:
+        """Whether nobody was answered for too long while this one waits."""
+        return self.limiter.silence(tries.began) > self.patience.silence
 
     def _end_if_lost(self, began: float) -> None:
         """What was to be sent before the server was given up need not be tried."""
@@ -124,11 +123,11 @@ class Asking:
         async with self.limiter.slot(ahead=began is None) as sent:
             if began is not None:
                 self._end_if_lost(began)
-            now = self.world.clock()
+            sending = self.world.clock()
             try:
                 said = await self.line.said(messages, settings)
             except Failed as error:
-                error.sent = now
+                error.sent = sending
                 self.limiter.failed()
                 if isinstance(error, TooMany):
                     self.limiter.refused(sent)

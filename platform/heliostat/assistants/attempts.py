@@ -16,9 +16,10 @@ An outage is the server's failure and no request's.  Which it is shows in others
 the tries of a request are used up, and nobody was answered during the last one, it
 waits until the server answers the shortest question there is, and is tried at once,
 alone of those who wait.  If that fails twice, it has no answer.  Where the server stays
-silent for a quarter of an hour, and for the last wait that it named, the run stops, to
-be resumed; and so it does at once if nobody was ever answered, since then there may be
-no server.  What one request finds out holds for all that were to be sent before.
+silent for a quarter of an hour, and up to three of the waits that it names, the run
+stops, to be resumed; and so it does at once if nobody was ever answered, since then
+there may be no server.  What one request finds out holds for all that were to be sent
+before.
 """
 
 from __future__ import annotations

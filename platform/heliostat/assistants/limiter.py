@@ -77,10 +77,10 @@ class Limiter:
         """It did not."""
         self._failing = min(self._failing, self._clock())
 
-    @property
-    def silence(self) -> float:
-        """How long nobody will have been answered before anybody may ask again, s."""
-        return max(self._clock(), self._until) - self._failing
+    def silence(self, began: float) -> float:
+        """How long nobody will have been answered before anybody may ask again, of the
+        time since a request ``began``, s."""
+        return max(self._clock(), self._until) - max(self._failing, began)
 
     def refused(self, sent: int) -> None:
         """The server said that it was too much."""
