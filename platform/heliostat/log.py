@@ -5,11 +5,13 @@ Wall times, workers and failures stand here and nowhere else: rows are reproduci
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import time
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 
 class Log:
@@ -23,11 +25,9 @@ class Log:
         line = {"time": round(time.time(), 3), "event": event, **details}
         told = json.dumps(line).encode() + b"\n"
         with self.path.open("ab+") as stream:
-            if stream.tell():
-                stream.seek(-1, os.SEEK_END)
-                whole = stream.read(1) == b"\n"  # one: others may tell meanwhile
-                told = told if whole else b"\n" + told  # a crash cut the last line
-            stream.write(told)
+            with suppress(OSError):  # where nothing can be locked, a line may be blank
+                fcntl.flock(stream, fcntl.LOCK_EX)
+            stream.write(told if _ends_whole(stream) else b"\n" + told)
 
     def events(self) -> list[dict[str, Any]]:
         """All events; what is none, such as a line that a crash cut, is left out."""
@@ -44,3 +44,14 @@ class Log:
             if isinstance(event, dict) and "event" in event:
                 found.append(event)
         return found
+
+
+def _ends_whole(stream: IO[bytes]) -> bool:
+    """Whether the last line has its end: a crash may have cut it.
+
+    Only under a lock: a line that others append grows page by page for who reads it.
+    """
+    if not stream.seek(0, os.SEEK_END):
+        return True
+    stream.seek(-1, os.SEEK_END)
+    return stream.read(1) == b"\n"
