@@ -9,6 +9,7 @@ import re
 import time
 import zlib
 
+import httpx
 import pytest
 from fakechat import (
     HASTY,
@@ -353,6 +354,22 @@ def test_a_cancelled_request_leaves_nothing_behind():
         began = time.monotonic()
         assert ask(endpoint).text == "echo hello"
     assert time.monotonic() - began < 2
+
+
+def test_a_whole_reply_counts_however_long_its_connection_takes_to_close(monkeypatch):
+    """Its timeout would also cut the closing short, and leave sockets behind."""
+    close, closed = httpx.AsyncClient.aclose, []
+
+    async def slowly(client):
+        await asyncio.sleep(0.5)
+        await close(client)
+        closed.append(client)
+
+    monkeypatch.setattr(httpx.AsyncClient, "aclose", slowly)
+    with FakeChat() as chat:
+        hasty = HASTY._replace(timeout=0.3)
+        assert ask(chat.endpoint(patience=hasty)).text == "echo hello"
+    assert len(closed) == 1 == sum(chat.calls.values())
 
 
 @pytest.mark.parametrize(

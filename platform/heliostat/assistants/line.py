@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -80,32 +80,33 @@ class Line:
         """The body of a reply with a status that is good."""
         import httpx
 
+        seconds = self.patience.timeout
         try:
-            async with asyncio.timeout(self.patience.timeout), self._sent(body) as got:
+            async with (
+                self._connections() as client,  # outside: it closes in its own time
+                asyncio.timeout(seconds),
+                self._sent(client, body) as got,
+            ):
                 if got.is_success and got.status_code != 204:
                     return await read(got, BODY)
                 raise await self._refusal(got, body)
         except TimeoutError:
-            seconds = self.patience.timeout
             raise Outage(f"no whole reply within {seconds:g} s") from None
         except (httpx.HTTPError, httpx.InvalidURL, OSError, UnicodeError) as error:
             reason = _quoted(str(error)) or type(error).__name__
             raise Outage(f"the connection failed: {reason}") from None
 
-    @asynccontextmanager
-    async def _sent(self, body: dict[str, Any]) -> AsyncIterator[httpx.Response]:
+    def _sent(
+        self, client: httpx.AsyncClient, body: dict[str, Any]
+    ) -> AbstractAsyncContextManager[httpx.Response]:
         wire = WIRES[self.wire]
-        async with (
-            self._connections() as client,
-            client.stream(
-                "POST",
-                self.url.rstrip("/") + wire.path,
-                json=body,
-                headers={"Accept-Encoding": "identity", **wire.extra},
-                auth=signing(self.key, wire.header, wire.scheme),
-            ) as response,
-        ):
-            yield response
+        return client.stream(
+            "POST",
+            self.url.rstrip("/") + wire.path,
+            json=body,
+            headers={"Accept-Encoding": "identity", **wire.extra},
+            auth=signing(self.key, wire.header, wire.scheme),
+        )
 
     async def _refusal(
         self, response: httpx.Response, body: dict[str, Any]
