@@ -99,6 +99,16 @@ def test_texts_come_in_parts_or_as_a_refusal(message, text):
     assert (reply.text, reply.finish) == (text, "stop")
 
 
+IMAGE = [{"type": "image_url", "image_url": {"url": "data:,"}}]
+
+
+def test_parts_without_text_are_no_reply():
+    useless = pytest.raises(Unanswered, match="no text in its parts; tried 2 times")
+    with always(replied({"content": IMAGE}, "stop")) as chat, useless:
+        ask(chat.endpoint())
+    assert sum(chat.calls.values()) == 2
+
+
 def test_thoughts_are_no_part_of_a_reply():
     said = {
         "content": [
@@ -117,6 +127,7 @@ def test_thoughts_are_no_part_of_a_reply():
     [
         ({"content": None}, "length"),
         ({"content": None}, "content_filter"),
+        ({"content": IMAGE}, "length"),
         (None, "content_filter"),
     ],
 )

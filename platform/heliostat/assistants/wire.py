@@ -109,9 +109,12 @@ def _text(message: dict[str, Any], finish: str) -> str:
         return ""
     if content is None and (message.get("tool_calls") or finish == "tool_calls"):
         raise NoText("the reply calls tools, and says nothing")
-    if isinstance(content, list):
-        return _joined(content)
-    return _kind(content, str, "content")
+    if not isinstance(content, list):
+        return _kind(content, str, "content")
+    text = _joined(content)
+    if content and not text and finish not in ("length", "content_filter"):
+        raise NoText("the reply has no text in its parts")
+    return text
 
 
 def _joined(parts: list[Any]) -> str:
