@@ -150,6 +150,14 @@ def test_a_very_long_reply_is_cut_and_the_page_says_how_much(browser, runs, tmp_
 
 
 @pytest.mark.real
+def test_a_character_is_folded_away_whole(browser, runs, tmp_path):
+    page = tmp_path / "page.html"
+    page.write_text(viewer.page(saying(runs[1], "a" * 1499 + "\N{GRINNING FACE}" * 9)))
+    browser.open(at(page, item=1, condition="unbiased"))
+    assert browser.value(TEXTS)[1].startswith("a" * 1499 + "… Show 18 more")
+
+
+@pytest.mark.real
 def test_markup_that_got_in_would_still_neither_run_nor_ask(browser, pages, tmp_path):
     """The policy, alone: injected where it hurts; without it all of this happens."""
     with Listener() as listener:

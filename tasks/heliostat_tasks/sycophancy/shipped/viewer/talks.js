@@ -70,10 +70,11 @@ function message(role, text, left, search, ...beside) {
 }
 
 function fold(body, text, left) {
-  const open = button(`Show ${many(text.length - FOLD, "more character")}`, () => {
+  const short = text.slice(0, FOLD).replace(/[\ud800-\udbff]$/, ""); // no half of a pair
+  const open = button(`Show ${many(text.length - short.length, "more character")}`, () => {
     body.replaceChildren(literal(text), missing(left));
   });
-  body.append(literal(text.slice(0, FOLD)), "… ", open);
+  body.append(literal(short), "… ", open);
 }
 
 function missing(left) {
