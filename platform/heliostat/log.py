@@ -9,7 +9,8 @@ import fcntl
 import json
 import os
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -24,9 +25,7 @@ class Log:
         """Append one event, on a line of its own."""
         line = {"time": round(time.time(), 3), "event": event, **details}
         told = json.dumps(line).encode() + b"\n"
-        with self.path.open("ab+") as stream:
-            with suppress(OSError):  # where nothing can be locked, a line may be blank
-                fcntl.flock(stream, fcntl.LOCK_EX)
+        with self.path.open("ab+") as stream, _alone(stream):
             stream.write(told if _ends_whole(stream) else b"\n" + told)
 
     def events(self) -> list[dict[str, Any]]:
@@ -44,6 +43,22 @@ class Log:
             if isinstance(event, dict) and "event" in event:
                 found.append(event)
         return found
+
+
+@contextmanager
+def _alone(stream: IO[bytes]) -> Iterator[None]:
+    """Nobody else tells meanwhile; where nothing can be locked, a line may be blank.
+
+    It is unlocked and not only closed: a child forked meanwhile would keep it locked.
+    """
+    with suppress(OSError):
+        fcntl.flock(stream, fcntl.LOCK_EX)
+    try:
+        yield
+        stream.flush()
+    finally:
+        with suppress(OSError):
+            fcntl.flock(stream, fcntl.LOCK_UN)
 
 
 def _ends_whole(stream: IO[bytes]) -> bool:

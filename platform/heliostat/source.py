@@ -12,6 +12,7 @@ import sys
 import threading
 import tokenize
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
 
@@ -19,6 +20,7 @@ from heliostat.errors import RequestError
 from heliostat.task import Task
 
 _PARSING = threading.Lock()
+_TRIES = 9
 
 
 def digest_of(task: type[Task]) -> str:
@@ -76,10 +78,15 @@ def _written(cls: type) -> list[FunctionType]:
 
 
 def _source(cls: type) -> str:
-    """The text of a class, in one thread at a time: to find it Python 3.11 parses its
-    file, which fails in several.
+    """The text of a class, in one thread at a time, and again where that fails.
+
+    To find it Python 3.11 parses its file, with a SystemError if anything else parses
+    meanwhile: another thread, or a traceback that is logged for what is collected.
     """
     with _PARSING:
+        for _ in range(_TRIES - 1):
+            with suppress(SystemError):
+                return _text(cls)
         return _text(cls)
 
 

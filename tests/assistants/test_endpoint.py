@@ -90,6 +90,13 @@ def test_anthropic_servers_are_spoken_to_in_their_own_manner():
         ({"content": [{"type": "text", "text": "a"}, {"text": "b"}]}, "ab"),
         ({"content": None, "refusal": "I will not."}, "I will not."),
         ({"content": [{"type": "thinking", "thinking": "?"}, {"text": "b"}]}, "b"),
+        ({"content": [{"type": None, "text": "a"}]}, "a"),
+        ({"content": [{"type": "output_text", "text": "a"}]}, "a"),
+        ({"content": [{"type": "refusal", "refusal": "No."}]}, "No."),
+        ({"content": [{"type": ["?"]}], "refusal": "No."}, "No."),
+        ({"content": "", "refusal": "No."}, "No."),
+        ({"content": [], "refusal": None}, ""),
+        ({"content": [{"type": "text", "text": ""}]}, ""),
     ],
 )
 def test_texts_come_in_parts_or_as_a_refusal(message, text):
@@ -103,7 +110,7 @@ IMAGE = [{"type": "image_url", "image_url": {"url": "data:,"}}]
 
 
 def test_parts_without_text_are_no_reply():
-    useless = pytest.raises(Unanswered, match="no text in its parts; tried 2 times")
+    useless = pytest.raises(Unanswered, match="no part of the reply is a text; tried 2")
     with always(replied({"content": IMAGE}, "stop")) as chat, useless:
         ask(chat.endpoint())
     assert sum(chat.calls.values()) == 2
@@ -128,6 +135,7 @@ def test_thoughts_are_no_part_of_a_reply():
         ({"content": None}, "length"),
         ({"content": None}, "content_filter"),
         ({"content": IMAGE}, "length"),
+        ({"content": IMAGE}, "max_tokens"),
         (None, "content_filter"),
     ],
 )
@@ -367,20 +375,37 @@ def test_a_cancelled_request_leaves_nothing_behind():
     assert time.monotonic() - began < 2
 
 
-def test_a_whole_reply_counts_however_long_its_connection_takes_to_close(monkeypatch):
-    """Its timeout would also cut the closing short, and leave sockets behind."""
+@pytest.fixture
+def closing(monkeypatch):
+    """Clients, half a second after somebody began to close them."""
     close, closed = httpx.AsyncClient.aclose, []
 
     async def slowly(client):
         await asyncio.sleep(0.5)
         await close(client)
         closed.append(client)
+        raise OSError("it was half open")
 
     monkeypatch.setattr(httpx.AsyncClient, "aclose", slowly)
+    return closed
+
+
+def test_a_whole_reply_counts_whatever_becomes_of_its_connection(closing):
+    """Its timeout would also cut the closing short, and leave sockets behind."""
     with FakeChat() as chat:
         hasty = HASTY._replace(timeout=0.3)
         assert ask(chat.endpoint(patience=hasty)).text == "echo hello"
-    assert len(closed) == 1 == sum(chat.calls.values())
+    assert len(closing) == 1 == sum(chat.calls.values())
+
+
+def test_who_is_cancelled_closes_to_the_end(closing):
+    async def hasty(endpoint):
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(endpoint.reply(HELLO), 0.3)
+
+    with FakeChat() as chat:
+        asyncio.run(hasty(chat.endpoint()))
+    assert len(closing) == 1 == sum(chat.calls.values())
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import shutil
+import subprocess
 import threading
 import time
 from dataclasses import dataclass
@@ -320,6 +322,30 @@ def test_what_many_tell_at_the_same_time_is_a_line_each(tmp_path):
     lines = [json.loads(line) for line in log.path.read_text().splitlines()]
     told = sorted((line["who"], line["number"]) for line in lines)
     assert told == [(who, number) for who in range(8) for number in range(50)]
+
+
+def test_a_child_forked_while_a_line_is_told_blocks_nobody(tmp_path, monkeypatch):
+    """Locks are inherited with files that are open, and this child outlives them."""
+    log, children = Log(tmp_path / "events.jsonl"), []
+    lock = fcntl.flock
+
+    def forking(stream, how):
+        lock(stream, how)
+        if how == fcntl.LOCK_EX and not children:
+            keep = (stream.fileno(),)
+            children.append(subprocess.Popen(["sleep", "60"], pass_fds=keep))
+
+    monkeypatch.setattr(fcntl, "flock", forking)
+    try:
+        log.tell("first")
+        second = threading.Thread(target=log.tell, args=("second",), daemon=True)
+        second.start()
+        second.join(20)
+        assert not second.is_alive()
+    finally:
+        children[0].kill()
+        children[0].wait()
+    assert [event["event"] for event in log.events()] == ["first", "second"]
 
 
 def test_what_is_no_event_is_left_out(tmp_path):

@@ -43,7 +43,7 @@ class Connections:
         finally:
             client = shared.pop()
             if not shared:
-                await client.aclose()
+                await _close(client)
 
     def _client(self) -> httpx.AsyncClient:
         import httpx
@@ -55,6 +55,21 @@ class Connections:
             follow_redirects=False,
             trust_env=not self._local,  # proxies lead out, not to this machine
         )
+
+
+async def _close(client: httpx.AsyncClient) -> None:
+    """To its end, also if who waits is cancelled: cut short, it leaves sockets behind.
+    What goes wrong in it is no matter of a reply that came."""
+    closing = asyncio.ensure_future(client.aclose())
+    closing.add_done_callback(lambda done: done.cancelled() or done.exception())
+    try:
+        await asyncio.wait([closing], timeout=_CLOSING)
+    except asyncio.CancelledError:
+        await asyncio.wait([closing], timeout=_CLOSING)
+        raise
+
+
+_CLOSING = 10.0  # s
 
 
 def check_address(url: str) -> None:

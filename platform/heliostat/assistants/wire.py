@@ -98,30 +98,34 @@ def _choice(choices: Any) -> dict[str, Any]:
 
 
 def _text(message: dict[str, Any], finish: str) -> str:
-    """A text; parts of one; or the words of a refusal, which some send beside it.
-
-    A reply may have come to its end without any: all was thinking, or was filtered.
-    """
-    content = message.get("content")
-    if content is None and isinstance(message.get("refusal"), str):
-        return message["refusal"]
-    if content is None and finish in ("length", "content_filter"):
+    """A text; parts of one; or the words of a refusal, which some send beside it."""
+    content, refusal = message.get("content"), message.get("refusal")
+    parts = _texts(content) if isinstance(content, list) else None
+    if parts is not None:
+        content = "".join(parts) if parts or not content else None
+    if not content and refusal and isinstance(refusal, str):
+        return refusal
+    if content is None and finish in _WITHOUT_TEXT:
         return ""
     if content is None and (message.get("tool_calls") or finish == "tool_calls"):
         raise NoText("the reply calls tools, and says nothing")
-    if not isinstance(content, list):
-        return _kind(content, str, "content")
-    text = _joined(content)
-    if content and not text and finish not in ("length", "content_filter"):
-        raise NoText("the reply has no text in its parts")
-    return text
+    if content is None and parts is not None:
+        raise NoText("no part of the reply is a text")
+    return _kind(content, str, "content")
 
 
-def _joined(parts: list[Any]) -> str:
-    """The text of its parts: others are thoughts, and the like."""
+_WITHOUT_TEXT = frozenset(("length", "model_length", "max_tokens", "content_filter"))
+"""How a reply may come to its end without any: all was thinking, or was filtered."""
+
+_WORDS = {"text": "text", "output_text": "text", "refusal": "refusal"}
+"""Parts that are said, and where they say it; others are thoughts, and the like."""
+
+
+def _texts(parts: list[Any]) -> list[str]:
     told = [_kind(part, dict, "a part of content") for part in parts]
-    texts = [part.get("text") for part in told if part.get("type", "text") == "text"]
-    return "".join(_kind(text, str, "a part's text") for text in texts)
+    kinds = [str(part.get("type") or "text") for part in told]
+    found = [p.get(_WORDS[k]) for p, k in zip(told, kinds, strict=True) if k in _WORDS]
+    return [_kind(text, str, "a part's text") for text in found]
 
 
 def _anthropic_body(
@@ -151,10 +155,11 @@ def _anthropic_said(reply: dict[str, Any]) -> Said:
     parts = _kind(reply.get("content"), list, "content")
     if not parts and told is None:
         raise Malformed("content is empty")
-    if finish == "tool_use" and not _joined(parts):
+    text = "".join(_texts(parts))
+    if finish == "tool_use" and not text:
         raise NoText("the reply calls tools, and says nothing")
     return Said(
-        _joined(parts),
+        text,
         _FINISHES.get(finish, finish),
         *_tokens(reply.get("usage"), "input_tokens", "output_tokens"),
     )
