@@ -27,7 +27,7 @@ def test_a_class_is_read_although_others_parse_meanwhile(monkeypatch):
             gc.set_threshold(*threshold)
             gc.callbacks.pop()
 
-    monkeypatch.setattr(ast, "parse", disturbed)
-    found = source.comments(Walk)
-    monkeypatch.undo()
+    with monkeypatch.context() as patched:
+        patched.setattr(ast, "parse", disturbed)
+        found = source.comments(Walk)
     assert found == source.comments(Walk) and "size of a step" in found["sigma"]
