@@ -1,0 +1,123 @@
+"""Connections open and close for a request, and lead nowhere else."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import httpx
+import pytest
+from fakechat import HASTY, FakeChat, answer, dribble, hang, send
+
+from heliostat.assistants import Endpoint, Message, Unanswered
+from heliostat.errors import RequestError
+
+HELLO = [Message("user", "hello")]
+
+
+def ask(assistant, messages=HELLO):
+    return asyncio.run(assistant.reply(messages))
+
+
+def always(act):
+    return FakeChat(lambda call, prompt: act)
+
+
+def failing(times, act):
+    return FakeChat(lambda call, prompt: act if call < times else answer)
+
+
+@pytest.mark.parametrize("act", [hang, dribble], ids=["silent", "a byte at a time"])
+def test_an_attempt_without_end_is_ended(act):
+    with always(act) as chat, pytest.raises(Unanswered, match=r"within 0\.2 s"):
+        ask(chat.endpoint(patience=HASTY._replace(timeout=0.2, attempts=2)))
+    assert chat.calls["hello"] == 2
+
+
+def test_a_server_that_is_not_there_is_a_reason():
+    with FakeChat() as chat:
+        endpoint = chat.endpoint()
+    with pytest.raises(Unanswered, match="connection failed"):
+        ask(endpoint)
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+def test_no_redirect_is_followed(status):
+    with FakeChat() as other:
+        moved = send(status, Location=f"{other.url}/chat/completions")
+        with always(moved) as chat, pytest.raises(RequestError, match="redirects"):
+            ask(chat.endpoint())
+    assert not other.calls and chat.calls["hello"] == 1
+
+
+def test_replies_come_over_several_event_loops():
+    with FakeChat() as chat:
+        endpoint = chat.endpoint()
+        texts = [ask(endpoint, [("user", str(i))]).text for i in range(3)]
+    assert texts == ["echo 0", "echo 1", "echo 2"]
+
+
+def test_a_cancelled_request_leaves_nothing_behind():
+    async def hasty(endpoint):
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(endpoint.reply(HELLO), 0.1)
+
+    with failing(1, hang) as chat:
+        endpoint = chat.endpoint()
+        asyncio.run(hasty(endpoint))
+        began = time.monotonic()
+        assert ask(endpoint).text == "echo hello"
+    assert time.monotonic() - began < 2
+
+
+@pytest.fixture
+def closing(monkeypatch):
+    """Clients, half a second after somebody began to close them."""
+    close, closed = httpx.AsyncClient.aclose, []
+
+    async def slowly(client):
+        await asyncio.sleep(0.5)
+        await close(client)
+        closed.append(client)
+        raise OSError("it was half open")
+
+    monkeypatch.setattr(httpx.AsyncClient, "aclose", slowly)
+    return closed
+
+
+def test_a_whole_reply_counts_whatever_becomes_of_its_connection(closing):
+    """Its timeout would also cut the closing short, and leave sockets behind."""
+    with FakeChat() as chat:
+        hasty = HASTY._replace(timeout=0.3)
+        assert ask(chat.endpoint(patience=hasty)).text == "echo hello"
+    assert len(closing) == 1 == sum(chat.calls.values())
+
+
+def test_who_is_cancelled_closes_to_the_end(closing):
+    async def hasty(endpoint):
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(endpoint.reply(HELLO), 0.3)
+
+    with FakeChat() as chat:
+        asyncio.run(hasty(chat.endpoint()))
+    assert len(closing) == 1 == sum(chat.calls.values())
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://user:secret99@host/v1",
+        "https://host/v1?key=secret99",
+        "https://host/v1#secret99",
+        "ftp://secret99/v1",
+        "file:///secret99",
+        "secret99",
+        "https://secret99:port/v1",
+        "https://secret99\n/v1",
+        "https://[secret99/v1",
+    ],
+)
+def test_an_odd_address_is_refused_and_not_repeated(url):
+    with pytest.raises(RequestError) as caught:
+        Endpoint(url, "m")
+    assert "secret99" not in str(caught.value)
