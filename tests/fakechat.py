@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import threading
 import time
@@ -10,8 +11,9 @@ from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from heliostat.assistants import Endpoint, Limiter, Patience
+from heliostat.assistants import Endpoint, Limiter, Message, Patience
 from heliostat.assistants.attempts import World
+from heliostat.assistants.message import USUAL
 from heliostat.assistants.pulse import QUESTIONS
 
 Act = Callable[["_Handler"], None]
@@ -96,6 +98,24 @@ def echo_key(status: int) -> Act:
         handler.wfile.write(body.encode())
 
     return act
+
+
+HELLO = [Message("user", "hello")]
+
+
+def ask(assistant, messages=HELLO, settings=USUAL, epoch=0):
+    """What an assistant replies, asked in an event loop of its own."""
+    return asyncio.run(assistant.reply(messages, settings, epoch))
+
+
+def always(act: Act) -> FakeChat:
+    """Whatever is asked."""
+    return FakeChat(lambda call, prompt: act)
+
+
+def failing(times: int, act: Act) -> FakeChat:
+    """So many times for each prompt, before it is answered."""
+    return FakeChat(lambda call, prompt: act if call < times else answer)
 
 
 class FakeChat:

@@ -15,13 +15,12 @@ from pathlib import Path
 
 import fakechat
 import pytest
-from fakechat import FakeChat, send
+from fakechat import HELLO, FakeChat, ask, send
 
 from heliostat.assistants import (
     Budget,
     Cached,
     Exhausted,
-    Message,
     Prices,
     Replies,
     Reply,
@@ -31,12 +30,10 @@ from heliostat.assistants import (
     Unanswered,
     request_key,
 )
-from heliostat.assistants.message import USUAL
 from heliostat.errors import RequestError, StoreError
 
 PRICES = Prices(prompt=1e6, completion=1e6)  # one unit of money a token
 BUDGET = Budget("run", PRICES)
-HELLO = [Message("user", "hello")]
 
 
 @pytest.fixture
@@ -44,10 +41,6 @@ def replies(tmp_path):
     kept = Replies(tmp_path / "replies.sqlite")
     yield kept
     kept.close()
-
-
-def ask(assistant, messages=HELLO, settings=USUAL, epoch=0):
-    return asyncio.run(assistant.reply(messages, settings, epoch))
 
 
 def together(assistant, prompts):

@@ -7,24 +7,20 @@ import time
 
 import httpx
 import pytest
-from fakechat import HASTY, FakeChat, answer, dribble, hang, send
+from fakechat import (
+    HASTY,
+    HELLO,
+    FakeChat,
+    always,
+    ask,
+    dribble,
+    failing,
+    hang,
+    send,
+)
 
-from heliostat.assistants import Endpoint, Message, Unanswered
+from heliostat.assistants import Endpoint, Unanswered
 from heliostat.errors import RequestError
-
-HELLO = [Message("user", "hello")]
-
-
-def ask(assistant, messages=HELLO):
-    return asyncio.run(assistant.reply(messages))
-
-
-def always(act):
-    return FakeChat(lambda call, prompt: act)
-
-
-def failing(times, act):
-    return FakeChat(lambda call, prompt: act if call < times else answer)
 
 
 @pytest.mark.parametrize("act", [hang, dribble], ids=["silent", "a byte at a time"])

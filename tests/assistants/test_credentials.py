@@ -12,18 +12,17 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
-from fakechat import FakeChat, echo_key
+from fakechat import HELLO, FakeChat, echo_key
 from hypothesis import given
 from hypothesis import strategies as st
 
-from heliostat.assistants import Budget, Cached, Endpoint, Message, Replies, Unanswered
+from heliostat.assistants import Budget, Cached, Endpoint, Replies, Unanswered
 from heliostat.assistants.credentials import redacted
 from heliostat.assistants.redaction import hidden
 from heliostat.assistants.wording import printable
 from heliostat.errors import Paused, RequestError
 
 KEY = "sk-planted-0123456789"
-HELLO = [Message("user", "hello")]
 
 
 @pytest.fixture(autouse=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import gzip
 import json
 import re
@@ -11,37 +10,26 @@ import zlib
 import pytest
 from fakechat import (
     HASTY,
+    HELLO,
     FakeChat,
+    always,
     answer,
+    ask,
+    failing,
     reply_to,
     send,
     spoken,
     truncated,
 )
 
-from heliostat.assistants import Endpoint, Message, Settings, Unanswered, Unreachable
-from heliostat.assistants.message import USUAL
+from heliostat.assistants import Endpoint, Settings, Unanswered, Unreachable
 from heliostat.assistants.wording import TEXT
 from heliostat.errors import RequestError
-
-HELLO = [Message("user", "hello")]
-
-
-def ask(assistant, messages=HELLO, settings=USUAL, epoch=0):
-    return asyncio.run(assistant.reply(messages, settings, epoch))
-
-
-def always(act):
-    return FakeChat(lambda call, prompt: act)
 
 
 def replied(message, finish):
     said = {"choices": [{"message": message, "finish_reason": finish}]}
     return send(200, json.dumps(said).encode())
-
-
-def failing(times, act):
-    return FakeChat(lambda call, prompt: act if call < times else answer)
 
 
 def test_a_request_says_what_was_asked_and_a_reply_what_came():
