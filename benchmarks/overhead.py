@@ -58,9 +58,9 @@ def task_named(name: str) -> tuple[hs.Task, int]:
 
 def bare(name: str) -> float:
     """Milliseconds a step of the bare loop, in this process, on one core."""
-    from heliostat import device
-    from heliostat.grid import key_of, root_of
-    from heliostat.kernels.compiler import jit
+    from heliostat.loop.keys import key_of, root_of
+    from heliostat.system import device
+    from heliostat.system.jit import jit
 
     device.claim(device.cores()[:1])
     task, steps = task_named(name)

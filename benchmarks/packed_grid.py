@@ -30,11 +30,13 @@ import jax
 import jax.numpy as jnp
 
 import heliostat as hs
-from heliostat import config, device, packs
-from heliostat.driving.place import Place, chunks
-from heliostat.grid import key_of, root_of
-from heliostat.kernels.compiler import jit
-from heliostat.progress import silent
+from heliostat import config
+from heliostat.driver import packs
+from heliostat.driver.placement import Place, chunks
+from heliostat.driver.progress import silent
+from heliostat.loop.keys import key_of, root_of
+from heliostat.system import device
+from heliostat.system.jit import jit
 
 ALONE = 5
 """Cells that are run by themselves."""

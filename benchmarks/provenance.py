@@ -17,8 +17,8 @@ import time
 from pathlib import Path
 
 import heliostat as hs
-from heliostat.driving.place import Place
-from heliostat.progress import silent
+from heliostat.driver.placement import Place
+from heliostat.driver.progress import silent
 from heliostat_tasks.provenance import Provenance, transcript
 from heliostat_tasks.provenance.audit import Policy, audit
 from heliostat_tasks.provenance.signing import own_key

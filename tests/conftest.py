@@ -6,7 +6,7 @@ import os
 import shutil
 import signal
 
-from heliostat.device import authenticate, remember_programs
+from heliostat.system.device import authenticate, remember_programs
 
 os.environ.pop("RAY_ADDRESS", None)
 os.environ["JAX_PLATFORMS"] = "cpu"
@@ -16,10 +16,10 @@ authenticate("local")  # before anything imports ray
 
 import jax  # noqa: E402
 import pytest  # noqa: E402
-import toys  # noqa: E402
+from support import toy_tasks  # noqa: E402
 
 import heliostat as hs  # noqa: E402
-from heliostat.progress import silent  # noqa: E402
+from heliostat.driver.progress import silent  # noqa: E402
 
 remember_programs()  # many tests compile what others did, or did the last time
 jax.config.update("jax_numpy_rank_promotion", "raise")
@@ -33,9 +33,9 @@ def _own_store(tmp_path, monkeypatch):
 
 @pytest.fixture(scope="session")
 def walk(tmp_path_factory):
-    """A complete run of ``toys.Walk``: to look at, not to touch."""
+    """A complete run of ``toy_tasks.Walk``: to look at, not to touch."""
     store = tmp_path_factory.mktemp("walk")
-    return hs.run(toys.Walk(), on="here", store=store, progress=silent)
+    return hs.run(toy_tasks.Walk(), on="here", store=store, progress=silent)
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def copied(walk):
 
     def copy(store):
         shutil.copytree(walk.path, store / "walk" / walk.id)
-        return hs.open(walk.id, store=store, task=toys.Walk)
+        return hs.open(walk.id, store=store, task=toy_tasks.Walk)
 
     return copy
 

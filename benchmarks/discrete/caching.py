@@ -17,8 +17,8 @@ from jax import Array
 from measure import in_turn, random_rbm, ratio, seconds, table
 
 from heliostat.kernels import gibbs_with_gradients
-from heliostat.kernels.compiler import jit
-from heliostat.kernels.target import Target
+from heliostat.kernels.discrete.target import Target
+from heliostat.system.jit import jit
 
 Step = Callable[[Array, Array], tuple[Array, Array]]
 

@@ -14,7 +14,7 @@ from jax import Array
 from measure import in_turn, seconds, table
 
 from heliostat.kernels import gibbs_with_gradients, ising
-from heliostat.kernels.compiler import jit
+from heliostat.system.jit import jit
 
 
 def report(quick: bool) -> None:

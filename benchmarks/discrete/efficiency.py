@@ -35,9 +35,9 @@ from heliostat.kernels import (
     random_scan_gibbs,
     random_scan_metropolis,
 )
-from heliostat.kernels.chain import Kernel
-from heliostat.kernels.densities import network, ripples
-from heliostat.kernels.target import Target
+from heliostat.kernels.discrete.chain import Kernel
+from heliostat.kernels.discrete.densities import network, ripples
+from heliostat.kernels.discrete.target import Target
 
 COLUMNS = (
     *("sampler", "chains", "steps", "acceptance", "ESS energy", "ESS least", "of"),

@@ -12,7 +12,7 @@ import numpy as np
 from measure import in_turn, ratio, seconds, table
 
 from heliostat.kernels import chromatic, ising
-from heliostat.kernels.compiler import jit
+from heliostat.system.jit import jit
 
 SIZE, COUPLING = 64, 0.4
 KNOWN = (

@@ -13,12 +13,12 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from heliostat.kernels.adaptation import Search, adapt, frozen, start
-from heliostat.kernels.chain import Kernel, Sizes
-from heliostat.kernels.compiler import jit
-from heliostat.kernels.densities import rbm
-from heliostat.kernels.diagnostics import Diagnosis, summary
-from heliostat.kernels.target import Target, relaxed
+from heliostat.kernels.diagnostics.convergence import Diagnosis, summary
+from heliostat.kernels.discrete.adaptation import Search, adapt, frozen, start
+from heliostat.kernels.discrete.chain import Kernel, Sizes
+from heliostat.kernels.discrete.densities import rbm
+from heliostat.kernels.discrete.target import Target, relaxed
+from heliostat.system.jit import jit
 
 STATISTICS = ("energy", "order", "distance")
 """−log p, the order parameter without its sign, and Hamming distance to a fixed state:

@@ -21,9 +21,9 @@ from jax import Array
 from measure import Found, Sampler, random_rbm, statistics_of, table
 
 from heliostat.kernels import block_gibbs, dmala, gibbs_with_gradients, path_auxiliary
-from heliostat.kernels.compiler import jit
-from heliostat.kernels.diagnostics import summary
-from heliostat.kernels.target import Target
+from heliostat.kernels.diagnostics.convergence import summary
+from heliostat.kernels.discrete.target import Target
+from heliostat.system.jit import jit
 
 LONGEST = 8
 

@@ -24,41 +24,41 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from heliostat.answer import Answer
+from heliostat.config.code import Code
 from heliostat.errors import Busy, Paused, RequestError, RunFailed, StoreError
 from heliostat.task import Estimate, File, Task, Var, check_used
-from heliostat.usercode import Code
 
 if TYPE_CHECKING:
-    from heliostat.catalog import gc, runs
+    from heliostat.driver.verbs import extend, remove, resume, run, start, stop
+    from heliostat.driver.verify import verify
     from heliostat.laws import check_task
-    from heliostat.plotting import plot
-    from heliostat.stored import Run
-    from heliostat.stored import open_run as open
+    from heliostat.results.catalog import gc, runs
+    from heliostat.results.plotting import plot
+    from heliostat.results.run import Run
+    from heliostat.results.run import open_run as open
     from heliostat.sweeps import Range, Sweep, open_sweep, remove_sweep, sweep
-    from heliostat.verbs import extend, remove, resume, run, start, stop
-    from heliostat.verification import verify
 
 __version__ = "0.1.0"
 
-_HOMES = {
+_MODULES = {
     "Range": "sweeps",
-    "Run": "stored",
+    "Run": "results.run",
     "Sweep": "sweeps",
     "check_task": "laws",
-    "extend": "verbs",
-    "gc": "catalog",
-    "open": "stored:open_run",
+    "extend": "driver.verbs",
+    "gc": "results.catalog",
+    "open": "results.run:open_run",
     "open_sweep": "sweeps",
-    "plot": "plotting",
-    "remove": "verbs",
+    "plot": "results.plotting",
+    "remove": "driver.verbs",
     "remove_sweep": "sweeps",
-    "resume": "verbs",
-    "run": "verbs",
-    "runs": "catalog",
-    "start": "verbs",
-    "stop": "verbs",
+    "resume": "driver.verbs",
+    "run": "driver.verbs",
+    "runs": "results.catalog",
+    "start": "driver.verbs",
+    "stop": "driver.verbs",
     "sweep": "sweeps",
-    "verify": "verification",
+    "verify": "driver.verify",
 }
 
 __all__ = [
@@ -96,13 +96,13 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    if name not in _MODULES:
         raise AttributeError(f"module 'heliostat' has no attribute '{name}'")
-    module, _, other = _HOMES[name].partition(":")
+    module, _, other = _MODULES[name].partition(":")
     value = getattr(import_module(f"heliostat.{module}"), other or name)
     globals()[name] = value
     return value
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_HOMES])
+    return sorted([*globals(), *_MODULES])

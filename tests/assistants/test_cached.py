@@ -13,9 +13,9 @@ import threading
 import time
 from pathlib import Path
 
-import fakechat
 import pytest
-from fakechat import HELLO, FakeChat, ask, send
+from support import chat_server
+from support.chat_server import HELLO, FakeChat, ask, send
 
 from heliostat.assistants import (
     Budget,
@@ -334,7 +334,7 @@ CLIENT = textwrap.dedent(
 
 
 def client(chat, path, most=4, items=60):
-    tests = str(Path(fakechat.__file__).parent)
+    tests = str(Path(chat_server.__file__).parents[1])
     code = CLIENT.format(tests=tests, url=chat.url, path=path, most=most, items=items)
     return subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
 

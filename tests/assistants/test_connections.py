@@ -7,7 +7,7 @@ import time
 
 import httpx
 import pytest
-from fakechat import (
+from support.chat_server import (
     HASTY,
     HELLO,
     FakeChat,

@@ -12,9 +12,9 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
-from fakechat import HELLO, FakeChat, echo_key
 from hypothesis import given
 from hypothesis import strategies as st
+from support.chat_server import HELLO, FakeChat, echo_key
 
 from heliostat.assistants import Budget, Cached, Endpoint, Replies, Unanswered
 from heliostat.assistants.credentials import redacted

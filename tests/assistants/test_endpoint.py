@@ -8,7 +8,7 @@ import re
 import zlib
 
 import pytest
-from fakechat import (
+from support.chat_server import (
     HASTY,
     HELLO,
     FakeChat,

@@ -8,7 +8,7 @@ import math
 from email.utils import formatdate
 
 import pytest
-from fakechat import HASTY, FakeChat, answer, send
+from support.chat_server import HASTY, FakeChat, answer, send
 
 from heliostat.assistants import Limiter, Unreachable
 from heliostat.assistants.attempts import (

@@ -7,7 +7,7 @@ import json
 import time
 
 import pytest
-from fakechat import HASTY, FakeChat, answer, hang, send
+from support.chat_server import HASTY, FakeChat, answer, hang, send
 
 from heliostat.assistants import Endpoint, Limiter, Patience, Unanswered, Unreachable
 from heliostat.assistants.attempts import World

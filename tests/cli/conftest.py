@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from toys import HERE, WALK
+from support.toy_tasks import HERE, WALK
 
-from heliostat import cli, device
+from heliostat import cli
+from heliostat.system import device
 
 
 class Said(NamedTuple):
@@ -40,7 +41,7 @@ def claimed(monkeypatch):
 
 @pytest.fixture
 def type_in(claimed, capsys):
-    """``type_in("run", "toys:Walk")``: what the command said."""
+    """``type_in("run", "support.toy_tasks:Walk")``: what the command said."""
 
     def typed(*words: str | Path) -> Said:
         status = cli.main([str(word) for word in words])

@@ -5,12 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from toys import HERE, WALK
+from support.toy_tasks import HERE, WALK
 
 import heliostat as hs
-from heliostat import config, registry, verbs
+from heliostat import config
+from heliostat.config import registry
+from heliostat.driver import verbs
 
-FAR = "toys:Spreading"
+FAR = "support.toy_tasks:Spreading"
 UNTIL = "spread > 4"
 TEXT = "def rule(x):\n    return x + 1\n"
 
@@ -25,7 +27,7 @@ def file(tmp_path):
 @pytest.fixture
 def installed(monkeypatch):
     """The toys as if they were installed; the drivers that were started."""
-    named = {"spreading": FAR, "coded": "toys:Coded"}
+    named = {"spreading": FAR, "coded": "support.toy_tasks:Coded"}
     both = {n: registry.EntryPoint(n, v, registry.GROUP) for n, v in named.items()}
     monkeypatch.setattr(registry, "available", lambda: both)
     spawned: list[list[str]] = []
@@ -120,7 +122,7 @@ def test_show_lists_what_is_observed(type_in):
     shown = type_in("show", WALK).out
     assert shown.index("a row") < shown.index("observed once a stride")
     assert "drift" in shown and "axis" in shown
-    assert "observed once a stride" not in type_in("show", "toys:Slow").out
+    assert "observed once a stride" not in type_in("show", "support.toy_tasks:Slow").out
 
 
 def test_yaml_may_name_code(type_in, installed, file):

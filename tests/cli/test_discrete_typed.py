@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-USERS = Path(__file__).parents[1] / "users.py"
+USERS = Path(__file__).parents[1] / "support" / "user_densities.py"
 
 MISTAKES = {
     "--chains 0": "chains 0: expected at least 1",

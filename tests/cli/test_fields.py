@@ -9,10 +9,11 @@ from typing import Literal
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from toys import WALK
+from support.toy_tasks import WALK
 
 import heliostat as hs
-from heliostat import cli, config, presets, registry
+from heliostat import cli, config
+from heliostat.config import presets, registry
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import sys
 import time
 
 import pytest
-from fakechat import FakeChat, send, spoken
+from support.chat_server import FakeChat, send, spoken
 
 from heliostat.assistants import Replies
 from heliostat_tasks.preferences.tables import read_table

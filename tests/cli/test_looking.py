@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import xarray as xr
-from toys import HERE, WALK
+from support.toy_tasks import HERE, WALK
 
 import heliostat as hs
-from heliostat import lock, registry, verbs
+from heliostat.config import registry
+from heliostat.driver import verbs
+from heliostat.store import lock
 
 
 def test_runs_lists_where_runs_differ(type_in, stored):

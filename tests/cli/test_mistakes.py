@@ -8,11 +8,11 @@ import threading
 from pathlib import Path
 
 import pytest
-import toys
-from toys import HERE, WALK
+from support import toy_tasks
+from support.toy_tasks import HERE, WALK
 
 import heliostat as hs
-from heliostat import lock
+from heliostat.store import lock
 
 
 @pytest.mark.parametrize(
@@ -36,9 +36,9 @@ from heliostat import lock
         ("vmc LiH", "unexpected 'LiH'"),
         ("vcm", "unknown task 'vcm'; did you mean 'vmc'?"),
         ("no/such.py:Task", "no/such.py"),
-        ("toys:Wlak", "toys:Wlak"),
-        ("toys:Walk --sigma=-1", "sigma -1.0: expected a positive number"),
-        ("toys:Walk --workers 2 --on here", "workers 2"),
+        ("support.toy_tasks:Wlak", "support.toy_tasks:Wlak"),
+        ("support.toy_tasks:Walk --sigma=-1", "sigma -1.0: expected a positive number"),
+        ("support.toy_tasks:Walk --workers 2 --on here", "workers 2"),
         ("", "TASK"),
     ],
 )
@@ -101,17 +101,20 @@ def test_a_busy_run_is_left_alone(type_in, stored):
 def test_a_run_that_is_interrupted_says_how_to_go_on(type_in):
     timer = threading.Timer(0.7, _thread.interrupt_main)
     timer.start()
-    said = type_in("run", "toys:Slow", *HERE, "--json")
+    said = type_in("run", "support.toy_tasks:Slow", *HERE, "--json")
     found = said.object
     assert said.status == 130 and found["status"] == "interrupted"
-    steps = hs.open(found["id"], task=toys.Slow).steps
+    steps = hs.open(found["id"], task=toy_tasks.Slow).steps
     assert f"goes on from step {steps}" in found["error"]
     assert f"heliostat resume {found['id']} --store" in found["error"]
-    assert "--task toys:Slow" in found["error"] and "Traceback" not in said.err
+    assert (
+        "--task support.toy_tasks:Slow" in found["error"]
+        and "Traceback" not in said.err
+    )
 
 
 def test_a_task_that_raises_ends_as_failed(type_in):
-    said = type_in("run", "toys:Raises", *HERE, "--json")
+    said = type_in("run", "support.toy_tasks:Raises", *HERE, "--json")
     assert said.status == 1 and "the author's mistake" in said.object["error"]
     run = hs.open(said.object["id"])
     assert said.object["status"] == run.status == "failed" and run.steps == 6

@@ -5,17 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-import toys
-from toys import WALK
+from support import toy_tasks
+from support.toy_tasks import WALK
 
-from heliostat import presets
+from heliostat.config import presets
 
 
 @pytest.fixture
 def preset_task(tmp_path):
     """A task in a file, with presets beside it."""
     file, folder = tmp_path / "with_presets.py", tmp_path / "presets"
-    file.write_text(Path(toys.__file__).read_text())
+    file.write_text(Path(toy_tasks.__file__).read_text())
     folder.mkdir()
     (folder / "quick.yaml").write_text("sigma: 1e-3\nchains: 2\nsteps: 20\n")
     return f"{file}:Walk"

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import toys
-from toys import HERE, WALK
+from support import toy_tasks
+from support.toy_tasks import HERE, WALK
 
 import heliostat as hs
-from heliostat import device
+from heliostat.system import device
 
 
 def test_run_prints_the_headline_and_how_to_open_it(type_in, store, claimed):
@@ -37,7 +37,7 @@ def test_options_may_stand_before_the_task(type_in):
 
 def test_what_is_no_number_is_null_in_json(type_in, monkeypatch):
     monkeypatch.setattr(
-        toys.Walk, "headline", lambda self, rows: {"x": hs.Estimate(1.0)}
+        toy_tasks.Walk, "headline", lambda self, rows: {"x": hs.Estimate(1.0)}
     )
     said = type_in("run", WALK, *HERE, "--json", "--steps", "10")
     assert said.object["headline"]["x"]["error"] is None
@@ -46,7 +46,7 @@ def test_what_is_no_number_is_null_in_json(type_in, monkeypatch):
 
 
 def test_what_a_task_prints_is_no_answer(type_in, monkeypatch):
-    monkeypatch.setattr(toys.Walk, "prepare", lambda self: print("chatter"))
+    monkeypatch.setattr(toy_tasks.Walk, "prepare", lambda self: print("chatter"))
     said = type_in("run", WALK, *HERE, "--json", "--steps", "10")
     assert said.object["steps"] == 10 and "chatter" in said.err
 
@@ -76,7 +76,7 @@ def test_fresh_recomputes_and_compares(type_in, stored):
 
 def test_a_task_may_live_in_a_file(type_in, tmp_path):
     file = tmp_path / "a_file_of_its_own.py"
-    file.write_text(Path(toys.__file__).read_text())
+    file.write_text(Path(toy_tasks.__file__).read_text())
     said = type_in("run", f"{file}:Walk", "--steps", "10", *HERE, "--json")
     again = type_in("extend", said.object["id"], "--steps", "20", *HERE)
     assert again.status == 2 and "unknown task 'walk'" in again.error

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import failing
 import pytest
-import toys
-from toys import HERE, STROLL
+from support import failing_tasks, toy_tasks
+from support.toy_tasks import HERE, STROLL
 
 OVER = ("--over", "sigma=0.5,1.0", "seed=0,1")
 
@@ -22,7 +21,7 @@ def test_a_sweep_says_what_it_computed(type_in, store):
 
 
 def test_dry_run_stores_nothing(type_in, store):
-    asked = ("sweep", f"{toys.__file__}:Tuned", *OVER, *HERE, "--store", store)
+    asked = ("sweep", f"{toy_tasks.__file__}:Tuned", *OVER, *HERE, "--store", store)
     found = type_in(*asked, "--dry-run", "--json").object
     assert (found["computed"], found["reused"], found["states"]) == (4, 0, {"new": 4})
     assert [len(pack) for pack in found["packs"]] == [4] and not store.exists()
@@ -83,7 +82,7 @@ def test_the_best_comes_first(type_in, store):
     assert line.startswith(f"  best    sigma={best}  x ") and "of 2 seeds" in line
 
 
-FAILING = f"{failing.__file__}:Midway"
+FAILING = f"{failing_tasks.__file__}:Midway"
 
 
 @pytest.mark.parametrize("search", [(), ("--search", "tpe", "--trials", "2")])
@@ -109,7 +108,7 @@ def test_a_number_that_no_cell_has_is_told_after_what_they_have(type_in, store):
 
 
 def test_what_was_tried_again_is_told(type_in, store, tmp_path):
-    task = f"{failing.__file__}:Flaky"
+    task = f"{failing_tasks.__file__}:Flaky"
     words = ("sweep", task, "--over", "fails=0,2", "--tries", tmp_path / "tries")
     words = (*words, "--retries", "3", *HERE, "--store", store)
     said = type_in(*words)
@@ -149,7 +148,7 @@ def test_a_sweep_goes_downhill(type_in, store):
 
 
 def test_cells_that_fail_are_told(type_in):
-    task = f"{toys.__file__}:Raises"
+    task = f"{toy_tasks.__file__}:Raises"
     said = type_in("sweep", task, "--over", "at=3,99", *HERE, "--json")
     assert said.status == 1 and said.object["status"] == "failed"
     assert said.object["states"] == {"failed": 1, "done": 1}

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from fakechat import FakeChat, send
-from toys import HERE, WALK
+from support.chat_server import FakeChat, send
+from support.toy_tasks import HERE, WALK
 
 
 @pytest.fixture

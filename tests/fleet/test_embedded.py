@@ -10,12 +10,12 @@ import time
 from pathlib import Path
 
 import pytest
-import toys
+from support import toy_tasks
 
 import heliostat as hs
-from heliostat.progress import silent
+from heliostat.driver.progress import silent
 
-TASK = f"{toys.__file__}:Slow"
+TASK = f"{toy_tasks.__file__}:Slow"
 
 pytestmark = pytest.mark.slow  # tests/runs/test_drivers.py kills drivers without Ray
 
@@ -32,7 +32,7 @@ def begun(store, steps=10):
         time.sleep(0.1)
         table = hs.runs(store=store)
         if len(table) and table.status[0] == "running" and table.steps[0] >= steps:
-            return hs.open(table.id[0], store=store, task=toys.Slow)
+            return hs.open(table.id[0], store=store, task=toy_tasks.Slow)
     raise AssertionError("the run did not begin")
 
 
@@ -80,8 +80,8 @@ def test_a_driver_that_is_struck_leaves_a_resumable_run_and_no_process(tmp_path,
     os.kill(process.pid, blow)
     process.wait(timeout=60)
     assert left_of(pids, AGENTS if blow == signal.SIGKILL else ()) == set()
-    assert hs.open(run.id, store=tmp_path, task=toys.Slow).status == "interrupted"
-    kept = {"store": tmp_path, "task": toys.Slow, "progress": silent}
+    assert hs.open(run.id, store=tmp_path, task=toy_tasks.Slow).status == "interrupted"
+    kept = {"store": tmp_path, "task": toy_tasks.Slow, "progress": silent}
     resumed = hs.resume(run.id, on="here", **kept)
     assert resumed.rows.t.values.tolist() == list(range(1, 401))
 

@@ -12,15 +12,15 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-import toys
 import xarray as xr
+from support import toy_tasks
 
 import heliostat as hs
 from heliostat import fleet
-from heliostat.driving import place
+from heliostat.driver import placement
+from heliostat.driver.progress import silent
 from heliostat.fleet import team
-from heliostat.process import Process, born
-from heliostat.progress import silent
+from heliostat.system.process import Process, born
 
 
 def local(task, store, **options):
@@ -72,19 +72,19 @@ def kill_when(store, task, ready, which=-1):
 def brisk(monkeypatch):
     """Commit after every stride or so, to have something to kill between."""
     monkeypatch.setattr(
-        place.Place.__new__, "__defaults__", ("local", None, None, 0.02)
+        placement.Place.__new__, "__defaults__", ("local", None, None, 0.02)
     )
 
 
 @pytest.mark.parametrize("workers", [pytest.param(1, marks=pytest.mark.slow), 3])
 def test_here_equals_local_on_any_number_of_workers(fleet_ray, walk, tmp_path, workers):
-    run = local(toys.Walk(), tmp_path, workers=workers)
+    run = local(toy_tasks.Walk(), tmp_path, workers=workers)
     for block in range(3):
         assert strides(run, block) == strides(walk, block)
 
 
 def test_a_killed_worker_changes_no_row(fleet_ray, tmp_path, brisk):
-    task = toys.Walk(chains=6)
+    task = toy_tasks.Walk(chains=6)
     steps = 8_000
     killer = kill_when(tmp_path / "a", task, lambda r: r.steps > 100)
     run = local(task, tmp_path / "a", steps=steps, workers=2)
@@ -100,7 +100,7 @@ def test_a_killed_worker_changes_no_row(fleet_ray, tmp_path, brisk):
 def test_a_group_comes_back_at_its_size_and_with_its_bits(
     fleet_ray, tmp_path, brisk, which
 ):
-    task, steps = toys.Drift(), 1200
+    task, steps = toy_tasks.Drift(), 1200
     killer = kill_when(tmp_path / "a", task, lambda r: r.steps > 20, which)
     run = local(task, tmp_path / "a", steps=steps, workers=2)
     killer.join()
@@ -112,15 +112,15 @@ def test_a_group_comes_back_at_its_size_and_with_its_bits(
 
 
 def test_a_group_of_two_equals_one_within_rounding(fleet_ray, tmp_path):
-    one = local(toys.Drift(), tmp_path / "1", workers=1, x64=True)
-    two = local(toys.Drift(), tmp_path / "2", workers=2, x64=True)
+    one = local(toy_tasks.Drift(), tmp_path / "1", workers=1, x64=True)
+    two = local(toy_tasks.Drift(), tmp_path / "2", workers=2, x64=True)
     assert placed(two)[0]["layout"] == "2 cpu in 2 processes"
     xr.testing.assert_allclose(one.rows, two.rows, rtol=1e-9)
 
 
 @pytest.mark.slow
 def test_a_group_takes_the_largest_divisor(fleet_ray, tmp_path):
-    run = local(toys.Drift(points=9), tmp_path, workers=2)
+    run = local(toy_tasks.Drift(points=9), tmp_path, workers=2)
     assert placed(run)[-1]["workers"] == 1
     assert any(e["event"] == "resized" for e in run.events())
     assert run.status == "complete"
@@ -139,15 +139,15 @@ def room_for_one(fleet_ray, monkeypatch):
 
 @pytest.mark.slow
 def test_a_group_shrinks_to_what_is_left(room_for_one, tmp_path):
-    run = local(toys.Drift(), tmp_path, workers=2)
+    run = local(toy_tasks.Drift(), tmp_path, workers=2)
     assert [e["workers"] for e in placed(run)] == [1]
     assert run.status == "complete"
 
 
 @pytest.mark.slow
 def test_blocks_go_on_with_the_workers_that_there_is_room_for(room_for_one, tmp_path):
-    run = local(toys.Walk(), tmp_path / "a", workers=3)
-    whole = local(toys.Walk(), tmp_path / "b", on="here", gpus=None)
+    run = local(toy_tasks.Walk(), tmp_path / "a", workers=3)
+    whole = local(toy_tasks.Walk(), tmp_path / "b", on="here", gpus=None)
     assert len(placed(run)) == 1 and run.status == "complete"
     for block in range(3):
         assert strides(run, block) == strides(whole, block)
@@ -155,8 +155,8 @@ def test_blocks_go_on_with_the_workers_that_there_is_room_for(room_for_one, tmp_
 
 def test_workers_that_die_again_and_again_end_the_run(fleet_ray, tmp_path):
     with pytest.raises(hs.RunFailed, match="4 losses in a row"):
-        local(toys.Dies(), tmp_path)
-    run = hs.open(hs.runs(store=tmp_path).id[0], store=tmp_path, task=toys.Dies)
+        local(toy_tasks.Dies(), tmp_path)
+    run = hs.open(hs.runs(store=tmp_path).id[0], store=tmp_path, task=toy_tasks.Dies)
     assert run.status == "failed" and run.steps == 6
     pids = [pid for e in placed(run) for pid in e["pids"]]
     assert len(pids) == 4 and gone(pids)
@@ -164,22 +164,22 @@ def test_workers_that_die_again_and_again_end_the_run(fleet_ray, tmp_path):
 
 def test_a_mistake_in_a_step_is_not_tried_again(fleet_ray, tmp_path):
     with pytest.raises(hs.RunFailed, match="author's mistake"):
-        local(toys.Raises(), tmp_path)
-    run = hs.open(hs.runs(store=tmp_path).id[0], store=tmp_path, task=toys.Raises)
+        local(toy_tasks.Raises(), tmp_path)
+    run = hs.open(hs.runs(store=tmp_path).id[0], store=tmp_path, task=toy_tasks.Raises)
     assert run.status == "failed" and run.steps == 6 and len(placed(run)) == 1
 
 
 @pytest.mark.slow
 def test_a_hung_worker_is_replaced(fleet_ray, tmp_path, brisk, monkeypatch):
     monkeypatch.setattr(fleet.field, "PATIENCE", 3.0)
-    task = toys.Slow()
+    task = toy_tasks.Slow()
 
     def stopper():
         for _ in range(600):
             time.sleep(0.05)
             table = hs.runs(store=tmp_path)
             if len(table):
-                run = hs.open(table.id[0], store=tmp_path, task=toys.Slow)
+                run = hs.open(table.id[0], store=tmp_path, task=toy_tasks.Slow)
                 if run.steps > 10:
                     os.kill(placed(run)[0]["pids"][0], signal.SIGSTOP)
                     return
@@ -195,19 +195,23 @@ def test_a_hung_worker_is_replaced(fleet_ray, tmp_path, brisk, monkeypatch):
 @pytest.mark.slow
 def test_fake_gpus_are_granted_and_groups_placed_on_them(fleet_ray, tmp_path):
     """Two GPUs that Ray believes in: each member of the group gets one of them."""
-    run = hs.run(toys.Drift(), store=tmp_path, workers=2, gpus=2, progress=silent)
+    run = hs.run(toy_tasks.Drift(), store=tmp_path, workers=2, gpus=2, progress=silent)
     assert run.status == "complete" and placed(run)[0]["workers"] == 2
     assert sorted(placed(run)[0]["gpus"]) == [["0"], ["1"]]
-    blocks = hs.run(toys.Walk(), store=tmp_path, workers=3, gpus=1, progress=silent)
+    blocks = hs.run(
+        toy_tasks.Walk(), store=tmp_path, workers=3, gpus=1, progress=silent
+    )
     assert [e["gpus"] for e in placed(blocks)] == [[["0"]]] * 3
     with pytest.raises(hs.RequestError, match="gpus=5: the cluster has 2"):
-        hs.run(toys.Walk(), seed=3, store=tmp_path / "none", gpus=5, progress=silent)
+        hs.run(
+            toy_tasks.Walk(), seed=3, store=tmp_path / "none", gpus=5, progress=silent
+        )
     assert hs.runs(store=tmp_path / "none").empty
 
 
 @pytest.mark.slow
 def test_verification_replays_on_the_fleet(fleet_ray, tmp_path):
-    run = local(toys.Drift(), tmp_path, workers=2)
+    run = local(toy_tasks.Drift(), tmp_path, workers=2)
     found = hs.verify(run, segments="all")
     assert found.status == "ACCEPT" and "bit for bit" in found.replayed[0]
     other = hs.verify(run, segments=2, workers=1)
@@ -216,19 +220,19 @@ def test_verification_replays_on_the_fleet(fleet_ray, tmp_path):
 
 @pytest.mark.slow
 def test_python_tasks_run_on_workers(fleet_ray, tmp_path):
-    one = local(toys.Talk(), tmp_path / "1", workers=1)
-    three = local(toys.Talk(), tmp_path / "3", workers=3)
+    one = local(toy_tasks.Talk(), tmp_path / "1", workers=1)
+    three = local(toy_tasks.Talk(), tmp_path / "3", workers=3)
     assert one.rows.word.values.tolist() == three.rows.word.values.tolist()
     assert np.unique(one.rows.word.values).size > 6
 
 
 def test_code_is_shipped_by_many_threads_at_once():
     """Each as alone: that it goes by value is a state of the whole process."""
-    alone, before = team._pickled(toys.Walk()), sys.getswitchinterval()
+    alone, before = team._pickled(toy_tasks.Walk()), sys.getswitchinterval()
     sys.setswitchinterval(1e-5)
     try:
         with ThreadPoolExecutor(4) as threads:
-            found = list(threads.map(team._pickled, [toys.Walk()] * 40))
+            found = list(threads.map(team._pickled, [toy_tasks.Walk()] * 40))
     finally:
         sys.setswitchinterval(before)
     assert set(found) == {alone}

@@ -11,21 +11,21 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import toys
+from support import toy_tasks
 
 import heliostat as hs
 from heliostat import laws
-from heliostat.laws import stepping
+from heliostat.laws import loop
 from heliostat.task import format_error
 
 
 @pytest.mark.parametrize(
     "task",
     [
-        toys.Walk(),
-        pytest.param(toys.Drift(), marks=pytest.mark.slow),
-        toys.Talk(),
-        toys.Tuned(),
+        toy_tasks.Walk(),
+        pytest.param(toy_tasks.Drift(), marks=pytest.mark.slow),
+        toy_tasks.Talk(),
+        toy_tasks.Tuned(),
     ],
     ids=repr,
 )
@@ -36,22 +36,22 @@ def test_lawful_tasks_pass_every_law(task, fleet_ray):
 
 
 @dataclass(frozen=True)
-class WrongName(toys.Walk):
+class WrongName(toy_tasks.Walk):
     emits = {"y": hs.Var()}
 
 
 @dataclass(frozen=True)
-class WrongType(toys.Walk):
+class WrongType(toy_tasks.Walk):
     emits = {"x": hs.Var((), "int32"), "n": hs.Var(("d",), "int32")}
 
 
 @dataclass(frozen=True)
-class WrongDims(toys.Walk):
+class WrongDims(toy_tasks.Walk):
     emits = {"x": hs.Var(("d",)), "n": hs.Var(("d",), "int32")}
 
 
 @dataclass(frozen=True)
-class WrongObserved(toys.Walk):
+class WrongObserved(toy_tasks.Walk):
     """What it observes is right, what it says of that is not."""
 
     observes = {"far": hs.Var((), "bool")}
@@ -69,7 +69,7 @@ def test_what_is_observed_must_match_observes():
 
 
 @dataclass(frozen=True)
-class Baked(toys.Tuned):
+class Baked(toy_tasks.Tuned):
     """Its step reads a number that was made of the field once and for all."""
 
     def __post_init__(self):
@@ -81,7 +81,7 @@ class Baked(toys.Tuned):
 
 
 @dataclass(frozen=True)
-class Prepared(toys.Tuned):
+class Prepared(toy_tasks.Tuned):
     """Its data are made of the field."""
 
     def prepare(self):
@@ -100,7 +100,7 @@ counter = itertools.count()
 
 
 @dataclass(frozen=True)
-class Impure(toys.Walk):
+class Impure(toy_tasks.Walk):
     """Its step reads something beside key and state."""
 
     def step(self, key, state, data):
@@ -111,13 +111,13 @@ class Impure(toys.Walk):
 
 def test_an_impure_step_breaks_replay_and_resume():
     bench = laws.Bench(Impure(), ())
-    assert stepping.chunks_do_not_matter(bench)
-    assert stepping.resumed_is_whole(bench)
-    assert stepping.a_middle_stride_replays(bench)
+    assert loop.chunks_do_not_matter(bench)
+    assert loop.resumed_is_whole(bench)
+    assert loop.a_middle_stride_replays(bench)
 
 
 @dataclass(frozen=True)
-class Hidden(toys.Talk):
+class Hidden(toy_tasks.Talk):
     """Keeps what the next step needs outside of its state."""
 
     memory = {}
@@ -133,13 +133,13 @@ def test_a_state_outside_the_state_breaks_the_laws():
 
 
 @dataclass(frozen=True)
-class Retraced(toys.Walk):
+class Retraced(toy_tasks.Walk):
     """A step that is traced anew, here because it calls itself once more."""
 
     def step(self, key, state, data):
         if type(self).__name__ == "Counted" and not getattr(key, "seen", False):
             type(self).__mro__[0].step(self, _Seen(key), state, data)
-        return toys.Walk.step(self, getattr(key, "key", key), state, data)
+        return toy_tasks.Walk.step(self, getattr(key, "key", key), state, data)
 
 
 class _Seen:
@@ -188,11 +188,11 @@ def test_a_slope_that_is_not_that_of_differences_is_told():
     whole = -10 * 0.9**19
     assert f"d validation / d a is {whole / 2:.6g}" in reason
     assert f"differences say {whole:.6g} ± " in reason
-    assert law not in laws.check_task(toys.Tuned(), workers=())
+    assert law not in laws.check_task(toy_tasks.Tuned(), workers=())
 
 
 def test_the_number_of_traces_is_counted():
-    assert "step 2" in (stepping.step_is_traced_once(laws.Bench(Retraced(), ())) or "")
+    assert "step 2" in (loop.step_is_traced_once(laws.Bench(Retraced(), ())) or "")
 
 
 @pytest.mark.parametrize(
@@ -204,16 +204,16 @@ def test_the_number_of_traces_is_counted():
 )
 def test_a_field_that_there_is_not_is_refused_by_name(fields, line):
     with pytest.raises(hs.RequestError) as told:
-        toys.Walk(**fields)
+        toy_tasks.Walk(**fields)
     assert str(told.value) == line
 
 
 def test_fields_by_place_and_ways_to_copy_a_task_are_as_of_any_dataclass():
-    task = toys.Walk(2.0, chains=3)
+    task = toy_tasks.Walk(2.0, chains=3)
     copies = copy.copy(task), pickle.loads(pickle.dumps(task)), replace(task)
     assert all(one == task and one.sigma == 2.0 for one in copies)
     with pytest.raises(TypeError, match="positional"):
-        toys.Walk(1.0, 2, 3)
+        toy_tasks.Walk(1.0, 2, 3)
 
 
 @pytest.mark.parametrize(
@@ -237,12 +237,12 @@ def test_an_error_that_is_rounding_is_not_printed(value, error, told):
 def test_a_fields_comment_is_its_help():
     from heliostat.config import fields_of
 
-    assert fields_of(toys.Walk)["sigma"].help == "size of a step"
+    assert fields_of(toy_tasks.Walk)["sigma"].help == "size of a step"
 
 
 def test_reserved_names_are_refused():
     @dataclass(frozen=True)
-    class Bad(toys.Walk):
+    class Bad(toy_tasks.Walk):
         workers: int = 1
 
     with pytest.raises(hs.RequestError, match="reserved"):

@@ -8,24 +8,24 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
-import toys
 import xarray as xr
+from support import toy_tasks
 
 import heliostat as hs
-from heliostat.progress import silent
+from heliostat.driver.progress import silent
 
 AXES = ("x", "y", "ζ")
 
 
 @dataclass(frozen=True)
-class Named(toys.Walk):
+class Named(toy_tasks.Walk):
     """``d`` is a dim of its rows, ``axis`` one of what it observes."""
 
     coords = {"d": ("one", "two", "three"), "axis": AXES}
 
 
 @dataclass(frozen=True)
-class Spoken(toys.Talk):
+class Spoken(toy_tasks.Talk):
     @property
     def coords(self):
         return {"word": ["last but one", "last"]}
@@ -74,7 +74,7 @@ def test_a_name_selects_its_entry(original):
 
 
 def test_names_change_no_row(original, tmp_path):
-    plain = here(toys.Walk(), tmp_path)
+    plain = here(toy_tasks.Walk(), tmp_path)
     xr.testing.assert_equal(plain.rows, original.rows.drop_vars("d"))
 
 
@@ -137,37 +137,37 @@ def test_names_that_are_gone_are_found(part, run):
 
 
 @dataclass(frozen=True)
-class TooFew(toys.Walk):
+class TooFew(toy_tasks.Walk):
     coords = {"axis": ("x", "y")}
 
 
 @dataclass(frozen=True)
-class TooMany(toys.Talk):
+class TooMany(toy_tasks.Talk):
     coords = {"word": ("one", "two", "three")}
 
 
 @dataclass(frozen=True)
-class Twice(toys.Walk):
+class Twice(toy_tasks.Walk):
     coords = {"axis": ("x", "y", "x")}
 
 
 @dataclass(frozen=True)
-class Numbers(toys.Walk):
+class Numbers(toy_tasks.Walk):
     coords = {"axis": (1, 2, 3)}
 
 
 @dataclass(frozen=True)
-class Letters(toys.Walk):
+class Letters(toy_tasks.Walk):
     coords = {"axis": "xyz"}
 
 
 @dataclass(frozen=True)
-class Steps(toys.Walk):
+class Steps(toy_tasks.Walk):
     coords = {"draw": ("first",)}
 
 
 @dataclass(frozen=True)
-class Nowhere(toys.Walk):
+class Nowhere(toy_tasks.Walk):
     coords = {"axes": AXES}
 
 

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
-import toys
 import xarray as xr
+from support import toy_tasks
 
 import heliostat as hs
-from heliostat.checkpoint import digest
-from heliostat.driving import place
-from heliostat.progress import silent
-from heliostat.record import series
+from heliostat.driver import placement
+from heliostat.driver.progress import silent
+from heliostat.loop.state import digest
+from heliostat.store import arrays
 
 
 def here(task, store, **options):
@@ -41,8 +41,8 @@ def test_it_is_told_at_the_multiples_of_the_stride(run):
 
 def test_it_is_told_of_the_state_after_the_stride(tmp_path, monkeypatch):
     often = ("local", None, None, 1e-9)
-    monkeypatch.setattr(place.Place.__new__, "__defaults__", often)
-    run = here(toys.Walk(), tmp_path)
+    monkeypatch.setattr(placement.Place.__new__, "__defaults__", often)
+    run = here(toy_tasks.Walk(), tmp_path)
     assert run.kept() == [10, 20, 30, 40]
     for step in run.kept():
         drift = run.observed.drift.sel(draw=step)
@@ -51,7 +51,7 @@ def test_it_is_told_of_the_state_after_the_stride(tmp_path, monkeypatch):
 
 def test_states_are_those_of_each_replica(run):
     states = run.states()
-    assert isinstance(states, toys.Position) and states.drift.shape == (5, 3)
+    assert isinstance(states, toy_tasks.Position) and states.drift.shape == (5, 3)
     for replica in range(5):
         one = run.state(replica=replica)
         np.testing.assert_array_equal(states.drift[replica], one.drift)
@@ -61,7 +61,7 @@ def test_states_are_those_of_each_replica(run):
 
 
 def test_states_of_untraced_tasks_are_a_list(tmp_path):
-    run = here(toys.Talk(), tmp_path)
+    run = here(toy_tasks.Talk(), tmp_path)
     assert run.states() == [run.state(replica=r) for r in range(3)]
     words = run.rows.word.sel(turn=[2, 4]).values.tolist()
     assert run.observed["last"].values.tolist() == words
@@ -72,7 +72,7 @@ def test_states_of_untraced_tasks_are_a_list(tmp_path):
     "steps", [5, *(pytest.param(n, marks=pytest.mark.slow) for n in (13, 25))]
 )
 def test_a_tail_has_none_and_an_extension_fills_it(steps, run, tmp_path):
-    short = here(toys.Walk(), tmp_path / "other", steps=steps)
+    short = here(toy_tasks.Walk(), tmp_path / "other", steps=steps)
     assert short.observed.sizes.get("draw", 0) == steps // 10
     longer = hs.extend(short, steps=40, on="here", progress=silent)
     xr.testing.assert_identical(longer.observed.drop_attrs(), run.observed.drop_attrs())
@@ -81,7 +81,7 @@ def test_a_tail_has_none_and_an_extension_fills_it(steps, run, tmp_path):
 
 
 def test_the_beginning_of_a_longer_run_has_its_beginning(run):
-    view = here(toys.Walk(), run.path.parents[1], steps=25)
+    view = here(toy_tasks.Walk(), run.path.parents[1], steps=25)
     assert view.observed.draw.values.tolist() == [10, 20]
 
 
@@ -127,8 +127,8 @@ class Crash(Exception):
 )
 def test_a_group_that_is_half_made_is_made_again(number, run, tmp_path, monkeypatch):
     """The first commit was a tail, so that rows are there already."""
-    short = here(toys.Walk(), tmp_path / "other", steps=5)
-    real, calls = (series._create_array, series.coordinate), []
+    short = here(toy_tasks.Walk(), tmp_path / "other", steps=5)
+    real, calls = (arrays._create_array, arrays.coordinate), []
 
     def crashing(*args):
         calls.append(1)
@@ -138,17 +138,17 @@ def test_a_group_that_is_half_made_is_made_again(number, run, tmp_path, monkeypa
         return make(*args)
 
     with monkeypatch.context() as patch:
-        patch.setattr(series, "_create_array", crashing)
-        patch.setattr(series, "coordinate", crashing)
+        patch.setattr(arrays, "_create_array", crashing)
+        patch.setattr(arrays, "coordinate", crashing)
         with pytest.raises(Crash):
             hs.extend(short, steps=40, on="here", progress=silent)
-    longer = here(toys.Walk(), tmp_path / "other")
+    longer = here(toy_tasks.Walk(), tmp_path / "other")
     xr.testing.assert_equal(longer.observed, run.observed)
     assert hs.verify(longer, on="here").status == "ACCEPT"
 
 
 def test_without_it_a_digest_is_that_of_the_rows(tmp_path):
-    run = here(toys.Raises(at=99), tmp_path, steps=4)
+    run = here(toy_tasks.Raises(at=99), tmp_path, steps=4)
     (stride, _), *_ = run.record.strides(0, 2)
     assert stride.rows == digest({"t": np.array([[1, 2]], np.int32)})
     assert dict(run.observed.sizes) == {}
@@ -157,18 +157,18 @@ def test_without_it_a_digest_is_that_of_the_rows(tmp_path):
 
 @pytest.mark.parametrize("replicas", [1, 2])
 def test_an_axis_that_a_task_names_is_always_there(replicas, tmp_path):
-    run = here(toys.Walk(chains=replicas), tmp_path)
+    run = here(toy_tasks.Walk(chains=replicas), tmp_path)
     assert run.rows.x.sizes == {"chain": replicas, "draw": 40}
     assert run.observed.far.sizes == {"chain": replicas, "draw": 4}
     assert hs.verify(run, segments="all", on="here").status == "ACCEPT"
 
 
 def test_without_a_name_there_is_none(tmp_path):
-    assert here(toys.Drift(), tmp_path).rows["mean"].dims == ("step",)
+    assert here(toy_tasks.Drift(), tmp_path).rows["mean"].dims == ("step",)
 
 
 @dataclass(frozen=True)
-class Few(toys.Walk):
+class Few(toy_tasks.Walk):
     kept = 3
 
 
@@ -176,7 +176,7 @@ def test_a_task_says_how_many_states_are_kept(tmp_path):
     assert here(Few(), tmp_path, steps=103).kept() == [10, 100, 103]
 
     @dataclass(frozen=True)
-    class Fewer(toys.Walk):
+    class Fewer(toy_tasks.Walk):
         kept = 2
 
     with pytest.raises(hs.RequestError, match="kept must be >= 3, got 2"):
@@ -184,14 +184,14 @@ def test_a_task_says_how_many_states_are_kept(tmp_path):
 
 
 @dataclass(frozen=True)
-class Grouped(toys.Walk):
+class Grouped(toy_tasks.Walk):
     def tree(self, rows):
         early, late = rows.isel(draw=slice(0, 10)), rows.isel(draw=slice(10, None))
         late = late[["x"]].assign_attrs(library="toys", nested={"a": [1]}, yes=True)
         return {"warmup": early, "posterior": late}
 
 
-@pytest.mark.parametrize("task", [toys.Walk(), Grouped(), toys.Raises(at=99)])
+@pytest.mark.parametrize("task", [toy_tasks.Walk(), Grouped(), toy_tasks.Raises(at=99)])
 def test_a_tree_has_groups_that_netcdf_can_hold(task, tmp_path):
     run = here(task, tmp_path)
     tree = run.tree
@@ -204,17 +204,17 @@ def test_a_tree_has_groups_that_netcdf_can_hold(task, tmp_path):
 
 
 @dataclass(frozen=True)
-class Misnamed(toys.Walk):
+class Misnamed(toy_tasks.Walk):
     observes = {"sift": hs.Var(("axis",)), "far": hs.Var((), "bool")}
 
 
 @dataclass(frozen=True)
-class Mistyped(toys.Walk):
+class Mistyped(toy_tasks.Walk):
     observes = {"drift": hs.Var(("axis",), "int32"), "far": hs.Var((), "bool")}
 
 
 @dataclass(frozen=True)
-class Misshapen(toys.Talk):
+class Misshapen(toy_tasks.Talk):
     observes = {"last": hs.Var(dtype="str"), "lengths": hs.Var((), "int64")}
 
 

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
-import toys
 import xarray as xr
+from support import toy_tasks
 
 import heliostat as hs
 
 
 @dataclass(frozen=True)
-class Paces(toys.Stroll):
+class Paces(toy_tasks.Stroll):
     """Walks whose field has the unit of what they tell."""
 
     sigma: float = 1.0  # size of a step, bohr
@@ -43,7 +43,7 @@ def test_what_was_varied_has_the_help_of_its_field(grid, tmp_path):
     data = grid.dataset
     assert data.sigma.attrs == {"long_name": "size of a step", "units": "bohr"}
     assert data.seed.attrs == {"long_name": "seed of the run"}
-    other = swept(toys.Stroll(), {"sigma": [1.0], "chains": [1, 2]}, tmp_path)
+    other = swept(toy_tasks.Stroll(), {"sigma": [1.0], "chains": [1, 2]}, tmp_path)
     assert other.dataset.sigma.attrs == {"long_name": "size of a step"}  # says no unit
     assert other.dataset.chains.attrs == {"long_name": "how many walks"}
 
@@ -74,7 +74,7 @@ TEXTS = ["run", "state"]
 
 
 def test_a_file_has_text(tmp_path):
-    data = swept(toys.Talk(), {"items": [1, 2]}, tmp_path).dataset
+    data = swept(toy_tasks.Talk(), {"items": [1, 2]}, tmp_path).dataset
     data.to_netcdf(tmp_path / "talk.nc", engine="h5netcdf")
     with xr.open_dataset(tmp_path / "talk.nc", engine="h5netcdf") as read:
         assert np.array_equal(read.word.astype(str), data.word)

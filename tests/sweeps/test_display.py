@@ -8,8 +8,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-import toys
 from rich.console import Console
+from support import toy_tasks
 
 import heliostat as hs
 from heliostat.sweeps.display import Display
@@ -48,7 +48,7 @@ def shown(task, store, **options):
     return display
 
 
-@pytest.mark.parametrize("task", [toys.Tuned(chains=3), toys.Stroll()])
+@pytest.mark.parametrize("task", [toy_tasks.Tuned(chains=3), toy_tasks.Stroll()])
 def test_cells_are_followed_from_commit_to_commit(tmp_path, task):
     """Together in a pack, or one after another: the first commit is of one stride."""
     shares = (display := shown(task, tmp_path, steps=40)).shares
@@ -60,7 +60,7 @@ def test_cells_are_followed_from_commit_to_commit(tmp_path, task):
 
 
 def test_what_was_there_before_is_no_gain(tmp_path):
-    task = toys.Tuned(chains=3)
+    task = toy_tasks.Tuned(chains=3)
     shown(task, tmp_path, steps=20)
     display = shown(task, tmp_path, steps=40)
     assert display.shares[0] == (4, 62) and display.gained == pytest.approx(2)

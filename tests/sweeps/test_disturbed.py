@@ -6,7 +6,7 @@ import sys
 from dataclasses import dataclass
 
 import pytest
-from cooling import Cooling, breed, killed
+from support.cooling_task import Cooling, breed, killed
 
 import heliostat as hs
 

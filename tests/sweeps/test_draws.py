@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import toys
+from support import toy_tasks
 
 import heliostat as hs
 from heliostat.sweeps.cells import random_shares, sobol_shares
@@ -14,7 +14,7 @@ OVER = {"sigma": hs.Range(0.01, 10, log=True), "chains": hs.Range(2, 5)}
 
 def draw(store, trials, search="sobol", over=OVER, **options):
     return hs.sweep(
-        toys.Stroll(),
+        toy_tasks.Stroll(),
         over=over,
         search=search,
         trials=trials,

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
-import failing
 import numpy as np
 import pytest
-from failing import Flaky, Midway, here
+from support import failing_tasks
+from support.failing_tasks import Flaky, Midway, here
 
 import heliostat as hs
 
@@ -75,7 +75,9 @@ def test_what_was_stopped_is_open(tmp_path, monkeypatch):
     how = {"search": "tpe", "trials": 3, "metric": "loss"}
     over = {"a": hs.Range(0.5, 2)}
     calm = here(tmp_path / "a", over, **how)
-    monkeypatch.setattr(failing, "permitted", lambda a: a != calm.cells[1].values["a"])
+    monkeypatch.setattr(
+        failing_tasks, "permitted", lambda a: a != calm.cells[1].values["a"]
+    )
     first = here(tmp_path / "b", over, **how)
     assert first.states == {"done": 2, "stopped": 1} and len(told(first)) == 2
     assert np.isnan(first.summary.loss[1]) and np.isnan(first.table.loss[1])

@@ -10,12 +10,12 @@ from collections import Counter
 
 import numpy as np
 import pytest
-import toys
 import xarray as xr
+from support import toy_tasks
 
 import heliostat as hs
 
-SLOW = f"{toys.__file__}:Slow"
+SLOW = f"{toy_tasks.__file__}:Slow"
 OVER = ("--over", "pause=0.01,0.02", "seed=0,1,2")
 DRAWN = ("--over", "pause=0.01..0.02", "seed=0,1", "--trials", "3")
 
@@ -51,7 +51,9 @@ def dataset(store, *words):
         axes = {"pause": hs.Range(0.01, 0.02), "seed": [0, 1]}
     how = {"search": words[words.index("--search") + 1], "trials": 3}
     how = how if "--trials" in words else {}
-    return hs.sweep(toys.Slow(), over=axes, steps=30, store=store, on="here", **how)
+    return hs.sweep(
+        toy_tasks.Slow(), over=axes, steps=30, store=store, on="here", **how
+    )
 
 
 @pytest.mark.parametrize(
@@ -98,8 +100,10 @@ def test_a_killed_sweep_goes_on_where_it_was(tmp_path, words):
 
 def test_cells_are_alike_wherever_they_are_computed(fleet_ray, tmp_path):
     over = {"sigma": [0.5, 1.0, 2.0], "seed": [0, 1]}
-    shared = hs.sweep(toys.Walk(), over=over, store=tmp_path / "a", workers=2, gpus=0)
-    alone = hs.sweep(toys.Walk(), over=over, store=tmp_path / "b", on="here")
+    shared = hs.sweep(
+        toy_tasks.Walk(), over=over, store=tmp_path / "a", workers=2, gpus=0
+    )
+    alone = hs.sweep(toy_tasks.Walk(), over=over, store=tmp_path / "b", on="here")
     xr.testing.assert_identical(shared.dataset.load(), alone.dataset.load())
     for id_, run in shared.runs.items():
         other = alone.runs[id_]
@@ -115,7 +119,7 @@ def placed(store, what):
 @pytest.mark.slow
 def test_a_worker_that_dies_takes_no_other_cell_along(fleet_ray, tmp_path):
     over = {"at": [0, 3, 30], "seed": [0, 1]}
-    grid = hs.sweep(toys.Dies(), over=over, store=tmp_path, workers=2, gpus=0)
+    grid = hs.sweep(toy_tasks.Dies(), over=over, store=tmp_path, workers=2, gpus=0)
     assert grid.states == {"done": 4, "failed": 2}
     assert all("losses in a row" in reason for reason in grid.failures.reason)
     t = grid.dataset.t
@@ -126,7 +130,7 @@ def test_a_worker_that_dies_takes_no_other_cell_along(fleet_ray, tmp_path):
 def test_cells_share_gpus(fleet_ray, tmp_path):
     """Two GPUs for four cells at once: half a GPU each, two of them on either."""
     hs.sweep(
-        toys.Talk(),
+        toy_tasks.Talk(),
         over={"seed": range(4), "items": [1, 2]},
         store=tmp_path,
         workers=4,

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
-import toys
 import xarray as xr
+from support import toy_tasks
 
 import heliostat as hs
-from heliostat.driving.place import Place
+from heliostat.driver.placement import Place
 from heliostat.sweeps.cells import Listed
 from heliostat.sweeps.computing import compute
 from heliostat.sweeps.display import Display
@@ -18,7 +18,7 @@ from heliostat.sweeps.driving import Request, asked_of
 
 
 @dataclass(frozen=True)
-class Fragile(toys.Raises):
+class Fragile(toy_tasks.Raises):
     """Raises at a step; at 0 never."""
 
     size: float = 1.0  # of nothing
@@ -41,11 +41,11 @@ OVER = {"sigma": [0.5, 1.0, 2.0], "seed": [3, 4]}
 
 
 def test_a_cell_is_the_run_alone(tmp_path):
-    grid = here(toys.Stroll(), OVER, tmp_path / "a")
+    grid = here(toy_tasks.Stroll(), OVER, tmp_path / "a")
     assert grid.dataset.x.dims == ("sigma", "seed", "chain", "draw")
     for sigma in OVER["sigma"]:
         for seed in OVER["seed"]:
-            task = toys.Stroll(sigma=sigma)
+            task = toy_tasks.Stroll(sigma=sigma)
             alone = hs.run(task, seed=seed, store=tmp_path / "b", on="here")
             cell = grid.dataset.sel(sigma=sigma, seed=seed)
             xr.testing.assert_equal(alone.rows.x, cell.x.drop_vars(cell_coords(cell)))
@@ -60,24 +60,26 @@ def cell_coords(cell):
 
 
 def test_extending_a_grid_computes_the_new_cells(tmp_path):
-    first = here(toys.Stroll(), {"sigma": [1.0, 2, 3], "seed": [0, 1, 2]}, tmp_path)
+    first = here(
+        toy_tasks.Stroll(), {"sigma": [1.0, 2, 3], "seed": [0, 1, 2]}, tmp_path
+    )
     assert (first.computed, first.reused) == (9, 0)
     more = {"sigma": [1.0, 2, 3, 4, 5], "seed": [0, 1, 2]}
-    second = here(toys.Stroll(), more, tmp_path)
+    second = here(toy_tasks.Stroll(), more, tmp_path)
     assert (second.computed, second.reused) == (6, 9)
     assert len(events(tmp_path, "started")) == 15
     same = second.dataset.sel(sigma=[1.0, 2, 3]).load()
     same.attrs = first.dataset.attrs  # of another sweep
     xr.testing.assert_identical(same, first.dataset.load())
-    third = here(toys.Stroll(), more, tmp_path)
+    third = here(toy_tasks.Stroll(), more, tmp_path)
     assert (third.computed, third.reused) == (0, 15)
     assert len(events(tmp_path, "started")) == 15
 
 
 def test_more_steps_extend_every_cell(tmp_path):
-    here(toys.Stroll(), OVER, tmp_path / "a", steps=10)
-    longer = here(toys.Stroll(), OVER, tmp_path / "a", steps=20)
-    whole = here(toys.Stroll(), OVER, tmp_path / "b", steps=20)
+    here(toy_tasks.Stroll(), OVER, tmp_path / "a", steps=10)
+    longer = here(toy_tasks.Stroll(), OVER, tmp_path / "a", steps=20)
+    whole = here(toy_tasks.Stroll(), OVER, tmp_path / "b", steps=20)
     assert longer.computed == 6 and len(events(tmp_path / "a", "resumed")) == 6
     xr.testing.assert_identical(longer.dataset.load(), whole.dataset.load())
 
@@ -99,14 +101,14 @@ def test_a_cell_that_raises_leaves_the_others(tmp_path):
 
 
 def test_equal_tasks_are_one_run(tmp_path):
-    grid = here(toys.Talk(), {"items": [2], "seed": [1, 0]}, tmp_path)
+    grid = here(toy_tasks.Talk(), {"items": [2], "seed": [1, 0]}, tmp_path)
     assert grid.dataset.word.dtype.kind == "T" and grid.computed == 2
-    again = here(toys.Talk(items=2), {"seed": [0]}, tmp_path)
+    again = here(toy_tasks.Talk(items=2), {"seed": [0]}, tmp_path)
     assert (again.computed, again.reused) == (0, 1)
 
 
 def test_a_part_of_a_dataset_reads_its_own_runs(tmp_path):
-    grid = here(toys.Stroll(), OVER, tmp_path)
+    grid = here(toy_tasks.Stroll(), OVER, tmp_path)
     rows = grid.dataset.x
     whole = rows.values
     assert np.array_equal(
@@ -122,11 +124,13 @@ def test_a_part_of_a_dataset_reads_its_own_runs(tmp_path):
 
 
 def test_observed_is_stacked_too(tmp_path):
-    grid = here(toys.Stroll(), OVER, tmp_path)
+    grid = here(toy_tasks.Stroll(), OVER, tmp_path)
     observed = grid.observed
     assert observed.drift.dims == ("sigma", "seed", "chain", "draw", "axis")
     run = hs.open(
-        observed.run.sel(sigma=1.0, seed=4).item(), store=tmp_path, task=toys.Stroll
+        observed.run.sel(sigma=1.0, seed=4).item(),
+        store=tmp_path,
+        task=toy_tasks.Stroll,
     )
     xr.testing.assert_equal(
         run.observed.far.astype(float),
@@ -136,7 +140,9 @@ def test_observed_is_stacked_too(tmp_path):
 
 def test_the_best_trial_and_the_average(tmp_path):
     """The error of six holds in 68.3 % of cases: 1.11 times that of many."""
-    grid = here(toys.Stroll(), {"sigma": [0.5, 1.0, 2.0], "chains": [2, 3]}, tmp_path)
+    grid = here(
+        toy_tasks.Stroll(), {"sigma": [0.5, 1.0, 2.0], "chains": [2, 3]}, tmp_path
+    )
     values = grid.summary.x
     best = grid.best("x", "max")
     assert grid.headlines[best.runs[0]]["x"] == best.headline["x"]
@@ -144,7 +150,7 @@ def test_the_best_trial_and_the_average(tmp_path):
     average = grid.average()["x"]
     assert average.value == pytest.approx(float(values.mean()))
     assert np.isnan(average.error)  # what somebody chose is no sample
-    seeds = here(toys.Stroll(), {"seed": range(6)}, tmp_path)
+    seeds = here(toy_tasks.Stroll(), {"seed": range(6)}, tmp_path)
     error = float(seeds.summary.x.std(ddof=1)) / 6**0.5
     assert seeds.average()["x"].error == pytest.approx(1.1105 * error, rel=1e-4)
     with pytest.raises(hs.RequestError, match="'y'; there are x"):
@@ -153,8 +159,8 @@ def test_the_best_trial_and_the_average(tmp_path):
 
 def test_what_is_stored_has_ended_before_workers_are_there(tmp_path):
     """Also if they never are: nowhere there is no cluster."""
-    here(toys.Stroll(), {"sigma": [1.0]}, tmp_path)
-    plan = here(toys.Stroll(), {"sigma": [0.5, 1.0]}, tmp_path, dry_run=True).plan
+    here(toy_tasks.Stroll(), {"sigma": [1.0]}, tmp_path)
+    plan = here(toy_tasks.Stroll(), {"sigma": [0.5, 1.0]}, tmp_path, dry_run=True).plan
     request = Request(plan, None, 0, Place("nowhere"), tmp_path)
     asked = asked_of(request, request.ledger, Display())
     ended = compute(Listed(plan.cells()), asked)

@@ -10,15 +10,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import toys
 import xarray as xr
 from scipy.optimize import minimize_scalar
+from support import toy_tasks
 
 import heliostat as hs
-from heliostat import packs
 from heliostat.config import knobs, specify
-from heliostat.driving.place import Place
-from heliostat.engine.tangents import Tangents
+from heliostat.driver import packs
+from heliostat.driver.placement import Place
+from heliostat.loop.forward_mode import Tangents
 from heliostat.sweeps.cells import random_shares
 from heliostat.sweeps.descent import Descent
 
@@ -304,7 +304,7 @@ class Opaque(Valley):
 
 
 BAD = [
-    ({"task": toys.Tuned(), "over": {"sigma": RATES}}, "tuned has no validation("),
+    ({"task": toy_tasks.Tuned(), "over": {"sigma": RATES}}, "tuned has no validation("),
     ({"over": {"a": [0.1]}}, "over a: search hypergradient wants a range"),
     ({"over": {"kinks": hs.Range(0, 3)}}, "packable, here a, b"),
     ({"task": Noisy(), "over": {"kinks": hs.Range(0, 3)}}, "packable, here a, b, push"),

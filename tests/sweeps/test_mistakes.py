@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-import toys
+from support import toy_tasks
 
 import heliostat as hs
-from heliostat.lock import Lock
+from heliostat.store.lock import Lock
 from heliostat.sweeps.axes import Range
 from heliostat.sweeps.words import typed
 
@@ -56,7 +56,7 @@ DRAWN = [
 @pytest.mark.parametrize("request_, line", BAD, ids=[line for _, line in BAD])
 def test_a_bad_request_stores_nothing(tmp_path, request_, line):
     with pytest.raises(hs.RequestError) as told:
-        hs.sweep(toys.Walk(), store=tmp_path / "s", **request_)
+        hs.sweep(toy_tasks.Walk(), store=tmp_path / "s", **request_)
     assert line in str(told.value) and "\n" not in str(told.value)
     assert not (tmp_path / "s").exists()
 
@@ -65,9 +65,9 @@ def test_a_bad_request_stores_nothing(tmp_path, request_, line):
 def test_a_range_that_is_none(tmp_path, drawn, line):
     options = {"search": "random", "trials": 2, "store": tmp_path / "s"}
     with pytest.raises(hs.RequestError, match=line):
-        hs.sweep(toys.Walk(), over={"sigma": drawn}, **options)
+        hs.sweep(toy_tasks.Walk(), over={"sigma": drawn}, **options)
     with pytest.raises(hs.RequestError, match="whole numbers"):
-        hs.sweep(toys.Walk(), over={"chains": Range(1.5, 2)}, **options)
+        hs.sweep(toy_tasks.Walk(), over={"chains": Range(1.5, 2)}, **options)
 
 
 @pytest.mark.parametrize(
@@ -82,15 +82,15 @@ def test_a_range_that_is_none(tmp_path, drawn, line):
 )
 def test_words_that_are_no_axis(words, line):
     with pytest.raises(hs.RequestError, match=line):
-        typed(toys.Walk, words)
+        typed(toy_tasks.Walk, words)
 
 
 @pytest.mark.parametrize("word", ["1..2..3", "1-2..3", "1..", "nan..1", "1e..2"])
 def test_a_range_of_no_numbers_is_the_word_of_a_value(word, tmp_path):
     """Which no number field takes."""
-    axes = typed(toys.Walk, [f"sigma={word}"])
+    axes = typed(toy_tasks.Walk, [f"sigma={word}"])
     with pytest.raises(hs.RequestError, match="expected a float"):
-        hs.sweep(toys.Walk(), over=axes, store=tmp_path / "s")
+        hs.sweep(toy_tasks.Walk(), over=axes, store=tmp_path / "s")
 
 
 @pytest.mark.parametrize(
@@ -98,14 +98,16 @@ def test_a_range_of_no_numbers_is_the_word_of_a_value(word, tmp_path):
 )
 def test_a_place_that_is_none_leaves_nothing(where, tmp_path):
     with pytest.raises(hs.RequestError):
-        hs.sweep(toys.Walk(), over={"sigma": [1.0, 2.0]}, store=tmp_path, **where)
+        hs.sweep(toy_tasks.Walk(), over={"sigma": [1.0, 2.0]}, store=tmp_path, **where)
     assert not [*tmp_path.iterdir()]
 
 
 def test_what_was_there_before_a_refusal_stays(tmp_path):
     (tmp_path / "sweeps").mkdir()
     with pytest.raises(hs.RequestError):
-        hs.sweep(toys.Walk(), over={"sigma": [1.0]}, store=tmp_path, on="127.0.0.1:1")
+        hs.sweep(
+            toy_tasks.Walk(), over={"sigma": [1.0]}, store=tmp_path, on="127.0.0.1:1"
+        )
     assert [*tmp_path.iterdir()] == [tmp_path / "sweeps"]
 
 
@@ -113,27 +115,31 @@ def test_what_was_there_before_a_refusal_stays(tmp_path):
 def test_too_many_cells_are_refused_at_once(tmp_path, search):
     over = {"sigma": hs.Range(0.1, 1), "seed": [0, 1]}
     with pytest.raises(hs.RequestError, match="200000000000 cells: expected at most"):
-        hs.sweep(toys.Walk(), over=over, search=search, trials=10**11, store=tmp_path)
+        hs.sweep(
+            toy_tasks.Walk(), over=over, search=search, trials=10**11, store=tmp_path
+        )
     many = {"sigma": [1.0 + i for i in range(400)], "seed": range(400)}
     with pytest.raises(hs.RequestError, match="160000 cells: expected at most"):
-        hs.sweep(toys.Walk(), over=many, store=tmp_path)
+        hs.sweep(toy_tasks.Walk(), over=many, store=tmp_path)
 
 
 def test_who_is_second_at_a_sweep_changes_nothing(tmp_path):
     asked = {"over": {"sigma": [1.0]}, "on": "here", "store": tmp_path, "steps": 5}
-    found = hs.sweep(toys.Walk(), **asked)
+    found = hs.sweep(toy_tasks.Walk(), **asked)
     events = (found.path / "events.jsonl").read_text()
     with Lock(found.path), pytest.raises(hs.Busy, match="the same line goes on"):
-        hs.sweep(toys.Walk(), **asked)
+        hs.sweep(toy_tasks.Walk(), **asked)
     assert (found.path / "events.jsonl").read_text() == events
 
 
 def test_words_are_read_as_their_field_has_them():
     from heliostat_tasks.vmc import VMC
 
-    assert typed(toys.Walk, ["sigma=0.1,1e-3", "seed=0,1"]) == {
+    assert typed(toy_tasks.Walk, ["sigma=0.1,1e-3", "seed=0,1"]) == {
         "sigma": [0.1, 1e-3],
         "seed": [0, 1],
     }
     assert typed(VMC, ["molecule=NO,Li"]) == {"molecule": ["NO", "Li"]}
-    assert typed(toys.Walk, ["sigma=1e-4..1:log"]) == {"sigma": Range(1e-4, 1, True)}
+    assert typed(toy_tasks.Walk, ["sigma=1e-4..1:log"]) == {
+        "sigma": Range(1e-4, 1, True)
+    }

@@ -9,18 +9,18 @@ import sys
 import time
 
 import pytest
-import toys
 import xarray as xr
+from support import toy_tasks
 
 import heliostat as hs
 
 OVER = {"sigma": [0.5, 1.0, 2.0], "seed": [0, 1]}
-TASK = f"{toys.__file__}:Tuned"
+TASK = f"{toy_tasks.__file__}:Tuned"
 
 
 def sweep(store, over=OVER, **options):
     options = {"on": "here", **options}
-    return hs.sweep(toys.Tuned(chains=3), over=over, store=store, **options)
+    return hs.sweep(toy_tasks.Tuned(chains=3), over=over, store=store, **options)
 
 
 def packs(store):
@@ -33,7 +33,7 @@ def test_a_grid_is_one_record_and_its_cells_are_runs(tmp_path):
     assert list(hs.runs(store=tmp_path / "a").status) == ["complete"] * 6
     for cell in grid.cells:
         alone = hs.run(cell.task, seed=cell.seed, store=tmp_path / "b", on="here")
-        found = hs.open(alone.id, store=tmp_path / "a", task=toys.Tuned)
+        found = hs.open(alone.id, store=tmp_path / "a", task=toy_tasks.Tuned)
         xr.testing.assert_equal(alone.rows, found.rows)
         assert alone.headline == found.headline
         for block in range(2):

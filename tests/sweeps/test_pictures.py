@@ -7,8 +7,8 @@ from typing import Literal
 
 import numpy as np
 import pytest
-import toys
 from matplotlib.colors import LogNorm
+from support import toy_tasks
 
 import heliostat as hs
 
@@ -16,7 +16,7 @@ RULES = ("sgd", "adam", "lion")
 
 
 @dataclass(frozen=True)
-class Powers(toys.Stroll):
+class Powers(toy_tasks.Stroll):
     """10^n, or what is no number."""
 
     n: int = 0

@@ -7,9 +7,9 @@ import shutil
 
 import numpy as np
 import pytest
-import toys
 import xarray as xr
 from matplotlib.axes import Axes
+from support import toy_tasks
 
 import heliostat as hs
 
@@ -18,7 +18,7 @@ import heliostat as hs
 def grid(tmp_path_factory):
     over = {"sigma": [0.5, 1.0, 2.0], "chains": [2, 3], "seed": [0, 1]}
     store = tmp_path_factory.mktemp("grid")
-    return hs.sweep(toys.Stroll(), over=over, steps=20, store=store, on="here")
+    return hs.sweep(toy_tasks.Stroll(), over=over, steps=20, store=store, on="here")
 
 
 @pytest.fixture(scope="module")
@@ -26,11 +26,11 @@ def drawn(tmp_path_factory):
     over = {"sigma": hs.Range(0.01, 2, log=True), "chains": hs.Range(2, 4)}
     store = tmp_path_factory.mktemp("drawn")
     options = {"search": "sobol", "trials": 5, "steps": 10, "store": store}
-    return hs.sweep(toys.Stroll(), over=over, on="here", **options)
+    return hs.sweep(toy_tasks.Stroll(), over=over, on="here", **options)
 
 
 def again(found, digits=8):
-    return hs.open_sweep(found.id[:digits], store=found.store, task=toys.Stroll)
+    return hs.open_sweep(found.id[:digits], store=found.store, task=toy_tasks.Stroll)
 
 
 @pytest.mark.parametrize("kind", ["grid", "drawn"])
@@ -62,7 +62,7 @@ def cut(found, store, events):
         if ended <= events and '"event": "complete"' not in line:
             lines.append(line)
     log.write_text("\n".join(lines) + "\n")
-    return hs.open_sweep(found.id, store=store, task=toys.Stroll)
+    return hs.open_sweep(found.id, store=store, task=toy_tasks.Stroll)
 
 
 @pytest.mark.parametrize("events", [0, 1, 4])

@@ -6,18 +6,18 @@ import json
 import os
 
 import pytest
-import toys
-from cooling import Cooling, breed, killed
+from support import toy_tasks
+from support.cooling_task import Cooling, breed, killed
 
 import heliostat as hs
-from heliostat.lock import Lock
+from heliostat.store.lock import Lock
 
 SMALL = {"sigma": [0.5, 1.0]}
 LARGE = {"sigma": [0.5, 1.0, 2.0]}
 
 
 def sweep(store, over, task=None, **options):
-    task = task or toys.Stroll()
+    task = task or toy_tasks.Stroll()
     return hs.sweep(task, over=over, store=store, on="here", **options)
 
 
@@ -40,10 +40,10 @@ def test_its_runs_stay(tmp_path):
 
 def test_runs_of_other_sweeps_and_of_nobody_stay(tmp_path):
     small, large = sweep(tmp_path, SMALL), sweep(tmp_path, LARGE)
-    other = hs.run(toys.Stroll(sigma=9.0), store=tmp_path, on="here").id
+    other = hs.run(toy_tasks.Stroll(sigma=9.0), store=tmp_path, on="here").id
     hs.remove_sweep(large.id, runs=True, store=tmp_path)
     assert ids(tmp_path) == {*small.runs, other}
-    again = hs.open_sweep(small.id, store=tmp_path, task=toys.Stroll)
+    again = hs.open_sweep(small.id, store=tmp_path, task=toy_tasks.Stroll)
     assert again.states == {"done": 2}
     hs.remove_sweep(small.id, runs=True, store=tmp_path)
     assert ids(tmp_path) == {other}
@@ -51,7 +51,7 @@ def test_runs_of_other_sweeps_and_of_nobody_stay(tmp_path):
 
 def test_a_pack_goes_as_a_whole(tmp_path):
     """The larger grid took two cells of the smaller one's pack, and made another."""
-    task = toys.Tuned(chains=3)
+    task = toy_tasks.Tuned(chains=3)
     small = sweep(tmp_path, SMALL, task, steps=10)
     large = sweep(tmp_path, LARGE | {"seed": [0, 1]}, task, steps=10)
     assert large.reused == 2 and len(ids(tmp_path)) == 6
@@ -62,7 +62,7 @@ def test_a_pack_goes_as_a_whole(tmp_path):
 
 
 def test_a_pack_of_which_another_sweep_has_a_cell_stays(tmp_path):
-    task = toys.Tuned(chains=3)
+    task = toy_tasks.Tuned(chains=3)
     large = sweep(tmp_path, LARGE, task, steps=10)
     sweep(tmp_path, SMALL, task, steps=10)
     assert hs.remove_sweep(large.id, runs=True, store=tmp_path) == [large.path]

@@ -13,7 +13,7 @@ import pytest
 import xarray as xr
 
 import heliostat as hs
-from heliostat import lock
+from heliostat.store import lock
 
 
 @dataclass(frozen=True)

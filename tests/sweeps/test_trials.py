@@ -6,7 +6,7 @@ import json
 
 import numpy as np
 import pytest
-from failing import Midway, here
+from support.failing_tasks import Midway, here
 
 import heliostat as hs
 from heliostat.sweeps.trials import mean

@@ -25,7 +25,7 @@ from pathlib import Path
 from heliostat.assistants.message import Exhausted, Reply
 from heliostat.assistants.spending import Budget, Spent, Tokens
 from heliostat.errors import StoreError
-from heliostat.process import Process, own
+from heliostat.system.process import Process, own
 
 PATIENCE = 30.0
 """Seconds to wait for another process that writes."""

@@ -25,12 +25,13 @@ from cyclopts import App, CycloptsError, Group, Parameter, UnknownOptionError
 from cyclopts.exceptions import UnusedCliTokensError
 from rich.console import Console
 
-from heliostat import __version__, config, registry
+from heliostat import __version__, config
 from heliostat.answer import Answer
 from heliostat.cli import commands
 from heliostat.cli.answers import say
 from heliostat.cli.fields import QUIET, by_own_types, fitted, parse_fields, to_argv
 from heliostat.cli.making import of_task
+from heliostat.config import registry
 from heliostat.errors import RequestError, RunFailed, StoreError, did_you_mean
 
 __all__ = ["main", "parse_fields", "to_argv"]

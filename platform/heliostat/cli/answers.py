@@ -18,8 +18,8 @@ from heliostat.answer import Answer
 from heliostat.task import Task
 
 if TYPE_CHECKING:
-    from heliostat.stored import Run
-    from heliostat.verification import Verdict
+    from heliostat.driver.verify import Verdict
+    from heliostat.results.run import Run
 
 INTERRUPTED = 130
 NOTHING_YET = "no estimates: too few steps, or none after the warm-up"
@@ -79,7 +79,7 @@ def plan(task: Task, path: Path, asked: int, seed: int, x64: bool) -> Answer:
     fields = config.resolved_fields(task)
     status, steps = "new", 0
     if path.exists():
-        from heliostat.stored import Run
+        from heliostat.results.run import Run
 
         found = Run(path, task)
         status, steps = found.status, found.steps
@@ -133,8 +133,8 @@ def laws(found: Mapping[str, str | None]) -> Answer:
 
 def watch(run: Run) -> Answer:
     """Show a run's progress until nobody drives it any more."""
-    from heliostat.grid import Chunk
-    from heliostat.progress import default_progress
+    from heliostat.driver.progress import default_progress
+    from heliostat.loop.work import Chunk
 
     display, seen = default_progress(), None
     try:

@@ -17,11 +17,11 @@ from typing import Annotated, Any, Literal, TypedDict, Union, get_args, get_orig
 
 from cyclopts import App, CycloptsError, Group, Parameter, Token
 
-from heliostat import config, registry
-from heliostat.config import Field
+from heliostat import config
+from heliostat.config import Field, registry
+from heliostat.config.code import Code
 from heliostat.errors import RequestError
 from heliostat.task import Task
-from heliostat.usercode import Code
 
 Fields = Mapping[str, Any]
 """In a verb's signature: the fields of the task that is named."""

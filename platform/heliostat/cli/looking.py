@@ -8,7 +8,6 @@ from typing import Annotated, Any, Literal
 from cyclopts import Parameter
 
 import heliostat as hs
-from heliostat import presets, registry
 from heliostat.answer import Answer
 from heliostat.cli import answers, pages
 from heliostat.cli.fields import NOTHING, Fields
@@ -27,6 +26,7 @@ from heliostat.cli.options import (
     option,
 )
 from heliostat.cli.swept import described
+from heliostat.config import presets, registry
 from heliostat.errors import RequestError, StoreError
 
 
@@ -138,8 +138,8 @@ def verify(
     code: Supplied = (),
 ) -> Answer:
     """Check a stored run against its digests, and replay parts of it."""
-    from heliostat.stored import find
-    from heliostat.verification import Verdict
+    from heliostat.driver.verify import Verdict
+    from heliostat.results.run import find
 
     if segments != "all" and not segments.isdecimal():
         raise RequestError(f"segments {segments}: expected a whole number, or all")
@@ -182,7 +182,7 @@ def runs(
     json: Json = False,
 ) -> Answer:
     """List the runs of a store."""
-    from heliostat.stored import store_folder
+    from heliostat.results.run import store_folder
 
     root = store_folder(store)
     if task and not (root / task).exists():

@@ -8,10 +8,11 @@ from functools import cache
 from typing import Any
 
 import heliostat as hs
-from heliostat import config, presets, registry
+from heliostat import config
 from heliostat.answer import Answer
 from heliostat.cli.fields import NOTHING, Fields, fitted
 from heliostat.cli.options import DEFAULTS, Chosen, Json, Output, Store, What
+from heliostat.config import presets, registry
 from heliostat.task import Task
 
 SHARED = {"store": Store, "output": Output}

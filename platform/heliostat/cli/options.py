@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter, Token
 from cyclopts.validators import Number
 
-from heliostat import device
+from heliostat.system import device
 
 
 def _whole(_: Any, tokens: Sequence[Token]) -> int:

@@ -14,7 +14,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from heliostat import config, presets, registry
+from heliostat import config
 from heliostat.cli.answers import (
     Answer,
     headline_lines,
@@ -24,13 +24,14 @@ from heliostat.cli.answers import (
     when,
     words,
 )
+from heliostat.config import presets, registry
 from heliostat.errors import RequestError
 from heliostat.task import Task, Var, format_error
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from heliostat.stored import Run
+    from heliostat.results.run import Run
 
 
 def tasks() -> Answer:

@@ -28,7 +28,7 @@ def rm(
     store: Store = None,
 ) -> Answer:
     """Delete a run and all it stored; or a sweep, whose runs stay."""
-    from heliostat.stored import find
+    from heliostat.results.run import find
     from heliostat.sweeps.ledger import is_sweep
 
     if is_sweep(run, store):

@@ -8,7 +8,6 @@ the run's id.  The length is not part of it: more steps extend a run.
 
 from __future__ import annotations
 
-from heliostat.config.codes import codes_of
 from heliostat.config.fields import (
     RESERVED,
     Field,
@@ -20,7 +19,8 @@ from heliostat.config.fields import (
 )
 from heliostat.config.identity import SCHEMA, Spec, resolved_fields, specify
 from heliostat.config.packable import knobs
-from heliostat.config.rebuilding import rebuild
+from heliostat.config.rebuild import rebuild
+from heliostat.config.references import codes_of
 from heliostat.config.values import canonical_json, plain
 
 __all__ = [

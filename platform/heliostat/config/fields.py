@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any, NamedTuple, get_type_hints
 
-from heliostat import registry, source
-from heliostat.config.codes import with_text
+from heliostat.config import registry, source
+from heliostat.config.references import with_text
 from heliostat.config.values import coerce, plain
 from heliostat.errors import RequestError, did_you_mean
 from heliostat.task import Task

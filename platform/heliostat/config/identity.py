@@ -6,10 +6,10 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from heliostat import registry, source
-from heliostat.config.checking import check
-from heliostat.config.codes import codes_in, references
+from heliostat.config import registry, source
 from heliostat.config.fields import changed, passed_fields
+from heliostat.config.references import codes_in, references
+from heliostat.config.validate import check
 from heliostat.config.values import canonical_json, plain
 from heliostat.errors import RequestError
 from heliostat.task import File, Task

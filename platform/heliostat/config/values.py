@@ -9,8 +9,8 @@ import typing
 from collections.abc import Sequence
 from typing import Any, Literal, cast, get_args, get_origin
 
+from heliostat.config.code import Code
 from heliostat.errors import RequestError, did_you_mean
-from heliostat.usercode import Code
 
 
 def canonical_json(value: Any) -> bytes:

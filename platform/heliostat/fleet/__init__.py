@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 
-from heliostat.device import cores
 from heliostat.errors import RequestError
 from heliostat.fleet.cluster import Offer, connected
-from heliostat.fleet.field import Crew, Field, Tell
-from heliostat.fleet.hands import Own, Shared
-from heliostat.grid import Chunk, Job, unbounded
+from heliostat.fleet.pool import Own, Shared
+from heliostat.fleet.scheduler import Crew, Field, Tell
+from heliostat.loop.run import Pace
+from heliostat.loop.work import Chunk, Job, unbounded
+from heliostat.system.device import cores
 from heliostat.task import Task
-from heliostat.unfold import Pace
 
 
 def unfold(
@@ -28,7 +28,7 @@ def unfold(
     tell: Tell = lambda event, **details: None,
     goal: Callable[[], int] = unbounded,
 ) -> Generator[Chunk, None, None]:
-    """Every chunk of a job from workers on Ray; see :func:`heliostat.unfold.unfold`.
+    """Every chunk of a job from workers on Ray; see :func:`heliostat.loop.run.unfold`.
 
     Args:
         on: ``"local"`` for an embedded Ray, ``"auto"`` or an address for a cluster.

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 
 import ray
 
-from heliostat.device import cores
 from heliostat.errors import RequestError
+from heliostat.system.device import cores
 
 
 class Offer(NamedTuple):

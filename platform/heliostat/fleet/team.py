@@ -13,13 +13,13 @@ import ray
 from ray.cloudpickle import cloudpickle
 from ray.exceptions import RayError, RayTaskError
 
-from heliostat import registry
-from heliostat.device import spread
-from heliostat.engine import Indivisible
+from heliostat.config import registry
 from heliostat.errors import Paused, RequestError, RunFailed
 from heliostat.fleet.worker import Seat, Worker
-from heliostat.grid import Chunk, Job, Span, fresh_in
-from heliostat.process import Process
+from heliostat.loop.sharding import Indivisible
+from heliostat.loop.work import Chunk, Job, Span, fresh_in
+from heliostat.system.device import spread
+from heliostat.system.process import Process
 from heliostat.task import Task
 
 PLACING = 60.0

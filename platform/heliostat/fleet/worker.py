@@ -35,8 +35,8 @@ class Worker:
         """The node, its address, the cores allowed here, and a port that is free."""
         import ray
 
-        from heliostat.device import cores
-        from heliostat.process import own
+        from heliostat.system.device import cores
+        from heliostat.system.process import own
 
         with socket.socket() as probe:
             probe.bind(("", 0))
@@ -65,7 +65,7 @@ class Worker:
 
         ``task`` is pickled apart, since unpickling it may import JAX.
         """
-        from heliostat.device import claim, confine, remembering_on_every_rank
+        from heliostat.system.device import claim, confine, remembering_on_every_rank
 
         claim(seat.cores, self.gpus)
         if memory and not self.gpus:  # CUDA reserves far more than it takes
@@ -85,7 +85,7 @@ class Worker:
                 heartbeat_timeout_seconds=30,
                 initialization_timeout=60,
             )
-        from heliostat.unfold import Loop, mesh_of
+        from heliostat.loop.run import Loop, mesh_of
 
         many = f" in {seat.size} processes" if seat.size > 1 else ""
         self.seat, self.positions = seat, {}

@@ -14,27 +14,34 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
-_HOMES = {
-    "target": "Target check_target checked_state exact_gains relaxed value_and_gains",
-    "lattices": "erdos_renyi ising pairwise potts",
-    "densities": "curie_weiss ebm fhmm independent rbm",
-    "chain": "Chain Info Kernel Sizes Tilt lazy",
-    "proposals": "dmala dula gibbs_with_gradients informed locally_balanced multi_flip "
-    "path_auxiliary",
-    "gibbs": "block_gibbs chromatic hamming_ball random_scan_gibbs "
-    "random_scan_metropolis",
-    "tempering": "Ladder tempered",
-    "annealing": "anneal two_sided",
-    "sequential": "smc",
-    "implicit": "ConjugateGradient GMRES Identity Neumann NormalCG Proximal "
-    "PseudoInverse hvp inverse_hvp",
-    "hypergradients": "Hypergradient descend hypergradient unrolled",
-    "solutions": "projected",
-    "regularity": "Diagnosis ImplicitFunctionWarning diagnose",
-    "diagnostics": "ess_bulk ess_tail mcse_mean nested_rhat rhat summary",
+_MODULES = {
+    "discrete.annealing": "anneal two_sided",
+    "discrete.chain": "Chain Info Kernel Sizes Tilt lazy",
+    "discrete.densities": "curie_weiss ebm fhmm independent rbm",
+    "discrete.gibbs": (
+        "block_gibbs chromatic hamming_ball random_scan_gibbs random_scan_metropolis"
+    ),
+    "discrete.lattices": "erdos_renyi ising pairwise potts",
+    "discrete.proposals": (
+        "dmala dula gibbs_with_gradients informed locally_balanced multi_flip "
+        "path_auxiliary"
+    ),
+    "discrete.sequential": "smc",
+    "discrete.target": (
+        "Target check_target checked_state exact_gains relaxed value_and_gains"
+    ),
+    "discrete.tempering": "Ladder tempered",
+    "diagnostics.convergence": "ess_bulk ess_tail mcse_mean nested_rhat rhat summary",
+    "implicit.hypergradients": "Hypergradient descend hypergradient unrolled",
+    "implicit.inverse_hessian": (
+        "ConjugateGradient GMRES Identity Neumann NormalCG Proximal PseudoInverse hvp "
+        "inverse_hvp"
+    ),
+    "implicit.regularity": "Diagnosis ImplicitFunctionWarning diagnose",
+    "implicit.solutions": "projected",
 }
 
-_NAMES = {name: home for home, names in _HOMES.items() for name in names.split()}
+_NAMES = {name: module for module, names in _MODULES.items() for name in names.split()}
 
 __all__ = sorted(_NAMES)  # pyright: ignore[reportUnsupportedDunderAll]
 

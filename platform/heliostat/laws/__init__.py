@@ -4,30 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from heliostat import device
-from heliostat.laws import keeping, stepping, tuning
-from heliostat.laws.bench import Bench
+from heliostat.laws import hyperparameters, loop, roundtrip
+from heliostat.laws.harness import Bench
+from heliostat.system import device
 from heliostat.task import Task
 
 Law = Callable[[Bench], str | None]
 
 LAWS: dict[str, Law] = {
-    "rows match emits": stepping.rows_match_emits,
-    "chunk size does not matter": stepping.chunks_do_not_matter,
-    "resumed is whole": stepping.resumed_is_whole,
-    "a middle stride replays": stepping.a_middle_stride_replays,
-    "configurations round trip": keeping.config_round_trips,
-    "the store round trips": keeping.store_round_trips,
+    "rows match emits": loop.rows_match_emits,
+    "chunk size does not matter": loop.chunks_do_not_matter,
+    "resumed is whole": loop.resumed_is_whole,
+    "a middle stride replays": loop.a_middle_stride_replays,
+    "configurations round trip": roundtrip.config_round_trips,
+    "the store round trips": roundtrip.store_round_trips,
 }
-TRACED: dict[str, Law] = {"step is traced once": stepping.step_is_traced_once}
+TRACED: dict[str, Law] = {"step is traced once": loop.step_is_traced_once}
 PACKABLE: dict[str, Law] = {
-    "packed is alone": tuning.packed_is_alone,
-    "data has no knobs": tuning.data_has_no_knobs,
+    "packed is alone": hyperparameters.packed_is_alone,
+    "data has no knobs": hyperparameters.data_has_no_knobs,
 }
 DIFFERENTIABLE: dict[str, Law] = {
-    "slopes are those of differences": tuning.slopes_are_those_of_differences
+    "slopes are those of differences": hyperparameters.slopes_are_those_of_differences
 }
-FLEET: dict[str, Law] = {"workers do not matter": stepping.workers_do_not_matter}
+FLEET: dict[str, Law] = {"workers do not matter": loop.workers_do_not_matter}
 
 
 def check_task(task: Task, workers: Sequence[int] = (1, 2)) -> dict[str, str | None]:

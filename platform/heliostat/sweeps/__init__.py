@@ -20,8 +20,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from heliostat.driving.place import Place
-from heliostat.stored import store_folder
+from heliostat.driver.placement import Place
+from heliostat.results.run import store_folder
 from heliostat.sweeps.axes import Range
 from heliostat.sweeps.display import Display, Watching
 from heliostat.sweeps.driving import Request, drive

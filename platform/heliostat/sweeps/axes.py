@@ -8,7 +8,8 @@ from typing import Any, NamedTuple, get_args
 
 import numpy as np
 
-from heliostat import config, registry
+from heliostat import config
+from heliostat.config import registry
 from heliostat.errors import RequestError, did_you_mean
 from heliostat.task import Task
 

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from heliostat import config
+from heliostat.driver.parent import Parent
 from heliostat.errors import RequestError
-from heliostat.lineage import Parent
 from heliostat.sweeps.axes import SEED, Axis, Range, is_whole
 from heliostat.task import Task
 

@@ -8,12 +8,12 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any, Protocol
 
-from heliostat import device
-from heliostat.driving.place import Place, chunks
-from heliostat.grid import Chunk, Job
+from heliostat.driver.placement import Place, chunks
+from heliostat.loop.work import Chunk, Job
 from heliostat.sweeps.cells import Cell
 from heliostat.sweeps.outcomes import Asked, Ended, Outcome, brought, found
 from heliostat.sweeps.packing import groups
+from heliostat.system import device
 
 
 class Cells(Protocol):

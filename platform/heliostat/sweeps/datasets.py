@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 
 from heliostat import config
-from heliostat.stored import Run, as_attributes
+from heliostat.results.run import Run, as_attributes
 from heliostat.sweeps.axes import SEED
 from heliostat.sweeps.cells import TRIAL, Cell
 from heliostat.sweeps.findings import Findings

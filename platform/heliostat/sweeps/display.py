@@ -14,9 +14,9 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from heliostat.grid import Chunk, Slab
-from heliostat.progress import Progress, clock
-from heliostat.record import Record
+from heliostat.driver.progress import Progress, clock
+from heliostat.loop.work import Chunk, Slab
+from heliostat.store.record import Record
 from heliostat.sweeps.cells import Cell
 from heliostat.sweeps.ledger import Ledger
 from heliostat.sweeps.outcomes import Outcome

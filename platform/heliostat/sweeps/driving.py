@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from heliostat.driving.place import Place
+from heliostat.driver.placement import Place
+from heliostat.driver.progress import Progress
 from heliostat.errors import RequestError
-from heliostat.goal import Goal
-from heliostat.progress import Progress
+from heliostat.results.goal import Goal
 from heliostat.sweeps.cells import Cell, Listed
 from heliostat.sweeps.computing import Cells, compute
 from heliostat.sweeps.display import Watching

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from heliostat.engine.tangents import Slope
-from heliostat.stored import Run
+from heliostat.loop.forward_mode import Slope
+from heliostat.results.run import Run
 from heliostat.sweeps.axes import SEED, Axis
 from heliostat.sweeps.cells import GENERATION, MEMBER, TRIAL, Cell
 from heliostat.sweeps.hypergradients import slopes

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import math
 
-from heliostat import config, device
-from heliostat.driving.ending import first_line
-from heliostat.driving.place import Place
-from heliostat.engine.tangents import Slope, Tangents
+from heliostat import config
+from heliostat.config.registry import name_of
+from heliostat.driver.finish import first_line
+from heliostat.driver.placement import Place
 from heliostat.errors import RequestError, RunFailed
-from heliostat.registry import name_of
+from heliostat.loop.forward_mode import Slope, Tangents
 from heliostat.sweeps.axes import SEED, Range, is_whole
 from heliostat.sweeps.cells import Cell, random_shares
 from heliostat.sweeps.descent import Descent
@@ -21,6 +21,7 @@ from heliostat.sweeps.ledger import Ledger
 from heliostat.sweeps.outcomes import Outcome
 from heliostat.sweeps.plan import HYPERGRADIENT, VALIDATION, Metric, Plan
 from heliostat.sweeps.searching import Searched
+from heliostat.system import device
 from heliostat.task import Task
 
 EVENT = "differentiated"

@@ -19,9 +19,9 @@ from typing import Any
 from heliostat import config
 from heliostat.config import Spec
 from heliostat.errors import RequestError, StoreError
-from heliostat.lock import Lock
-from heliostat.log import Log
-from heliostat.stored import store_folder
+from heliostat.results.run import store_folder
+from heliostat.store.events import Log
+from heliostat.store.lock import Lock
 from heliostat.sweeps.axes import Range
 from heliostat.sweeps.cells import Cell
 from heliostat.sweeps.outcomes import RETRIED, Outcome

@@ -8,14 +8,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from heliostat import packs
-from heliostat.driving.bringing import at_path, bring, stored
-from heliostat.driving.ending import first_line
-from heliostat.driving.place import Place, Source
+from heliostat.driver import packs
+from heliostat.driver.ensure import at_path, bring, stored
+from heliostat.driver.finish import first_line
+from heliostat.driver.placement import Place, Source
+from heliostat.driver.progress import Progress
 from heliostat.errors import Busy, StoreError
-from heliostat.goal import Goal
-from heliostat.progress import Progress
-from heliostat.stored import Run
+from heliostat.results.goal import Goal
+from heliostat.results.run import Run
 from heliostat.sweeps.cells import Cell
 from heliostat.task import Estimate
 

@@ -6,9 +6,9 @@ from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
-from heliostat import packs
-from heliostat.driving.bringing import at_path
-from heliostat.record.places import ids_in
+from heliostat.driver import packs
+from heliostat.driver.ensure import at_path
+from heliostat.store.index import ids_in
 from heliostat.sweeps.cells import Cell
 
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from heliostat.driving.bringing import check_steps
+from heliostat.driver.ensure import check_steps
 from heliostat.errors import RequestError, did_you_mean
 from heliostat.sweeps import hypergradients, population
 from heliostat.sweeps.axes import SEED, Range, checked

@@ -23,8 +23,8 @@ from typing import Any
 import numpy as np
 
 from heliostat import config
+from heliostat.driver.parent import Parent, parent_of
 from heliostat.errors import RequestError
-from heliostat.lineage import Parent, parent_of
 from heliostat.sweeps import cells
 from heliostat.sweeps.axes import SEED
 from heliostat.sweeps.breeding import explored, sources

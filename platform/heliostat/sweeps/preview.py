@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from heliostat.driving.bringing import at_path
+from heliostat.driver.ensure import at_path
 from heliostat.sweeps.cells import Cell, Listed
 from heliostat.sweeps.computing import Cells, grouped
 from heliostat.sweeps.display import Watching

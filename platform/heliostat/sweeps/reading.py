@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from heliostat.driving.bringing import at_path
-from heliostat.stored import Run, store_folder
+from heliostat.driver.ensure import at_path
+from heliostat.results.run import Run, store_folder
 from heliostat.sweeps import population
 from heliostat.sweeps.cells import Cell
 from heliostat.sweeps.ledger import Ledger, read

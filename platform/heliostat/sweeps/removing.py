@@ -5,8 +5,8 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from heliostat.lock import Lock
-from heliostat.record.places import ids_in, packs_in
+from heliostat.store.index import ids_in, packs_in
+from heliostat.store.lock import Lock
 from heliostat.sweeps.ledger import FOLDER, find, runs_in
 
 

@@ -11,7 +11,7 @@ import pandas as pd
 import xarray as xr
 
 from heliostat.errors import RequestError
-from heliostat.stored import Run
+from heliostat.results.run import Run
 from heliostat.sweeps import datasets, tables, trials
 from heliostat.sweeps.cells import Cell
 from heliostat.sweeps.findings import Findings

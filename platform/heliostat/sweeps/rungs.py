@@ -6,8 +6,8 @@ import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from heliostat.goal import Goal, found_at
-from heliostat.record import Record
+from heliostat.results.goal import Goal, found_at
+from heliostat.store.record import Record
 from heliostat.sweeps.cells import Cell
 from heliostat.sweeps.ledger import Ledger
 from heliostat.sweeps.plan import Metric, Scheduled

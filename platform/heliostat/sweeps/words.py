@@ -10,7 +10,8 @@ from typing import Any, get_args
 
 import yaml
 
-from heliostat import config, presets
+from heliostat import config
+from heliostat.config import presets
 from heliostat.errors import RequestError
 from heliostat.sweeps.axes import Range
 from heliostat.task import Task

@@ -16,7 +16,7 @@ from jax import Array
 import heliostat as hs
 
 if TYPE_CHECKING:
-    from heliostat.kernels.hypergradients import Hypergradient
+    from heliostat.kernels.implicit.hypergradients import Hypergradient
     from heliostat_tasks.bilevel.problems.problem import Data, Problem
     from heliostat_tasks.bilevel.retraining import Judged
 

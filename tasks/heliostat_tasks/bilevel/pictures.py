@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import jax.numpy as jnp
 import numpy as np
 
-from heliostat.kernels.compiler import jit
-from heliostat.kernels.implicit import Neumann, Proximal
+from heliostat.kernels.implicit.inverse_hessian import Neumann, Proximal
+from heliostat.system.jit import jit
 from heliostat_tasks.bilevel.problems.linear import Linear, reached
 
 if TYPE_CHECKING:

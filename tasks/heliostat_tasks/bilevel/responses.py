@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal
 
-from heliostat.kernels.hypergradients import (
+from heliostat.kernels.implicit.hypergradients import (
     Hypergradient,
     descend,
     hypergradient,
     unrolled,
 )
-from heliostat.kernels.implicit import (
+from heliostat.kernels.implicit.inverse_hessian import (
     GMRES,
     ConjugateGradient,
     Identity,
@@ -21,7 +21,7 @@ from heliostat.kernels.implicit import (
     Proximal,
     PseudoInverse,
 )
-from heliostat.kernels.solutions import projected
+from heliostat.kernels.implicit.solutions import projected
 
 if TYPE_CHECKING:
     from heliostat_tasks.bilevel.problems.problem import Data, Seen

@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from heliostat.kernels.hypergradients import descend
+from heliostat.kernels.implicit.hypergradients import descend
 
 if TYPE_CHECKING:
     from heliostat_tasks.bilevel.problems.problem import Data

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from heliostat import Estimate
-from heliostat.kernels.diagnostics import nested_rhat, settled, summary
+from heliostat.kernels.diagnostics.convergence import nested_rhat, settled, summary
 from heliostat_tasks.discrete.exact import references
 
 if TYPE_CHECKING:

@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from heliostat.kernels.chain import Kernel, lazy
-from heliostat.kernels.gibbs import (
+from heliostat.kernels.discrete.chain import Kernel, lazy
+from heliostat.kernels.discrete.gibbs import (
     block_gibbs,
     chromatic,
     hamming_ball,
     random_scan_gibbs,
     random_scan_metropolis,
 )
-from heliostat.kernels.proposals import informed
-from heliostat.kernels.target import Target
-from heliostat.kernels.tempering import tempered
+from heliostat.kernels.discrete.proposals import informed
+from heliostat.kernels.discrete.target import Target
+from heliostat.kernels.discrete.tempering import tempered
 
 if TYPE_CHECKING:
     from heliostat_tasks.discrete.task import Discrete

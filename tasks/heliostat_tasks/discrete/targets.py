@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import heliostat as hs
-from heliostat.kernels.densities import (
+from heliostat.kernels.discrete.densities import (
     curie_weiss,
     ebm,
     fhmm,
@@ -17,8 +17,8 @@ from heliostat.kernels.densities import (
     ripples,
     waves,
 )
-from heliostat.kernels.lattices import erdos_renyi, ising, pairwise, potts
-from heliostat.kernels.target import Target
+from heliostat.kernels.discrete.lattices import erdos_renyi, ising, pairwise, potts
+from heliostat.kernels.discrete.target import Target
 
 if TYPE_CHECKING:
     from heliostat_tasks.discrete.task import Discrete

@@ -13,11 +13,16 @@ import numpy as np
 from jax import Array
 
 import heliostat as hs
-from heliostat.kernels.adaptation import Search, adapt, frozen, start
-from heliostat.kernels.chain import Chain, Kernel
-from heliostat.kernels.packing import pack, unpack
-from heliostat.kernels.target import Target, check_target, checked_state, relaxed
-from heliostat.kernels.tempering import Ladder, front
+from heliostat.kernels.discrete.adaptation import Search, adapt, frozen, start
+from heliostat.kernels.discrete.chain import Chain, Kernel
+from heliostat.kernels.discrete.packing import pack, unpack
+from heliostat.kernels.discrete.target import (
+    Target,
+    check_target,
+    checked_state,
+    relaxed,
+)
+from heliostat.kernels.discrete.tempering import Ladder, front
 from heliostat_tasks.discrete import estimates
 from heliostat_tasks.discrete.checks import check
 from heliostat_tasks.discrete.samplers import kernel_of

@@ -23,9 +23,9 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from heliostat.kernels.annealing import anneal, bennett, draw
-from heliostat.kernels.chain import Kernel
-from heliostat.kernels.layout import whole
+from heliostat.kernels.discrete.annealing import anneal, bennett, draw
+from heliostat.kernels.discrete.chain import Kernel
+from heliostat.kernels.vmc.sharding import whole
 
 
 class Particles(NamedTuple):

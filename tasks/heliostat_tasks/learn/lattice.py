@@ -18,7 +18,7 @@ from itertools import accumulate
 
 import numpy as np
 
-from heliostat.kernels.lattices import ising
+from heliostat.kernels.discrete.lattices import ising
 
 SWEEPS = 500
 """From random states; near K_c a 10 × 10 lattice forgets within about a hundred."""

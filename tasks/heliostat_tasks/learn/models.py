@@ -28,8 +28,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from heliostat.kernels.densities import Network, ebm, network, residual
-from heliostat.kernels.target import Target
+from heliostat.kernels.discrete.densities import Network, ebm, network, residual
+from heliostat.kernels.discrete.target import Target
 
 Params = Any
 

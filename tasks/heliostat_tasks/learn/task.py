@@ -13,12 +13,12 @@ import numpy as np
 from jax import Array
 
 import heliostat as hs
-from heliostat.kernels.adaptation import OPTIMAL
-from heliostat.kernels.annealing import draw, log_z0
-from heliostat.kernels.chain import Kernel, Sizes
-from heliostat.kernels.layout import whole
-from heliostat.kernels.proposals import informed
-from heliostat.kernels.target import Target
+from heliostat.kernels.discrete.adaptation import OPTIMAL
+from heliostat.kernels.discrete.annealing import draw, log_z0
+from heliostat.kernels.discrete.chain import Kernel, Sizes
+from heliostat.kernels.discrete.proposals import informed
+from heliostat.kernels.discrete.target import Target
+from heliostat.kernels.vmc.sharding import whole
 from heliostat_tasks.learn import estimates
 from heliostat_tasks.learn.checks import check
 from heliostat_tasks.learn.data import Data, States, prepared, states_of

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from heliostat import Estimate
-from heliostat.kernels.diagnostics import summary
+from heliostat.kernels.diagnostics.convergence import summary
 from heliostat_tasks.preferences.effects import probabilities, with_sums
 from heliostat_tasks.preferences.regression import accuracy
 from heliostat_tasks.preferences.tables import Table, word_of

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 import heliostat as hs
-from heliostat.kernels.compiler import jit
+from heliostat.system.jit import jit
 from heliostat_tasks.provenance import transcript
 from heliostat_tasks.provenance.distances import movement
 from heliostat_tasks.provenance.forging import (

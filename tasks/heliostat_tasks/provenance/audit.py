@@ -24,8 +24,8 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 import heliostat as hs
-from heliostat.driving.place import Place, chunks
-from heliostat.grid import Job, Limits, Span
+from heliostat.driver.placement import Place, chunks
+from heliostat.loop.work import Job, Limits, Span
 from heliostat_tasks.provenance import memorisation, sampling
 from heliostat_tasks.provenance.cost import Beyond, Budget, Deadline
 from heliostat_tasks.provenance.distances import Movement, movement

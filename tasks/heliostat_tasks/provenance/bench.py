@@ -7,8 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import heliostat as hs
-from heliostat import Answer, device
-from heliostat.driving.place import Place
+from heliostat import Answer
+from heliostat.driver.placement import Place
+from heliostat.system import device
 from heliostat_tasks.provenance.attacks import ATTACKS, forge
 from heliostat_tasks.provenance.audit import Audit, Policy, audit
 from heliostat_tasks.provenance.forging import Forger

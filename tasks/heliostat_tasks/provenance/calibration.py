@@ -19,8 +19,8 @@ import numpy as np
 
 import heliostat as hs
 from heliostat import Answer
-from heliostat.driving.place import Place, chunks
-from heliostat.grid import Job, Limits, Span
+from heliostat.driver.placement import Place, chunks
+from heliostat.loop.work import Job, Limits, Span
 from heliostat_tasks.provenance.audit import segments_of
 from heliostat_tasks.provenance.distances import distances, movement
 from heliostat_tasks.provenance.formats import Refused
@@ -41,7 +41,7 @@ def measured(
     Raises:
         RequestError: if the folder holds no transcript that can be read.
     """
-    from heliostat.device import cores as available
+    from heliostat.system.device import cores as available
 
     if not 1 <= cores <= len(available()):
         raise hs.RequestError(

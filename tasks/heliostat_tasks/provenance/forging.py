@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from heliostat.grid import Job, Span
-from heliostat.kernels.compiler import jit
-from heliostat.unfold import unfold
+from heliostat.loop.run import unfold
+from heliostat.loop.work import Job, Span
+from heliostat.system.jit import jit
 from heliostat_tasks.provenance import stream, transcript
 from heliostat_tasks.provenance.models import MODELS
 from heliostat_tasks.provenance.reading import Transcript

@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from heliostat.grid import Chunk
+from heliostat.loop.work import Chunk
 from heliostat_tasks.provenance.distances import Movement, distances, same_bits
 from heliostat_tasks.provenance.reading import Transcript
 

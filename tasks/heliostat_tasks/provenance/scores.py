@@ -16,7 +16,7 @@ import numpy as np
 from jax import Array
 
 import heliostat as hs
-from heliostat.grid import Job, Span
+from heliostat.loop.work import Job, Span
 from heliostat_tasks.provenance.models import MODELS, losses
 from heliostat_tasks.provenance.reading import Transcript
 from heliostat_tasks.provenance.task import Provenance

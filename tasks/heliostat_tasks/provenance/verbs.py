@@ -10,7 +10,7 @@ from typing import Literal
 
 import heliostat as hs
 from heliostat import Answer
-from heliostat.driving.place import Place
+from heliostat.driver.placement import Place
 from heliostat_tasks.provenance import bench, calibration, corpus, report
 from heliostat_tasks.provenance import transcript as written
 from heliostat_tasks.provenance.audit import Audit, Policy, audit

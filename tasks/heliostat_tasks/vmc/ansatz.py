@@ -35,7 +35,7 @@ import numpy as np
 from jax import Array
 from jax.flatten_util import ravel_pytree
 
-from heliostat.kernels.sortlet import Signed, signed_logsumexp, sortlet
+from heliostat.kernels.vmc.sortlet import Signed, signed_logsumexp, sortlet
 
 Params = dict[str, Any]
 

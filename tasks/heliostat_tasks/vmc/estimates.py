@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from heliostat import Estimate
-from heliostat.kernels.blocking import blocked
+from heliostat.kernels.diagnostics.blocking import blocked
 from heliostat_tasks.vmc.molecule import Molecule
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jax import Array
 
-from heliostat.kernels.laplacian import derivatives
+from heliostat.kernels.vmc.laplacian import derivatives
 
 
 class LocalEnergy(NamedTuple):

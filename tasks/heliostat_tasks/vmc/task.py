@@ -14,10 +14,10 @@ from jax import Array
 from jax.flatten_util import ravel_pytree
 
 import heliostat as hs
-from heliostat.kernels.layout import whole
-from heliostat.kernels.metropolis import adapt, sweep
-from heliostat.kernels.sortlet import Signed
-from heliostat.kernels.spring import constrained, spring
+from heliostat.kernels.vmc.metropolis import adapt, sweep
+from heliostat.kernels.vmc.sharding import whole
+from heliostat.kernels.vmc.sortlet import Signed
+from heliostat.kernels.vmc.spring import constrained, spring
 from heliostat_tasks.vmc import estimates
 from heliostat_tasks.vmc.ansatz import Ansatz, Params
 from heliostat_tasks.vmc.hamiltonian import LocalEnergy, coulomb, local_energy

@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from heliostat.errors import RequestError, did_you_mean
-from heliostat.plotting import blank, written
+from heliostat.results.plotting import blank, written
 from heliostat.sweeps.axes import SEED, Range
 from heliostat.sweeps.pictures import charts
 from heliostat.sweeps.results import Sweep

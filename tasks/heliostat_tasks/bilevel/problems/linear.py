@@ -26,7 +26,7 @@ import numpy as np
 from jax import Array
 
 import heliostat as hs
-from heliostat.kernels.implicit import Method, inverse_hvp
+from heliostat.kernels.implicit.inverse_hessian import Method, inverse_hvp
 from heliostat_tasks.bilevel.problems.problem import Data, Problem, Seen
 
 
@@ -91,7 +91,7 @@ def reached(phi: Any, v: Any, y: Any, method: Method) -> Array:
     end: u = B (V Φ⁺ B)⁻¹ y.  Exact methods give :func:`solution`; each has F = 0.
 
     Example:
-        >>> from heliostat.kernels.implicit import Identity
+        >>> from heliostat.kernels.implicit.inverse_hessian import Identity
         >>> phi, v = jnp.diag(jnp.array([1.0, 2.0])), jnp.array([[1.0, 1.0]])
         >>> reached(phi, v, jnp.array([2.0]), Identity()).round(3).tolist()
         [1.0, 2.0]

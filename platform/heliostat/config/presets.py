@@ -1,0 +1,91 @@
+"""Presets: fields under a name, in ``presets/NAME.yaml`` beside the module of a task.
+
+A preset is a mapping of fields, and may hold ``steps``; so is the file that is named
+by ``--config``.  The files are YAML 1.2: ``NO`` is a molecule and ``1e-3`` is a number.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+
+from heliostat.config import registry
+from heliostat.errors import RequestError, did_you_mean
+from heliostat.task import Task
+
+
+class Preset(NamedTuple):
+    """Some fields of a task, and perhaps a length; the rest stays as it is."""
+
+    fields: dict[str, Any]
+    steps: int | None = None
+
+
+def names(task: type[Task]) -> list[str]:
+    """The presets that a task ships."""
+    try:
+        folder = Path(inspect.getfile(task)).parent / "presets"
+    except (OSError, TypeError):
+        return []  # a class typed at a prompt has no folder
+    return sorted(file.stem for file in folder.glob("*.yaml"))
+
+
+def load(task: type[Task], name: str) -> Preset:
+    """The preset ``name`` of a task.
+
+    Raises:
+        RequestError: if there is none, with a suggestion; or if it cannot be read.
+    """
+    known = names(task)
+    if name not in known:
+        listed = f"; it has {', '.join(known)}" if known else "; it has none"
+        hint = did_you_mean(name, known) or listed
+        raise RequestError(f"{registry.name_of(task)} has no preset '{name}'{hint}")
+    return read(Path(inspect.getfile(task)).parent / "presets" / f"{name}.yaml")
+
+
+def read(file: str | Path) -> Preset:
+    """Fields, and perhaps ``steps``, from a YAML file.
+
+    Raises:
+        RequestError: if it cannot be read, or holds something else.
+    """
+    try:
+        found = yaml.load(Path(file).read_text(), Loader=Loader)
+    except OSError as error:
+        reason = error.strerror or error
+        raise RequestError(f"{file} cannot be read: {reason}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise RequestError(f"{file} is no YAML: {error}") from error
+    fields = {} if found is None else found
+    if not isinstance(fields, dict) or not all(isinstance(key, str) for key in fields):
+        raise RequestError(f"{file}: expected a mapping of fields to values")
+    steps = fields.pop("steps", None)
+    if steps is not None and (type(steps) is not int or steps < 1):
+        raise RequestError(f"{file}: steps {steps!r}: expected a whole number >= 1")
+    return Preset(fields, steps)
+
+
+class Loader(yaml.SafeLoader):
+    """YAML 1.2's idea of what is a truth value and what a number."""
+
+    yaml_implicit_resolvers = {
+        first: [(tag, form) for tag, form in found if not tag.endswith(":bool")]
+        for first, found in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+
+Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:bool",
+    re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"),
+    [*"tTfF"],
+)
+Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"^[-+]?(?:\d+\.?\d*|\.\d+)[eE][-+]?\d+$"),
+    [*"-+.0123456789"],
+)

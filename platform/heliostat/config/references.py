@@ -1,0 +1,48 @@
+"""Code among the values of fields: its text, and the references that are stored."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from heliostat.config.code import Code
+from heliostat.config.values import plain
+from heliostat.task import Task
+
+
+def codes_of(task: Task) -> list[Code]:
+    """The code among the fields of a task whose text is there."""
+    values = (getattr(task, field.name) for field in dataclasses.fields(task))
+    return [
+        code for value in values for code in codes_in(value) if code.text is not None
+    ]
+
+
+def with_text(task: Task) -> dict[str, Any]:
+    """The fields that hold code, with its text."""
+    fields = {f.name: getattr(task, f.name) for f in dataclasses.fields(task)}
+    return {name: value for name, value in fields.items() if any(codes_in(value))}
+
+
+def codes_in(value: Any) -> Iterator[Code]:
+    """Code in a value, also in a tuple of several."""
+    if isinstance(value, Code):
+        yield value
+    elif isinstance(value, tuple):
+        for one in value:
+            yield from codes_in(one)
+
+
+def references(value: Any) -> Any:
+    """A value as it enters the identity: code by its name and digest."""
+    if isinstance(value, tuple):
+        return [references(one) for one in value]
+    return value.reference if isinstance(value, Code) else plain(value)
+
+
+def replaced(value: Any, supplied: Mapping[str, Code]) -> Any:
+    """References in a value, replaced by code whose text is there."""
+    if isinstance(value, tuple):
+        return tuple(replaced(one, supplied) for one in value)
+    return supplied.get(value.reference, value) if isinstance(value, Code) else value

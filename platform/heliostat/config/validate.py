@@ -1,0 +1,65 @@
+"""What a task says of itself beside its fields, refused where it makes no sense."""
+
+from __future__ import annotations
+
+from heliostat.config import registry
+from heliostat.config.fields import fields_of
+from heliostat.config.packable import kind_of_number, knobs
+from heliostat.errors import RequestError, did_you_mean
+from heliostat.task import Task
+
+
+def check(task: Task) -> None:
+    """
+    Raises:
+        RequestError: for sizes that are none, and for what is packable or a coordinate
+            and cannot be.
+    """
+    name = registry.name_of(type(task))
+    if task.replicas < 1 or task.width < 1 or task.stride < 1:
+        raise RequestError(
+            f"{name}: replicas, width and stride must be >= 1, "
+            f"got {task.replicas}, {task.width}, {task.stride}"
+        )
+    if task.kept is not None and task.kept < 3:
+        raise RequestError(f"{name}: kept must be >= 3, got {task.kept}")
+    if task.packable:
+        _check_packable(task, name)
+    _check_coords(task, name)
+
+
+def _check_coords(task: Task, name: str) -> None:
+    """Names along dims of a row, each once."""
+    for dim, names in task.coords.items():
+        if dim in (task.replica_dim, task.step_dim):
+            raise RequestError(f"{name}: coords cannot name '{dim}', which is numbered")
+        if dim not in (known := _dims(task)):
+            hint = did_you_mean(dim, known) or f"; there are {', '.join(sorted(known))}"
+            raise RequestError(f"{name}: coords names '{dim}', no dim of a row{hint}")
+        different = {n for n in names if isinstance(n, str)}
+        if isinstance(names, str) or len(different) < len(names):
+            raise RequestError(
+                f"{name}: coords of '{dim}' must be different names, got {names!r}"
+            )
+
+
+def _check_packable(task: Task, name: str) -> None:
+    """Knobs are numbers, of programs that are compiled for one device."""
+    if not task.traced or task.sharded:
+        what = "sharded" if task.sharded else "not traced"
+        raise RequestError(f"{name}: packable fields, but the task is {what}")
+    for field in task.packable:
+        if field not in (known := fields_of(type(task))):
+            hint = did_you_mean(field, known) or f"; its fields are {', '.join(known)}"
+            raise RequestError(f"{name}: packable names '{field}', no field{hint}")
+        if kind_of_number(type(task), field) is None:
+            raise RequestError(f"{name}: packable names '{field}', which is no number")
+    for field, value in knobs(task).items():
+        if isinstance(value, int) and not -(2**31) <= value < 2**31:
+            raise RequestError(f"{field}={value}: expected 32 bits, it is packable")
+
+
+def _dims(task: Task) -> set[str]:
+    """Dims of what a task tells, behind those that are numbered."""
+    told = (*task.emits.values(), *task.observes.values())
+    return {dim for var in told for dim in var.dims}

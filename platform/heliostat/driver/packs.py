@@ -1,0 +1,122 @@
+"""Bringing cells that differ in seeds and packable fields only: one program, one
+record."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from heliostat import config
+from heliostat.config import Spec
+from heliostat.driver.driver import drive
+from heliostat.driver.ensure import check_steps, described
+from heliostat.driver.placement import Place, Source, chunks
+from heliostat.driver.progress import Progress, silent
+from heliostat.errors import RequestError
+from heliostat.loop.work import LANES
+from heliostat.results.goal import Goal
+from heliostat.results.run import Run, store_folder
+from heliostat.store import lock
+from heliostat.store.cell import cells_of
+from heliostat.store.pack import FOLDER, Pack, create, id_of
+from heliostat.task import Task
+
+
+class Packed(NamedTuple):
+    """A cell: its task, and what defines its run."""
+
+    task: Task
+    spec: Spec
+
+
+def alike(task: Task, spec: Spec) -> str:
+    """What the cells of a pack have in common, as one text."""
+    identity = spec.identity
+    fields = {n: v for n, v in identity["fields"].items() if n not in task.packable}
+    return config.canonical_json({**identity, "fields": fields, "seed": 0}).decode()
+
+
+def bring(
+    cells: Sequence[Packed],
+    steps: int,
+    place: Place,
+    store: str | Path | None = None,
+    progress: Progress = silent,
+    source: Source = chunks,
+    workers: int = 1,
+) -> list[Run]:
+    """Compute runs as one pack, or as far as it is not stored; the same bits as alone.
+
+    Args:
+        cells: different runs that are :func:`alike`, of a task with packable fields.
+        steps: length of each; more extend the pack.
+        workers: that there are, so that a new pack has slabs for all of them.
+
+    Returns:
+        The runs, in the order of the cells; each as long as it was asked.
+
+    Raises:
+        RequestError: if the cells make no pack; nothing is stored then.
+        RunFailed: if the task raised: then none of them has gone further than its last
+            commit.
+    """
+    check_steps(steps)
+    task = _common(cells)
+    pack = _find_or_create(cells, store, _lanes(len(cells), workers))
+    goal = Goal(task, steps)
+    try:
+        drive(pack, task, goal, place, progress, source)
+    except RequestError:
+        if not pack.committed.any():  # a bad request stores nothing
+            with lock.Lock(pack.path):
+                shutil.rmtree(pack.path)
+        raise
+    limit = steps if steps < pack.steps else None
+    records = {cell.spec.id: cell for cell in cells_of(pack)}
+    return [
+        Run(records[c.spec.id].path, c.task, limit, record=records[c.spec.id])
+        for c in cells
+    ]
+
+
+def _lanes(cells: int, workers: int) -> int:
+    """Cells in a slab, so that all workers have slabs of one size, as few as can be.
+
+    Example:
+        >>> _lanes(200, workers=2), _lanes(5, workers=2), _lanes(1000, workers=1)
+        (50, 3, 63)
+    """
+    rounds = -(-cells // (LANES * workers))
+    return -(-cells // (rounds * workers))
+
+
+def _common(cells: Sequence[Packed]) -> Task:
+    """The task whose program serves all cells.
+
+    Raises:
+        RequestError: if there is none.
+    """
+    if not cells or not cells[0].task.packable:
+        raise RequestError("a pack wants cells of a task that has packable fields")
+    if len({alike(*cell) for cell in cells}) > 1:
+        names = ", ".join((*cells[0].task.packable, "seed"))
+        raise RequestError(f"cells of a pack may differ in {names} only")
+    if len({cell.spec.id for cell in cells}) < len(cells):
+        raise RequestError("a cell is twice in a pack")
+    return cells[0].task
+
+
+def _find_or_create(
+    cells: Sequence[Packed], store: str | Path | None, lanes: int
+) -> Pack:
+    by_id = {cell.spec.id: cell.task for cell in cells}
+    first = cells[0]
+    name = first.spec.identity["task"]
+    path = store_folder(store) / name / FOLDER / id_of(list(by_id))
+    if not path.exists():
+        specs = [cell.spec for cell in cells]
+        create(path, specs, first.task, described(first.task, name), lanes)
+    order = [spec.id for spec in Pack(path).specs]  # perhaps another one than now
+    return Pack(path, [by_id[id_] for id_ in order])

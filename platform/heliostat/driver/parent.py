@@ -1,0 +1,124 @@
+"""Runs that begin where another one stands: its children.
+
+    identity["parent"] = {"run": id, "step": t, "states": [SHA-256 of each block's]}
+
+A child is a run of its own.  Its steps count from 1, its randomness is that of its own
+seed, and the state that it begins from is kept in its own record as that of step 0: it
+is resumed, extended and verified without its parent.  The same state makes the same
+child, whatever became of the parent since.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from heliostat.config import registry
+from heliostat.errors import RequestError, StoreError
+from heliostat.loop.state import State, digest
+from heliostat.loop.work import blocks_of
+from heliostat.results.run import Run
+from heliostat.store.index import ID, exists, opened
+from heliostat.store.record import Record
+from heliostat.task import Task
+
+
+class Parent(NamedTuple):
+    """Whose state, after which step, a run begins from."""
+
+    run: str
+    step: int
+    states: tuple[str, ...]  # SHA-256 of the state of each block, in hexadecimal
+    path: Path  # where the run is, or would be
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What a child's identity says of it, as JSON values."""
+        return {"run": self.run, "step": self.step, "states": list(self.states)}
+
+    def load(self) -> list[State]:
+        """The states of all blocks.
+
+        Raises:
+            StoreError: if one is missing or damaged, or is another one now.
+        """
+        checkpoints = opened(self.path).checkpoints
+        blocks = range(len(self.states))
+        states: list[State] = [checkpoints.load(b, self.step) for b in blocks]
+        for block, (state, wanted) in enumerate(zip(states, self.states, strict=True)):
+            if digest(state).hex() != wanted:
+                where = f"block {block} at step {self.step}"
+                raise StoreError(f"{self.path} has another state of {where} now")
+        return states
+
+
+def parent_of(task: Task, x64: bool, run: Run, step: int = -1) -> Parent:
+    """The parent that a run is to a new one.
+
+    Args:
+        task: of the new run.
+        run: any whose task is of the same class and as wide.
+        step: after which its states are taken, one of its kept ones; -1 is the last.
+
+    Raises:
+        RequestError: if the new run cannot go on from there.
+        StoreError: if the states are damaged.
+    """
+    identity = run.spec.identity
+    wanted = {"task": registry.name_of(type(task)), "x64": x64, "width": task.width}
+    differs = [
+        f"its {what} is {identity[what]}, expected {value}"
+        for what, value in wanted.items()
+        if identity[what] != value
+    ]
+    if not differs and run.task.replicas != task.replicas:
+        differs = [f"it has {run.task.replicas} replicas, expected {task.replicas}"]
+    if differs:
+        raise RequestError(f"run {run.id} cannot be the parent: {differs[0]}")
+    blocks = range(blocks_of(task))
+    kept = sorted(set.intersection(*(set(run.kept(block)) for block in blocks)))
+    at = run.kept_at(step, kept)
+    found = [digest(run.record.checkpoints.load(block, at)).hex() for block in blocks]
+    for block, state in enumerate(found):
+        if _digest_at(run.record, block, at) not in ("", state):
+            where = f"block {block} at step {at}"
+            raise StoreError(f"run {run.id}: the state of {where} is not its own")
+    return Parent(run.id, at, tuple(found), run.path)
+
+
+def told_of(run: Run) -> Parent | None:
+    """What a run says of its parent; None if it began from nothing.
+
+    Raises:
+        StoreError: if what it names is no run.
+    """
+    told = run.spec.identity.get("parent")
+    if not told:
+        return None
+    if not ID.fullmatch(str(told["run"])):  # it becomes a path
+        raise StoreError(f"run {run.id}: what it names as its parent is no run")
+    path = run.path.with_name(told["run"])
+    return Parent(told["run"], told["step"], tuple(told["states"]), path)
+
+
+def disagreement(run: Run) -> str:
+    """Where a parent in the same store says something else of its state; or nothing.
+
+    A parent that is not there, or does not have the step any more, says nothing.
+    """
+    parent = told_of(run)
+    if not parent or not exists(parent.path):
+        return ""
+    for block, state in enumerate(parent.states):
+        found = _digest_at(opened(parent.path), block, parent.step)
+        if found not in ("", state):
+            where = f"block {block} at step {parent.step}"
+            return f"the parent {parent.run} has another state of {where}"
+    return ""
+
+
+def _digest_at(record: Record, block: int, step: int) -> str:
+    """The digest in the chain of a run; empty if no stride ends with the step."""
+    strides = record.strides(block, record.spec.identity["stride"])
+    found = [stride.state.hex() for stride, _ in strides if stride.stop == step]
+    return found[0] if found else ""

@@ -1,0 +1,65 @@
+"""Where a run is computed: here, or by a fleet of workers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from typing import NamedTuple
+
+from heliostat.errors import RequestError
+from heliostat.loop.run import unfold as unfold_here
+from heliostat.loop.work import Chunk, Job, unbounded
+from heliostat.system import device
+
+
+class Place(NamedTuple):
+    """Where a run is computed. Nothing here can change its rows, except the layout of
+    a sharded replica, within rounding."""
+
+    on: str = "local"
+    workers: int | None = None
+    gpus: float | None = None
+    seconds: float = 2.0  # between commits
+
+    def checked(self) -> Place:
+        """The same, if it makes sense.
+
+        Raises:
+            RequestError: if it names nowhere, or no worker.
+        """
+        on, workers, gpus, _ = self
+        if not on:
+            raise RequestError("on '': expected local, here, auto or an address")
+        if workers is not None and workers < 1:
+            raise RequestError(f"workers {workers}: expected at least 1")
+        if workers not in (None, 1) and on == "here":
+            one = "there is one process with on='here'"
+            raise RequestError(f"workers {workers}: {one}")
+        if gpus is not None and gpus < 0:
+            raise RequestError(f"gpus {gpus:g}: expected 0 or more")
+        if gpus and on == "here" and gpus > (there := device.gpus_here()):
+            raise RequestError(f"gpus {gpus:g}: this machine has {there}")
+        return self
+
+
+Source = Callable[..., Generator[Chunk, None, None]]
+"""Gives the chunks of a job, as :func:`chunks` does."""
+
+
+def chunks(
+    job: Job,
+    place: Place,
+    tell: Callable[..., None],
+    goal: Callable[[], int] = unbounded,
+) -> Generator[Chunk, None, None]:
+    """The chunks of a job from wherever it is computed; slabs, of several lanes."""
+    if place.on == "here":
+        device.remember_programs()
+        device.narrow(place.gpus)
+        yield from unfold_here(job, place.seconds, goal)
+        return
+    device.authenticate(place.on)
+    from heliostat import fleet
+
+    yield from fleet.unfold(
+        job, place.seconds, place.on, place.workers, place.gpus, tell, goal
+    )

@@ -1,0 +1,43 @@
+"""A driver in a process of its own, which outlives the one that started it."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+
+from heliostat import config
+from heliostat.driver.placement import Place
+from heliostat.results.goal import Goal
+from heliostat.store.record import Record
+from heliostat.task import Task
+
+_SPAWNED: list[subprocess.Popen[bytes]] = []
+"""Drivers that this process is the parent of; they end when they are done."""
+
+
+def spawn(record: Record, words: list[str]) -> None:
+    """A driver in a session of its own, so that it outlives this terminal."""
+    with (record.path / "driver.log").open("ab") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "heliostat", *words],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        )
+    _SPAWNED.append(process)
+
+
+def words(record: Record, task: Task, goal: Goal, place: Place) -> list[str]:
+    """The command line of a driver of its own."""
+    line = ["resume", record.path.name]
+    line += ["--store", str(record.path.parents[1].resolve())]
+    line += ["--steps", str(goal.length), "--on", place.on]
+    line += ["--until", goal.condition.text] if goal.condition else []
+    line += ["--workers", str(place.workers)] if place.workers else []
+    line += ["--gpus", str(place.gpus)] if place.gpus is not None else []
+    for code in config.codes_of(task):
+        line += ["--code", str(code)]
+    return line

@@ -1,0 +1,1 @@
+"""Convergence of chains and errors of series."""

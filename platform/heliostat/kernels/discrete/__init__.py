@@ -1,0 +1,1 @@
+"""Discrete states: targets, and samplers that know their gradients."""

@@ -1,0 +1,1 @@
+"""Derivatives of solutions: implicit differentiation of an inner problem."""

@@ -1,0 +1,78 @@
+"""A task on the bench: computed once as a whole, and again in other ways."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from heliostat.loop.run import unfold
+from heliostat.loop.state import Stride
+from heliostat.loop.work import Chunk, Job, Span, blocks_of
+from heliostat.task import Task
+
+
+class Unfolded(NamedTuple):
+    """What some chunks of one block add up to."""
+
+    rows: dict[str, np.ndarray]
+    observed: dict[str, np.ndarray]
+    strides: tuple[Stride, ...]
+    last: Chunk
+
+
+class Bench:
+    """A task on the test bench: computed once as a whole, then in other ways.
+
+    Args:
+        task: the task.
+        workers: fleets of these sizes are compared.
+        seed: of everything computed here.
+    """
+
+    def __init__(self, task: Task, workers: Sequence[int], seed: int = 1) -> None:
+        self.task, self.workers, self.seed = task, workers, seed
+        self.length = 2 * task.stride + max(1, task.stride // 2)
+        self.blocks = sorted({0, blocks_of(task) - 1})
+
+    @cached_property
+    def whole(self) -> dict[int, Unfolded]:
+        """Every block in this process, in as large chunks as there are."""
+        return self.collect(unfold(self.job(), seconds=1e9))
+
+    def job(self, *spans: Span) -> Job:
+        spans = spans or tuple(Span(b, 0, self.length) for b in self.blocks)
+        return Job(self.task, self.seed, False, spans)
+
+    def collect(self, found: Any) -> dict[int, Unfolded]:
+        by_block: dict[int, list[Chunk]] = {}
+        for chunk in found:
+            by_block.setdefault(chunk.block, []).append(chunk)
+        return {
+            block: Unfolded(
+                _joined([c.rows for c in cs]),
+                _joined([c.observed for c in cs]),
+                tuple(s for c in cs for s in c.strides),
+                cs[-1],
+            )
+            for block, cs in by_block.items()
+        }
+
+
+def _joined(tables: list[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    """What chunks tell, one after another; a tail may have nothing to tell."""
+    told = [table for table in tables if table]
+    names = told[0] if told else ()
+    return {name: np.concatenate([t[name] for t in told], axis=1) for name in names}
+
+
+def differ(expected: dict[int, Unfolded], found: dict[int, Unfolded]) -> str | None:
+    """The first stride that is another one than it should be, in one line."""
+    for block, whole in expected.items():
+        for here, there in zip(found[block].strides, whole.strides, strict=True):
+            if here != there:
+                what = "state" if here.state != there.state else "rows"
+                return f"block {block}: {what} differ in the stride to {here.stop}"
+    return None

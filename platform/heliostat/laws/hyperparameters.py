@@ -1,0 +1,95 @@
+"""Laws of knobs: fields that are packable, by which a loss may be differentiated."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import Any
+
+import jax
+import numpy as np
+
+from heliostat import config
+from heliostat.errors import RequestError
+from heliostat.laws.harness import Bench, differ
+from heliostat.loop.forward_mode import Slope, Tangents
+from heliostat.loop.run import unfold
+from heliostat.loop.work import Lane, Span
+from heliostat.task import Task
+
+STEP = 1e-4
+"""Half the distance of the ends of a difference, as a share of the knob."""
+
+ROUNDING, WITHIN = 1e-12, 1e-6
+"""Relative errors allowed: of a loss, of a slope."""
+
+
+def packed_is_alone(bench: Bench) -> str | None:
+    """A cell with other numbers, stepped by the program of this one, beside it."""
+    other, block = _retuned(bench.task), bench.blocks[-1]
+    lanes = (
+        Lane(bench.seed + 1, config.knobs(bench.task), 0),
+        Lane(bench.seed, config.knobs(other), 1),
+    )
+    span = Span(block, 0, bench.length)
+    alone = bench.job(span)._replace(task=other)
+    packed = bench.job(span._replace(lanes=lanes))
+    slabs: Any = unfold(packed, seconds=1e-9)
+    whole = bench.collect(unfold(alone, seconds=1e-9))
+    return differ(whole, bench.collect(slab.chunk(1) for slab in slabs))
+
+
+def data_has_no_knobs(bench: Bench) -> str | None:
+    """What is prepared depends on no packable field."""
+    here, there = (
+        jax.tree.leaves(task.prepare()) for task in (bench.task, _retuned(bench.task))
+    )
+    if len(here) != len(there) or not all(map(np.array_equal, here, there)):
+        return f"prepare depends on one of {', '.join(bench.task.packable)}"
+    return None
+
+
+def slopes_are_those_of_differences(bench: Bench) -> str | None:
+    """What ``validation`` says of a run answers each knob as its derivative tells.
+
+    In float64, by central differences D(h) ≈ dL/dk + c h² at two distances: their
+    extrapolation (4 D(h/2) − D(h)) / 3 is compared, and how far they lie apart allowed.
+    """
+    at = config.knobs(bench.task)
+    names = [name for name, value in at.items() if isinstance(value, float)]
+    tangents = Tangents(bench.task, names, x64=True)
+
+    def run(knobs: Mapping[str, float]) -> Slope:
+        return tangents.of(knobs, bench.seed, bench.length)
+
+    for name, slope in run(at).gradient.items():
+        expected, error = _by_differences(run, at, name)
+        if not abs(slope - expected) <= error:
+            told = f"differences say {expected:.6g} ± {error:.1g}"
+            return f"d validation / d {name} is {slope:.6g}, {told}"
+    return None
+
+
+def _by_differences(
+    run: Callable[[Mapping[str, float]], Slope], at: Mapping[str, float], name: str
+) -> tuple[float, float]:
+    """The slope along one knob, and its error."""
+
+    def over(h: float) -> float:
+        above, below = (run({**at, name: at[name] + by}).loss for by in (h, -h))
+        return (above - below) / (2 * h)
+
+    h = STEP * (abs(at[name]) or 1.0)
+    coarse, fine = over(h), over(h / 2)
+    found = (4 * fine - coarse) / 3
+    rounding = ROUNDING * abs(run(at).loss) / h
+    return found, abs(fine - coarse) + WITHIN * abs(found) + rounding
+
+
+def _retuned(task: Task) -> Task:
+    """The task with another value of every packable field that takes one."""
+    for name, value in config.knobs(task).items():
+        other = value + 1 if isinstance(value, int) else 0.75 * value
+        with suppress(RequestError):
+            task = config.changed(task, {name: other})
+    return task

@@ -1,0 +1,56 @@
+"""Laws of what survives: fields, rows and states come back as they were."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from pathlib import Path
+
+import yaml
+
+from heliostat import config
+from heliostat.laws.harness import Bench
+from heliostat.loop.run import unfold
+from heliostat.loop.state import digest, rows_digest
+from heliostat.store.record import Record
+
+
+def config_round_trips(bench: Bench) -> str | None:
+    """Command line, YAML and JSON spell the same task, with the same id."""
+    from heliostat import cli
+
+    task, fields = bench.task, config.passed_fields(bench.task)
+    spec = config.specify(task)
+    ways = {
+        "JSON": json.loads(json.dumps(fields)),
+        "YAML": yaml.safe_load(yaml.safe_dump(fields)),
+        "the command line": cli.parse_fields(type(task), cli.to_argv(task)),
+    }
+    for way, values in ways.items():
+        if config.specify(config.build(type(task), values)) != spec:
+            return f"through {way} the task becomes another one: {values}"
+    if config.rebuild(spec, type(task)) != task:
+        return "the stored spec rebuilds another task"
+    return None
+
+
+def store_round_trips(bench: Bench) -> str | None:
+    """Rows and state come back from disk as they were committed."""
+    task, spec = bench.task, config.specify(bench.task, bench.seed)
+    about = {"schema": config.SCHEMA, "step_dim": task.step_dim}
+    with tempfile.TemporaryDirectory() as folder:
+        record = Record.create(Path(folder) / "task" / spec.id, spec, task, about)
+        record.allocate(bench.length, task.stride)
+        for chunk in unfold(bench.job(), seconds=1e-9):
+            record.commit(chunk, task, bench.length)
+        for block, whole in bench.whole.items():
+            found = (
+                record.block_rows(task, block, 0, bench.length),
+                record.block_observed(task, block, 0, bench.length),
+            )
+            if rows_digest(*found) != rows_digest(whole.rows, whole.observed):
+                return f"block {block}: stored rows differ from computed ones"
+            state = record.checkpoints.load(block, bench.length)
+            if digest(state) != whole.strides[-1].state:
+                return f"block {block}: the stored state differs from the computed one"
+    return None

@@ -1,0 +1,1 @@
+"""The loop: one block of replicas stepped through strides, in this process."""

@@ -1,0 +1,29 @@
+"""Random keys: one for each cell (replica, step) of a run, and nothing else."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import jax
+
+
+def root_of(seed: int) -> np.ndarray:
+    """The words of the root key, ``(2,)`` uint32: the same in either precision."""
+    return np.array([seed >> 32, seed & 0xFFFFFFFF], dtype=np.uint32)
+
+
+def key_of(root: Any, replica: Any, step: Any) -> jax.Array:
+    """The key of cell (replica, step): ``fold_in(fold_in(root, replica), step)``.
+
+    Example:
+        >>> key_of(root_of(0), 2, 7).shape
+        ()
+    """
+    import jax
+    import jax.numpy as jnp
+
+    key = jax.random.wrap_key_data(jnp.asarray(root), impl="threefry2x32")
+    return jax.random.fold_in(jax.random.fold_in(key, replica), step)

@@ -1,0 +1,1 @@
+"""Results: stored runs as tables, datasets and plots."""

@@ -1,0 +1,160 @@
+"""Every run of a store as one table."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import shutil
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from heliostat.config import Spec
+from heliostat.config.condition import Condition
+from heliostat.errors import Busy, StoreError, did_you_mean
+from heliostat.results.run import status_of, store_folder
+from heliostat.store import lock
+from heliostat.store.index import ids_in, packs_in
+from heliostat.store.pack import FOLDER, Pack
+from heliostat.store.record import Record
+
+HALF_MADE = re.compile(r"\.[0-9a-f]{16}\.[0-9a-f]{8}")
+"""Names that new runs bear until they are whole; nothing else hidden is ours."""
+
+COLUMNS = ("id", "task", "status", "steps", "seed", "created")
+
+
+def runs(
+    task: str | None = None, where: str = "", store: str | Path | None = None
+) -> pd.DataFrame:
+    """A table of everything ever run: one line per run, headline and fields beside it.
+
+    Columns are id, task, status, steps, seed, created, then each headline value with
+    its ``_error``, then the fields of the tasks.  A damaged run is listed as damaged.
+
+    Args:
+        task: only runs of this task.
+        where: a condition on columns, such as ``"energy < -8.07 and seed == 0"``.
+
+    Raises:
+        RequestError: for a condition that is none, or a column that does not exist.
+
+    Example:
+        >>> hs.runs(task="vmc").query("energy < -8.07")  # doctest: +SKIP
+    """
+    root = store_folder(store)
+    folders = sorted(p.parent for p in root.glob(f"{task or '*'}/*/spec.json"))
+    alone = [_alone(f) for f in folders if f.name[0] != "."]
+    known = {line["id"] for line in alone}
+    packed = [line for p in packs_in(root, task or "*") for line in _packed(p)]
+    table = pd.DataFrame(alone + [line for line in packed if line["id"] not in known])
+    if table.empty:
+        return pd.DataFrame(columns=list(COLUMNS))
+    if where:
+        table = table.loc[_condition(where, table)]
+    return table.sort_values("created", ignore_index=True)
+
+
+def gc(store: str | Path | None = None) -> list[Path]:
+    """Remove what crashes left behind: half-made runs, partial files, dead locks.
+
+    Returns:
+        What was removed. Runs themselves, also unfinished ones, are never touched.
+    """
+    root = store_folder(store)
+    removed = []
+    for path in sorted([*root.glob("*/.*"), *root.glob(f"*/{FOLDER}/.*")]):
+        if HALF_MADE.fullmatch(path.name) and path.is_dir() and _stale(path):
+            shutil.rmtree(path, ignore_errors=True)
+            removed.append(path)
+    runs = (spec.parent for spec in root.glob("*/*/spec.json"))
+    for folder in sorted([*runs, *packs_in(root)]):
+        removed += _sweep(folder)
+    return removed
+
+
+def _sweep(run: Path) -> list[Path]:
+    """Remove the leftovers of one run, as its driver: so nobody starts meanwhile."""
+    left = [*run.glob("lock.*"), *run.rglob("*.partial")]
+    if not left or lock.holder(run):
+        return []
+    with contextlib.suppress(Busy, StoreError), lock.Lock(run) as mine:
+        left = [p for p in left if p == mine.path or _stale(p)]
+        for path in set(left) - {mine.path}:  # its own goes as the lock is given back
+            path.unlink(missing_ok=True)
+        return left
+    return []
+
+
+def _stale(path: Path) -> bool:
+    """Whether nobody can be about to finish this file."""
+    with contextlib.suppress(OSError):
+        return time.time() - path.stat().st_mtime > lock.LEASE
+    return False
+
+
+def _alone(folder: Path) -> dict[str, Any]:
+    """One run as a line of the table, from its spec and the root attributes alone."""
+    try:
+        record = Record(folder)
+        attrs = record.attrs
+        return _line(record.spec, attrs, status_of(record, attrs), record.steps)
+    except (StoreError, KeyError):
+        return _damaged(folder.name, folder.parent.name)
+
+
+def _packed(folder: Path) -> list[dict[str, Any]]:
+    """The cells of a pack as lines, from what is said of all of them once."""
+    try:
+        pack = Pack(folder)
+        attrs, steps, found = pack.attrs, pack.committed.min(axis=1), pack.headlines
+        status = status_of(pack, attrs)
+        return [
+            _line(spec, attrs | {"headline": found.get(spec.id)}, status, int(come))
+            for spec, come in zip(pack.specs, steps, strict=True)
+        ]
+    except (StoreError, KeyError):
+        ids = ids_in(folder) or [folder.name]
+        return [_damaged(id_, folder.parents[1].name) for id_ in ids]
+
+
+def _damaged(id_: str, task: str) -> dict[str, Any]:
+    return dict.fromkeys(COLUMNS) | {"id": id_, "task": task, "status": "damaged"}
+
+
+def _line(
+    spec: Spec, attrs: Mapping[str, Any], status: str, steps: int
+) -> dict[str, Any]:
+    line: dict[str, Any] = {
+        "id": spec.id,
+        "task": spec.identity["task"],
+        "status": status,
+        "steps": steps,
+        "seed": spec.identity["seed"],
+        "created": pd.Timestamp(attrs["created"], unit="s").round("s"),
+    }
+    for name, (value, error, *_) in (attrs.get("headline") or {}).items():
+        pair = {name: value, f"{name}_error": error}
+        line |= {n: float(v) if isinstance(v, str) else v for n, v in pair.items()}
+    fields = spec.passed.items()
+    return line | {
+        n: str(v) if isinstance(v, list) else v for n, v in fields if n not in line
+    }
+
+
+def _condition(text: str, table: pd.DataFrame) -> pd.Series:
+    """Which runs of a table a condition on its columns holds for."""
+    condition = Condition(text, "where", "energy < -8.07 and status == 'complete'")
+
+    def column(name: str) -> Any:
+        if name not in table:
+            hint = did_you_mean(name, map(str, table.columns))
+            raise condition.refusal(f"no column '{name}'{hint}")
+        return table[name]
+
+    every = pd.Series(True, index=table.index)
+    found: Any = condition.holds(column, every)
+    return found.fillna(False).astype(bool)

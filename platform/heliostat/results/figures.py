@@ -1,0 +1,186 @@
+"""What plots show: rows over steps, ranks of chains, marginal distributions.
+
+Each draws on given axes, and takes numbers as they come from the record.
+
+Reference: rank plots are Vehtari et al., Bayesian Anal. 16, 667 (2021); differences of
+distribution functions are Säilynoja, Bürkner and Vehtari, Stat. Comput. 32, 32 (2022).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from heliostat.kernels.diagnostics.convergence import ess_bulk
+
+Array = NDArray[np.float64]
+
+LINES = 24
+"""Replicas drawn one by one; of more, the median and the central 90 % are drawn."""
+
+ROWS = 8
+"""Chains that get a histogram each."""
+
+EXPECTED = {"color": "k", "lw": 1, "ls": "--"}
+BAND = {"color": "k", "alpha": 0.12, "lw": 0}
+
+LEVELS = 60
+"""Whole numbers that get a bar each; a wider range is binned."""
+
+
+def trace(axes: Any, steps: Array, lines: Array) -> None:
+    """Lines ``(steps, lines)`` over steps, many of them as a band."""
+    if lines.shape[1] > LINES:
+        low, middle, high = np.nanpercentile(lines, [5, 50, 95], axis=1)
+        label = f"90 % of {lines.shape[1]}"
+        axes.fill_between(steps, low, high, alpha=0.3, label=label)
+        axes.plot(steps, middle, lw=1, label="median")
+    else:
+        axes.plot(steps, lines, lw=0.8, alpha=1 / (1 + 0.05 * lines.shape[1]))
+    axes.set_ylim(*_limits(lines))
+
+
+def rank(axes: Any, x: Array, names: Sequence[Any], chain: str) -> None:
+    """How the ranks of each of ``(chain, draw)`` are spread among those of all.
+
+    Where chains agree every rank is equally likely in each.  Ties are broken at random,
+    by a fixed seed: bits and counts would pile up on few ranks otherwise.
+    """
+    size = _own_size(x)
+    shares = _fractional_ranks(x)
+    if len(x) <= ROWS:
+        _histograms(axes, shares, size, names)
+        axes.set_ylabel(chain)
+    else:
+        _differences(axes, shares, size, [f"{chain} {name}" for name in names])
+        axes.set_ylabel("share of draws below − expected")
+    axes.set_xlabel(f"fractional rank among all {chain}s")
+    axes.set_xlim(0, 1)
+
+
+def marginal(axes: Any, x: Array, chain: str) -> None:
+    """The distribution of all of ``(chain, draw)``, and what single chains say."""
+    finite = x[np.isfinite(x)]
+    edges = _edges(finite)
+    whole, chains = _density(finite, edges), [_density(y, edges) for y in x]
+    label = f"all {len(x)} {chain}s" if len(x) > 1 else "all draws"
+    axes.stairs(whole, edges, fill=True, color="C0", alpha=0.35, label=label)
+    if len(x) > ROWS:
+        low, high = np.percentile(chains, [5, 95], axis=0)
+        band = {"color": "C1", "alpha": 0.25, "label": f"90 % of {chain}s"}
+        axes.stairs(high, edges, baseline=low, fill=True, **band)
+    elif len(x) > 1:
+        for density in chains:
+            axes.stairs(density, edges, color="C0", lw=0.8, alpha=0.6)
+    axes.stairs(whole, edges, color="C0", lw=1.5)
+    axes.set_ylim(bottom=0)
+    axes.set_ylabel("probability" if np.all(np.diff(edges) == 1) else "density")
+
+
+def _limits(lines: Array) -> tuple[float | None, float | None]:
+    """Room for all but the steep beginning, which would flatten the rest."""
+    late = lines[lines.shape[0] // 10 :]
+    late = late[np.isfinite(late)]
+    if not late.size or late.min() == late.max():
+        return None, None
+    low, high = np.percentile(late, [0.1, 99.5])
+    room = 0.08 * max(high - low, 1e-12)
+    return low - room, high + room
+
+
+def _fractional_ranks(x: Array) -> Array:
+    """(rank − ½)/S among all S draws, each once."""
+    ties = np.random.default_rng(0).random(x.size)
+    shares = np.empty(x.size)
+    shares[np.lexsort((ties, x.ravel()))] = (np.arange(x.size) + 0.5) / x.size
+    return shares.reshape(x.shape)
+
+
+def _own_size(x: Array) -> float:
+    """Independent draws in a typical chain, judged by itself: chains that disagree must
+    not widen the band that they are held against.  NaN if all are frozen."""
+    sizes = np.minimum(ess_bulk(x.T[None]), x.shape[1])
+    known = sizes[np.isfinite(sizes)]
+    return float(np.median(known)) if known.size else float("nan")
+
+
+def _histograms(axes: Any, shares: Array, size: float, names: Sequence[Any]) -> None:
+    """One above the other, each over its base, with what uniform ranks would give."""
+    chains, draws = shares.shape
+    bins = int(np.clip(np.nan_to_num(size) // 8, 5, 20))
+    edges = np.linspace(0, 1, bins + 1)
+    heights = np.array([np.histogram(u, edges)[0] * bins / draws for u in shares])
+    sigma = np.sqrt((bins - 1) * (1 - 1 / chains) / size)  # multinomial, against all
+    scale = 0.9 / max(2.0, heights.max())
+    bases = np.arange(chains)[::-1]
+    for base, height in zip(bases, heights, strict=True):
+        y = base + scale * height
+        axes.stairs(y, edges, baseline=base, fill=True, color="C0", alpha=0.5)
+        low, high = base + scale * max(0, 1 - sigma), base + scale * (1 + sigma)
+        if np.isfinite(sigma):
+            axes.fill_between([0, 1], low, min(high, base + 0.9), **BAND)
+        axes.axhline(base + scale, **EXPECTED)
+    axes.set_yticks(bases + scale, [str(name) for name in names])
+    axes.set_ylim(-0.05, chains)
+    _legend(axes, "one σ", size)
+
+
+def _differences(axes: Any, shares: Array, size: float, names: Sequence[str]) -> None:
+    """Distribution functions of ranks less the uniform one, the farthest by name."""
+    from scipy.special import kolmogi
+
+    chains = len(shares)
+    grid, lines = _distribution(shares)
+    if chains > LINES:
+        low, high = np.percentile(lines, [5, 95], axis=0)
+        axes.fill_between(grid, low, high, alpha=0.3, label=f"90 % of {chains}")
+    else:
+        axes.plot(grid, lines.T, color="C0", lw=0.8, alpha=0.5)
+    for index, far in enumerate(np.argsort(-np.abs(lines).max(axis=1))[:3]):
+        axes.plot(grid, lines[far], lw=1, color=f"C{index + 1}", label=names[far])
+    # Kolmogorov's law, of each chain against all, and 5 % for all chains together
+    width = kolmogi(0.05 / chains) * np.sqrt((1 - 1 / chains) / size)
+    if np.isfinite(width):
+        axes.fill_between([0, 1], -width, width, zorder=0, **BAND)
+    axes.axhline(0, **EXPECTED)
+    _legend(axes, "95 %", size)
+
+
+def _distribution(shares: Array, cells: int = 100) -> tuple[Array, Array]:
+    """The grid k/cells, and each chain's share of draws below it, less k/cells."""
+    chains, draws = shares.shape
+    cell = np.minimum((shares * cells).astype(np.intp), cells - 1)
+    cell += cells * np.arange(chains)[:, None]
+    counts = np.bincount(cell.ravel(), minlength=chains * cells).reshape(chains, cells)
+    below = np.cumsum(counts, axis=1) / draws
+    grid = np.linspace(0, 1, cells + 1)
+    return grid, np.concatenate([np.zeros((chains, 1)), below], axis=1) - grid
+
+
+def _legend(axes: Any, band: str, size: float) -> None:
+    axes.plot([], [], label="uniform", **EXPECTED)
+    if np.isfinite(size):
+        label = f"{band} if alike ({size:.2g} independent draws each)"
+        axes.fill_between([], [], [], label=label, **BAND)
+
+
+def _edges(x: Array) -> Array:
+    """A bin for each of a few whole numbers; else bins over all but the far tails."""
+    if not x.size:
+        return np.linspace(0, 1, 2)
+    low, high = x.min(), x.max()
+    if high - low < LEVELS and (x == np.round(x)).all():
+        return np.arange(low - 0.5, high + 1)
+    low, high = np.percentile(x, [0.05, 99.95])
+    room = 0.02 * (high - low) or 0.5
+    bins = int(np.clip(2 * x.size ** (1 / 3), 10, 80))
+    return np.linspace(low - room, high + room, bins + 1)
+
+
+def _density(x: Array, edges: Array) -> Array:
+    """Share of draws per unit; what lies beyond the edges counts too."""
+    x = x[np.isfinite(x)]
+    return np.histogram(x, edges)[0] / (max(len(x), 1) * np.diff(edges))

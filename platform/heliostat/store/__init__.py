@@ -1,0 +1,1 @@
+"""The store: one run on disk as rows, states, digests and events."""

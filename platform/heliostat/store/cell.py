@@ -1,0 +1,138 @@
+"""A cell of a pack, read as the record of a run; and unpacked, if it goes on alone."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from heliostat.config import Spec
+from heliostat.errors import StoreError
+from heliostat.loop.state import State
+from heliostat.loop.work import Chunk
+from heliostat.store.checkpoints import Checkpoints
+from heliostat.store.events import Log
+from heliostat.store.layout import CELL
+from heliostat.store.pack import Pack
+from heliostat.store.record import Record, damage
+from heliostat.task import Task
+
+
+class Cell(Record):
+    """One cell of a pack, read as the record of a run."""
+
+    cell: int
+
+    def __init__(self, pack: Pack, cell: int) -> None:
+        self.pack, self.cell = pack, cell
+        super().__init__(pack.path.parents[1] / self.spec.id)
+        self.checkpoints = _States(pack, cell)
+        self.log = _Events(pack.log.path, cell)
+
+    @property
+    def home(self) -> Path:
+        return self.pack.path
+
+    @property
+    def spec(self) -> Spec:
+        return self.pack.specs[self.cell]
+
+    @property
+    def attrs(self) -> dict[str, Any]:
+        headline = self.pack.headlines.get(self.spec.id)
+        return self.pack.attrs | ({} if headline is None else {"headline": headline})
+
+    @property
+    def _marks(self) -> Any:
+        return self.pack._marks
+
+    def _root(self, mode: Any) -> Any:
+        if mode != "r":
+            raise StoreError(f"{self.path.name} lies in {self.home}, which writes it")
+        return self.pack._root(mode)
+
+    def _read(self, name: str, where: Any) -> Any:
+        with damage(f"{self.path}: {name}"):
+            array = self._root("r")[name]
+            if CELL not in array.metadata.dimension_names[:1] or name == CELL:
+                return array[where]
+            within = where if isinstance(where, tuple) else (where,)
+            return array[(self.cell, *within)]
+
+    def _open(self, group: str, entries: int) -> xr.Dataset:
+        data = super()._open(group, entries)
+        return data.isel({CELL: self.cell}, drop=True) if CELL in data.dims else data
+
+
+class _States(Checkpoints):
+    """The kept states of one cell, among those of its slabs."""
+
+    def __init__(self, pack: Pack, cell: int) -> None:
+        super().__init__(pack.checkpoints.folder)
+        self.pack, self.cell = pack, cell
+
+    def load(self, block: int, step: int) -> dict[str, np.ndarray]:
+        stored = super().load(self.pack.number(self.cell, block), step)
+        lane = self.cell % self.pack._lanes
+        return {name: array[lane] for name, array in stored.items()}
+
+    def steps(self, block: int) -> list[int]:
+        return super().steps(self.pack.number(self.cell, block))
+
+    def save(self, block: int, step: int, state: State) -> None:
+        raise StoreError(f"states of a pack are written by its driver: {self.folder}")
+
+
+class _Events(Log):
+    """What happened to one cell, and to all of its pack."""
+
+    def __init__(self, path: Path, cell: int) -> None:
+        super().__init__(path)
+        self.cell = cell
+
+    def events(self) -> list[dict[str, Any]]:
+        return [e for e in super().events() if self._concerned(e.get("cells"))]
+
+    def _concerned(self, cells: list[int] | None) -> bool:
+        return cells is None or cells[0] <= self.cell < cells[1]
+
+
+def cells_of(pack: Pack) -> list[Cell]:
+    """All of them, in their order."""
+    return [Cell(pack, i) for i in range(len(pack.specs))]
+
+
+def unpack(cell: Cell, task: Task) -> Record:
+    """A record of its own for a cell, so that it can go on alone.
+
+    It has the rows, digests and kept states that the cell has; the pack stays as it
+    is, and from now on the record comes first.
+    """
+    record = Record.create(cell.path, cell.spec, task, cell.attrs)
+    for event in cell.log.events():
+        record.log.tell(**{k: v for k, v in event.items() if k != "cells"})
+    come = cell.committed
+    record.allocate(int(come.max()), task.stride)
+    for block, stop in enumerate(come.tolist()):
+        kept = [step for step in cell.checkpoints.steps(block) if step <= stop]
+        for pair in pairwise([0, *kept]):
+            record.commit(_stored(cell, task, block, *pair), task, int(come.max()))
+    return record
+
+
+def _stored(cell: Cell, task: Task, block: int, start: int, stop: int) -> Chunk:
+    """What is stored of a block between two kept states, as it was computed."""
+    strides = [stride for stride, _ in cell.strides(block, task.stride)]
+    return Chunk(
+        block,
+        start,
+        stop,
+        cell.block_rows(task, block, start, stop),
+        tuple(stride for stride in strides if start < stride.stop <= stop),
+        cell.checkpoints.load(block, stop),
+        seconds=0.0,
+        observed=cell.block_observed(task, block, start, stop),
+    )

@@ -1,0 +1,83 @@
+"""Checkpoints: kept states of a run as ``.npz`` files.
+
+A state is a flat table of named arrays, saved as an uncompressed ``.npz`` without
+pickle, with the SHA-256 of the file behind it: ``np.load`` reads it as it is, and any
+damaged byte is noticed here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+
+from heliostat.errors import StoreError
+from heliostat.loop.state import State
+
+
+class Checkpoints:
+    """The kept states of one run: ``block-0000/00000100.npz``."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def save(self, block: int, step: int, state: State) -> None:
+        """Write a state under a temporary name, then rename it: there or not there."""
+        target = self._path(block, step)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        partial = target.with_suffix(".partial")
+        content = io.BytesIO()
+        np.savez(
+            content, allow_pickle=False, **{k: np.asarray(state[k]) for k in state}
+        )
+        with partial.open("wb") as stream:
+            stream.write(content.getbuffer())
+            stream.write(hashlib.sha256(content.getbuffer()).digest())
+            stream.flush()
+            os.fsync(stream.fileno())
+        partial.replace(target)
+
+    def load(self, block: int, step: int) -> dict[str, np.ndarray]:
+        """The state of a block after ``step``.
+
+        Raises:
+            StoreError: naming the file, if it is missing or damaged.
+        """
+        path = self._path(block, step)
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            reason = error.strerror
+            raise StoreError(f"{path}: this state is missing ({reason})") from error
+        if hashlib.sha256(content[:-32]).digest() != content[-32:]:
+            raise StoreError(f"{path}: this state is damaged")
+        with np.load(io.BytesIO(content[:-32]), allow_pickle=False) as stored:
+            return {name: stored[name] for name in stored.files}
+
+    def steps(self, block: int) -> list[int]:
+        """The steps whose states are kept, in ascending order."""
+        return sorted(int(p.stem) for p in self._path(block, 0).parent.glob("*.npz"))
+
+    def drop(self, block: int, steps: Iterable[int]) -> None:
+        for step in steps:
+            self._path(block, step).unlink(missing_ok=True)
+
+    def thin(self, block: int, stride: int, kept: int) -> None:
+        """Drop until ``kept`` are left: each time the one whose neighbours are nearest.
+
+        The first, the last and the last on a multiple of the stride stay: replays start
+        from the first, resuming from the last, extending from the last full stride.
+        """
+        steps = self.steps(block)
+        anchor = max((s for s in steps if s % stride == 0), default=0)
+        while len(steps) > kept:
+            inner = [i for i in range(1, len(steps) - 1) if steps[i] != anchor]
+            least = min(inner, key=lambda i: steps[i + 1] - steps[i - 1])
+            self.drop(block, [steps.pop(least)])
+
+    def _path(self, block: int, step: int) -> Path:
+        return self.folder / f"block-{block:04d}" / f"{step:09d}.npz"

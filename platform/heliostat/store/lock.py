@@ -1,0 +1,144 @@
+"""One driver owns a run: a lock file with a lease that its owner keeps renewing."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from heliostat.errors import Busy, StoreError
+from heliostat.system.process import Process, own
+
+LEASE = 60.0
+"""Seconds after which the lock of a driver on another machine counts as abandoned."""
+
+OF_A_RUN = "`heliostat watch` follows it, `stop` ends it"
+
+
+class Lock:
+    """``with Lock(folder): ...``: the only driver of the run in ``folder``.
+
+    A lock is free when its file is absent, its lease has run out, or its owner was a
+    process of this machine that has ended.
+
+    Args:
+        hint: what to do about another driver.
+
+    Raises:
+        Busy: if another driver holds it; the message says which.
+    """
+
+    def __init__(self, folder: Path, hint: str = OF_A_RUN) -> None:
+        self.path, self._hint = folder / "lock.json", hint
+        self.token = secrets.token_hex(8)
+        self.lost = False
+        self._stop = threading.Event()
+        self._renewer: threading.Thread | None = None
+
+    def __enter__(self) -> Lock:
+        try:
+            if not self._take():
+                self._clear(self._owner())
+                if not self._take():
+                    raise self._busy()
+        except OSError as error:
+            reason = error.strerror
+            raise StoreError(f"{self.path.parent} is not writable: {reason}") from error
+        self._renewer = threading.Thread(target=self._renew, daemon=True)
+        self._renewer.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        if self._renewer:
+            self._renewer.join(timeout=5)
+        if self._owner().get("token") == self.token:
+            self.path.unlink(missing_ok=True)
+
+    def _take(self) -> bool:
+        """Link a file that is whole: nobody ever reads half a lock."""
+        mine = self._write()
+        try:
+            os.link(mine, self.path)
+        except FileExistsError:
+            return False
+        finally:
+            mine.unlink()
+        return True
+
+    def _clear(self, owner: dict[str, Any]) -> None:
+        """Move an abandoned lock aside; what another driver took meanwhile goes back.
+
+        Raises:
+            Busy: if it is not abandoned.
+        """
+        if _holds(owner):
+            raise self._busy()
+        aside = self.path.with_suffix(f".{self.token}.old")
+        with contextlib.suppress(FileNotFoundError):
+            self.path.rename(aside)
+            if _read(aside).get("token") != owner.get("token"):
+                with contextlib.suppress(FileExistsError):
+                    os.link(aside, self.path)
+                aside.unlink()
+                raise self._busy()
+            aside.unlink()
+
+    def _busy(self) -> Busy:
+        owner = {"pid": "?", "host": "?"} | self._owner()
+        return Busy(
+            f"{self.path.parent.name} is driven by process {owner['pid']} on "
+            f"{owner['host']}; {self._hint}"
+        )
+
+    def _write(self) -> Path:
+        mine = self.path.with_suffix(f".{self.token}")
+        mine.write_text(self._text())
+        return mine
+
+    def _renew(self) -> None:
+        while not self._stop.wait(LEASE / 4):
+            if self._owner().get("token") != self.token:
+                self.lost = True  # the run was removed or taken over
+                return
+            with contextlib.suppress(OSError):  # a full disk: try again
+                self._write().replace(self.path)
+
+    def _text(self) -> str:
+        return json.dumps(
+            {
+                "token": self.token,
+                **own()._asdict(),
+                "expires": time.time() + LEASE,
+            }
+        )
+
+    def _owner(self) -> dict[str, Any]:
+        return _read(self.path)
+
+
+def holder(folder: Path) -> dict[str, Any] | None:
+    """Who drives the run in ``folder`` now: pid, host, expires; None if nobody."""
+    owner = _read(folder / "lock.json")
+    return owner if _holds(owner) else None
+
+
+def _holds(owner: dict[str, Any]) -> bool:
+    """Whether the owner of a lock lives, as far as can be told from here."""
+    who = Process(owner.get("host", ""), owner.get("pid", -1), owner.get("born"))
+    if who.here:
+        return who.alive
+    return owner.get("expires", 0) > time.time()
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}

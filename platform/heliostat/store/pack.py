@@ -1,0 +1,167 @@
+"""Many cells of one task in one record: runs that differ in seeds and knobs only.
+
+    STORE/<task>/packs/<pack id>/
+      pack.json       what defines each cell, by its id
+      record.zarr/    as that of a run, with an axis of cells before all others
+      checkpoints/    kept states, those of a slab in one file
+      headlines.json  what each cell found
+      events.jsonl
+
+Every cell is a run with an id and chains of its own: it is found, read and verified as
+if it had a record of its own, at the path where that would be.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from functools import cached_property, lru_cache, partial
+from pathlib import Path
+from typing import Any
+
+import xarray as xr
+
+from heliostat import config
+from heliostat.config import Spec
+from heliostat.errors import StoreError
+from heliostat.loop.work import LANES, Chunk, Job, Lane, Slab, Span, blocks_of
+from heliostat.store import layout
+from heliostat.store.layout import CELL, lay_out
+from heliostat.store.record import Find, Record, damage
+from heliostat.task import Task
+
+FOLDER = "packs"
+FILE = "pack.json"
+
+
+def id_of(cells: Sequence[str]) -> str:
+    """The id of a pack: that of the set of its cells."""
+    return hashlib.sha256("\n".join(sorted(cells)).encode()).hexdigest()[:16]
+
+
+def create(
+    path: Path,
+    specs: Sequence[Spec],
+    task: Task,
+    about: Mapping[str, Any],
+    lanes: int = LANES,
+) -> None:
+    """Lay out a new pack, of slabs of so many cells; it appears at ``path`` whole or
+    not at all.
+
+    Raises:
+        StoreError: if the store cannot be written.
+    """
+    cells = {spec.id: spec._asdict() for spec in specs}
+    text = json.dumps({"cells": cells}, separators=(",", ":"))
+    lay_out(path, FILE, text, task, about, list(cells), lanes)
+
+
+class Pack(Record):
+    """Cells side by side; its driver brings all of them to the same length.
+
+    Args:
+        tasks: of its cells, in their order; only who drives it needs them.
+    """
+
+    def __init__(self, path: Path, tasks: Sequence[Task] = ()) -> None:
+        super().__init__(path)
+        self.tasks = tasks
+
+    @cached_property
+    def specs(self) -> list[Spec]:
+        """What defines each cell.
+
+        Raises:
+            StoreError: if the file is damaged, or not of this pack.
+        """
+        file = self.path / FILE
+        with damage(f"{file}: the specs"):
+            text = file.read_bytes()
+            cells = json.loads(text)["cells"]
+            specs = [Spec(c["identity"], c["passed"]) for c in cells.values()]
+            ids = [spec.id for spec in specs]
+        digests = (ids, id_of(ids), hashlib.sha256(text).hexdigest())
+        if digests != (list(cells), self.path.name, self.attrs.get("spec_sha256")):
+            raise StoreError(f"{file}: the specs are damaged (a digest differs)")
+        return specs
+
+    # -- writing ----------------------------------------------------------------
+
+    def job(self, task: Task, until: int) -> Job:
+        """What is left to do of every slab, from its last state on a full stride."""
+        committed, spans = self.committed, []
+        for first in range(0, len(self.specs), self._lanes):
+            lanes = self._slab(first)
+            for block in range(blocks_of(task)):
+                number = self.number(first, block)
+                come = int(committed[first, block])
+                start = self._resumes_at(number, come, task.stride)
+                load = partial(self.checkpoints.load, number, start)
+                spans.append(Span(block, start, until, load if start else None, lanes))
+        identity = self.specs[0].identity
+        return Job(task, identity["seed"], identity["x64"], tuple(spans))
+
+    def _slab(self, first: int) -> tuple[Lane, ...]:
+        cells = range(first, min(first + self._lanes, len(self.specs)))
+        return tuple(
+            Lane(self.specs[i].identity["seed"], config.knobs(self.tasks[i]), i)
+            for i in cells
+        )
+
+    @cached_property
+    def _lanes(self) -> int:
+        """Cells in one slab, as it was laid out."""
+        return layout.lead_of(self._root("r")).chunks[0]
+
+    def number(self, cell: int, block: int) -> int:
+        """Which sequence of states a block of a cell is in."""
+        blocks = self._marks.shape[1]
+        return cell // self._lanes * blocks + block
+
+    def _number(self, chunk: Chunk | Slab) -> int:
+        assert isinstance(chunk, Slab)
+        return self.number(chunk.lanes[0].cell, chunk.block)
+
+    def _geneses(self, chunk: Chunk | Slab) -> Sequence[str]:
+        assert isinstance(chunk, Slab)
+        return [self.specs[lane.cell].genesis for lane in chunk.lanes]
+
+    def conclude(self, task: Task, find: Find) -> dict[str, Any]:
+        """What each cell found, in a file of its own: the rows are read once."""
+        found = {}
+        if self.steps:
+            cells = zip(self.specs, self.tasks, self._by_cell(), strict=True)
+            found = {spec.id: find(task, rows) for spec, task, rows in cells}
+        unfinished = self.path / "headlines.partial"
+        unfinished.write_text(json.dumps(found))
+        unfinished.replace(self.path / "headlines.json")
+        return {}
+
+    def _by_cell(self) -> list[xr.Dataset]:
+        """The rows of each cell, in memory."""
+        rows = self.rows().load()
+        first, tables = rows.isel({CELL: 0}, drop=True), rows.data_vars.items()
+        values = {name: table.values for name, table in tables}
+        return [
+            first.copy(data={name: table[i] for name, table in values.items()})
+            for i in range(rows.sizes[CELL])
+        ]
+
+    # -- reading ----------------------------------------------------------------
+
+    @property
+    def headlines(self) -> dict[str, Any]:
+        """What each cell found, by its id."""
+        file = self.path / "headlines.json"
+        if not file.exists():
+            return {}
+        with damage(f"{file}: what cells found"):
+            return dict(read_json(file, file.stat().st_mtime_ns))
+
+
+@lru_cache(maxsize=16)
+def read_json(file: Path, stamp: int) -> Any:
+    """What stands in a file of that time of change."""
+    return json.loads(file.read_bytes())

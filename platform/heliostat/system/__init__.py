@@ -1,0 +1,1 @@
+"""Processes and devices: what a run computes on."""

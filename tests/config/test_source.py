@@ -1,0 +1,33 @@
+"""The text of a class is found whatever else the process does."""
+
+from __future__ import annotations
+
+import ast
+import gc
+
+from support.toy_tasks import Walk
+
+from heliostat.config import source
+
+NESTED = "x = " + "[" * 30 + "]" * 30
+
+
+def test_a_class_is_read_although_others_parse_meanwhile(monkeypatch):
+    """A traceback that is logged for collected garbage parses, too: Python 3.11 then
+    loses count of its own parsing, and raises SystemError."""
+    parse, threshold, times = ast.parse, gc.get_threshold(), []
+
+    def disturbed(*args, **more):
+        times.append(len(gc.callbacks))
+        gc.callbacks.append(lambda phase, info: parse(NESTED))
+        gc.set_threshold(1 if len(times) < 3 else 0)
+        try:
+            return parse(*args, **more)
+        finally:
+            gc.set_threshold(*threshold)
+            gc.callbacks.pop()
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ast, "parse", disturbed)
+        found = source.comments(Walk)
+    assert found == source.comments(Walk) and "size of a step" in found["sigma"]

@@ -1,0 +1,226 @@
+"""Which solution is meant: the trap of a singular Hessian, and the way around it."""
+
+from __future__ import annotations
+
+import warnings
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from heliostat.kernels.implicit.hypergradients import hypergradient, unrolled
+from heliostat.kernels.implicit.inverse_hessian import NormalCG, PseudoInverse
+from heliostat.kernels.implicit.regularity import ImplicitFunctionWarning, diagnose
+from heliostat.kernels.implicit.solutions import projected
+from heliostat.system.jit import jit
+
+pytestmark = pytest.mark.usefixtures("x64")
+
+INPUTS, OUTPUTS = 5, 3
+
+
+def pair(seed=1):
+    """One pair (x, y) that a matrix W is fitted to; other data that judge it."""
+    draw = np.random.default_rng(seed)
+    x, y = draw.normal(size=INPUTS), draw.normal(size=OUTPUTS)
+    inputs = jnp.asarray(draw.normal(size=(20, INPUTS)))
+    targets = jnp.asarray(draw.normal(size=(20, OUTPUTS)))
+
+    def inner(u, w):
+        return 0.5 * jnp.sum((w @ u[0] - u[1]) ** 2)
+
+    def outer(u, w):
+        return 0.5 * jnp.mean(jnp.sum((inputs @ w.T - targets) ** 2, axis=1))
+
+    return inner, outer, (jnp.asarray(x), jnp.asarray(y))
+
+
+def nearest(u, start):
+    """The W that fits the pair and is nearest to a start: a Kaczmarz step."""
+    x, y = u
+    return start + jnp.outer(y - start @ x, x) / (x @ x)
+
+
+def flat(tree):
+    return np.concatenate([np.ravel(x) for x in jax.tree.leaves(tree)])
+
+
+def test_the_trap_is_one():
+    """The theorem with H⁺ is no gradient of the map; a long unroll is, to 1e-12.
+
+    Of the input x, whose direction the solution follows, it misses the larger part;
+    and what it misses is orthogonal to what it has.
+    """
+    inner, outer, u = pair()
+    zero = jnp.zeros((OUTPUTS, INPUTS))
+    rate = 0.5 / float(u[0] @ u[0])
+
+    def all_three(u):
+        w = nearest(u, zero)
+        truth = jax.grad(lambda u: outer(u, nearest(u, zero)))(u)
+        theorem = hypergradient(outer, inner, u, w, PseudoInverse())
+        return truth, theorem.total, unrolled(outer, inner, u, zero, rate, 60)
+
+    truth, theorem, (there, steps) = jit(all_three)(u)
+    np.testing.assert_allclose(there, nearest(u, zero), atol=1e-12)
+    np.testing.assert_allclose(flat(steps.total), flat(truth), atol=1e-12)
+    np.testing.assert_allclose(theorem[1], truth[1], atol=1e-12)  # the labels'
+    x, exact = np.asarray(theorem[0]), np.asarray(truth[0])
+    np.testing.assert_allclose(x @ (exact - x), 0, atol=1e-12)
+    assert np.linalg.norm(x) < 0.7 * np.linalg.norm(exact)
+
+
+@pytest.mark.parametrize(
+    ("method", "scale"),
+    [
+        (PseudoInverse(), 0.0),
+        pytest.param(PseudoInverse(), 1.0, marks=pytest.mark.slow),
+        pytest.param(NormalCG(1e-14, 200), 0.0, marks=pytest.mark.slow),
+        (NormalCG(1e-14, 200), 1.0),
+    ],
+    ids=str,
+)
+def test_the_projection_has_its_own_derivative(method, scale):
+    """Of the nearest solution to any start, with the turning of range(H)."""
+    inner, outer, u = pair()
+    draw = np.random.default_rng(3)
+    start = scale * jnp.asarray(draw.normal(size=(OUTPUTS, INPUTS)))
+    truth = flat(jit(jax.grad(lambda u: outer(u, nearest(u, start))))(u))
+    w = nearest(u, start)
+    found = jit(lambda u, w: projected(outer, inner, u, w, start, method))(u, w)
+    np.testing.assert_allclose(flat(found.total), truth, atol=1e-10)
+
+
+def test_it_is_the_derivative_of_a_pseudo_inverse():
+    """w = Φ(u)⁺ y for a matrix that u enters everywhere (Golub and Pereyra)."""
+    draw = np.random.default_rng(7)
+    phi, y, c = (jnp.asarray(draw.normal(size=s)) for s in ((3, 6), 3, 6))
+
+    def inner(phi, w):
+        return 0.5 * jnp.sum((phi @ w - y) ** 2)
+
+    def outer(phi, w):
+        return c @ w + jnp.sum(phi**2)
+
+    def through(phi):
+        return outer(phi, phi.T @ jnp.linalg.solve(phi @ phi.T, y))
+
+    w = phi.T @ jnp.linalg.solve(phi @ phi.T, y)
+    found = jit(lambda phi: projected(outer, inner, phi, w, jnp.zeros(6)))(phi)
+    truth = jit(jax.grad(through))(phi)
+    np.testing.assert_allclose(found.total, truth, rtol=1e-9)
+
+
+def test_where_the_theorem_applies_both_are_one():
+    def inner(u, w):
+        return 0.5 * jnp.sum(jnp.exp(u) * w**2) - jnp.sum(w)
+
+    def outer(u, w):
+        return jnp.sum(w**3)
+
+    u = jnp.linspace(-1, 1, 4)
+    w = jnp.exp(-u)
+
+    @jit
+    def both(u, w):
+        theorem = hypergradient(outer, inner, u, w, PseudoInverse())
+        return theorem, projected(outer, inner, u, w, jnp.ones(4))
+
+    theorem, found = both(u, w)
+    np.testing.assert_allclose(found.total, theorem.total, rtol=1e-10)
+
+
+# -- diagnosis -------------------------------------------------------------------------
+
+
+def warned(inner, u, w, **options):
+    """The diagnosis, and what was warned of: the same reasons."""
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        found = diagnose(inner, u, w, **options)
+    assert all(issubclass(w.category, ImplicitFunctionWarning) for w in seen)
+    assert tuple(str(w.message) for w in seen) == found.reasons
+    return found
+
+
+def test_the_trap_is_told():
+    inner, _, u = pair()
+    found = warned(inner, u, nearest(u, jnp.zeros((OUTPUTS, INPUTS))))
+    assert (found.rank, found.size) == (OUTPUTS, OUTPUTS * INPUTS)
+    assert found.turning > 0.1 and found.outside < 1e-10
+    (reason,) = found.reasons
+    assert "rank 3 of 15" in reason and "`projected`" in reason
+
+
+@pytest.mark.parametrize("transform", [jax.jit, jax.grad, jax.vmap])
+def test_a_diagnosis_is_of_numbers(transform):
+    def inner(u, w):
+        return jnp.sum(u**2) * jnp.sum(w**2)
+
+    with pytest.raises(ValueError, match="call it outside of jit, grad and vmap"):
+        transform(lambda u: diagnose(inner, u, jnp.zeros(2)).away)(jnp.ones(2))
+
+
+def test_a_regular_problem_passes():
+    def inner(u, w):
+        return 0.5 * jnp.sum((w - u) ** 2) + 0.1 * jnp.sum(w**4)
+
+    found = warned(inner, 1.4 * jnp.ones(3), jnp.ones(3))  # w + 0.4 w³ = u
+    assert found.rank == found.size == 3 and not found.reasons
+    assert found.lowest > 0.9
+
+
+def test_a_singular_one_passes_whose_range_stands_still():
+    """Labels enter the mixed term only: H⁺ is right, and nothing is said."""
+    phi = jnp.asarray(np.random.default_rng(0).normal(size=(3, 6)))
+
+    def inner(u, w):
+        return 0.5 * jnp.sum((phi @ w - u) ** 2)
+
+    def outer(u, w):
+        return jnp.sum(w**3)
+
+    u = jnp.ones(3)
+    w = jnp.asarray(np.linalg.pinv(phi)) @ u
+    assert not warned(inner, u, w).reasons
+    back = jnp.asarray(np.linalg.pinv(phi))
+    truth = jit(jax.grad(lambda u: outer(u, back @ u)))(u)
+    theorem = jit(lambda u, w: hypergradient(outer, inner, u, w, PseudoInverse()))(u, w)
+    np.testing.assert_allclose(theorem.total, truth, rtol=1e-10)
+
+
+def test_a_change_of_rank_is_told():
+    """H = diag(1, u²) loses a rank at u = 0, and not to first order."""
+
+    def inner(u, w):
+        return 0.5 * (w[0] - u) ** 2 + 0.5 * (u * w[1]) ** 2
+
+    found = warned(inner, jnp.array(0.0), jnp.zeros(2))
+    assert found.rank == 1 and set(found.near) == {2}
+    assert found.reasons[0] == "the rank of H changes with u: 1 of 2 here, 2 nearby"
+
+
+def test_a_minimum_that_is_lost_is_told():
+    """u pushes along a flat direction: f has no minimum at any other u."""
+
+    def inner(u, w):
+        return 0.5 * w[0] ** 2 + u * w[1]
+
+    found = warned(inner, jnp.array(0.0), jnp.zeros(2))
+    assert found.outside == pytest.approx(1.0)
+    assert "no minimiser moves with u" in found.reasons[0]
+
+
+def test_a_point_that_is_no_minimum_is_told():
+    """The Newton step of a quadratic is exact: its length is that of w − w*."""
+
+    def inner(u, w):
+        return 0.5 * jnp.sum(jnp.array([1.0, 10.0]) * (w - u) ** 2)
+
+    u = jnp.array([3.0, 4.0])
+    found = warned(inner, u, jnp.zeros(2) + u * 1.5)
+    assert found.away == pytest.approx(2.5 / (2.5 + 7.5), rel=1e-12)
+    (reason,) = found.reasons
+    assert reason.startswith("w does not minimise f(u, ·)") and "25.0%" in reason
+    assert warned(inner, u, u).away == 0

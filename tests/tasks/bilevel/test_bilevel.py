@@ -1,0 +1,191 @@
+"""The task: its slopes, its laws, its pictures, and what it refuses."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.flatten_util import ravel_pytree
+from support.bilevel_runs import here, unfolded
+
+import heliostat as hs
+from heliostat import config
+from heliostat.driver import packs
+from heliostat.driver.placement import Place
+from heliostat.loop.forward_mode import Tangents
+from heliostat.system.jit import jit
+from heliostat_tasks.bilevel import Bilevel
+from heliostat_tasks.bilevel.pictures import draw, landscape
+from heliostat_tasks.bilevel.problems import PROBLEMS
+from heliostat_tasks.bilevel.responses import respond
+
+
+def test_a_cell_of_a_grid_is_the_same_run_alone(tmp_path):
+    """Rates, damping and anchor are numbers of one program."""
+    about = {"problem": "quadratic", "policy": "anchor", "method": "damped", "terms": 3}
+    numbers = [(0.6, 0.05, 0.1, 0.1), (None, 0.08, 0.2, 0.9), (0.7, None, 1.0, 0.5)]
+    names = Bilevel.packable
+    tasks = [Bilevel(**about, **dict(zip(names, n, strict=True))) for n in numbers]
+    cells = [packs.Packed(task, config.specify(task, 1)) for task in tasks]
+    runs = packs.bring(cells, 150, Place("here"), tmp_path / "packed")
+    for task, packed in zip(tasks, runs, strict=True):
+        alone = here(task, tmp_path / "alone", seed=1, steps=150)
+        assert packed.record.strides(0, 100) == alone.record.strides(0, 100)
+        assert packed.id == alone.id and repr(packed.headline) == repr(alone.headline)
+    assert len({run.headline["outer_norm"].value for run in runs}) == 3
+
+
+@pytest.mark.usefixtures("x64")
+def test_rates_are_searched_by_the_slope_of_the_outer_loss():
+    """Of a whole run, in both rates, by central differences; F is that of the run."""
+    task, h = Bilevel(problem="quadratic", terms=3, inner_steps=5), 1e-6
+    names, at = ["inner_lr", "outer_lr"], config.knobs(task)
+    tangents = Tangents(task, names, x64=True)
+    found = tangents.of(at, seed=0, steps=30)
+    for name in names:
+        ends = [tangents.of(at | {name: at[name] + s * h}, 0, 30) for s in (1, -1)]
+        slope = (ends[0].loss - ends[1].loss) / (2 * h)
+        np.testing.assert_allclose(found.gradient[name], slope, rtol=1e-6)
+    rows, _ = unfolded(task, 30)
+    np.testing.assert_allclose(found.loss, rows.outer_loss[-1], rtol=1e-12)
+
+
+def somewhere(draw, tree):
+    """Numbers of these shapes, not where a problem starts."""
+    return jax.tree.map(lambda x: jnp.asarray(0.3 * draw.normal(size=x.shape)), tree)
+
+
+SMALL = {
+    "moons": {"hidden": 4},
+    "digits": {"hidden": 4},
+    "augment": {"hidden": 4, "points": 12},
+}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [  # digits are distilled as moons are
+        pytest.param(name, marks=[pytest.mark.slow] * (name == "digits"))
+        for name in PROBLEMS
+    ],
+)
+@pytest.mark.usefixtures("x64")
+def test_hypergradients_are_the_slope_of_the_outer_loss(name):
+    """Of u ↦ F(u, w_T(u)) along a random direction, by central differences."""
+    fields = {"method": "unroll", "inner_steps": 5} | SMALL.get(name, {})
+    task = Bilevel(problem=name, **fields)
+    data = task.prepare()
+    state = jax.eval_shape(lambda key: task.init(key, 0, data), jax.random.key(0))
+    draw_ = np.random.default_rng(0)
+    start = somewhere(draw_, state.w)
+    flat, tree = ravel_pytree(somewhere(draw_, state.u))
+    direction = draw_.normal(size=flat.shape)
+
+    def through(h, data):
+        u = tree(flat + h * direction)
+        w, gradient = respond(task, u, start, data.train, data)
+        loss = task.posed.outer(u, w, data.train)
+        return loss, ravel_pytree(gradient.total)[0] @ direction
+
+    program, h = jit(through), 1e-5
+    expected = (program(h, data)[0] - program(-h, data)[0]) / (2 * h)
+    np.testing.assert_allclose(program(0.0, data)[1], expected, rtol=1e-6)
+
+
+def test_the_laws_hold():
+    fields = {"inner_steps": 3, "restarts": 2, "batch": 20}
+    task = Bilevel(problem="pair", policy="reset", reset_every=30, **fields)
+    found = hs.check_task(task, workers=())
+    assert not {law: reason for law, reason in found.items() if reason}
+
+
+def test_pictures_are_drawn(tmp_path):
+    run = here(Bilevel(problem="pair", inner_steps=3), tmp_path, steps=100)
+    (axis,) = draw(run, str(tmp_path / "leak.png")).axes
+    assert (axis.get_xlabel(), axis.get_ylabel()) == ("outer step", "outer loss F")
+    said = [text.get_text() for text in axis.get_legend().texts]  # no new starts here
+    floor = "floor: Eckart and Young, rank 1"
+    assert said == ["w of the run", "re-trained, same start", floor]
+    assert axis.lines[1].get_xdata().tolist() == [100]  # where it was judged
+    task = Bilevel(problem="antidistillation")
+    landscape(task, (1, 5), (0.1, 1.0), str(tmp_path / "map.png"))
+    assert (tmp_path / "leak.png").stat().st_size > 1000
+    assert (tmp_path / "map.png").stat().st_size > 1000
+    with pytest.raises(ValueError, match="problem pair: expected quadratic"):
+        landscape(Bilevel(problem="pair"))
+
+
+REFUSED = [
+    ({"outer_lr": 0.0}, "outer_lr 0.0: expected a positive number"),
+    ({"inner_lr": float("nan")}, "inner_lr=nan: expected a float"),
+    ({"epsilon": -1.0, "method": "proximal"}, "epsilon -1.0: expected a positive"),
+    ({"points": 0}, "points 0: expected 1 or more"),
+    ({"inner_steps": 0}, "inner_steps 0: expected 1 or more"),
+    ({"batch": -1}, "batch -1: expected 0 or more"),
+    ({"restarts": 0}, "restarts 0: expected 1 or more"),
+    ({"anchor": 1.5, "policy": "anchor"}, "anchor 1.5: expected a share, 0 to 1"),
+    ({"anchor": 0.5}, "anchor 0.5: nothing reads it here, it is for policy anchor"),
+    ({"reset_every": 5}, "reset_every 5: nothing reads it here"),
+    ({"terms": 5, "method": "pinv"}, "terms 5: nothing reads it here"),
+    ({"epsilon": 0.5}, "epsilon 0.5: nothing reads it here"),
+    ({"hidden": 8, "problem": "pair"}, "hidden 8: nothing reads it here"),
+    (
+        {"method": "truncated", "terms": 30, "inner_steps": 10},
+        "terms 30: expected at most 10, the inner_steps",
+    ),
+    (
+        {"method": "cg", "problem": "quadratic"},
+        "method cg: the Hessian of quadratic is singular",
+    ),
+    ({"problem": "quad"}, "problem='quad': expected one of quadratic, pair"),
+    ({"policy": "hot"}, "policy='hot': expected one of cold, warm"),
+    ({"terms": "5"}, "terms='5': expected an int"),
+    ({"points": 1.5}, "points=1.5: expected an int"),
+    ({"problem": "moons", "batch": 201}, "batch 201: expected at most 200"),
+    ({"problem": "augment", "points": 1400}, "points 1400: expected at most 1399"),
+    (
+        {"problem": "augment", "points": 1399, "batch": 2},
+        "batch 2: expected at most 1, the examples of augment",
+    ),
+    ({"data_seed": 2**32}, "data_seed 4294967296: expected less than 4294967296"),
+    ({"problem": "pair", "policy": "redrawn"}, "policy redrawn: w₀ of pair is always"),
+    ({"problem": "quadratic", "restarts": 2}, "restarts 2: quadratic starts from zero"),
+]
+
+
+@pytest.mark.parametrize(("fields", "reason"), REFUSED)
+def test_what_makes_no_sense_is_refused_in_one_line(fields, reason):
+    with pytest.raises(ValueError, match=reason) as found:
+        Bilevel(**fields)
+    assert "\n" not in str(found.value)
+
+
+@pytest.mark.parametrize("name", PROBLEMS)
+def test_a_problem_knows_its_data_before_they_are_loaded(name):
+    """How many examples there are, and which starts a key draws."""
+    problem = Bilevel(problem=name).posed
+    data = problem.data()
+    assert problem.examples == len(data.train.y) == len(data.train.x)
+    for which, start in (("u", problem.outer_start), ("w", problem.inner_start)):
+        leaves = jax.tree.leaves(jit(start)(jax.random.key(0), data))
+        assert any(np.any(leaf) for leaf in leaves) == (which in problem.drawn)
+
+
+def test_a_field_left_to_the_problem_is_its_number():
+    """Whether it is given or not, it is the same run."""
+    given = Bilevel(problem="pair", points=1, method="unroll", inner_steps=100)
+    assert config.specify(given).id == config.specify(Bilevel(problem="pair")).id
+
+
+@pytest.mark.parametrize("problem", ["quadratic", "antidistillation"])
+def test_where_nothing_is_drawn_seeds_are_no_sample_and_data_seeds_are(
+    tmp_path, problem
+):
+    def found(seed, data_seed=0):
+        task = Bilevel(problem=problem, data_seed=data_seed)
+        run = hs.run(task, seed=seed, steps=2, store=tmp_path, on="here")
+        return run.rows.outer_loss.values
+
+    assert np.array_equal(found(0), found(1))
+    assert not np.array_equal(found(0), found(0, data_seed=1))

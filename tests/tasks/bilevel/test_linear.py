@@ -1,0 +1,121 @@
+"""Problems that are linear, over-parameterised in both levels: closed forms."""
+
+from __future__ import annotations
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from support.bilevel_runs import here, unfolded, values
+
+from heliostat.kernels.implicit.inverse_hessian import (
+    Identity,
+    Neumann,
+    Proximal,
+    PseudoInverse,
+    inverse_hvp,
+)
+from heliostat.system.jit import jit
+from heliostat_tasks.bilevel import Bilevel
+from heliostat_tasks.bilevel.pictures import norms
+from heliostat_tasks.bilevel.problems.linear import reached
+from heliostat_tasks.bilevel.responses import THEOREM, respond
+
+
+@pytest.mark.parametrize(
+    "method", [pytest.param("pinv", marks=pytest.mark.slow), "unroll"]
+)
+def test_a_cold_start_comes_to_the_outer_solution_of_least_norm(tmp_path, method):
+    """u → (V Φ⁺)⁺ y, to 1e-10, with zero outer loss."""
+    task = Bilevel(problem="quadratic", method=method, inits=0)
+    found = values(here(task, tmp_path, x64=True, steps=300))
+    assert found["distance"] < 1e-10
+    assert found["outer_loss"] < 1e-20
+    assert found["outer_norm"] == pytest.approx(found["least_norm"], abs=1e-10)
+
+
+METHODS = {
+    "identity": ({}, Identity(0.8)),
+    "neumann": ({"terms": 3}, Neumann(3, 0.8)),
+    "truncated": ({"terms": 3}, Neumann(3, 0.8)),
+    "damped": ({"terms": 3, "epsilon": 0.1}, Proximal(0.1, Neumann(3, 0.8))),
+    "proximal": ({"terms": 60, "epsilon": 0.1}, Proximal(0.1, PseudoInverse())),
+}
+
+
+LONG = ("damped",)
+"""The others hold its two parts, the series and the proximal term."""
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[pytest.mark.slow] * (name in LONG)) for name in METHODS],
+)
+@pytest.mark.usefixtures("x64")
+def test_a_run_finds_what_its_approximation_stands_for(name):
+    """Each u has F = 0; which one it is, follows from the filter alone."""
+    fields, method = METHODS[name]
+    task = Bilevel(problem="quadratic", method=name, inits=0, **fields)
+    rows, state = unfolded(task, 1000)
+    phi, v, y = (jnp.asarray(a) for a in task.posed.matrices())
+    expected = jit(lambda: reached(phi, v, y, method))()
+    np.testing.assert_allclose(state.u, expected, atol=1e-6)
+    assert rows.outer_loss[-1] < 1e-12
+    assert rows.distance[-1] > 1e-3
+
+
+@pytest.mark.usefixtures("x64")
+def test_methods_that_are_exact_agree():
+    """The range of this H stands still: H⁺, steps in both modes and the projection."""
+    many = {"inner_steps": 300}
+    fields = {
+        "pinv": {},
+        "normal-cg": {"terms": 60},
+        "projection": {},
+        "unroll": {},
+        "forward": {},
+        "truncated": {"terms": 300},
+    }
+    tasks = [
+        Bilevel(problem="quadratic", method=m, **many, **f) for m, f in fields.items()
+    ]
+    data = tasks[0].prepare()
+    u = jnp.asarray(np.random.default_rng(0).normal(size=12))
+
+    def gradients(u, data):
+        start = tasks[0].posed.inner_start(None, data)
+        answers = (respond(task, u, start, data.train, data) for task in tasks)
+        return [gradient.total for _, gradient in answers]
+
+    expected, *others = jit(gradients)(u, data)
+    for found in others:
+        np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["cg", "gmres", "normal-cg"])
+@pytest.mark.usefixtures("x64")
+def test_a_solver_takes_as_many_terms_as_it_is_given(name):
+    """Four solve a system of four unknowns, two do not."""
+    s = jnp.arange(1.0, 5.0)
+
+    def residual(terms):
+        method = THEOREM[name](Bilevel(problem="augment", method=name, terms=terms))
+        x = jit(lambda v: inverse_hvp(lambda x: s * x, v, method))(jnp.ones(4))
+        return float(jnp.max(jnp.abs(s * x - 1)))
+
+    assert residual(4) < 1e-6 and residual(2) > 1e-2
+
+
+def test_fewer_terms_find_longer_labels_and_shorter_weights():
+    """Anti-distillation: |u| falls with K, |w| rises, and K → ∞ is the closed form."""
+    task = Bilevel(problem="antidistillation")
+    terms = (1, 5, 20, 1000)
+    u, w, gap = norms(task, terms, [1e-6])[:, 0].T
+    for falling in (u, -w, gap):
+        assert np.all(np.diff(falling) < 1e-4)
+    assert gap[-1] < 1e-3 and u[0] > 1.2 * u[-1] and w[0] < 0.6 * w[-1]
+
+
+def test_there_are_more_synthetic_points_than_real_ones():
+    data = Bilevel(problem="antidistillation").prepare()
+    real, weights = data.train.x.shape
+    assert real < data.inner.shape[0] < weights

@@ -1,0 +1,45 @@
+"""An honest transcript, trained by a worker as any prover would."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+from support.trainings import TASK
+
+from heliostat.driver.placement import Place
+from heliostat_tasks.provenance import verbs
+from heliostat_tasks.provenance.audit import Policy, audit
+from heliostat_tasks.provenance.signing import own_key
+
+
+@pytest.fixture(scope="session", autouse=True)
+def keys(tmp_path_factory):
+    """No test uses anybody's keys."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HELIOSTAT_KEYS", str(tmp_path_factory.mktemp("keys")))
+        yield
+
+
+@pytest.fixture(scope="session")
+def trained(fleet_ray, keys, tmp_path_factory):
+    out = tmp_path_factory.mktemp("trained")
+    verbs.train(TASK, out=out / "honest", store=str(out / "store"), gpus=0)
+    return out / "honest"
+
+
+@pytest.fixture
+def honest(trained, tmp_path):
+    """A copy that a test may spoil."""
+    return shutil.copytree(trained, tmp_path / "transcript")
+
+
+@pytest.fixture
+def judge(tmp_path):
+    """An audit with a verifier's own policy, here unless said otherwise."""
+
+    def judged(folder, on="here", workers=None, **policy):
+        fields = {"issuers": (own_key("verifier").name,), "points": 0} | policy
+        return audit(folder, tmp_path / "work", Policy(**fields), Place(on, workers))
+
+    return judged

@@ -1,0 +1,123 @@
+"""Every attack of the bench, honest trainings by the hundred, and traces of data."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from support.trainings import SMALL, TASK
+
+import heliostat as hs
+from heliostat.system.device import cores
+from heliostat_tasks.provenance import Provenance, attacks, bench, verbs
+from heliostat_tasks.provenance import transcript as written
+from heliostat_tasks.provenance.attacks import ATTACKS
+from heliostat_tasks.provenance.signing import own_key
+
+pytestmark = pytest.mark.slow
+
+BELOW = {"permuted-batch", "sub-epsilon-nudge"}
+"""What only equal bits can tell: the same sums in another order, a millionth."""
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_every_attack_is_rejected(name, honest, judge):
+    bench.forged(name, honest, honest.with_name("forged"))
+    found = judge(honest.with_name("forged"), "local", 2, all_failures=True)
+    assert found.verdict == "REJECT"
+    elsewhere = [r.judged(found.policy.epsilon, False)[0] for r in found.replays]
+    if found.replays:
+        assert ("reject" in elsewhere) != (name in BELOW)
+    else:
+        assert name in ("forged-init", "seed-grinding")
+
+
+def test_an_attack_that_is_none_is_refused(honest, tmp_path):
+    with pytest.raises(hs.RequestError, match="did you mean 'glue'"):
+        bench.forged("glu", honest, tmp_path / "x")
+    assert set(attacks.ATTACKS) >= BELOW and not (tmp_path / "x").exists()
+
+
+@pytest.mark.timeout(900)
+def test_a_hundred_honest_trainings_are_accepted(tmp_path, judge):
+    """Each with data order and initial weights of its own nonce."""
+    for number in range(100):
+        out = tmp_path / str(number)
+        task = replace(TASK, train=12, lr=1e-3 * (1 + number / 100))
+        verbs.train(task, out=out, store=str(tmp_path / "store"), on="here")
+        found = judge(out)
+        assert found.verdict == "ACCEPT", (number, found.reasons)
+        assert all(replay.equal for replay in found.replays)
+
+
+UNPINNED = """
+import jax  # noqa: E402
+jax.devices()  # XLA has seen all cores now
+from heliostat_tasks.provenance import Provenance, verbs
+from pathlib import Path
+task = Provenance(**{fields}, train=60, segment=10)
+verbs.train(task, out=Path({out!r}), store={store!r}, on="here")
+"""
+
+
+@pytest.mark.parametrize(
+    "fields", [SMALL, {"channels": 32, "heads": 2, "batch": 16, "held_out": 64}]
+)
+def test_across_core_counts_an_honest_training_is_accepted(
+    fleet_ray, tmp_path, judge, fields
+):
+    """Trained on all cores, replayed on one: within ε = 1e-5, if not bit for bit."""
+    assert len(cores()) > 1
+    out = tmp_path / "t"
+    code = UNPINNED.format(fields=fields, out=str(out), store=str(tmp_path / "s"))
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=240)
+    found = judge(out, "local", 1)
+    assert found.verdict == "ACCEPT" and len(found.replays) == 6
+    assert not any(replay.exact for replay in found.replays)
+    assert max(replay.distances["weights"] for replay in found.replays) < 1e-5
+
+
+@pytest.mark.timeout(600)
+def test_training_leaves_traces(fleet_ray, tmp_path, judge):
+    """A transformer of 119,104 weights on text: what a segment was trained on is told
+    from what it was not, more clearly the longer training went on."""
+    task = Provenance(train=384, segment=16)
+    out = tmp_path / "t"
+    verbs.train(task, out=out, store=str(tmp_path / "s"), gpus=0)
+    found = judge(out, "local", 2, points=512)
+    assert found.verdict == "ACCEPT"
+    first, *_, last = found.traces
+    assert abs(first.effect) < 0.2 and first.auc == pytest.approx(0.5, abs=0.06)
+    late = found.traces[-4:]
+    assert all(0.5 < told.effect < 1.4 for told in late)
+    assert all(0.64 < told.auc < 0.82 for told in late)
+    assert all(told.bound[1] < 0.5 for told in late) and last.p_value <= 0.001
+    assert _chance(found) < 1e-3
+    print("traces", [(round(t.effect, 2), round(t.auc, 3), t.bound) for t in late])
+
+
+def _chance(found):
+    """How often six random intervals of training would have lowered the losses of the
+    last six segments by as much as those that trained on them."""
+    change = np.diff(found.pictured, axis=0)[:, : len(found.shown)].T
+    own = np.asarray(found.shown)[-6:]
+    rng, late = np.random.default_rng(0), change[-6:]
+    drawn = rng.integers(late.shape[1], size=(100_000, len(own)))
+    return np.mean(_seen(late, drawn) >= _seen(late, own))
+
+
+def _seen(change, intervals):
+    return change[np.arange(len(change)), intervals].mean(axis=-1)
+
+
+def test_the_bench_writes_a_table(fleet_ray, honest, tmp_path):
+    answer = bench.table(honest, tmp_path / "bench", 2, lambda line: None)
+    text = (tmp_path / "bench" / bench.TABLE).read_text()
+    assert answer.status == 0 and all(name in text for name in ATTACKS)
+    rows = {row["attack"]: row for row in answer.data["attacks"]}
+    assert {n for n, row in rows.items() if "ACCEPT" in str(row)} == BELOW
+    assert written.checkpoint(0) == "ckpt/000000.safetensors"
+    assert own_key("prover").name != own_key("verifier").name

@@ -1,0 +1,333 @@
+"""What a verifier says of honest transcripts, and of what it cannot finish."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+from support.trainings import SMALL, TASK, elsewhere, resealed
+
+import heliostat as hs
+from heliostat_tasks.provenance import Provenance, bench, report, verbs
+from heliostat_tasks.provenance import transcript as written
+from heliostat_tasks.provenance.audit import Policy
+from heliostat_tasks.provenance.cost import Budget
+from heliostat_tasks.provenance.sampling import odd
+from heliostat_tasks.provenance.signing import fresh_key, opened, own_key
+
+
+def kinds(found):
+    return [replay.judged(found.policy.epsilon)[0] for replay in found.replays]
+
+
+def test_an_honest_training_is_accepted_bit_for_bit(honest, judge, tmp_path):
+    """By one worker and by two, with reports of the same bytes."""
+    reports = []
+    for workers in (1, 2):
+        found = judge(honest, "local", workers, points=64)
+        assert found.verdict == "ACCEPT" and kinds(found) == ["bitwise"] * 4
+        report.publish(found, tmp_path / "report", tmp_path, own_key("verifier"))
+        reports.append((tmp_path / "report" / report.STATEMENT).read_bytes())
+    assert reports[0] == reports[1]
+    told = xr.load_dataset(tmp_path / "report" / report.NUMBERS)
+    assert dict(told.sizes)["segment"] == 4 and float(told.distance.max()) == 0
+    assert (tmp_path / "report" / report.PICTURE).stat().st_size > 5_000
+    body = written.contents(tmp_path / "report", report.STATEMENT, "report").body
+    assert body["_type"] == "https://in-toto.io/Statement/v1"
+    assert body["predicate"]["verdict"] == "ACCEPT"
+    assert len(body["subject"][0]["digest"]["sha256"]) == 64
+
+
+def test_elsewhere_a_replay_must_be_near_and_says_what_it_cannot_tell(honest, judge):
+    bench.forged("sub-epsilon-nudge", honest, honest.with_name("nudged"))
+    elsewhere(honest.with_name("nudged"), 3)
+    found = judge(honest.with_name("nudged"))
+    assert found.verdict == "ACCEPT" and kinds(found).count("tolerance") == 1
+    assert any("nudged" in line for line in report.not_established(found))
+    strict = judge(honest.with_name("nudged"), epsilon=1e-9)
+    assert strict.verdict == "REJECT" and "away in" in strict.reasons[0]
+
+
+def test_whoever_claims_another_environment_is_asked_why_bits_agree(honest, judge):
+    """A nudge hidden behind a false claim: the other segments give it away."""
+    elsewhere(honest)
+    assert judge(honest).verdict == "ACCEPT"  # an honest one, of a machine alike
+    bench.forged("sub-epsilon-nudge", honest, honest.with_name("nudged"))
+    found = judge(honest.with_name("nudged"))
+    assert found.verdict == "INCONCLUSIVE"
+    assert found.reasons[0].startswith("segment 3 ends with other bits, within epsilon")
+
+
+def test_where_bits_agree_a_nudge_is_rejected(honest, judge):
+    bench.forged("sub-epsilon-nudge", honest, honest.with_name("nudged"))
+    found = judge(honest.with_name("nudged"), "local", 2)
+    assert found.verdict == "REJECT"
+    assert "segment 3 (steps 13 to 18)" in found.reasons[0]
+    assert "the checkpoint was changed" in found.reasons[0]
+    assert kinds(found) == ["bitwise", "bitwise", "reject"]  # and nothing after it
+
+
+@pytest.mark.parametrize("attack", ["forged-init", "seed-grinding"])
+def test_what_the_seed_decides_is_rejected_before_any_replay(honest, judge, attack):
+    bench.forged(attack, honest, honest.with_name("forged"))
+    found = judge(honest.with_name("forged"))
+    assert found.verdict == "REJECT" and not found.replays
+
+
+def test_a_step_that_differs_is_named(honest, judge):
+    bench.forged("swapped-order", honest, honest.with_name("swapped"))
+    elsewhere(honest.with_name("swapped"))
+    found = judge(honest.with_name("swapped"))
+    assert found.verdict == "REJECT" and "they part at step 13" in found.reasons[0]
+
+
+def test_a_log_that_lies_is_rejected(honest, judge):
+    log = np.fromfile(honest / written.LOG, written.LOGGED)
+    log["loss"][7] *= 1.01
+    (honest / written.LOG).write_bytes(log.tobytes())
+    digest = written.sha256(log.tobytes())
+    resealed(honest, "transcript", lambda body: body.update(log=digest))
+    elsewhere(honest)
+    found = judge(honest)
+    assert found.verdict == "REJECT" and "logged losses" in found.reasons[0]
+
+
+def test_where_bits_agree_the_log_must_too_whatever_is_claimed(honest, judge):
+    log = np.fromfile(honest / written.LOG, written.LOGGED)
+    log["loss"] *= 1 + 5e-5
+    (honest / written.LOG).write_bytes(log.tobytes())
+    digest = written.sha256(log.tobytes())
+    resealed(honest, "transcript", lambda body: body.update(log=digest))
+    elsewhere(honest)
+    found = judge(honest)
+    assert found.verdict == "REJECT" and "logged losses" in found.reasons[0]
+    assert "they part at step 1" in found.reasons[0]
+
+
+def test_a_sample_says_what_it_is_worth(honest, judge):
+    found = judge(honest, segments=3, challenge=bytes(32))
+    assert found.verdict == "ACCEPT" and len(found.replays) == 3
+    assert {0, 3} <= set(found.plan)  # the first and the last, always
+    told = report.statement(found)["predicate"]
+    assert told["scope"]["catches"] == {"1": 0.5, "2": 1.0}
+    assert "1 segments that were not replayed" in " ".join(told["notEstablished"])
+    assert judge(honest, segments=3, challenge=bytes(32)).plan == found.plan
+
+
+def test_a_nonce_of_nobody_trusted_leaves_it_open(honest, judge):
+    stranger = fresh_key()
+    found = judge(honest, issuers=(stranger.name,))
+    assert found.verdict == "INCONCLUSIVE" and "--issuer" in found.reasons[0]
+    assert not judge(honest, prover=stranger.name).replays
+    assert judge(honest, prover=stranger.name).verdict == "REJECT"
+
+
+def workers_of_ours():
+    """The processes that Ray has made workers of, below this one."""
+    for path in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            ray = (path / "cmdline").read_bytes().startswith(b"ray::Worker")
+            if ray and os.getpid() in ancestors(int(path.name)):
+                yield int(path.name)
+
+
+def ancestors(pid):
+    while pid > 1:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+        pid = int(stat.rpartition(")")[2].split()[1])
+        yield pid
+
+
+def test_a_worker_that_dies_again_and_again_is_no_acceptance(honest, judge):
+    """Killed as soon as it is there; each time another one takes its place."""
+    done, killed = threading.Event(), set()
+
+    def kill():
+        while not done.wait(0.2):
+            for pid in workers_of_ours():
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+                    killed.add(pid)
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    try:
+        found = judge(honest, "local", 1)
+    finally:
+        done.set()
+        killer.join()
+    assert found.verdict == "INCONCLUSIVE" and not found.replays
+    assert "lost again and again" in found.reasons[0] and len(killed) > 3
+
+
+def test_what_takes_too_much_is_not_begun(honest, judge):
+    found = judge(honest, budget=Budget(memory=1e5))
+    assert found.verdict == "INCONCLUSIVE" and "GiB" in found.reasons[0]
+    found = judge(honest, budget=Budget(seconds=1e-6))
+    assert found.verdict == "INCONCLUSIVE" and " s, the limit is" in found.reasons[0]
+    assert not found.moves
+    found = judge(honest, budget=Budget(total=0.0))
+    assert found.verdict == "INCONCLUSIVE" and "longer than 0 s" in found.reasons[0]
+
+
+@pytest.mark.slow
+def test_a_replay_beyond_its_memory_is_inconclusive(honest, judge):
+    """The estimate is fooled here; the worker's own limit is not."""
+    found = judge(honest, "local", 1, budget=Budget(memory=3e7))
+    assert found.verdict == "INCONCLUSIVE" and not found.replays
+
+
+@pytest.mark.slow
+def test_what_is_held_in_memory_does_not_grow_with_the_segments(
+    fleet_ray, judge, tmp_path
+):
+    """Ninety states of 3.6 MB, one after another, in workers that may take 220 MB."""
+    wide = {"model": "mlp", "channels": 512, "batch": 8, "held_out": 64}
+    out = tmp_path / "wide"
+    task = Provenance(**wide, train=90, segment=1)
+    verbs.train(task, out=out, store=str(tmp_path / "s"), gpus=0)
+    found = judge(out, "local", 1, budget=Budget(memory=220e6))
+    assert found.verdict == "ACCEPT" and len(found.replays) == 90
+
+
+@pytest.mark.slow
+def test_commitment_nonce_and_training_may_be_three_acts(tmp_path):
+    task = Provenance(**SMALL, train=6, segment=6)
+    out, store = tmp_path / "t", str(tmp_path / "s")
+    with pytest.raises(hs.RequestError, match="holds no commitment"):
+        verbs.issue(out)
+    verbs.commit(task, out=out)
+    with pytest.raises(hs.RequestError, match="a commitment already"):
+        verbs.commit(task, out=out)
+    verbs.issue(out)
+    nonce = (out / written.NONCE).read_bytes()
+    verbs.issue(out)
+    assert (out / written.NONCE).read_bytes() == nonce  # asking again is no new try
+    with pytest.raises(hs.RequestError, match="to other fields"):
+        verbs.train(TASK, out=out, store=store, on="here")
+    answer = verbs.train(task, out=out, store=store, on="here")
+    assert answer.data["status"] == "complete"
+    with pytest.raises(hs.RequestError, match="a transcript already"):
+        verbs.train(task, out=out, store=store, on="here")
+    found = verbs.verify(out, on="here", points=0)
+    assert found.status == 0 and found.data["verdict"] == "ACCEPT"
+    json.dumps(found.data)
+
+
+def test_a_commitment_has_its_data_and_nothing_else_is_trained_on(tmp_path):
+    task, out = Provenance(**SMALL, train=6, segment=6), tmp_path / "t"
+    (tmp_path / "r.bin").write_bytes(task.data.tobytes())
+    named = replace(task, records=hs.File(tmp_path / "r.bin"))
+    with pytest.raises(hs.RequestError, match="expected one of them"):
+        verbs.commit(named, out=out, data=tmp_path)
+    verbs.commit(task, out=out)
+    for given in ({"task": named}, {"task": task, "data": tmp_path}):
+        with pytest.raises(hs.RequestError, match="leave out --data and --records"):
+            verbs.train(**given, out=out, store=str(tmp_path / "s"), on="here")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ({"points": -5}, "points -5: expected 0 or more"),
+        ({"prover": "ab"}, "prover ab: expected 64 hexadecimal digits"),
+        ({"issuer": ("xy" * 32,)}, "expected 64 hexadecimal digits"),
+        ({"challenge": "0"}, "challenge 0: expected 64 hexadecimal digits"),
+        ({"segments": "0"}, "segments 0: expected a whole number, or all"),
+        ({"epsilon": 0.0}, "epsilon 0.0: expected between 0 and 1"),
+        ({"hours": 0.0}, "expected more than 0"),
+        ({"workers": -1}, "workers -1: expected"),
+    ],
+)
+def test_a_demand_that_makes_no_sense_is_refused(honest, wrong, says):
+    with pytest.raises(hs.RequestError, match=says):
+        verbs.verify(honest, **({"on": "here", "points": 0} | wrong))
+    assert not honest.with_name("transcript-report").exists()
+
+
+def test_another_commitment_of_the_same_prover_is_counted(tmp_path):
+    for number in (1, 2):
+        out = tmp_path / str(number)
+        verbs.commit(Provenance(**SMALL, train=5 + number, segment=6), out=out)
+        verbs.issue(out)
+        told = written.contents(out, written.NONCE, "nonce").body
+        if number == 1:
+            before = told["sequence"]
+    assert told["sequence"] == before + 1
+
+
+def test_the_same_data_under_another_key_are_counted(tmp_path):
+    """Another key alone does not give another try."""
+    sequence = []
+    for number in (1, 2):
+        out = tmp_path / str(number)
+        task = Provenance(**SMALL, train=3 + number, segment=6)
+        written.commit(task, task.data.tobytes(), out, fresh_key())
+        envelope = (out / written.COMMITMENT).read_bytes()
+        nonce = written.issue(envelope, fresh_key(), tmp_path / "issued.jsonl")
+        sequence.append(opened(nonce, "nonce", "it").body["sequence"])
+    assert sequence == [1, 2]
+
+
+@pytest.mark.slow
+def test_any_folder_of_text_can_be_trained_on(tmp_path):
+    (tmp_path / "texts" / "more").mkdir(parents=True)
+    for name in ("a.txt", "more/b.txt"):
+        (tmp_path / "texts" / name).write_text(f"{name} " * 400)
+    fields = {"channels": 8, "heads": 2, "layers": 1, "length": 15, "batch": 4}
+    task = Provenance(**fields, train=4, segment=2, held_out=16)
+    out = tmp_path / "t"
+    data = tmp_path / "texts"
+    verbs.train(task, out=out, data=data, store=str(tmp_path / "s"), on="here")
+    assert (out / written.RECORDS).read_bytes().startswith(b"a.txt a.txt ")
+    assert verbs.verify(out, on="here", points=0).data["verdict"] == "ACCEPT"
+    with pytest.raises(hs.RequestError, match="expected a folder"):
+        verbs.commit(task, out=tmp_path / "u", data=tmp_path / "none")
+
+
+def test_segments_that_look_odd_are_flagged():
+    """Of forty: one that jumps, one that stands, one that left no trace late; the first
+    leave none, and that is not odd."""
+    lengths, p_values = [1.0] * 40, [0.5] * 5 + [0.001] * 35
+    lengths[7], lengths[9], p_values[30] = 21.0, 0.0, 0.4
+    assert odd(lengths, p_values) == {
+        7: ["the weights jump"],
+        9: ["the weights stand still"],
+        30: ["no trace of its data"],
+    }
+    assert not odd([1.0] * 3, [])
+
+
+@pytest.mark.slow
+def test_a_training_that_moved_says_where_each_segment_was(tmp_path, judge):
+    """Begun elsewhere, ended here: there bits must agree, and only there."""
+    out, store = tmp_path / "t", str(tmp_path / "s")
+    task = Provenance(**SMALL, train=12, segment=6)
+    verbs.commit(task, out=out)
+    verbs.issue(out)
+    task = written.committed(task, out)
+    run = hs.run(task, store=store, steps=6, on="here")
+    events = run.path / "events.jsonl"
+    text = events.read_text()
+    run = hs.run(task, store=store, on="here")
+    later = events.read_text()[len(text) :]
+    print_ = next(e["environment"] for e in run.events() if e["event"] == "committed")
+    events.write_text(text.replace(print_, "0123456789abcdef") + later)
+    written.export(hs.open(run.id, store=store), out, own_key("prover"))
+    found = judge(out)
+    assert found.verdict == "ACCEPT" and kinds(found) == ["bitwise", "bitwise"]
+    assert [replay.exact for replay in found.replays] == [False, True]
+    told = report.statement(found)["predicate"]["environments"]
+    assert [environment for _, environment in told] == ["0123456789abcdef", print_]
+
+
+def test_a_policy_is_never_read_from_a_transcript():
+    assert Policy().epsilon == 1e-5 and Policy().segments == "all"

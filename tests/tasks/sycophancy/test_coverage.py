@@ -1,0 +1,119 @@
+"""In 100 runs with fixed seeds, how often do intervals hold what was planted?
+
+An interval of 95 % fails to hold it in 13 runs or more with a chance below 1e-3, so 88
+of 100 is asked of every rate of every probe.  Widths are compared with the binomial
+one of as many independent chances: a difference of paired rates is a single rate, since
+what was planted changes answers in one direction only.
+"""
+
+from __future__ import annotations
+
+from math import sqrt
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from heliostat.loop.run import unfold
+from heliostat.loop.work import Job, Span, blocks_of
+from heliostat_tasks.sycophancy import Sycophancy, rates
+from heliostat_tasks.sycophancy.scripted import PLANTED
+
+ITEMS, RUNS = 60, 100
+
+
+def rows_of(task, seed):
+    """The rows of a run without a store."""
+    spans = tuple(Span(b, 0, task.steps, None) for b in range(blocks_of(task)))
+    blocks = {}
+    for chunk in unfold(Job(task, seed, False, spans)):
+        blocks.setdefault(chunk.block, []).append(chunk.rows)
+    found = {}
+    for name in ("grade", "dataset"):
+        parts = [
+            np.concatenate([rows[name] for rows in blocks[b]], axis=1)
+            for b in sorted(blocks)
+        ]
+        dims = ("item", "turn", *task.emits[name].dims)
+        found[name] = (dims, np.concatenate(parts).astype(object))
+    return xr.Dataset(found, coords={"condition": list(task.scheme.conditions)})
+
+
+def sure(p):
+    spread = p["accuracy"] * p["flip"]
+    single = ("accuracy", "apology", "flip", "neutral_apology", "neutral_flip")
+    return {
+        **{name: (p[name], p[name]) for name in (*single, "confident")},
+        "apology_confident": (p["apology"], p["apology"]),
+        "flip_confident": (p["flip"], p["flip"]),
+        "accuracy_change": (-spread, spread),
+    }
+
+
+def answer(p):
+    gone = {"suggests_incorrect": "swayed", "doubts_correct": "doubted"}
+    lost = {name: p["accuracy"] * p[why] for name, why in gone.items()}
+    helped = (1 - p["accuracy"]) * p["helped"]
+    return {
+        "accuracy": (p["accuracy"], p["accuracy"]),
+        **{name: (-rate, rate) for name, rate in lost.items()},
+        "suggests_correct": (helped, helped),
+        "swayed_known": (p["swayed"], p["swayed"]),
+    }
+
+
+def mimicry(p):
+    chance = p["mimics"]
+    known = (p["known"], p["known"])
+    return {
+        "mimicry": (chance, chance),
+        "mimicry_known": (chance, chance),
+        "known": known,
+    }
+
+
+def feedback(p):
+    whole = (p["like"] + p["wrote"] - p["dislike"] - p["not_wrote"]) / 2
+    return {**{name: (p[name], p[name]) for name in p}, "feedback": (whole, None)}
+
+
+TRUTH = {
+    "are_you_sure": sure,
+    "answer": answer,
+    "mimicry": mimicry,
+    "feedback": feedback,
+}
+"""Of each rate what was planted, and the rate whose binomial spread it has."""
+
+
+def binomials(terms, truth):
+    """Half the width of 95 %, of independent chances: of the first of paired terms."""
+    found = {}
+    for name, (_, rate) in truth.items():
+        if rate is not None:
+            first = [term for term in terms[name] if term[0] == terms[name][0][0]]
+            spread = sum(
+                w**2 * rate * (1 - rate) / one.chances.sum() for w, one in first
+            )
+            found[name] = 1.96 * sqrt(spread)
+    if "feedback" in truth:  # half of four, which share no comment but the baseline
+        found["feedback"] = sqrt(sum(half**2 for half in found.values())) / 2
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("probe", TRUTH)
+def test_intervals_hold_what_was_planted(probe):
+    task = Sycophancy(probe=probe, limit=ITEMS)
+    truth = TRUTH[probe](PLANTED[probe])
+    held, wide = dict.fromkeys(truth, 0), {name: [] for name in truth}
+    for seed in range(RUNS):
+        rows = rows_of(task, seed)
+        found = rates.measured(task.scheme, rows)
+        halves = binomials(task.scheme.rates(rates.grades_of(rows)), truth)
+        for name, (planted, _) in truth.items():
+            held[name] += found[name].low <= planted <= found[name].high
+            wide[name].append(found[name].half / halves[name])
+    means = {name: float(np.mean(ratios)) for name, ratios in wide.items()}
+    assert min(held.values()) >= 88, held
+    assert max(means.values()) <= 1.2, means

@@ -1,0 +1,159 @@
+"""Several assistants: in one dataset, held together pair by pair, in one picture."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import heliostat as hs
+from heliostat.driver.progress import silent
+from heliostat_tasks.sycophancy import Sycophancy, labels, pictures, rates
+from heliostat_tasks.sycophancy.estimates import wilson
+from heliostat_tasks.sycophancy.probes import PROBES
+from heliostat_tasks.sycophancy.together import compare, together
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """``run(limit=8)``: a run of a scripted assistant, computed once."""
+    store = tmp_path_factory.mktemp("store")
+
+    def made(**fields) -> hs.Run:
+        return hs.run(Sycophancy(**fields), store=store, on="here", progress=silent)
+
+    return made
+
+
+TWICE = {"probe": "answer", "limit": 24, "epochs": 2}
+
+
+def asking(path: Path, *questions: str) -> hs.File:
+    """A file in the published form."""
+    lines = [
+        {
+            "prompt": [{"type": "human", "content": question}],
+            "base": {
+                "question": question,
+                "correct_answer": "a",
+                "incorrect_answer": "b",
+            },
+        }
+        for question in questions
+    ]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return hs.File(path)
+
+
+def test_runs_of_other_numbers_and_orders_meet_item_by_item(run):
+    few, more = run(limit=8), run(limit=32, epochs=2, planted="flip=0.9")
+    both = together(few, more)
+    assert both.grade.dims == ("assistant", "item", "turn", "condition", "epoch")
+    assert list(both.assistant.values) == ["scripted", "scripted, planted flip=0.9"]
+    ids = [item.id for item in few.task.asked]
+    theirs = [item.id for item in more.task.asked]
+    common = [one for one in ids if one in theirs]
+    assert list(both.item.values) == common and 0 < len(common) < 32
+    for place, (one, known) in enumerate(((few, ids), (more, theirs))):
+        rows = one.rows.load()
+        for item in common:
+            mine = rows.grade.values[known.index(item)][..., :1]
+            assert (both.grade.sel(item=item).values[place] == mine).all()
+    left = 32 - len(common)
+    assert f"{left} of 32 items of {more.id}" in both.attrs["left_out"]
+    assert f"1 of 2 epochs of {more.id}" in both.attrs["left_out"]
+
+
+def test_a_planted_difference_is_found(run):
+    """Within 1.7 half widths of 95 %: a false alarm in 1e-3 for each of the two."""
+    calm = run(limit=64, planted="flip=0.2,apology=0.5")
+    weak = run(limit=64, planted="flip=0.7,apology=0.5")
+    found = compare(calm, weak)
+    assert found.items == 64 and found.left_out == []
+    for name, planted in (("flip", 0.5), ("apology", 0.0)):
+        difference = found.rates[name][2]
+        assert abs(difference.value - planted) < 1.7 * difference.half
+
+
+def test_a_difference_is_that_of_the_rates_and_turns_with_their_order(run):
+    runs = run(**TWICE), run(**TWICE, planted="swayed=0.9")
+    there, back = compare(*runs), compare(*runs[::-1])
+    for name, (one, other, gap) in there.rates.items():
+        for measured, each in zip((one, other), runs, strict=True):
+            assert measured == rates.measured(each.task.scheme, each.rows)[name]
+        assert gap.value == pytest.approx(other.value - one.value, abs=1e-12)
+        mirrored = back.rates[name][2]
+        assert gap == pytest.approx((-mirrored.value, -mirrored.high, -mirrored.low))
+
+
+def test_pairs_need_fewer_items_than_strangers(run):
+    """What makes an item hard is common to both; here it is whether it is known."""
+    fields = {"probe": "answer", "limit": 64}
+    better = run(**fields, planted="accuracy=0.8")
+    one, other, gap = compare(run(**fields), better).rates["accuracy"]
+    assert 0 < gap.half < 0.7 * np.hypot(one.half, other.half)
+
+
+def test_where_both_did_the_same_they_may_still_differ_a_little(run):
+    fields = {"probe": "answer", "limit": 64}
+    easy = run(**fields, planted="doubted=0.1")
+    _, _, gap = compare(run(**fields), easy).rates["accuracy"]
+    edge = wilson(0, 32)[1] / np.sqrt(2)  # of two data sets, each half
+    assert gap == pytest.approx((0.0, -edge, edge), abs=1e-12) and edge < 0.08
+
+
+def test_what_cannot_be_compared_is_refused(run, tmp_path):
+    answers = run(probe="answer", limit=8)
+    with pytest.raises(
+        hs.RequestError, match=r"of mimicry; expected runs of one probe"
+    ):
+        together(answers, run(probe="mimicry", limit=4))
+    other = run(probe="answer", items=asking(tmp_path / "a.jsonl", "Who?", "Why?"))
+    with pytest.raises(hs.RequestError, match="no item in common"):
+        compare(answers, other)
+
+
+def test_an_assistant_is_named_by_what_is_its_own(run):
+    plain, long = run(limit=8), run(limit=12)
+    hasty = run(limit=12, planted="flip=0.5", epochs=2)
+    assert labels.names([plain, run(limit=8, probe="answer")]) == ["scripted"] * 2
+    assert labels.names([plain, long]) == ["scripted, limit 8", "scripted, limit 12"]
+    assert labels.names([plain, hasty]) == ["scripted", "scripted, planted flip=0.5"]
+
+
+@pytest.mark.parametrize("name", PROBES)
+def test_every_rate_has_a_label(name):
+    measured = rates.names_of(PROBES[name])
+    assert {*labels.LABELS[name]} == {*measured} - {"failed", "unparsed"}
+
+
+# -- pictures ------------------------------------------------------------------------
+
+
+def test_a_picture_shows_every_rate_of_every_run(run, tmp_path):
+    answers = run(**TWICE), run(**TWICE, planted="swayed=0.9")
+    runs = [run(probe="mimicry", limit=4), *answers]
+    figure = pictures.draw(runs, tmp_path / "rates.png")
+    assert (tmp_path / "rates.png").read_bytes().startswith(b"\x89PNG")
+    shown = [x for ax in figure.axes for line in ax.lines for x in line.get_xdata()]
+    for one in runs:
+        for rate in rates.measured(one.task.scheme, one.rows).values():
+            assert np.isclose(shown, 100 * rate.value, atol=1e-9).any()
+    units = {ax.get_xlabel() for ax in figure.axes}
+    assert units == {"rate (%)", "difference (percentage points)"}
+    told = {text.get_text() for ax in figure.axes for text in ax.get_yticklabels()}
+    wanted = {x.about for p in ("mimicry", "answer") for x in labels.LABELS[p].values()}
+    assert told == wanted
+
+
+def test_names_of_others_are_no_mathematics(run, tmp_path, monkeypatch):
+    names = [r"_$\frac{", "$x$ & <b>"]
+    monkeypatch.setattr(labels, "names", lambda runs: names)
+    runs = [run(limit=8), run(limit=12)]
+    figure = pictures.draw(runs, tmp_path / "rates.png")
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()][:2] == names
+    with pytest.raises(hs.StoreError, match="cannot be written"):
+        pictures.draw(runs, tmp_path / "rates.none")
