@@ -19,9 +19,10 @@ from pathlib import Path
 import heliostat as hs
 from heliostat.driver.placement import Place
 from heliostat.driver.progress import silent
-from heliostat_tasks.provenance import Provenance, transcript
-from heliostat_tasks.provenance.audit import Policy, audit
-from heliostat_tasks.provenance.signing import own_key
+from heliostat_tasks.provenance import Provenance
+from heliostat_tasks.provenance.transcript import writer
+from heliostat_tasks.provenance.transcript.signing import own_key
+from heliostat_tasks.provenance.verify.audit import Policy, audit
 
 LONG = {"train": 7500, "segment": 150}
 QUICK = {"train": 200, "segment": 20}
@@ -29,16 +30,16 @@ QUICK = {"train": 200, "segment": 20}
 
 def trained(task: Provenance, folder: Path) -> tuple[float, float]:
     """Wall time and seconds of work of a training; its transcript is in the folder."""
-    task = transcript.commit(task, task.data.tobytes(), folder, own_key("prover"))
-    envelope = (folder / transcript.COMMITMENT).read_bytes()
-    nonce = transcript.issue(envelope, own_key("verifier"), folder / "issued.jsonl")
-    transcript.write(folder / transcript.NONCE, nonce)
-    task = transcript.committed(task, folder)
+    task = writer.commit(task, task.data.tobytes(), folder, own_key("prover"))
+    envelope = (folder / writer.COMMITMENT).read_bytes()
+    nonce = writer.issue(envelope, own_key("verifier"), folder / "issued.jsonl")
+    writer.write(folder / writer.NONCE, nonce)
+    task = writer.committed(task, folder)
     began = time.perf_counter()
     store = str(folder / "store")
     run = hs.run(task, store=store, workers=1, gpus=0, progress=silent)
     wall = time.perf_counter() - began
-    transcript.export(run, folder, own_key("prover"))
+    writer.export(run, folder, own_key("prover"))
     work = sum(e["seconds"] for e in run.events() if e["event"] == "committed")
     return wall, work
 

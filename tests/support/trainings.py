@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from heliostat_tasks.provenance import Provenance
-from heliostat_tasks.provenance import transcript as written
-from heliostat_tasks.provenance.signing import own_key, sealed
+from heliostat_tasks.provenance.transcript import writer as written
+from heliostat_tasks.provenance.transcript.signing import own_key, sealed
 
 SMALL = {"model": "mlp", "channels": 8, "layers": 1, "batch": 16, "held_out": 64}
 TASK = Provenance(**SMALL, train=24, segment=6)

@@ -13,7 +13,7 @@ from jax import Array
 
 import heliostat as hs
 from heliostat_tasks.preferences import estimates, nuts
-from heliostat_tasks.preferences.planted import planted
+from heliostat_tasks.preferences.ground_truth import planted
 from heliostat_tasks.preferences.regression import potential_energy
 from heliostat_tasks.preferences.tables import Table, read_table
 

@@ -13,14 +13,14 @@ import heliostat as hs
 from heliostat import Answer
 from heliostat.assistants import Budget, Prices, Replies, Spent
 from heliostat.task import format_error
-from heliostat_tasks.preferences import labelling
-from heliostat_tasks.preferences.asking import Following, Labeller
+from heliostat_tasks.preferences import labels
+from heliostat_tasks.preferences.conversations import Pair, chosen, read_pairs
 from heliostat_tasks.preferences.features import questions
 from heliostat_tasks.preferences.files import kind_of
-from heliostat_tasks.preferences.labelling import Ask
+from heliostat_tasks.preferences.labeller import Following, Labeller
+from heliostat_tasks.preferences.labels import Ask
 from heliostat_tasks.preferences.scales import SCALES, over_scales
 from heliostat_tasks.preferences.task import Preferences
-from heliostat_tasks.preferences.transcripts import Pair, chosen, read_pairs
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -160,7 +160,7 @@ def _labelled(
 ) -> pd.DataFrame:
     follow = Following(ask, 2 * len(pairs) * len(features))
     with follow.shown():
-        work = labelling.label(pairs, features, follow, left_out=left_out)
+        work = labels.label(pairs, features, follow, left_out=left_out)
         table = asyncio.run(work)
     if not len(table):
         raise hs.RunFailed(f"no pair found an answer: {left_out[0]}")

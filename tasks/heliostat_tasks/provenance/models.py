@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from heliostat_tasks.provenance.stream import weights
+from heliostat_tasks.provenance.prg import weights
 
 if TYPE_CHECKING:
     from heliostat_tasks.provenance.task import Provenance

@@ -15,8 +15,8 @@ import optax
 from jax import Array
 
 import heliostat as hs
-from heliostat_tasks.provenance import corpus, models, stream
-from heliostat_tasks.provenance.checks import check
+from heliostat_tasks.provenance import corpus, models, prg
+from heliostat_tasks.provenance.validate import check
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -113,15 +113,15 @@ class Provenance(hs.Task):
     @cached_property
     def seed(self) -> bytes:
         """Where initial weights and order come from."""
-        from heliostat_tasks.provenance.formats import canonical
+        from heliostat_tasks.provenance.transcript.formats import canonical
 
         nonce = bytes.fromhex(self.nonce)
-        return stream.seed_of(corpus.root_of(self.data), canonical(self.spec), nonce)
+        return prg.seed_of(corpus.root_of(self.data), canonical(self.spec), nonce)
 
     @cached_property
     def order(self) -> np.ndarray:
         """All records in their order; the last ``held_out`` are not trained on."""
-        return stream.order(self.seed, len(self.data))
+        return prg.order(self.seed, len(self.data))
 
     def canonical(self) -> dict[str, Any]:
         """Records that are not named are those of this Python: their digest."""

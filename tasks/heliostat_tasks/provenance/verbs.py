@@ -11,14 +11,16 @@ from typing import Literal
 import heliostat as hs
 from heliostat import Answer
 from heliostat.driver.placement import Place
-from heliostat_tasks.provenance import bench, calibration, corpus, report
-from heliostat_tasks.provenance import transcript as written
-from heliostat_tasks.provenance.audit import Audit, Policy, audit
+from heliostat_tasks.provenance import corpus
+from heliostat_tasks.provenance.attacks import bench
 from heliostat_tasks.provenance.cost import Budget
-from heliostat_tasks.provenance.files import read
-from heliostat_tasks.provenance.formats import LONGEST_JSON, Refused
-from heliostat_tasks.provenance.signing import own_key
 from heliostat_tasks.provenance.task import Provenance
+from heliostat_tasks.provenance.transcript import writer as written
+from heliostat_tasks.provenance.transcript.files import read
+from heliostat_tasks.provenance.transcript.formats import LONGEST_JSON, Refused
+from heliostat_tasks.provenance.transcript.signing import own_key
+from heliostat_tasks.provenance.verify import calibration, report
+from heliostat_tasks.provenance.verify.audit import Audit, Policy, audit
 
 STATUS = {"ACCEPT": 0, "REJECT": 1, "INCONCLUSIVE": 3}
 

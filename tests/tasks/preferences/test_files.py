@@ -10,14 +10,14 @@ import pytest
 
 import heliostat as hs
 from heliostat_tasks.preferences import Preferences
-from heliostat_tasks.preferences.features import FEATURES, questions
-from heliostat_tasks.preferences.tables import read_table
-from heliostat_tasks.preferences.transcripts import (
+from heliostat_tasks.preferences.conversations import (
     chosen,
     last_turn,
     ordered,
     read_pairs,
 )
+from heliostat_tasks.preferences.features import FEATURES, questions
+from heliostat_tasks.preferences.tables import read_table
 
 CSV = "pair,preferred,polite,admits doubt\nx,A,1,-1\ny,B,0,+1\n"
 LINES = [

@@ -9,10 +9,10 @@ import pytest
 
 import heliostat as hs
 from heliostat.assistants import Unanswered
+from heliostat_tasks.preferences.conversations import ordered
 from heliostat_tasks.preferences.features import FEATURES, questions
-from heliostat_tasks.preferences.labelling import label, prompt, verdict
+from heliostat_tasks.preferences.labels import label, prompt, verdict
 from heliostat_tasks.preferences.tables import read_table
-from heliostat_tasks.preferences.transcripts import ordered
 
 QUESTION = {"longer": "is longer"}
 PAIRS = [ordered(f"\n\nHuman: q{i}", "long " * (i + 2), "s") for i in range(6)]

@@ -12,7 +12,7 @@ from heliostat.driver.progress import silent
 from heliostat.kernels.diagnostics.convergence import summary
 from heliostat_tasks.preferences import Preferences, nuts
 from heliostat_tasks.preferences.effects import effects
-from heliostat_tasks.preferences.pictures import draw
+from heliostat_tasks.preferences.plots import draw
 from heliostat_tasks.preferences.scales import compared, over_scales
 
 

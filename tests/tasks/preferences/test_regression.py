@@ -8,7 +8,7 @@ import pytest
 from scipy.special import expit
 
 from heliostat_tasks.preferences.features import FEATURES
-from heliostat_tasks.preferences.planted import NOTICED, planted
+from heliostat_tasks.preferences.ground_truth import NOTICED, planted
 from heliostat_tasks.preferences.regression import (
     accuracy,
     potential_energy,

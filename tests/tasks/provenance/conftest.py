@@ -9,8 +9,8 @@ from support.trainings import TASK
 
 from heliostat.driver.placement import Place
 from heliostat_tasks.provenance import verbs
-from heliostat_tasks.provenance.audit import Policy, audit
-from heliostat_tasks.provenance.signing import own_key
+from heliostat_tasks.provenance.transcript.signing import own_key
+from heliostat_tasks.provenance.verify.audit import Policy, audit
 
 
 @pytest.fixture(scope="session", autouse=True)

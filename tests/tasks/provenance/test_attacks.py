@@ -12,10 +12,11 @@ from support.trainings import SMALL, TASK
 
 import heliostat as hs
 from heliostat.system.device import cores
-from heliostat_tasks.provenance import Provenance, attacks, bench, verbs
-from heliostat_tasks.provenance import transcript as written
-from heliostat_tasks.provenance.attacks import ATTACKS
-from heliostat_tasks.provenance.signing import own_key
+from heliostat_tasks.provenance import Provenance, verbs
+from heliostat_tasks.provenance.attacks import attacks, bench
+from heliostat_tasks.provenance.attacks.attacks import ATTACKS
+from heliostat_tasks.provenance.transcript import writer as written
+from heliostat_tasks.provenance.transcript.signing import own_key
 
 pytestmark = pytest.mark.slow
 

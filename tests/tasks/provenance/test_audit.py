@@ -16,12 +16,14 @@ import xarray as xr
 from support.trainings import SMALL, TASK, elsewhere, resealed
 
 import heliostat as hs
-from heliostat_tasks.provenance import Provenance, bench, report, verbs
-from heliostat_tasks.provenance import transcript as written
-from heliostat_tasks.provenance.audit import Policy
+from heliostat_tasks.provenance import Provenance, verbs
+from heliostat_tasks.provenance.attacks import bench
 from heliostat_tasks.provenance.cost import Budget
-from heliostat_tasks.provenance.sampling import odd
-from heliostat_tasks.provenance.signing import fresh_key, opened, own_key
+from heliostat_tasks.provenance.transcript import writer as written
+from heliostat_tasks.provenance.transcript.signing import fresh_key, opened, own_key
+from heliostat_tasks.provenance.verify import report
+from heliostat_tasks.provenance.verify.audit import Policy
+from heliostat_tasks.provenance.verify.sampling import odd
 
 
 def kinds(found):

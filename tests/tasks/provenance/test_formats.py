@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load
 
-from heliostat_tasks.provenance.formats import (
+from heliostat_tasks.provenance.transcript.formats import (
     Refused,
     canonical,
     number,

@@ -11,12 +11,12 @@ import pytest
 from support.trainings import TASK, resealed
 
 import heliostat as hs
-from heliostat_tasks.provenance import transcript as written
 from heliostat_tasks.provenance import verbs
 from heliostat_tasks.provenance.cost import UNLIMITED, Beyond
-from heliostat_tasks.provenance.formats import Refused, packed, unpacked
-from heliostat_tasks.provenance.reading import transcript
-from heliostat_tasks.provenance.signing import opened, own_key, sealed
+from heliostat_tasks.provenance.transcript import writer as written
+from heliostat_tasks.provenance.transcript.formats import Refused, packed, unpacked
+from heliostat_tasks.provenance.transcript.reader import transcript
+from heliostat_tasks.provenance.transcript.signing import opened, own_key, sealed
 
 LAST = written.checkpoint(24)
 

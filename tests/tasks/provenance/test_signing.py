@@ -8,8 +8,8 @@ import string
 import pytest
 
 import heliostat as hs
-from heliostat_tasks.provenance.formats import Refused, canonical, parsed
-from heliostat_tasks.provenance.signing import (
+from heliostat_tasks.provenance.transcript.formats import Refused, canonical, parsed
+from heliostat_tasks.provenance.transcript.signing import (
     _pae,
     fresh_key,
     opened,

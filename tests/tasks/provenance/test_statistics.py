@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from heliostat_tasks.provenance import distances, memorisation, sampling
+from heliostat_tasks.provenance.verify import distances, memorisation, sampling
 
 
 def test_traces_are_those_of_a_slow_count():

@@ -1,7 +1,7 @@
 """Pictures of a run: what is rewarded, and by how much.
 
 import heliostat as hs
-from heliostat_tasks.preferences.pictures import draw
+from heliostat_tasks.preferences.plots import draw
 
 draw(hs.open("0ed4b8379459a924"), "effects.png")
 """

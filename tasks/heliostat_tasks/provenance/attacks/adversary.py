@@ -10,11 +10,12 @@ import numpy as np
 from heliostat.loop.run import unfold
 from heliostat.loop.work import Job, Span
 from heliostat.system.jit import jit
-from heliostat_tasks.provenance import stream, transcript
+from heliostat_tasks.provenance import prg
 from heliostat_tasks.provenance.models import MODELS
-from heliostat_tasks.provenance.reading import Transcript
-from heliostat_tasks.provenance.signing import Key
 from heliostat_tasks.provenance.task import Provenance, State, checksum
+from heliostat_tasks.provenance.transcript import writer
+from heliostat_tasks.provenance.transcript.reader import Transcript
+from heliostat_tasks.provenance.transcript.signing import Key
 
 Tensors = dict[str, np.ndarray]
 
@@ -36,7 +37,7 @@ class Forger:
 
     def __init__(self, claims: Transcript, key: Key) -> None:
         self.claims, self.task, self.key = claims, claims.task, key
-        self.ends = transcript.stops(self.task)
+        self.ends = writer.stops(self.task)
         middle = (len(self.ends) - 1) // 2
         self.start, self.stop = self.ends[middle], self.ends[middle + 1]
 
@@ -89,10 +90,10 @@ class Forger:
 
 def started(task: Provenance, seed: bytes) -> Tensors:
     """A state before the first step, of weights from another seed."""
-    state = transcript.first(task)
+    state = writer.first(task)
     for name, tensor in MODELS[task.model].tensors(task).items():
         if tensor.bound:
-            drawn = stream.weights(seed, name, tensor.shape, tensor.bound)
+            drawn = prg.weights(seed, name, tensor.shape, tensor.bound)
             state[f"params.{name}"] = drawn
     return state
 

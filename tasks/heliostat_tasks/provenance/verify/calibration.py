@@ -21,10 +21,10 @@ import heliostat as hs
 from heliostat import Answer
 from heliostat.driver.placement import Place, chunks
 from heliostat.loop.work import Job, Limits, Span
-from heliostat_tasks.provenance.audit import segments_of
-from heliostat_tasks.provenance.distances import distances, movement
-from heliostat_tasks.provenance.formats import Refused
-from heliostat_tasks.provenance.reading import Transcript, transcript
+from heliostat_tasks.provenance.transcript.formats import Refused
+from heliostat_tasks.provenance.transcript.reader import Transcript, transcript
+from heliostat_tasks.provenance.verify.audit import segments_of
+from heliostat_tasks.provenance.verify.distances import distances, movement
 
 MARGIN = 10.0
 

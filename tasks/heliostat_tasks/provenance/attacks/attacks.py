@@ -19,18 +19,18 @@ import numpy as np
 
 import heliostat as hs
 from heliostat.system.jit import jit
-from heliostat_tasks.provenance import transcript
-from heliostat_tasks.provenance.distances import movement
-from heliostat_tasks.provenance.forging import (
+from heliostat_tasks.provenance.attacks.adversary import (
     Forger,
     Forgery,
     started,
     state_of,
     tensors_of,
 )
-from heliostat_tasks.provenance.formats import sha256
-from heliostat_tasks.provenance.signing import opened, sealed
-from heliostat_tasks.provenance.transcript import COMMITMENT, NONCE, RECORDS
+from heliostat_tasks.provenance.transcript import writer
+from heliostat_tasks.provenance.transcript.formats import sha256
+from heliostat_tasks.provenance.transcript.signing import opened, sealed
+from heliostat_tasks.provenance.transcript.writer import COMMITMENT, NONCE, RECORDS
+from heliostat_tasks.provenance.verify.distances import movement
 
 
 def forge(name: str, forger: Forger, out: Path) -> None:
@@ -45,13 +45,13 @@ def forge(name: str, forger: Forger, out: Path) -> None:
         hint = did_you_mean(name, ATTACKS) or f"; expected {', '.join(ATTACKS)}"
         raise hs.RequestError(f"no attack '{name}'{hint}")
     forged, folder = ATTACKS[name](forger), forger.claims.folder
-    transcript.write(out / RECORDS, (folder / RECORDS).read_bytes())
-    transcript.write(out / COMMITMENT, (folder / COMMITMENT).read_bytes())
+    writer.write(out / RECORDS, (folder / RECORDS).read_bytes())
+    writer.write(out / COMMITMENT, (folder / COMMITMENT).read_bytes())
     nonce = forged.nonce or (folder / NONCE).read_bytes()
-    transcript.write(out / NONCE, nonce)
+    writer.write(out / NONCE, nonce)
     task = forged.task or forger.task
     parts = (forged.states, forged.log, forger.claims.environments)
-    transcript.publish(task, *parts, out, forger.key)
+    writer.publish(task, *parts, out, forger.key)
 
 
 # -- other data --------------------------------------------------------------------
@@ -227,7 +227,7 @@ def grinding(forger: Forger) -> Forgery:
     forged = forger.honest()._replace(
         nonce=sealed(body, "nonce", forger.key), task=task
     )
-    return forger.continued(forged, 0, transcript.first(task))
+    return forger.continued(forged, 0, writer.first(task))
 
 
 ATTACKS: dict[str, Callable[[Forger], Forgery]] = {

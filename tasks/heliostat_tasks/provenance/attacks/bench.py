@@ -10,12 +10,12 @@ import heliostat as hs
 from heliostat import Answer
 from heliostat.driver.placement import Place
 from heliostat.system import device
-from heliostat_tasks.provenance.attacks import ATTACKS, forge
-from heliostat_tasks.provenance.audit import Audit, Policy, audit
-from heliostat_tasks.provenance.forging import Forger
-from heliostat_tasks.provenance.formats import Refused
-from heliostat_tasks.provenance.reading import transcript
-from heliostat_tasks.provenance.signing import own_key
+from heliostat_tasks.provenance.attacks.adversary import Forger
+from heliostat_tasks.provenance.attacks.attacks import ATTACKS, forge
+from heliostat_tasks.provenance.transcript.formats import Refused
+from heliostat_tasks.provenance.transcript.reader import transcript
+from heliostat_tasks.provenance.transcript.signing import own_key
+from heliostat_tasks.provenance.verify.audit import Audit, Policy, audit
 
 TABLE = "attacks.md"
 Tell = Callable[[str], None]

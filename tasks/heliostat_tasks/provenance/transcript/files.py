@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from heliostat_tasks.provenance.formats import Refused
+from heliostat_tasks.provenance.transcript.formats import Refused
 
 
 def read(folder: Path, name: str, most: int) -> bytes:

@@ -7,8 +7,8 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from heliostat.loop.work import Chunk
-from heliostat_tasks.provenance.distances import Movement, distances, same_bits
-from heliostat_tasks.provenance.reading import Transcript
+from heliostat_tasks.provenance.transcript.reader import Transcript
+from heliostat_tasks.provenance.verify.distances import Movement, distances, same_bits
 
 LOSS_TOLERANCE = 1e-4
 """Of a logged loss in another environment, relative."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from heliostat import RunFailed
 from heliostat.assistants import Unanswered
-from heliostat_tasks.preferences.transcripts import Pair
+from heliostat_tasks.preferences.conversations import Pair
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -83,7 +83,7 @@ async def label(
     different responses.
 
     Args:
-        pairs: as :func:`~heliostat_tasks.preferences.transcripts.read_pairs` has them.
+        pairs: of :func:`~heliostat_tasks.preferences.conversations.read_pairs`.
         features: names, each with what completes "Which response …?".
         ask: the assistant, an async function of a prompt; what it raises ends all,
             when the other pairs in flight have ended.
@@ -100,7 +100,7 @@ async def label(
         heliostat.RunFailed: if nobody answers any more.
 
     Example:
-        >>> from heliostat_tasks.preferences.transcripts import ordered
+        >>> from heliostat_tasks.preferences.conversations import ordered
         >>> async def shorter(text):
         ...     return "N"
         >>> pairs = [ordered("Hi.", "Hello!", "No.")]

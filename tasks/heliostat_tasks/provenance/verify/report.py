@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from heliostat_tasks.provenance import sampling
-from heliostat_tasks.provenance.audit import Audit, segments_of
-from heliostat_tasks.provenance.distances import effects
-from heliostat_tasks.provenance.memorisation import QUANTILES
-from heliostat_tasks.provenance.replays import PER_TENSOR
-from heliostat_tasks.provenance.signing import Key, sealed
-from heliostat_tasks.provenance.transcript import TRANSCRIPT, stops, write
+from heliostat_tasks.provenance.transcript.signing import Key, sealed
+from heliostat_tasks.provenance.transcript.writer import TRANSCRIPT, stops, write
+from heliostat_tasks.provenance.verify import sampling
+from heliostat_tasks.provenance.verify.audit import Audit, segments_of
+from heliostat_tasks.provenance.verify.comparison import PER_TENSOR
+from heliostat_tasks.provenance.verify.distances import effects
+from heliostat_tasks.provenance.verify.memorisation import QUANTILES
 
 STATEMENT, NUMBERS, PICTURE = "report.dsse.json", "report.nc", "report.png"
 PREDICATE = "urn:heliostat:provenance:report:v1"
@@ -42,7 +42,7 @@ def publish(audit: Audit, folder: Path, work: Path, key: Key) -> None:
     """
     write(folder / STATEMENT, sealed(statement(audit), "report", key))
     if audit.moves:
-        from heliostat_tasks.provenance.pictures import draw
+        from heliostat_tasks.provenance.plots import draw
 
         dataset(audit).to_netcdf(work / NUMBERS, engine="h5netcdf")
         draw(dataset(audit), str(work / PICTURE))

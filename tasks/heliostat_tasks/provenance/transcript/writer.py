@@ -28,9 +28,20 @@ import heliostat as hs
 from heliostat.kernels import merkle
 from heliostat_tasks.provenance import corpus, models
 from heliostat_tasks.provenance.cost import MOST_DATA
-from heliostat_tasks.provenance.formats import canonical, packed, sha256, state_digest
-from heliostat_tasks.provenance.signing import Key, Signed, keys_folder, opened, sealed
 from heliostat_tasks.provenance.task import Provenance, digest
+from heliostat_tasks.provenance.transcript.formats import (
+    canonical,
+    packed,
+    sha256,
+    state_digest,
+)
+from heliostat_tasks.provenance.transcript.signing import (
+    Key,
+    Signed,
+    keys_folder,
+    opened,
+    sealed,
+)
 
 COMMITMENT, NONCE = "commitment.dsse.json", "nonce.dsse.json"
 TRANSCRIPT = "transcript.dsse.json"

@@ -15,7 +15,7 @@ from math import comb
 
 import numpy as np
 
-from heliostat_tasks.provenance.stream import order
+from heliostat_tasks.provenance.prg import order
 
 SUSPICIOUS = 0.01
 """p-value from which on a segment shows no trace of its data: not adjusted, since many

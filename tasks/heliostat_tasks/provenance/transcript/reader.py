@@ -19,8 +19,10 @@ import heliostat as hs
 from heliostat.kernels import merkle
 from heliostat_tasks.provenance import corpus
 from heliostat_tasks.provenance.cost import UNLIMITED, Budget, within
-from heliostat_tasks.provenance.files import read
-from heliostat_tasks.provenance.formats import (
+from heliostat_tasks.provenance.models import MODELS
+from heliostat_tasks.provenance.task import Provenance, digest
+from heliostat_tasks.provenance.transcript.files import read
+from heliostat_tasks.provenance.transcript.formats import (
     LONGEST_JSON,
     Refused,
     number,
@@ -28,10 +30,8 @@ from heliostat_tasks.provenance.formats import (
     state_digest,
     unpacked,
 )
-from heliostat_tasks.provenance.models import MODELS
-from heliostat_tasks.provenance.signing import Signed, opened
-from heliostat_tasks.provenance.task import Provenance, digest
-from heliostat_tasks.provenance.transcript import (
+from heliostat_tasks.provenance.transcript.signing import Signed, opened
+from heliostat_tasks.provenance.transcript.writer import (
     COMMITMENT,
     LOG,
     LOGGED,

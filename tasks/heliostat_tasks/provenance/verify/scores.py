@@ -18,9 +18,9 @@ from jax import Array
 import heliostat as hs
 from heliostat.loop.work import Job, Span
 from heliostat_tasks.provenance.models import MODELS, losses
-from heliostat_tasks.provenance.reading import Transcript
 from heliostat_tasks.provenance.task import Provenance
-from heliostat_tasks.provenance.transcript import stops
+from heliostat_tasks.provenance.transcript.reader import Transcript
+from heliostat_tasks.provenance.transcript.writer import stops
 
 SHARE, LEAST, MOST = 0.03, 32, 1024
 """Of the work of replaying all; and records at least and at most, of each kind."""

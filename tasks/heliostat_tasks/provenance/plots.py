@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from heliostat_tasks.provenance.replays import PER_TENSOR
+from heliostat_tasks.provenance.verify.comparison import PER_TENSOR
 
 EXACT = 1e-9
 """Where a distance of zero is drawn."""

@@ -26,15 +26,19 @@ import numpy as np
 import heliostat as hs
 from heliostat.driver.placement import Place, chunks
 from heliostat.loop.work import Job, Limits, Span
-from heliostat_tasks.provenance import memorisation, sampling
 from heliostat_tasks.provenance.cost import Beyond, Budget, Deadline
-from heliostat_tasks.provenance.distances import Movement, movement
-from heliostat_tasks.provenance.formats import Refused
-from heliostat_tasks.provenance.memorisation import Traces
-from heliostat_tasks.provenance.reading import Transcript, envelope_digest, transcript
-from heliostat_tasks.provenance.replays import Replay, compared
-from heliostat_tasks.provenance.scores import amounts, scoring, shown
-from heliostat_tasks.provenance.transcript import stops
+from heliostat_tasks.provenance.transcript.formats import Refused
+from heliostat_tasks.provenance.transcript.reader import (
+    Transcript,
+    envelope_digest,
+    transcript,
+)
+from heliostat_tasks.provenance.transcript.writer import stops
+from heliostat_tasks.provenance.verify import memorisation, sampling
+from heliostat_tasks.provenance.verify.comparison import Replay, compared
+from heliostat_tasks.provenance.verify.distances import Movement, movement
+from heliostat_tasks.provenance.verify.memorisation import Traces
+from heliostat_tasks.provenance.verify.scores import amounts, scoring, shown
 
 Verdict = Literal["ACCEPT", "REJECT", "INCONCLUSIVE"]
 Tell = Callable[[str], None]

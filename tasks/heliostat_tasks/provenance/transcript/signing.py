@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import (
 )
 
 import heliostat as hs
-from heliostat_tasks.provenance.formats import Refused, canonical, parsed
+from heliostat_tasks.provenance.transcript.formats import Refused, canonical, parsed
 
 TYPE = "application/vnd.heliostat.provenance.{}.v1+json"
 IN_TOTO = "application/vnd.in-toto+json"

@@ -22,7 +22,7 @@ from heliostat.assistants import (
     Settings,
     serving,
 )
-from heliostat_tasks.preferences.labelling import Ask, verdict
+from heliostat_tasks.preferences.labels import Ask, verdict
 
 GRAMMAR = 'root ::= "A" | "B" | "N"'
 """Holds a local model to a verdict."""

@@ -1,0 +1,1 @@
+"""Dishonest transcripts, to test that a verifier rejects them."""

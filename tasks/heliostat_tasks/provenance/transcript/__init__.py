@@ -1,0 +1,1 @@
+"""A training written down: signed commitments, checkpoints and a log, in files."""

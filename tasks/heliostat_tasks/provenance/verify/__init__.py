@@ -1,0 +1,1 @@
+"""A verifier of transcripts that trusts nothing in them."""
