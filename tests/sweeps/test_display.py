@@ -12,12 +12,12 @@ from rich.console import Console
 from support import toy_tasks
 
 import heliostat as hs
-from heliostat.sweeps.display import Display
+from heliostat.sweeps.progress import SweepDisplay
 
 OVER = {"sigma": [0.5, 1.0], "seed": [0, 1]}
 
 
-class Talkative(Display):
+class Talkative(SweepDisplay):
     """Says everything, into a string."""
 
     EVERY = 0.0

@@ -12,9 +12,9 @@ from support import toy_tasks
 import heliostat as hs
 from heliostat.driver.placement import Place
 from heliostat.sweeps.cells import Listed
-from heliostat.sweeps.computing import compute
-from heliostat.sweeps.display import Display
-from heliostat.sweeps.driving import Request, asked_of
+from heliostat.sweeps.executor import run_cells
+from heliostat.sweeps.progress import SweepDisplay
+from heliostat.sweeps.run import SweepRequest, run_context
 
 
 @dataclass(frozen=True)
@@ -161,9 +161,9 @@ def test_what_is_stored_has_ended_before_workers_are_there(tmp_path):
     """Also if they never are: nowhere there is no cluster."""
     here(toy_tasks.Stroll(), {"sigma": [1.0]}, tmp_path)
     plan = here(toy_tasks.Stroll(), {"sigma": [0.5, 1.0]}, tmp_path, dry_run=True).plan
-    request = Request(plan, None, 0, Place("nowhere"), tmp_path)
-    asked = asked_of(request, request.ledger, Display())
-    ended = compute(Listed(plan.cells()), asked)
+    request = SweepRequest(plan, None, 0, Place("nowhere"), tmp_path)
+    asked = run_context(request, request.journal, SweepDisplay())
+    ended = run_cells(Listed(plan.cells()), asked)
     cell, outcome = next(ended)
     assert cell.values == {"sigma": 1.0} and not outcome.computed
     ended.close()

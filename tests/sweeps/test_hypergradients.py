@@ -20,7 +20,7 @@ from heliostat.driver import packs
 from heliostat.driver.placement import Place
 from heliostat.loop.forward_mode import Tangents
 from heliostat.sweeps.cells import random_shares
-from heliostat.sweeps.descent import Descent
+from heliostat.sweeps.search.rprop import Rprop
 
 CURVES = np.array([1.0, 3.0, 9.0])
 """Curvatures: descent is stable for rates below 2/9."""
@@ -128,7 +128,7 @@ def test_it_is_that_of_the_runs_that_are_stored(tmp_path):
 
 def descended(start, within):
     """Runs until one is so near to the planted rate, by the closed form."""
-    rule = Descent({"a": RATES}, [start])
+    rule = Rprop({"a": RATES}, [start])
     for trial in range(1000):
         a = rule.propose(trial)["a"]
         if abs(np.log(a / best())) < within:
@@ -166,7 +166,7 @@ def test_a_sweep_finds_the_planted_rate(whole):
 
 def test_each_axis_has_a_step_of_its_own():
     """(x − 0.2)² + 100 (y − 7)⁴: signs do not see the difference in scale."""
-    rule = Descent({"x": hs.Range(0, 1), "y": hs.Range(0, 10)}, [0.5, 0.5])
+    rule = Rprop({"x": hs.Range(0, 1), "y": hs.Range(0, 10)}, [0.5, 0.5])
     for trial in range(40):
         x, y = rule.propose(trial).values()
         found = {"x": 2 * (x - 0.2), "y": 400 * (y - 7) ** 3}
@@ -187,7 +187,7 @@ def test_it_stays_in_its_range_and_ends_where_it_stands_still(tmp_path):
 
 @pytest.mark.parametrize("lost", [np.nan, 2.0])
 def test_from_where_the_loss_is_higher_or_none_it_goes_back_half_of_the_way(lost):
-    rule = Descent({"x": hs.Range(0, 1)}, [0.5])
+    rule = Rprop({"x": hs.Range(0, 1)}, [0.5])
     rule.tell(0, {"validation": 1.0, "x": -1.0})
     assert rule.propose(1) == {"x": 0.75}
     rule.tell(1, {"validation": lost, "x": -1.0})
@@ -198,7 +198,7 @@ def test_from_where_the_loss_is_higher_or_none_it_goes_back_half_of_the_way(lost
 
 def test_slopes_that_mislead_do_no_harm():
     """Uphill is proposed again and again: it never goes on from a worse point."""
-    rule = Descent({"x": hs.Range(0, 1)}, [0.5])
+    rule = Rprop({"x": hs.Range(0, 1)}, [0.5])
     points = []
     for trial in range(100):
         x = rule.propose(trial)["x"]

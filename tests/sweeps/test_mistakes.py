@@ -7,8 +7,7 @@ from support import toy_tasks
 
 import heliostat as hs
 from heliostat.store.lock import Lock
-from heliostat.sweeps.axes import Range
-from heliostat.sweeps.words import typed
+from heliostat.sweeps.axes import Range, parse_axes
 
 ASHA = {"scheduler": "asha", "metric": "x"}
 DRAWS = {"search": "random", "trials": 2}
@@ -82,13 +81,13 @@ def test_a_range_that_is_none(tmp_path, drawn, line):
 )
 def test_words_that_are_no_axis(words, line):
     with pytest.raises(hs.RequestError, match=line):
-        typed(toy_tasks.Walk, words)
+        parse_axes(toy_tasks.Walk, words)
 
 
 @pytest.mark.parametrize("word", ["1..2..3", "1-2..3", "1..", "nan..1", "1e..2"])
 def test_a_range_of_no_numbers_is_the_word_of_a_value(word, tmp_path):
     """Which no number field takes."""
-    axes = typed(toy_tasks.Walk, [f"sigma={word}"])
+    axes = parse_axes(toy_tasks.Walk, [f"sigma={word}"])
     with pytest.raises(hs.RequestError, match="expected a float"):
         hs.sweep(toy_tasks.Walk(), over=axes, store=tmp_path / "s")
 
@@ -135,11 +134,11 @@ def test_who_is_second_at_a_sweep_changes_nothing(tmp_path):
 def test_words_are_read_as_their_field_has_them():
     from heliostat_tasks.vmc import VMC
 
-    assert typed(toy_tasks.Walk, ["sigma=0.1,1e-3", "seed=0,1"]) == {
+    assert parse_axes(toy_tasks.Walk, ["sigma=0.1,1e-3", "seed=0,1"]) == {
         "sigma": [0.1, 1e-3],
         "seed": [0, 1],
     }
-    assert typed(VMC, ["molecule=NO,Li"]) == {"molecule": ["NO", "Li"]}
-    assert typed(toy_tasks.Walk, ["sigma=1e-4..1:log"]) == {
+    assert parse_axes(VMC, ["molecule=NO,Li"]) == {"molecule": ["NO", "Li"]}
+    assert parse_axes(toy_tasks.Walk, ["sigma=1e-4..1:log"]) == {
         "sigma": Range(1e-4, 1, True)
     }

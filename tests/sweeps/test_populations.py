@@ -14,8 +14,8 @@ from support.cooling_task import RATES, Cooling, breed
 import heliostat as hs
 from heliostat.cli.sweeping import described
 from heliostat.driver.progress import silent
-from heliostat.sweeps.axes import checked
-from heliostat.sweeps.breeding import explored, sources
+from heliostat.sweeps.axes import check_axes
+from heliostat.sweeps.search.selection import explore, select_sources
 
 
 @pytest.fixture(scope="module")
@@ -84,18 +84,18 @@ def test_the_worst_go_on_from_the_best_with_values_near_theirs(bred):
 
 def test_perturbed_values_are_near_or_drawn_anew_and_on_their_axes():
     """Of 4,000 draws a quarter anew: within 4.5 errors, 1e-5."""
-    axes = checked(
+    axes = check_axes(
         toy_tasks.Walk, {"sigma": hs.Range(0.5, 2), "chains": [3, 5, 8]}, True
     )
     rng, counts = np.random.default_rng(0), {0.8: 0, 1.2: 0, "anew": 0}
     for _ in range(4000):
-        found = explored(toy_tasks.Walk, axes, {"sigma": 1.0, "chains": 5}, rng)
+        found = explore(toy_tasks.Walk, axes, {"sigma": 1.0, "chains": 5}, rng)
         counts[found["sigma"] if found["sigma"] in counts else "anew"] += 1
         assert 0.5 <= found["sigma"] <= 2 and found["chains"] in (3, 5, 8)
     assert abs(counts["anew"] - 1000) < 4.5 * 27.4
     assert abs(counts[0.8] - 1500) < 4.5 * 30.7
     edge = [
-        explored(toy_tasks.Walk, axes, {"sigma": 2.0, "chains": 8}, rng) for _ in "ab"
+        explore(toy_tasks.Walk, axes, {"sigma": 2.0, "chains": 8}, rng) for _ in "ab"
     ]
     assert all(one["sigma"] <= 2 and one["chains"] in (3, 5, 8) for one in edge)
 
@@ -108,7 +108,7 @@ def test_single_values_are_read(bred):
 
 def test_who_found_nothing_goes_on_from_somebody_else():
     found = [np.nan, 2.0, np.inf, 1.0, np.nan]
-    chosen = sources(found, [0, 1])
+    chosen = select_sources(found, [0, 1])
     assert chosen[1] == 1 and [chosen[m] for m in (0, 2, 3, 4)] == [3, 3, 3, 3]
 
 

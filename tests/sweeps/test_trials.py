@@ -9,7 +9,7 @@ import pytest
 from support.failing_tasks import Midway, here
 
 import heliostat as hs
-from heliostat.sweeps.trials import mean
+from heliostat.sweeps.trials import mean_estimate
 
 SEEDS = [0, 1, 2]
 
@@ -68,16 +68,16 @@ def test_the_error_holds_however_few_there_are(n):
     """Of 20,000 means 68.27 % within one sigma of the truth: within 4.5 errors, 1e-5.
     Without Student's factor they would be 50 % of two."""
     drawn = np.random.default_rng(n).normal(3.0, 2.0, (20_000, n))
-    told = [mean([hs.Estimate(x) for x in row], "seeds") for row in drawn]
+    told = [mean_estimate([hs.Estimate(x) for x in row], "seeds") for row in drawn]
     held = np.mean([abs(one.value - 3.0) < one.error for one in told])
     assert abs(held - 0.68269) < 4.5 * (0.68269 * 0.31731 / 20_000) ** 0.5
 
 
 def test_what_is_known_from_elsewhere_stays_as_it_is():
     known = hs.Estimate(1.0, 0.1, source="a book")
-    assert mean([known, known], "seeds") == known
+    assert mean_estimate([known, known], "seeds") == known
     one = hs.Estimate(1.0, 0.1, "m")
-    assert mean([one], "cells") == one._replace(source="mean of 1 cell")
+    assert mean_estimate([one], "cells") == one._replace(source="mean of 1 cell")
 
 
 @pytest.mark.parametrize("low", [0.0, 0.123456789012345])

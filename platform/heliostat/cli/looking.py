@@ -191,6 +191,6 @@ def runs(
 
 
 def _is_sweep(id_: str, store: str | None) -> bool:
-    from heliostat.sweeps.ledger import is_sweep
+    from heliostat.sweeps.journal import is_sweep
 
     return is_sweep(id_, store)

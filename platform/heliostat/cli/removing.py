@@ -29,7 +29,7 @@ def rm(
 ) -> Answer:
     """Delete a run and all it stored; or a sweep, whose runs stay."""
     from heliostat.results.run import find
-    from heliostat.sweeps.ledger import is_sweep
+    from heliostat.sweeps.journal import is_sweep
 
     if is_sweep(run, store):
         delete = partial(hs.remove_sweep, run, runs=runs, store=store)

@@ -90,11 +90,11 @@ def sweep(
 
     `heliostat sweep TASK --help` lists the fields of a task.
     """
+    from heliostat.sweeps.axes import parse_axes
     from heliostat.sweeps.preview import Preview
-    from heliostat.sweeps.words import typed
 
     made, steps = make(task, fields, what)
-    axes, how = typed(class_of(task), over), {**vars(search), **vars(schedule)}
+    axes, how = parse_axes(class_of(task), over), {**vars(search), **vars(schedule)}
     _check_once(axes, fields)
     runs = {"steps": steps, "seed": what.seed, "until": what.until, "x64": what.x64}
     how |= {**runs, "retries": retries, "dry_run": dry_run}

@@ -23,13 +23,12 @@ from typing import Any
 from heliostat.driver.placement import Place
 from heliostat.results.run import store_folder
 from heliostat.sweeps.axes import Range
-from heliostat.sweeps.display import Display, Watching
-from heliostat.sweeps.driving import Request, drive
-from heliostat.sweeps.planning import planned
+from heliostat.sweeps.open import open_sweep, remove_sweep
 from heliostat.sweeps.preview import preview
-from heliostat.sweeps.reading import open_sweep
-from heliostat.sweeps.removing import remove_sweep
+from heliostat.sweeps.progress import SweepDisplay, SweepProgress
 from heliostat.sweeps.results import Sweep
+from heliostat.sweeps.run import SweepRequest, run_sweep
+from heliostat.sweeps.validate import build_plan
 from heliostat.task import Task
 
 __all__ = ["Range", "Sweep", "open_sweep", "remove_sweep", "sweep"]
@@ -57,7 +56,7 @@ def sweep(
     x64: bool = False,
     store: str | Path | None = None,
     dry_run: bool = False,
-    progress: Watching | None = None,
+    progress: SweepProgress | None = None,
 ) -> Sweep:
     """Compute the runs of a task over values of its fields; what is stored is reused.
 
@@ -78,7 +77,7 @@ def sweep(
         mode: ``"min"`` or ``"max"``, for each metric or for all.
         scheduler: ``"asha"`` prunes cells that are among the worst at a rung;
             ``"pbt"`` trains ``trials`` members in turn, the worst of which go on from
-            the best with other values, see :mod:`heliostat.sweeps.population`.
+            the best with other values, see :mod:`heliostat.sweeps.search.pbt`.
         grace: steps before the first rung, or of one segment; default the stride.
         factor: between one rung and the next; default 3.
         seed: of every cell, where seeds are not varied.
@@ -109,7 +108,7 @@ def sweep(
         ...                 "seed": range(4)})                 # doctest: +SKIP
         >>> grid.dataset.energy.mean("seed")                   # doctest: +SKIP
     """
-    plan = planned(
+    plan = build_plan(
         task,
         over,
         search=search,
@@ -125,6 +124,6 @@ def sweep(
         steps=steps,
     )
     place, root = Place(on, workers, gpus), store_folder(store)
-    request = Request(plan, until, retries, place, root).checked()
-    watching = progress or Display()
-    return preview(request, watching) if dry_run else drive(request, watching)
+    request = SweepRequest(plan, until, retries, place, root).checked()
+    watching = progress or SweepDisplay()
+    return preview(request, watching) if dry_run else run_sweep(request, watching)

@@ -81,7 +81,9 @@ def of_grid(task: Task, axes: Mapping[str, Axis], seed: int, x64: bool) -> list[
     cells = []
     for chosen in itertools.product(*lists):
         place, values = zip(*chosen, strict=True)
-        cells.append(cell(task, place, dict(zip(axes, values, strict=True)), seed, x64))
+        cells.append(
+            make_cell(task, place, dict(zip(axes, values, strict=True)), seed, x64)
+        )
     return cells
 
 
@@ -96,7 +98,7 @@ def of_draws(
     drawn = {name: axis for name, axis in axes.items() if name != SEED}
     proposed = [
         {
-            name: at(type(task), name, axis, share)
+            name: value_at(type(task), name, axis, share)
             for (name, axis), share in zip(drawn.items(), row, strict=True)
         }
         for row in shares
@@ -130,12 +132,12 @@ def of_trial(
 ) -> Iterator[Cell]:
     """The cells of one trial: one, or one for each seed."""
     if not seeds:
-        yield cell(task, (trial,), values, seed, x64)
+        yield make_cell(task, (trial,), values, seed, x64)
     for index, one in enumerate(seeds):
-        yield cell(task, (trial, index), {**values, SEED: one}, seed, x64)
+        yield make_cell(task, (trial, index), {**values, SEED: one}, seed, x64)
 
 
-def cell(
+def make_cell(
     task: Task,
     place: tuple[int, ...],
     values: Mapping[str, Any],
@@ -157,7 +159,7 @@ def cell(
     return Cell(made, place, values, values.get(SEED, seed), x64, parent)
 
 
-def at(task: type[Task], name: str, axis: Axis, share: float) -> Any:
+def value_at(task: type[Task], name: str, axis: Axis, share: float) -> Any:
     """The value at a share of the way along an axis."""
     if isinstance(axis, Range):
         return axis.at(share, is_whole(task, name))

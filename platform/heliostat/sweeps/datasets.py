@@ -14,21 +14,21 @@ from heliostat.results.run import Run, as_attributes
 from heliostat.sweeps.axes import SEED
 from heliostat.sweeps.cells import TRIAL, Cell
 from heliostat.sweeps.findings import Findings
-from heliostat.sweeps.lazy import Stacked, variable
+from heliostat.sweeps.lazy import LazyStack, variable
 from heliostat.sweeps.plan import HYPERGRADIENT
 
 KNOB = "knob"
 """The dim of gradients."""
 
 
-def stacked(sweep: Findings, kind: Any, every: int) -> xr.Dataset:
+def stack_rows(sweep: Findings, kind: Any, every: int) -> xr.Dataset:
     """One kind of table of all runs, each read when it is wanted.
 
     Args:
         kind: the property of runs that has it, with an entry for ``every`` steps.
     """
     read = cache(kind.fget)
-    steps = {id_: o.steps for id_, o in sweep.outcomes.items() if o.kept}
+    steps = {id_: o.steps for id_, o in sweep.outcomes.items() if o.data}
     full = [cell for cell in sweep.cells if steps.get(cell.spec.id, 0) >= every]
     alike = [read(sweep.runs[id_]) for id_ in _of_each_shape(full, steps)]
     sizes = _largest(alike)
@@ -41,7 +41,7 @@ def stacked(sweep: Findings, kind: Any, every: int) -> xr.Dataset:
         }
         rest = tuple(sizes[dim] for dim in like.dims)
         dtype = like.dtype if like.dtype.kind in "fT" else np.dtype(float)
-        array = Stacked(parts, sweep.shape, rest, dtype)
+        array = LazyStack(parts, sweep.shape, rest, dtype)
         found[name] = variable((*sweep.dims, *map(str, like.dims)), array, like.attrs)
     coords = {**_coords(alike, sizes), **labels(sweep)}
     return xr.Dataset(found, coords, attributes(sweep))

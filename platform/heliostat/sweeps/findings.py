@@ -15,10 +15,10 @@ from heliostat.loop.forward_mode import Slope
 from heliostat.results.run import Run
 from heliostat.sweeps.axes import SEED, Axis
 from heliostat.sweeps.cells import GENERATION, MEMBER, TRIAL, Cell
-from heliostat.sweeps.hypergradients import slopes
-from heliostat.sweeps.ledger import FOLDER, Ledger
-from heliostat.sweeps.outcomes import WAITS, Outcome
+from heliostat.sweeps.journal import FOLDER, Journal
+from heliostat.sweeps.outcomes import WAITING, CellOutcome
 from heliostat.sweeps.plan import VALIDATION, Plan
+from heliostat.sweeps.search.hypergradient import slopes
 from heliostat.task import Estimate
 
 
@@ -28,7 +28,7 @@ class Findings:
 
     plan: Plan
     cells: Sequence[Cell]
-    outcomes: Mapping[str, Outcome]
+    outcomes: Mapping[str, CellOutcome]
     """How each run came out, by its id."""
     store: Path
 
@@ -88,7 +88,7 @@ class Findings:
     @property
     def reused(self) -> int:
         """Runs that were found in the store as they are asked for."""
-        ended = sum(o.state != WAITS.state for o in self.outcomes.values())
+        ended = sum(o.state != WAITING.state for o in self.outcomes.values())
         return ended - self.computed
 
     @property
@@ -99,7 +99,7 @@ class Findings:
     @cached_property
     def headlines(self) -> dict[str, dict[str, Estimate]]:
         """What each run found, by its id; see :attr:`Outcome.found`."""
-        found = {id_: outcome.found for id_, outcome in self.outcomes.items()}
+        found = {id_: outcome.estimates for id_, outcome in self.outcomes.items()}
         for id_, slope in self.slopes.items():
             told = Estimate(slope.loss, source="where the run ended")
             found[id_] = {**found[id_], VALIDATION: told}
@@ -108,7 +108,7 @@ class Findings:
     @cached_property
     def slopes(self) -> dict[str, Slope]:
         """The validation loss of each run and its gradient, if that was searched by."""
-        known = slopes(Ledger(self.store, self.plan))
+        known = slopes(Journal(self.store, self.plan))
         done = {id_: o for id_, o in self.outcomes.items() if o.state == "done"}
         ends = {id_: (id_, outcome.steps) for id_, outcome in done.items()}
         return {id_: known[end] for id_, end in ends.items() if end in known}
@@ -116,7 +116,7 @@ class Findings:
     @cached_property
     def retries(self) -> dict[str, list[str]]:
         """Why runs were tried again, by their ids: a reason for each time."""
-        return Ledger(self.store, self.plan).retries()
+        return Journal(self.store, self.plan).retries()
 
     def reason(self, cell: Cell) -> str:
         """Why a cell failed or was stopped, and why it was tried again, if it was."""

@@ -17,7 +17,7 @@ from xarray.core.indexing import (
 Place = tuple[int, ...]
 
 
-class Stacked(BackendArray):
+class LazyStack(BackendArray):
     """One variable of many runs, ``(*places, *rest)``.
 
     What no run has (a cell that failed, steps after its last one) is NaN, "" for text.
@@ -71,6 +71,6 @@ class Stacked(BackendArray):
 
 
 def variable(
-    dims: tuple[str, ...], array: Stacked, attrs: Mapping[Any, Any]
+    dims: tuple[str, ...], array: LazyStack, attrs: Mapping[Any, Any]
 ) -> xr.Variable:
     return xr.Variable(dims, LazilyIndexedArray(array), dict(attrs))

@@ -19,14 +19,14 @@ from heliostat.results.run import Run
 from heliostat.sweeps.cells import Cell
 from heliostat.task import Estimate
 
-WAITING = 0.5
+POLL_SECONDS = 0.5
 """Seconds between two looks at a cell that somebody else computes."""
 
 RETRIED = "retried"
 """The event of a cell that is tried again."""
 
 
-class Outcome(NamedTuple):
+class CellOutcome(NamedTuple):
     """How a cell came out."""
 
     state: str  # done, pruned, failed or stopped; or waiting, before it has ended
@@ -37,7 +37,7 @@ class Outcome(NamedTuple):
     traceback: str = ""
 
     @property
-    def found(self) -> dict[str, Estimate]:
+    def estimates(self) -> dict[str, Estimate]:
         """What it says: its headline at its end, or where it was pruned.
 
         A cell that failed says nothing, whatever it left.  Nor does one that was
@@ -48,96 +48,96 @@ class Outcome(NamedTuple):
         return dict(ended.headline) if ended else {}
 
     @property
-    def kept(self) -> Run | None:
+    def data(self) -> Run | None:
         """The run whose rows are data, as far as it came; none, if it failed."""
         return None if self.state == "failed" else self.run
 
 
-WAITS = Outcome("waiting", False, 0, None)
+WAITING = CellOutcome("waiting", False, 0, None)
 """Of a cell that has not ended: its sweep goes on, was killed, or was interrupted."""
 
-Ended = tuple[Cell, Outcome]
+Ended = tuple[Cell, CellOutcome]
 
 
-class Asked(NamedTuple):
+class RunContext(NamedTuple):
     """What is asked of every cell."""
 
     goal: Callable[[Cell], Goal]
-    together: bool  # whether cells may be packed: all have the same goal
+    packs: bool  # whether cells may be packed: all have the same goal
     place: Place
     store: Path
     retries: int  # of a cell whose task raised
-    tell: Callable[..., None]  # receives what happens to cells and workers
-    beside: Callable[[Sequence[Cell]], Progress]  # who follows those under way
+    on_event: Callable[..., None]  # receives what happens to cells and workers
+    on_start: Callable[[Sequence[Cell]], Progress]  # who follows those under way
 
 
-def found(cell: Cell, asked: Asked) -> Outcome | None:
+def stored_outcome(cell: Cell, asked: RunContext) -> CellOutcome | None:
     """A cell that is stored as far as it is asked for."""
     goal = asked.goal(cell)
     run = stored(cell.task, cell.spec, goal, asked.store)
-    return _of(run, False, goal.ended, _pruned(goal)) if run else None
+    return _outcome_of(run, False, goal.ended, _pruned(goal)) if run else None
 
 
-def brought(
-    cells: list[Cell], asked: Asked, source: Source, workers: int = 1
+def run_group(
+    cells: list[Cell], asked: RunContext, source: Source, workers: int = 1
 ) -> list[Ended]:
     """Cells at their goal: as a pack; alone, if there is one, or if a pack failed."""
     if len(cells) > 1:
         try:
-            return _packed(cells, asked, source, workers)
+            return _run_pack(cells, asked, source, workers)
         except (StoreError, KeyboardInterrupt):
             raise
         except Exception as error:
-            asked.tell("unpacked", runs=len(cells), reason=first_line(error))
-    return [(cell, _alone(cell, asked, source)) for cell in cells]
+            asked.on_event("unpacked", runs=len(cells), reason=first_line(error))
+    return [(cell, _run_with_retries(cell, asked, source)) for cell in cells]
 
 
-def _packed(
-    cells: list[Cell], asked: Asked, source: Source, workers: int
+def _run_pack(
+    cells: list[Cell], asked: RunContext, source: Source, workers: int
 ) -> list[Ended]:
     """Cells side by side, by one program and in one record."""
     given = [packs.Packed(cell.task, cell.spec) for cell in cells]
-    goal, progress = asked.goal(cells[0]), asked.beside(cells)
+    goal, progress = asked.goal(cells[0]), asked.on_start(cells)
     where = asked.place, asked.store, progress, source, workers
     while True:
         try:
             runs = packs.bring(given, goal.length, *where)
             break
         except Busy:  # another sweep is at it
-            time.sleep(WAITING)
+            time.sleep(POLL_SECONDS)
     return [
-        (cell, _of(run, True, run.steps >= goal.length))
+        (cell, _outcome_of(run, True, run.steps >= goal.length))
         for cell, run in zip(cells, runs, strict=True)
     ]
 
 
-def _alone(cell: Cell, asked: Asked, source: Source) -> Outcome:
+def _run_with_retries(cell: Cell, asked: RunContext, source: Source) -> CellOutcome:
     """One cell at its goal; tried again as often as that is asked."""
-    outcome = _tried(cell, asked, source)
+    outcome = _run_once(cell, asked, source)
     for _ in range(asked.retries):
         if outcome.state != "failed":
             break
-        asked.tell(RETRIED, run=cell.spec.id, reason=outcome.reason)
-        outcome = _tried(cell, asked, source)
+        asked.on_event(RETRIED, run=cell.spec.id, reason=outcome.reason)
+        outcome = _run_once(cell, asked, source)
     return outcome
 
 
-def _tried(cell: Cell, asked: Asked, source: Source) -> Outcome:
-    where = asked.place, asked.store, asked.beside([cell]), source, cell.parent
+def _run_once(cell: Cell, asked: RunContext, source: Source) -> CellOutcome:
+    where = asked.place, asked.store, asked.on_start([cell]), source, cell.parent
     while True:
         goal = asked.goal(cell)
         try:
             run, computed = bring(cell.task, cell.spec, goal, *where)
-            return _of(run, computed, goal.ended, _pruned(goal))
+            return _outcome_of(run, computed, goal.ended, _pruned(goal))
         except Busy:  # another sweep is at it
-            time.sleep(WAITING)
+            time.sleep(POLL_SECONDS)
         except StoreError:
             raise
         except Exception as error:
             run = at_path(cell.task, cell.spec, asked.store)
             steps = run.steps if run else 0
             told = first_line(error), traceback.format_exc()
-            return Outcome("failed", True, steps, run if steps else None, *told)
+            return CellOutcome("failed", True, steps, run if steps else None, *told)
 
 
 def _pruned(goal: Goal) -> bool:
@@ -145,9 +145,11 @@ def _pruned(goal: Goal) -> bool:
     return goal.condition is None and bool(goal.met)
 
 
-def _of(run: Run, computed: bool, ended: bool, pruned: bool = False) -> Outcome:
+def _outcome_of(
+    run: Run, computed: bool, ended: bool, pruned: bool = False
+) -> CellOutcome:
     """A cell that was driven: to its goal, or to where it was stopped."""
     if ended:
-        return Outcome("pruned" if pruned else "done", computed, run.steps, run)
+        return CellOutcome("pruned" if pruned else "done", computed, run.steps, run)
     reason = run.record.attrs.get("reason") or ""
-    return Outcome("stopped", computed, run.steps, run, reason)
+    return CellOutcome("stopped", computed, run.steps, run, reason)

@@ -43,7 +43,7 @@ class Metric(NamedTuple):
     mode: str = "min"
 
 
-class Scheduled(NamedTuple):
+class Schedule(NamedTuple):
     """A scheduler as it was asked for."""
 
     name: str
@@ -68,7 +68,7 @@ class Plan(NamedTuple):
     x64: bool = False
     steps: int | None = None
     metrics: tuple[Metric, ...] = ()
-    scheduled: Scheduled | None = None
+    schedule: Schedule | None = None
 
     @property
     def length(self) -> int:
@@ -92,12 +92,12 @@ class Plan(NamedTuple):
     @property
     def bred(self) -> bool:
         """Whether its cells are segments of a population."""
-        return self.scheduled is not None and self.scheduled.name == PBT
+        return self.schedule is not None and self.schedule.name == PBT
 
     @property
     def adaptive(self) -> bool:
         """Whether what is computed follows from what was found."""
-        return self.learns or self.scheduled is not None
+        return self.learns or self.schedule is not None
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -110,7 +110,7 @@ class Plan(NamedTuple):
         seed = {} if SEED in self.axes else {"seed": self.seed}
         if self.adaptive:
             how |= {"metrics": config.plain(self.metrics)}
-            how |= {"scheduled": config.plain(self.scheduled)}
+            how |= {"scheduled": config.plain(self.schedule)}
             how |= {"trials": self.trials} if self.bred else {"steps": self.steps}
         return {**spec, **seed, **how, "fields": fields, "over": over}
 

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 from heliostat.driver.ensure import at_path
 from heliostat.sweeps.cells import Cell, Listed
-from heliostat.sweeps.computing import Cells, grouped
-from heliostat.sweeps.display import Watching
-from heliostat.sweeps.driving import Request, asked_of, proposed
-from heliostat.sweeps.outcomes import Asked, Outcome, found
+from heliostat.sweeps.executor import CellStream, grouped_cells
+from heliostat.sweeps.outcomes import CellOutcome, RunContext, stored_outcome
 from heliostat.sweeps.plan import HYPERGRADIENT, SEARCHERS, Plan
+from heliostat.sweeps.progress import SweepProgress
 from heliostat.sweeps.results import Sweep
+from heliostat.sweeps.run import SweepRequest, proposed, run_context
 
 
 @dataclass(eq=False, repr=False)
@@ -31,7 +31,7 @@ class Preview(Sweep):
         return [[cell.spec.id for cell in group] for group in several]
 
 
-def preview(request: Request, watching: Watching) -> Preview:
+def preview(request: SweepRequest, watching: SweepProgress) -> Preview:
     """Look at the store, and leave it as it is.
 
     Raises:
@@ -39,25 +39,27 @@ def preview(request: Request, watching: Watching) -> Preview:
         StoreError: if what is stored is damaged.
     """
     plan, store = request.plan, request.store
-    asked = asked_of(request, request.ledger, watching)
+    asked = run_context(request, request.journal, watching)
     cells = _decided(request)
     outcomes = _looked(cells, asked, follow=plan.bred)
     once = Listed(cells.all).next()
     missing = [cell for cell in once if outcomes[cell.spec.id].computed]
-    groups = grouped(once, missing, asked)
+    groups = grouped_cells(once, missing, asked)
     return Preview(plan, cells.all, outcomes, store, groups, _later(plan, cells))
 
 
-def _decided(request: Request) -> Cells:
+def _decided(request: SweepRequest) -> CellStream:
     """The cells whose values do not depend on what is computed yet."""
-    plan, ledger = request.plan, request.ledger
+    plan, ledger = request.plan, request.journal
     if plan.bred or plan.search == HYPERGRADIENT:  # each follows from those before
         return proposed(request, ledger)
     told = (e for e in ledger.events() if e["event"] == "proposed")
     return Listed(plan.cells([e["values"] for e in told if e["trial"] < plan.trials]))
 
 
-def _looked(cells: Cells, asked: Asked, follow: bool) -> dict[str, Outcome]:
+def _looked(
+    cells: CellStream, asked: RunContext, follow: bool
+) -> dict[str, CellOutcome]:
     """What is there of each run.
 
     Args:
@@ -67,21 +69,21 @@ def _looked(cells: Cells, asked: Asked, follow: bool) -> dict[str, Outcome]:
     outcomes = {}
     while more := cells.next():
         for cell in more:
-            there = found(cell, asked)
+            there = stored_outcome(cell, asked)
             outcomes[cell.spec.id] = there or _missing(cell, asked)
             if there and follow:
                 cells.ended(cell, there)
     return outcomes
 
 
-def _later(plan: Plan, cells: Cells) -> int:
+def _later(plan: Plan, cells: CellStream) -> int:
     """How many cells may follow, at most."""
     several = plan.trials * max(1, len(plan.seeds))
     most = several if plan.search in SEARCHERS else cells.runs
     return max(0, most - len(cells.all))
 
 
-def _missing(cell: Cell, asked: Asked) -> Outcome:
+def _missing(cell: Cell, asked: RunContext) -> CellOutcome:
     run = at_path(cell.task, cell.spec, asked.store)
     steps = run.steps if run else 0
-    return Outcome("begun" if steps else "new", True, steps, None)
+    return CellOutcome("begun" if steps else "new", True, steps, None)

@@ -7,16 +7,18 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import xarray as xr
 
 from heliostat.errors import RequestError
 from heliostat.results.run import Run
-from heliostat.sweeps import datasets, tables, trials
+from heliostat.sweeps import datasets, trials
+from heliostat.sweeps.axes import SEED
 from heliostat.sweeps.cells import Cell
 from heliostat.sweeps.findings import Findings
 from heliostat.sweeps.plan import Metric
-from heliostat.sweeps.trials import Trial
+from heliostat.sweeps.trials import Trial, mean_estimate
 from heliostat.task import Estimate
 
 
@@ -58,13 +60,13 @@ class Sweep(Findings):
     def table(self) -> pd.DataFrame:
         """A line per cell: its values, its run, how that came out and what it found;
         why it failed, or had to be tried again (``retries`` times)."""
-        return tables.lines(self)
+        return _cell_table(self)
 
     @property
     def failures(self) -> pd.DataFrame:
         """A line per cell that failed, or that came out once it was tried again: as in
         :attr:`table`, with the traceback of the last time it failed, if it has."""
-        return tables.failures(self)
+        return _failure_table(self)
 
     def best(self, metric: str | None = None, mode: str | None = None) -> Trial:
         """The trial that has found the least, or the largest: by the mean over its
@@ -101,7 +103,7 @@ class Sweep(Findings):
         """Each quantity on average over the cells that have it, with the error of that
         where they differ in their seeds alone, see
         :func:`heliostat.sweeps.trials.mean`."""
-        return tables.average(self)
+        return _mean_over_cells(self)
 
     # -- datasets ---------------------------------------------------------------
 
@@ -112,12 +114,12 @@ class Sweep(Findings):
         What a cell does not have is NaN: all, if it failed; what lies behind its end,
         if it was pruned or stopped.
         """
-        return datasets.stacked(self, Run.rows, 1).assign(datasets.gradient(self))
+        return datasets.stack_rows(self, Run.rows, 1).assign(datasets.gradient(self))
 
     @property
     def observed(self) -> xr.Dataset:
         """What the task observes at multiples of the stride, like :attr:`dataset`."""
-        return datasets.stacked(self, Run.observed, self.plan.task.stride)
+        return datasets.stack_rows(self, Run.observed, self.plan.task.stride)
 
     @property
     def summary(self) -> xr.Dataset:
@@ -136,8 +138,54 @@ class Sweep(Findings):
     ) -> Any:
         """Draw a number of the headline over what was varied.
 
-        See :func:`heliostat.sweeps.pictures.plot`.
+        See :func:`heliostat.sweeps.plots.plot`.
         """
-        from heliostat.sweeps.pictures import plot
+        from heliostat.sweeps.plots import plot
 
         return plot(self, metric, output, kind=kind)
+
+
+def _cell_table(sweep: Findings) -> pd.DataFrame:
+    """A line per cell: its values, its run, how that came out and what it found."""
+    found = []
+    for cell in sweep.cells:
+        line = _called(sweep, cell)
+        for name, one in sweep.headlines[cell.spec.id].items():
+            line |= {name: one.value, f"{name}_error": one.error}
+        found.append(line)
+    return pd.DataFrame(found)
+
+
+def _failure_table(sweep: Findings) -> pd.DataFrame:
+    """A line per cell that failed, or was tried again, as in :func:`_cell_table`."""
+    found = [
+        {**_called(sweep, cell), "traceback": outcome.traceback}
+        for cell in sweep.cells
+        if (outcome := sweep.outcomes[cell.spec.id]).state == "failed"
+        or cell.spec.id in sweep.retries
+    ]
+    columns = [*sweep.axes, "run", "state", "steps", "reason", "retries", "traceback"]
+    return pd.DataFrame(found, columns=None if found else columns)
+
+
+def _called(sweep: Findings, cell: Cell) -> dict[str, Any]:
+    """What a cell is, and how it came out."""
+    run = cell.spec.id
+    outcome, retries = sweep.outcomes[run], len(sweep.retries.get(run, ()))
+    line = {**sweep.called(cell), "run": run, "state": outcome.state}
+    why = {"reason": sweep.reason(cell), "retries": retries}
+    return {**line, "steps": outcome.steps, **why}
+
+
+def _mean_over_cells(sweep: Findings) -> dict[str, Estimate]:
+    """Each quantity on average over the cells; with the error of that where they differ
+    in their seeds alone, since values that somebody chose are no sample."""
+    found, drawn = {}, set(sweep.axes) <= {SEED}
+    headlines = [sweep.headlines[cell.spec.id] for cell in sweep.cells]
+    for name, units in sweep.quantities.items():
+        told = [headline[name] for headline in headlines if name in headline]
+        finite = [one for one in told if np.isfinite(one.value)]
+        nothing = Estimate(np.nan, units=units, source="mean of 0 cells")
+        told = mean_estimate(finite, "cells") if finite else nothing
+        found[name] = told if drawn else told._replace(error=np.nan)
+    return found

@@ -70,10 +70,12 @@ def _mean(headlines: Sequence[Mapping[str, Estimate]]) -> Mapping[str, Estimate]
     if len(headlines) == 1:
         return headlines[0]
     common = [name for name in headlines[0] if all(name in h for h in headlines)]
-    return {name: mean([h[name] for h in headlines], "seeds") for name in common}
+    return {
+        name: mean_estimate([h[name] for h in headlines], "seeds") for name in common
+    }
 
 
-def mean(found: Sequence[Estimate], of: str) -> Estimate:
+def mean_estimate(found: Sequence[Estimate], of: str) -> Estimate:
     """The mean of independent estimates, with its one-sigma error.
 
         x̄ = Σ x / n        σ = t s / √n

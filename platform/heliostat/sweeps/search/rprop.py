@@ -13,7 +13,7 @@ FIRST, LONGER, SHORTER = 0.25, 1.2, 0.5
 """The first step as a share of a range, and what becomes of it."""
 
 
-class Descent:
+class Rprop:
     """Sign descent with a step of its own along each axis.
 
     With z the share of the way along an axis, in the logarithm where the axis is,
@@ -29,7 +29,7 @@ class Descent:
         start: the first point, as shares.
 
     Example:
-        >>> found = Descent({"lr": Range(0.01, 1, log=True)}, [0.5])
+        >>> found = Rprop({"lr": Range(0.01, 1, log=True)}, [0.5])
         >>> found.propose(0)
         {'lr': 0.1}
         >>> found.tell(0, {"validation": 1.0, "lr": 2.0})  # L rises with it

@@ -13,7 +13,7 @@ import xarray as xr
 
 from heliostat.errors import RequestError
 from heliostat.sweeps.axes import Range
-from heliostat.sweeps.pictures.scales import COLOURS, Scale, label, norm, scale, spell
+from heliostat.sweeps.plots.scales import COLOURS, Scale, label, norm, scale, spell
 from heliostat.sweeps.results import Sweep
 
 

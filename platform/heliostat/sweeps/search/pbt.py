@@ -27,11 +27,11 @@ from heliostat.driver.parent import Parent, parent_of
 from heliostat.errors import RequestError
 from heliostat.sweeps import cells
 from heliostat.sweeps.axes import SEED
-from heliostat.sweeps.breeding import explored, sources
 from heliostat.sweeps.cells import Cell
-from heliostat.sweeps.ledger import Ledger, value_of
-from heliostat.sweeps.outcomes import Outcome
+from heliostat.sweeps.journal import Journal, value_of
+from heliostat.sweeps.outcomes import CellOutcome
 from heliostat.sweeps.plan import SEARCHES, Plan
+from heliostat.sweeps.search.selection import explore, select_sources
 
 EVENT = "bred"
 
@@ -45,8 +45,8 @@ def check(plan: Plan) -> None:
         RequestError: for a population that cannot be bred, or whose segments are no
             whole part of its steps.
     """
-    assert plan.scheduled is not None
-    grace, steps = plan.scheduled.grace, plan.length
+    assert plan.schedule is not None
+    grace, steps = plan.schedule.grace, plan.length
     if plan.search not in SEARCHES or plan.trials < 2:
         raise RequestError(
             "scheduler pbt: the first values of its members are drawn, by search "
@@ -64,12 +64,12 @@ def check(plan: Plan) -> None:
 class Population:
     """The cells of all members, one generation after another."""
 
-    def __init__(self, plan: Plan, ledger: Ledger) -> None:
+    def __init__(self, plan: Plan, ledger: Journal) -> None:
         self.plan, self._ledger = plan, ledger
         self.generations = generations(plan)
         self.all: list[Cell] = []
         self._last: list[Cell] = []  # the generation under way
-        self._found: dict[str, Outcome] = {}  # by the run's id
+        self._found: dict[str, CellOutcome] = {}  # by the run's id
         self._told = bred(ledger)
 
     @property
@@ -86,7 +86,7 @@ class Population:
         self.all += self._last
         return self._last
 
-    def ended(self, cell: Cell, outcome: Outcome) -> None:
+    def ended(self, cell: Cell, outcome: CellOutcome) -> None:
         self._found[cell.spec.id] = outcome
 
     def _ready(self) -> bool:
@@ -100,18 +100,18 @@ class Population:
         """Values of each member, and the member that it goes on from."""
         found = [self._value(cell) for cell in self._last]
         seed, chosen = self.plan.search_seed, []
-        for member, source in enumerate(sources(found, [seed, generation])):
+        for member, source in enumerate(select_sources(found, [seed, generation])):
             values = self._last[source].values
             if source != member:
                 rng = np.random.default_rng([seed, generation, member])
                 cls, axes = type(self.plan.task), self.plan.axes
-                values = explored(cls, axes, values, rng)
+                values = explore(cls, axes, values, rng)
             chosen.append((values, source))
         return chosen
 
     def _value(self, cell: Cell) -> float:
         """What a member found, the less the better; NaN for nothing."""
-        metric, found = self.plan.metrics[0], self._found[cell.spec.id].found
+        metric, found = self.plan.metrics[0], self._found[cell.spec.id].estimates
         value = found[metric.name].value if metric.name in found else math.nan
         return value if metric.mode == "min" else -value
 
@@ -132,7 +132,7 @@ class Population:
             "parent": parent and parent.identity,
         }
         if not about.items() <= self._told.get((member, generation), {}).items():
-            self._ledger.tell(EVENT, **about)
+            self._ledger.append(EVENT, **about)
             self._told = _until(self._told, generation)
         return made
 
@@ -145,14 +145,14 @@ def of_member(
     parent: Parent | None,
 ) -> Cell:
     """One segment of one member, with a seed of its own."""
-    assert plan.scheduled is not None
-    text = f"{plan.seed}|{plan.scheduled.grace}|{member}|{generation}".encode()
+    assert plan.schedule is not None
+    text = f"{plan.seed}|{plan.schedule.grace}|{member}|{generation}".encode()
     seed = int.from_bytes(hashlib.sha256(text).digest()[:8], "big") >> 1
     place = (member, generation)
-    return cells.cell(plan.task, place, values, seed, plan.x64, parent)
+    return cells.make_cell(plan.task, place, values, seed, plan.x64, parent)
 
 
-def bred(ledger: Ledger) -> Bred:
+def bred(ledger: Journal) -> Bred:
     """What is written down of each segment, by member and generation: the last word.
 
     One that had failed may have been done later: then it is told again what its
@@ -172,11 +172,11 @@ def _until(told: Bred, generation: int) -> Bred:
 
 def generations(plan: Plan) -> int:
     """Segments of a member."""
-    assert plan.scheduled is not None
-    return plan.length // plan.scheduled.grace
+    assert plan.schedule is not None
+    return plan.length // plan.schedule.grace
 
 
-def recorded(plan: Plan, ledger: Ledger, store: Path) -> list[Cell]:
+def recorded(plan: Plan, ledger: Journal, store: Path) -> list[Cell]:
     """All segments that were begun, as they were."""
     folder = store / plan.identity["task"]
     found = []

@@ -8,8 +8,7 @@ from typing import Any
 
 from heliostat.driver.ensure import check_steps
 from heliostat.errors import RequestError, did_you_mean
-from heliostat.sweeps import hypergradients, population
-from heliostat.sweeps.axes import SEED, Range, checked
+from heliostat.sweeps.axes import SEED, Range, check_axes
 from heliostat.sweeps.cells import of_grid
 from heliostat.sweeps.plan import (
     HYPERGRADIENT,
@@ -19,9 +18,10 @@ from heliostat.sweeps.plan import (
     VALIDATION,
     Metric,
     Plan,
-    Scheduled,
+    Schedule,
 )
-from heliostat.sweeps.tuning import check_installed
+from heliostat.sweeps.search import hypergradient, pbt
+from heliostat.sweeps.search.optuna import check_installed
 from heliostat.task import Task
 
 MOST = 100_000
@@ -31,7 +31,7 @@ FACTOR = 3
 """Between one rung and the next, where nothing else is asked for."""
 
 
-def planned(
+def build_plan(
     task: Task,
     over: Mapping[str, Iterable[Any] | Range],
     *,
@@ -53,15 +53,15 @@ def planned(
         RequestError: if it makes no sense, or wants what is not installed.
     """
     if search == HYPERGRADIENT:
-        trials = hypergradients.TRIALS if trials is None else trials
+        trials = hypergradient.TRIALS if trials is None else trials
         metric = metric or VALIDATION
     plan = Plan(
         task,
-        checked(type(task), over, drawn=search != "grid"),
+        check_axes(type(task), over, drawn=search != "grid"),
         search,
         trials or 0,
         metrics=_metrics(metric, mode),
-        scheduled=_scheduled(task, scheduler, grace, factor),
+        schedule=_scheduled(task, scheduler, grace, factor),
         **rest,
     )
     _check(plan, trials)
@@ -85,7 +85,7 @@ def _metrics(
 
 def _scheduled(
     task: Task, scheduler: str | None, grace: int | None, factor: int | None
-) -> Scheduled | None:
+) -> Schedule | None:
     if scheduler is None:
         for name, value in (("grace", grace), ("factor", factor)):
             if value is not None:
@@ -93,7 +93,7 @@ def _scheduled(
                 raise RequestError(told)
         return None
     grace = task.stride if grace is None else grace
-    return Scheduled(scheduler, grace, FACTOR if factor is None else factor)
+    return Schedule(scheduler, grace, FACTOR if factor is None else factor)
 
 
 def _check(plan: Plan, trials: int | None) -> None:
@@ -103,9 +103,9 @@ def _check(plan: Plan, trials: int | None) -> None:
     _check_metrics(plan)
     _check_scheduled(plan)
     if plan.search == HYPERGRADIENT:
-        hypergradients.check(plan)
+        hypergradient.check(plan)
     if plan.bred:
-        population.check(plan)
+        pbt.check(plan)
     check_installed(plan.search)
     if plan.steps is not None:
         check_steps(plan.steps)
@@ -168,9 +168,9 @@ def _check_found(plan: Plan, metric: str) -> None:
 
 
 def _check_scheduled(plan: Plan) -> None:
-    if plan.scheduled is None:
+    if plan.schedule is None:
         return
-    name, grace, factor = plan.scheduled
+    name, grace, factor = plan.schedule
     _check_known("scheduler", name, SCHEDULERS)
     if len(plan.metrics) != 1:
         raise RequestError(f"scheduler {name} wants one metric{_such_as(plan.task)}")

@@ -10,10 +10,10 @@ from heliostat import config
 from heliostat.errors import RequestError
 from heliostat.sweeps.axes import SEED, Range, is_whole
 from heliostat.sweeps.cells import Cell, of_trial
-from heliostat.sweeps.ledger import Ledger, value_of
-from heliostat.sweeps.outcomes import Outcome
+from heliostat.sweeps.journal import Journal, value_of
+from heliostat.sweeps.outcomes import CellOutcome
 from heliostat.sweeps.plan import Plan
-from heliostat.sweeps.tuning import Searcher
+from heliostat.sweeps.search.optuna import Searcher
 
 
 class Searched:
@@ -23,7 +23,7 @@ class Searched:
     they were, and the searcher knows what they found in the order in which it did.
     """
 
-    def __init__(self, plan: Plan, ledger: Ledger) -> None:
+    def __init__(self, plan: Plan, ledger: Journal) -> None:
         self.plan, self._ledger = plan, ledger
         self.all: list[Cell] = []
         self._searcher = self._made()
@@ -50,7 +50,7 @@ class Searched:
         else:
             values = self._searcher.propose(trial)
             plain = {name: config.plain(value) for name, value in values.items()}
-            self._ledger.tell("proposed", trial=trial, values=plain)
+            self._ledger.append("proposed", trial=trial, values=plain)
         plan = self.plan
         found = list(
             of_trial(plan.task, trial, values, plan.seeds, plan.seed, plan.x64)
@@ -59,7 +59,7 @@ class Searched:
         self.all += found
         return found
 
-    def ended(self, cell: Cell, outcome: Outcome) -> None:
+    def ended(self, cell: Cell, outcome: CellOutcome) -> None:
         """Once all seeds of a trial have ended, the searcher is told.
 
         A trial that was stopped is open: the same sweep goes on with it.
@@ -75,7 +75,7 @@ class Searched:
         self._told.add(trial)
         self._searcher.tell(trial, values)
         plain = {n: v if math.isfinite(v) else None for n, v in values.items()}
-        self._ledger.tell("told", trial=trial, values=plain)
+        self._ledger.append("told", trial=trial, values=plain)
 
     def _made(self) -> Any:
         """Who proposes."""
@@ -84,9 +84,9 @@ class Searched:
         whole = [n for n in space if _ranges_over_whole(plan, n)]
         return Searcher(plan.search, space, plan.metrics, whole, plan.search_seed)
 
-    def _found(self, cell: Cell, outcome: Outcome) -> dict[str, float]:
+    def _found(self, cell: Cell, outcome: CellOutcome) -> dict[str, float]:
         """The numbers of one run; those that it does not have are missing."""
-        found = outcome.found
+        found = outcome.estimates
         return {n: float(found[n].value) for n in self.names if n in found}
 
     def _recorded(self) -> list[dict[str, Any]]:

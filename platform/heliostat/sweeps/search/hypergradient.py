@@ -16,11 +16,11 @@ from heliostat.errors import RequestError, RunFailed
 from heliostat.loop.forward_mode import Slope, Tangents
 from heliostat.sweeps.axes import SEED, Range, is_whole
 from heliostat.sweeps.cells import Cell, random_shares
-from heliostat.sweeps.descent import Descent
-from heliostat.sweeps.ledger import Ledger
-from heliostat.sweeps.outcomes import Outcome
+from heliostat.sweeps.journal import Journal
+from heliostat.sweeps.outcomes import CellOutcome
 from heliostat.sweeps.plan import HYPERGRADIENT, VALIDATION, Metric, Plan
-from heliostat.sweeps.searching import Searched
+from heliostat.sweeps.search.ask_tell import Searched
+from heliostat.sweeps.search.rprop import Rprop
 from heliostat.system import device
 from heliostat.task import Task
 
@@ -49,7 +49,7 @@ def check(plan: Plan) -> None:
             raise RequestError(f"over {name}: {search} goes over {_such(task)}")
     if plan.metrics != (Metric(VALIDATION),):
         raise RequestError(f"{search}: it minimises validation, leave metric out")
-    if plan.scheduled:
+    if plan.schedule:
         raise RequestError(f"{search}: runs have one length, leave scheduler out")
 
 
@@ -62,7 +62,7 @@ def _such(task: Task) -> str:
 class Descending(Searched):
     """The cells of trials one after another, each where the slope of the last led."""
 
-    def __init__(self, plan: Plan, ledger: Ledger, place: Place) -> None:
+    def __init__(self, plan: Plan, ledger: Journal, place: Place) -> None:
         self._known = slopes(ledger)
         axes = plan.axes.items()
         self._ranges = {n: axis for n, axis in axes if isinstance(axis, Range)}
@@ -89,12 +89,12 @@ class Descending(Searched):
         under_way = len(self._open) > len(self._told)
         return [] if under_way or self._over else super().next()
 
-    def _made(self) -> Descent:
+    def _made(self) -> Rprop:
         seed, count = self.plan.search_seed, len(self._ranges)
         start = random_shares(1, count, seed)[0].tolist() if seed else [0.5] * count
-        return Descent(self._ranges, start)
+        return Rprop(self._ranges, start)
 
-    def _found(self, cell: Cell, outcome: Outcome) -> dict[str, float]:
+    def _found(self, cell: Cell, outcome: CellOutcome) -> dict[str, float]:
         nothing = Slope(math.nan, dict.fromkeys(self._ranges, math.nan))
         found = self._slope(cell, outcome.steps) if outcome.state == "done" else nothing
         return {VALIDATION: found.loss, **found.gradient}
@@ -119,11 +119,11 @@ class Descending(Searched):
         self._known[cell.spec.id, steps] = found
         gradient = {name: _plain(v) for name, v in found.gradient.items()}
         about = {VALIDATION: _plain(found.loss), "gradient": gradient}
-        self._ledger.tell(EVENT, run=cell.spec.id, steps=steps, **about)
+        self._ledger.append(EVENT, run=cell.spec.id, steps=steps, **about)
         return found
 
 
-def slopes(ledger: Ledger) -> dict[tuple[str, int], Slope]:
+def slopes(ledger: Journal) -> dict[tuple[str, int], Slope]:
     """What is written down, by run and length."""
     found = {}
     for event in ledger.events():

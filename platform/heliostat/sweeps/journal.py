@@ -24,8 +24,8 @@ from heliostat.store.events import Log
 from heliostat.store.lock import Lock
 from heliostat.sweeps.axes import Range
 from heliostat.sweeps.cells import Cell
-from heliostat.sweeps.outcomes import RETRIED, Outcome
-from heliostat.sweeps.plan import Metric, Plan, Scheduled
+from heliostat.sweeps.outcomes import RETRIED, CellOutcome
+from heliostat.sweeps.plan import Metric, Plan, Schedule
 from heliostat.task import Task
 
 FOLDER = "sweeps"
@@ -33,7 +33,7 @@ FOLDER = "sweeps"
 _HINT = "when it is done the same line goes on, with what it has computed"
 
 
-class Ledger:
+class Journal:
     """The folder of one sweep."""
 
     def __init__(self, store: Path, plan: Plan) -> None:
@@ -42,7 +42,7 @@ class Ledger:
         self._begun = False
 
     @contextmanager
-    def begun(self) -> Iterator[None]:
+    def locked(self) -> Iterator[None]:
         """Write down what is asked for, and what happens meanwhile, alone.
 
         What is refused before any of its cells has ended leaves nothing behind.
@@ -59,7 +59,7 @@ class Ledger:
                 self._begin()
                 yield
         except RequestError:
-            if self.path in new and not self.last():
+            if self.path in new and not self.last_outcomes():
                 shutil.rmtree(self.path)
                 for folder in new[1:]:
                     with suppress(OSError):  # it has other things by now
@@ -78,29 +78,29 @@ class Ledger:
             (self.path / "sweep.json.new").write_text(text)
             (self.path / "sweep.json.new").replace(self.path / "sweep.json")
             self._begun = True
-            self.tell("begun", trials=self._plan.trials)
+            self.append("begun", trials=self._plan.trials)
         except OSError as error:
             raise self._unwritable(error) from error
 
     def _unwritable(self, error: OSError) -> StoreError:
         return StoreError(f"store {self.path} is not writable: {error.strerror}")
 
-    def tell(self, event: str, **details: Any) -> None:
+    def append(self, event: str, **details: Any) -> None:
         """Write down what happens; who has not begun only reads."""
         if self._begun:
             self._log.tell(event, **details)
 
-    def ended(self, cell: Cell, outcome: Outcome) -> None:
+    def append_outcome(self, cell: Cell, outcome: CellOutcome) -> None:
         state, computed, steps, _, reason, traceback = outcome
         why = {"reason": reason, "traceback": traceback} if reason else {}
         values = {name: config.plain(value) for name, value in cell.values.items()}
         about = {"run": cell.spec.id, "values": values, "computed": computed}
-        self.tell(state, **about, steps=steps, **why)
+        self.append(state, **about, steps=steps, **why)
 
     def events(self) -> list[dict[str, Any]]:
         return self._log.events()
 
-    def last(self) -> dict[str, dict[str, Any]]:
+    def last_outcomes(self) -> dict[str, dict[str, Any]]:
         """The last event of each run in which it ended, by its id."""
         ended = ("done", "pruned", "failed", "stopped")
         return {e["run"]: e for e in self.events() if e["event"] in ended}
@@ -121,8 +121,9 @@ def _described(plan: Plan) -> dict[str, Any]:
         name: axis._asdict() if isinstance(axis, Range) else config.plain(axis)
         for name, axis in plan.axes.items()
     }
-    names = ("search", "trials", "search_seed", "steps", "metrics", "scheduled")
+    names = ("search", "trials", "search_seed", "steps", "metrics")
     rest = {name: config.plain(getattr(plan, name)) for name in names}
+    rest["scheduled"] = config.plain(plan.schedule)
     return {"spec": spec._asdict(), "over": over, **rest}
 
 
@@ -131,7 +132,7 @@ def is_sweep(sweep: str, store: str | Path | None) -> bool:
     return sweep.isalnum() and any((store_folder(store) / FOLDER).glob(f"{sweep}*"))
 
 
-def find(sweep: str, store: str | Path | None = None) -> Path:
+def find_sweep(sweep: str, store: str | Path | None = None) -> Path:
     """The folder of a stored sweep, by the first digits of its id.
 
     Raises:
@@ -146,13 +147,13 @@ def find(sweep: str, store: str | Path | None = None) -> Path:
     return found[0].parent
 
 
-def runs_in(sweep: Path) -> set[str]:
+def run_ids(sweep: Path) -> set[str]:
     """The ids of the runs of which a sweep's events tell."""
     events = Log(sweep / "events.jsonl").events()
     return {str(event["run"]) for event in events if "run" in event}
 
 
-def read(
+def read_plan(
     sweep: str, store: str | Path | None = None, task: type[Task] | None = None
 ) -> Plan:
     """The plan of a stored sweep, by the first digits of its id.
@@ -161,7 +162,7 @@ def read(
         RequestError: if there is none, or several; or if its task is not installed.
         StoreError: if what is stored is damaged.
     """
-    file = find(sweep, store) / "sweep.json"
+    file = find_sweep(sweep, store) / "sweep.json"
     try:
         kept = json.loads(file.read_text())
         made = config.rebuild(Spec(**kept["spec"]), task)
@@ -191,7 +192,7 @@ def _plan(kept: dict[str, Any], task: Task) -> Plan:
         identity["x64"],
         kept["steps"],
         tuple(Metric(*metric) for metric in kept["metrics"]),
-        Scheduled(*scheduled) if scheduled else None,
+        Schedule(*scheduled) if scheduled else None,
     )
 
 

@@ -11,7 +11,7 @@ import xarray as xr
 from heliostat.errors import RequestError, did_you_mean
 from heliostat.results.plotting import blank, written
 from heliostat.sweeps.axes import SEED, Range
-from heliostat.sweeps.pictures import charts
+from heliostat.sweeps.plots import charts
 from heliostat.sweeps.results import Sweep
 
 CHARTS = {

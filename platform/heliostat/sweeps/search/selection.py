@@ -26,7 +26,7 @@ RESAMPLED = 0.25
 DOWN, UP = 0.8, 1.2
 
 
-def sources(found: Sequence[float], entropy: Sequence[int]) -> list[int]:
+def select_sources(found: Sequence[float], entropy: Sequence[int]) -> list[int]:
     """Whom each member goes on from: itself, or one of the best if it is of the worst.
 
     Args:
@@ -34,7 +34,7 @@ def sources(found: Sequence[float], entropy: Sequence[int]) -> list[int]:
         entropy: decides which of the best.
 
     Example:
-        >>> sources([3.0, 1.0, 2.0, float("nan")], [0, 1])
+        >>> select_sources([3.0, 1.0, 2.0, float("nan")], [0, 1])
         [0, 1, 2, 1]
     """
     finite = np.isfinite(found)
@@ -46,7 +46,7 @@ def sources(found: Sequence[float], entropy: Sequence[int]) -> list[int]:
     return [best[chosen[m]] if m in worst else m for m in range(len(found))]
 
 
-def explored(
+def explore(
     task: type[Task],
     axes: Mapping[str, Axis],
     values: Mapping[str, Any],
@@ -63,7 +63,7 @@ def _near(
     anew, coin, share = rng.random(3)
     up = coin < 0.5
     if anew < RESAMPLED:
-        return cells.at(task, name, axis, share)
+        return cells.value_at(task, name, axis, share)
     if isinstance(axis, Range):
         moved = min(max(value * (UP if up else DOWN), axis.low), axis.high)
         moved = round(moved) if is_whole(task, name) else axis.short(moved)

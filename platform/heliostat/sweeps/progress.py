@@ -18,29 +18,29 @@ from heliostat.driver.progress import Progress, clock
 from heliostat.loop.work import Chunk, Slab
 from heliostat.store.record import Record
 from heliostat.sweeps.cells import Cell
-from heliostat.sweeps.ledger import Ledger
-from heliostat.sweeps.outcomes import Outcome
+from heliostat.sweeps.journal import Journal
+from heliostat.sweeps.outcomes import CellOutcome
 from heliostat.task import Task
 
 
-class Watching(Protocol):
+class SweepProgress(Protocol):
     """Somebody who follows a sweep; all of it may be ignored."""
 
-    def following(self, ledger: Ledger, runs: int) -> Any:
+    def following(self, ledger: Journal, runs: int) -> Any:
         """A context manager for the length of the sweep."""
 
-    def beside(self, cells: Sequence[Cell]) -> Progress:
+    def on_start(self, cells: Sequence[Cell]) -> Progress:
         """Who follows the computing of a cell, or of those of a pack."""
         ...
 
-    def saw(self, cell: Cell, outcome: Outcome) -> None:
+    def on_end(self, cell: Cell, outcome: CellOutcome) -> None:
         """A cell has ended."""
 
-    def told(self, event: str, details: dict[str, Any]) -> None:
+    def on_event(self, event: str, details: dict[str, Any]) -> None:
         """Something happened to the workers."""
 
 
-class Underway:
+class ActiveCell:
     """How far cells have come that are computed together: a :class:`Progress`.
 
     Args:
@@ -72,7 +72,7 @@ class Underway:
         return float(self._come.mean()) / self._until
 
 
-class Display:
+class SweepDisplay:
     """A table that is kept up to date; where it cannot be, a line every ten seconds."""
 
     EVERY = 10.0
@@ -84,11 +84,11 @@ class Display:
         self._shown = 0.0
 
     @contextmanager
-    def following(self, ledger: Ledger, runs: int) -> Iterator[None]:
+    def following(self, ledger: Journal, runs: int) -> Iterator[None]:
         self._all, self._began = runs, time.monotonic()
         self._states: Counter[str] = Counter()
-        self._ended: deque[tuple[Cell, Outcome]] = deque(maxlen=self.SHOWN)
-        self._underway: dict[str, Underway] = {}  # by run
+        self._ended: deque[tuple[Cell, CellOutcome]] = deque(maxlen=self.SHOWN)
+        self._underway: dict[str, ActiveCell] = {}  # by run
         self._gained = 0.0  # by commits, in cells
         self._recent: deque[tuple[float, float]] = deque(maxlen=self.RECENT)
         self._say(f"sweep {ledger.path.name}: {self._all} runs, in {ledger.path}")
@@ -102,12 +102,12 @@ class Display:
             yield
         self._say(self._line())
 
-    def beside(self, cells: Sequence[Cell]) -> Underway:
-        found = Underway(len(cells), self._seen)
+    def on_start(self, cells: Sequence[Cell]) -> ActiveCell:
+        found = ActiveCell(len(cells), self._seen)
         self._underway |= {cell.spec.id: found for cell in cells}
         return found
 
-    def saw(self, cell: Cell, outcome: Outcome) -> None:
+    def on_end(self, cell: Cell, outcome: CellOutcome) -> None:
         reused = outcome.state == "done" and not outcome.computed
         self._states["reused" if reused else outcome.state] += 1
         self._underway.pop(cell.spec.id, None)
@@ -116,7 +116,7 @@ class Display:
             self._say(f"failed: {cell}: {outcome.reason}")
         self._now_and_then()
 
-    def told(self, event: str, details: dict[str, Any]) -> None:
+    def on_event(self, event: str, details: dict[str, Any]) -> None:
         self._say(f"{event}: {details.get('reason', '')}")
 
     def _seen(self, gained: float) -> None:

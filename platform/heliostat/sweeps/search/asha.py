@@ -9,9 +9,9 @@ from typing import Any
 from heliostat.results.goal import Goal, found_at
 from heliostat.store.record import Record
 from heliostat.sweeps.cells import Cell
-from heliostat.sweeps.ledger import Ledger
-from heliostat.sweeps.plan import Metric, Scheduled
-from heliostat.sweeps.tuning import Halving
+from heliostat.sweeps.journal import Journal
+from heliostat.sweeps.plan import Metric, Schedule
+from heliostat.sweeps.search.optuna import Halving
 
 
 def rungs(grace: int, factor: int, stride: int, length: int) -> Iterator[int]:
@@ -28,7 +28,7 @@ def rungs(grace: int, factor: int, stride: int, length: int) -> Iterator[int]:
     yield length
 
 
-class Rungs(Goal):
+class RungGoal(Goal):
     """Where a cell ends: at its length, or at a rung where it is among the worst.
 
     Args:
@@ -40,7 +40,7 @@ class Rungs(Goal):
         self,
         cell: Cell,
         length: int,
-        asked: Scheduled,
+        asked: Schedule,
         halving: Halving,
         tell: Callable[..., None],
     ) -> None:
@@ -61,7 +61,7 @@ class Rungs(Goal):
         return stops
 
 
-def halving(metric: Metric, asked: Scheduled, length: int, ledger: Ledger) -> Halving:
+def halving(metric: Metric, asked: Schedule, length: int, ledger: Journal) -> Halving:
     """The scheduler of a sweep, with what it has decided already."""
     found = Halving(metric, asked.grace, length, asked.factor)
     for event in ledger.events():

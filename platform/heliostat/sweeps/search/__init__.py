@@ -1,0 +1,1 @@
+"""Searches: the rules that decide which cells a sweep has."""
