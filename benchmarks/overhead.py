@@ -58,22 +58,22 @@ def task_named(name: str) -> tuple[hs.Task, int]:
 
 def bare(name: str) -> float:
     """Milliseconds a step of the bare loop, in this process, on one core."""
-    from heliostat.loop.keys import key_of, root_of
+    from heliostat.loop.keys import cell_key, root_words
     from heliostat.system import device
     from heliostat.system.jit import jit
 
     device.claim(device.cores()[:1])
     task, steps = task_named(name)
-    data, root = task.prepare(), root_of(0)
+    data, root = task.prepare(), root_words(0)
 
     def step(state, t):
-        return task.step(key_of(root, 0, t), state, data)
+        return task.step(cell_key(root, 0, t), state, data)
 
     def advance(state, start, length):
         return jax.lax.scan(step, state, start + 1 + jnp.arange(length))
 
     advance = jit(advance, static_argnums=2, donate_argnums=0)
-    state = jax.jit(lambda: task.init(key_of(root, 0, 0), jnp.int32(0), data))()
+    state = jax.jit(lambda: task.init(cell_key(root, 0, 0), jnp.int32(0), data))()
     state, _ = jax.block_until_ready(advance(state, 0, task.stride))
     copy = jax.tree.map(jnp.copy, state)
     jax.block_until_ready(advance(copy, task.stride, steps))  # compiles

@@ -34,7 +34,7 @@ from heliostat import config
 from heliostat.driver import packs
 from heliostat.driver.placement import Place, chunks
 from heliostat.driver.progress import silent
-from heliostat.loop.keys import key_of, root_of
+from heliostat.loop.keys import cell_key, root_words
 from heliostat.system import device
 from heliostat.system.jit import jit
 
@@ -92,13 +92,13 @@ class Bare:
     """One cell's loop, and the seconds it takes to compile and, each time, to step."""
 
     def __init__(self, task: hs.Task, steps: int) -> None:
-        root, self.data = root_of(0), task.prepare()
+        root, self.data = root_words(0), task.prepare()
 
         def loop(data):
             def step(state, t):
-                return task.step(key_of(root, 0, t), state, data)
+                return task.step(cell_key(root, 0, t), state, data)
 
-            start = task.init(key_of(root, 0, 0), jnp.int32(0), data)
+            start = task.init(cell_key(root, 0, 0), jnp.int32(0), data)
             return jax.lax.scan(step, start, 1 + jnp.arange(steps))
 
         began = time.perf_counter()
@@ -125,7 +125,7 @@ def packed(name: str, cells: int, steps: int) -> dict[str, float]:
         runs = packs.bring(given, steps, Place("here"), store, source=bare.beside)
         took = time.perf_counter() - began - sum(bare.times)
         assert {run.status for run in runs} == {"complete"}
-        folder = runs[0].record.home
+        folder = runs[0].record.folder
         files = [file for file in folder.rglob("*") if file.is_file()]
         size = sum(file.stat().st_size for file in files)
     work = {"compile": bare.compile, "work": sum(bare.times) / len(bare.times)}

@@ -125,8 +125,8 @@ def test_a_lease_runs_out(tmp_path):
         )
     )
     with lock.Lock(tmp_path):
-        assert lock.holder(tmp_path)["pid"] == os.getpid()
-    assert lock.holder(tmp_path) is None
+        assert lock.lock_owner(tmp_path)["pid"] == os.getpid()
+    assert lock.lock_owner(tmp_path) is None
 
 
 def take_over(folder):
@@ -151,14 +151,14 @@ def test_a_driver_that_lost_its_lock_stops_and_leaves_the_others(tmp_path, monke
     with pytest.raises(hs.Busy, match="another driver has taken over"):
         hs.run(toy_tasks.Slow(), on="here", store=tmp_path, progress=Thief())
     run = stored(tmp_path)
-    assert 0 < run.steps < 400 and lock.holder(run.path)["host"] == "elsewhere"
+    assert 0 < run.steps < 400 and lock.lock_owner(run.path)["host"] == "elsewhere"
 
 
 def test_a_lock_is_renewed_while_it_is_held(tmp_path, monkeypatch):
     monkeypatch.setattr(lock, "LEASE", 0.4)
     with lock.Lock(tmp_path):
-        first = lock.holder(tmp_path)["expires"]
-        wait_for(lambda: lock.holder(tmp_path)["expires"] > first, seconds=10)
+        first = lock.lock_owner(tmp_path)["expires"]
+        wait_for(lambda: lock.lock_owner(tmp_path)["expires"] > first, seconds=10)
 
 
 def test_of_two_drivers_that_find_a_dead_lock_one_gets_it(tmp_path):
@@ -174,4 +174,4 @@ def test_a_process_number_that_is_used_again_holds_no_lock(tmp_path):
     owner = {"pid": os.getpid(), "host": socket.gethostname(), "token": "x"}
     (tmp_path / "lock.json").write_text(json.dumps(owner | {"born": "1"}))
     with lock.Lock(tmp_path):
-        assert lock.holder(tmp_path)["token"] != "x"
+        assert lock.lock_owner(tmp_path)["token"] != "x"

@@ -304,7 +304,7 @@ def test_the_log_survives_a_line_cut_short(run):
     before = run.events()
     with run.record.log.path.open("a") as stream:
         stream.write('{"event": "committ')
-    run.record.log.tell("resumed")
+    run.record.log.append("resumed")
     assert [e["event"] for e in run.events()[len(before) :]] == ["resumed"]
 
 
@@ -347,14 +347,14 @@ def test_a_file_enters_the_identity_by_its_content(tmp_path):
 def test_the_key_law():
     import jax
 
-    from heliostat.loop.keys import key_of, root_of
+    from heliostat.loop.keys import cell_key, root_words
 
     for seed in (0, 1, 2**32 - 1):
         law = jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), 3), 7)
-        found = key_of(root_of(seed), 3, 7)
+        found = cell_key(root_words(seed), 3, 7)
         np.testing.assert_array_equal(
             jax.random.key_data(found), jax.random.key_data(law)
         )
     with jax.enable_x64(True):
         large = jax.random.key(2**40 + 5)
-        np.testing.assert_array_equal(jax.random.key_data(large), root_of(2**40 + 5))
+        np.testing.assert_array_equal(jax.random.key_data(large), root_words(2**40 + 5))

@@ -128,7 +128,7 @@ class Crash(Exception):
 def test_a_group_that_is_half_made_is_made_again(number, run, tmp_path, monkeypatch):
     """The first commit was a tail, so that rows are there already."""
     short = here(toy_tasks.Walk(), tmp_path / "other", steps=5)
-    real, calls = (arrays._create_array, arrays.coordinate), []
+    real, calls = (arrays._create_array, arrays.create_coordinate), []
 
     def crashing(*args):
         calls.append(1)
@@ -139,7 +139,7 @@ def test_a_group_that_is_half_made_is_made_again(number, run, tmp_path, monkeypa
 
     with monkeypatch.context() as patch:
         patch.setattr(arrays, "_create_array", crashing)
-        patch.setattr(arrays, "coordinate", crashing)
+        patch.setattr(arrays, "create_coordinate", crashing)
         with pytest.raises(Crash):
             hs.extend(short, steps=40, on="here", progress=silent)
     longer = here(toy_tasks.Walk(), tmp_path / "other")

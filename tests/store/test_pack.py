@@ -23,14 +23,14 @@ from heliostat import config
 from heliostat.driver import packs
 from heliostat.driver.placement import Place
 from heliostat.driver.progress import silent
-from heliostat.loop.work import LANES
+from heliostat.loop.work import MAX_MEMBERS
 from heliostat.store import digests
-from heliostat.store.cell import Cell
+from heliostat.store.cell import CellRecord
 from heliostat.store.checkpoints import Checkpoints
 from heliostat.store.pack import Pack
 
 HERE, LONG = Place("here", seconds=0), 25
-COUNT = LANES + 3  # a full slab, and one that is not
+COUNT = MAX_MEMBERS + 3  # a full slab, and one that is not
 
 
 def cell(i, x64=False, task=toy_tasks.Tuned):
@@ -69,7 +69,7 @@ def original(tmp_path_factory):
 
 @pytest.fixture
 def store(original, tmp_path):
-    shutil.copytree(original[0].record.home.parents[2], tmp_path / "s")
+    shutil.copytree(original[0].record.folder.parents[2], tmp_path / "s")
     return tmp_path / "s"
 
 
@@ -82,7 +82,7 @@ def folder(store):
     return found
 
 
-@pytest.mark.parametrize("i", [0, LANES - 1, LANES, COUNT - 1])
+@pytest.mark.parametrize("i", [0, MAX_MEMBERS - 1, MAX_MEMBERS, COUNT - 1])
 def test_a_cell_is_the_same_run_alone(i, store, tmp_path):
     same(opened(i, store), alone(i, tmp_path / "alone"))
 
@@ -97,17 +97,17 @@ def test_in_double_precision_too(tmp_path):
 def test_runs_come_in_the_order_of_their_cells(original):
     assert [run.id for run in original] == [c.spec.id for c in CELLS]
     assert {run.status for run in original} == {"complete"}
-    assert len({run.record.home for run in original}) == 1
+    assert len({run.record.folder for run in original}) == 1
 
 
 def test_few_files_are_written(original):
     """One for each variable and slab, and none for a cell."""
-    files = [p for p in original[0].record.home.rglob("*") if p.is_file()]
+    files = [p for p in original[0].record.folder.rglob("*") if p.is_file()]
     assert len(files) < 80
 
 
 def test_a_cell_is_verified_alone_against_its_own_chain(store):
-    found = hs.verify(opened(LANES, store), segments="all", on="here")
+    found = hs.verify(opened(MAX_MEMBERS, store), segments="all", on="here")
     assert found.status == "ACCEPT" and len(found.replayed) >= 4
     assert all("bit for bit" in line for line in found.replayed)
 
@@ -117,7 +117,7 @@ def test_a_damaged_byte_condemns_the_cells_of_its_slab_only(store):
     data = bytearray(file.read_bytes())
     data[-1] ^= 1
     file.write_bytes(bytes(data))
-    found = hs.verify(opened(LANES, store), segments=0, on="here")
+    found = hs.verify(opened(MAX_MEMBERS, store), segments=0, on="here")
     assert found.status == "REJECT" and "rows/x is damaged" in found.reasons[0]
     assert hs.verify(opened(0, store), segments=0, on="here").status == "ACCEPT"
 
@@ -126,7 +126,7 @@ def test_a_part_that_is_missing_is_named(store):
     file = folder(store) / "record.zarr" / "rows" / "x" / "c" / "1" / "0" / "0"
     file.unlink()
     with pytest.raises(hs.StoreError, match="part of the record is missing"):
-        opened(LANES, store).rows  # noqa: B018
+        opened(MAX_MEMBERS, store).rows  # noqa: B018
     assert opened(0, store).rows.sizes["draw"] == LONG
 
 
@@ -149,7 +149,7 @@ def test_the_rows_of_all_cells_are_one_array(store):
 def test_a_longer_pack_is_that_of_longer_runs(store, tmp_path):
     """From the last full stride on; and a shorter one is its beginning."""
     runs = packs.bring(CELLS, 40, HERE, store)
-    same(runs[LANES], alone(LANES, tmp_path / "alone", 40))
+    same(runs[MAX_MEMBERS], alone(MAX_MEMBERS, tmp_path / "alone", 40))
     (short,) = packs.bring(CELLS, 20, HERE, store)[4:5]
     assert short.steps == 20 and short.rows.sizes["draw"] == 20
     assert short.headline == alone(4, tmp_path / "alone", 20).headline
@@ -158,14 +158,14 @@ def test_a_longer_pack_is_that_of_longer_runs(store, tmp_path):
 def test_the_same_cells_in_another_order_are_the_same_pack(store):
     runs = packs.bring(CELLS[::-1], LONG, HERE, store)
     assert [run.id for run in runs] == [c.spec.id for c in CELLS[::-1]]
-    assert runs[0].record.home == folder(store)
+    assert runs[0].record.folder == folder(store)
     assert runs[0].task == CELLS[-1].task
 
 
 def test_a_cell_leaves_its_pack_to_go_on(store, tmp_path):
     longer = hs.extend(opened(3, store), steps=60, on="here", progress=silent)
     same(longer, alone(3, tmp_path / "alone", 60))
-    assert not isinstance(longer.record, Cell) and longer.path.is_dir()
+    assert not isinstance(longer.record, CellRecord) and longer.path.is_dir()
     assert hs.verify(longer, segments="all", on="here").status == "ACCEPT"
     same(opened(4, store), alone(4, tmp_path / "alone"))
     table = hs.runs(store=store)
@@ -174,7 +174,7 @@ def test_a_cell_leaves_its_pack_to_go_on(store, tmp_path):
 
 def test_a_run_that_is_stored_in_a_pack_is_not_computed_again(store):
     run = alone(5, store)
-    assert isinstance(run.record, Cell) and run.steps == LONG
+    assert isinstance(run.record, CellRecord) and run.steps == LONG
     assert alone(5, store, 20).steps == 20 and not run.path.exists()
 
 
@@ -319,11 +319,11 @@ class Crash(Exception):
     pass
 
 
-@pytest.mark.parametrize("after", ["write", "save", "thin"])
+@pytest.mark.parametrize("after", ["write_chain", "save", "thin"])
 def test_a_crash_between_any_two_writes_loses_nothing(
     original, tmp_path, monkeypatch, after
 ):
-    owner = digests if after == "write" else Checkpoints
+    owner = digests if after == "write_chain" else Checkpoints
     real, calls = getattr(owner, after), []
 
     def crashing(*args):
@@ -337,14 +337,14 @@ def test_a_crash_between_any_two_writes_loses_nothing(
         with pytest.raises(Crash):
             packs.bring(CELLS, LONG, HERE, tmp_path)
     runs = packs.bring(CELLS, LONG, HERE, tmp_path)
-    for i in (0, LANES):
+    for i in (0, MAX_MEMBERS):
         same(runs[i], original[i])
-    assert hs.verify(runs[LANES], on="here").status == "ACCEPT"
+    assert hs.verify(runs[MAX_MEMBERS], on="here").status == "ACCEPT"
 
 
 def test_any_number_of_workers_gives_the_same_bits(fleet_ray, original, tmp_path):
     runs = packs.bring(CELLS, LONG, Place("local", 2, 0, 0), tmp_path)
-    for i in (0, LANES, COUNT - 1):
+    for i in (0, MAX_MEMBERS, COUNT - 1):
         same(runs[i], original[i])
     layouts = {e["layout"] for e in runs[0].events() if e["event"] == "committed"}
     assert layouts == {"1 cpu"}

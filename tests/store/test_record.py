@@ -23,7 +23,7 @@ from heliostat.driver.progress import silent
 from heliostat.loop.state import digest
 from heliostat.store import digests
 from heliostat.store.checkpoints import Checkpoints
-from heliostat.store.events import Log
+from heliostat.store.events import EventLog
 from heliostat.store.record import Record
 
 
@@ -100,7 +100,7 @@ def test_forged_digests_need_a_forged_history(run):
     """Rows, digest and links forged consistently: only the replay can tell."""
     import zarr
 
-    from heliostat.loop.state import Stride
+    from heliostat.loop.state import StrideDigests
     from heliostat.store.digests import first_link, next_link
 
     task, root = run.task, zarr.open_group(run.path / "record.zarr", mode="r+")
@@ -108,7 +108,7 @@ def test_forged_digests_need_a_forged_history(run):
     link = first_link(run.spec.genesis, 0)
     for index, (stride, _) in enumerate(run.record.strides(0, 10)):
         rows = Record(run.path).rows_digest(task, 0, stride.stop - 10, stride.stop)
-        link = next_link(link, Stride(stride.stop, stride.state, rows))
+        link = next_link(link, StrideDigests(stride.stop, stride.state, rows))
         for kind, value in ((1, rows), (2, link)):
             root["digests"][0, index, kind] = np.frombuffer(value, np.uint8)
     assert hs.verify(reopened(run), segments=0, on="here").status == "ACCEPT"
@@ -171,7 +171,7 @@ def test_a_crash_in_the_first_commit_can_be_resumed(tmp_path, monkeypatch):
         raise Crash
 
     with monkeypatch.context() as patch:
-        patch.setattr(arrays, "coordinate", crashing)
+        patch.setattr(arrays, "create_coordinate", crashing)
         with pytest.raises(Crash):
             hs.run(toy_tasks.Walk(), on="here", store=tmp_path, progress=silent)
     run = hs.run(toy_tasks.Walk(), on="here", store=tmp_path, progress=silent)
@@ -194,10 +194,10 @@ class Crash(Exception):
 @pytest.mark.parametrize(
     ("after", "number"),
     [
-        pytest.param("write", 0, marks=pytest.mark.slow),
+        pytest.param("write_chain", 0, marks=pytest.mark.slow),
         ("save", 0),
         pytest.param("thin", 0, marks=pytest.mark.slow),
-        ("write", 4),
+        ("write_chain", 4),
         pytest.param("save", 4, marks=pytest.mark.slow),
         ("thin", 4),
     ],
@@ -205,7 +205,7 @@ class Crash(Exception):
 def test_a_crash_between_any_two_writes_loses_nothing(
     walk, tmp_path, monkeypatch, after, number
 ):
-    owner = digests if after == "write" else Checkpoints
+    owner = digests if after == "write_chain" else Checkpoints
     real, calls = getattr(owner, after), []
 
     def crashing(*args):
@@ -311,11 +311,11 @@ def test_what_is_nothing_but_fill_values_is_stored_whatever_other_threads_do(tmp
 
 
 def test_what_many_tell_at_the_same_time_is_a_line_each(tmp_path):
-    log = Log(tmp_path / "events.jsonl")
+    log = EventLog(tmp_path / "events.jsonl")
 
     def tell(who):
         for number in range(50):
-            log.tell("told", who=who, number=number)
+            log.append("told", who=who, number=number)
 
     threads = [threading.Thread(target=tell, args=(who,)) for who in range(8)]
     for thread in threads:
@@ -329,7 +329,7 @@ def test_what_many_tell_at_the_same_time_is_a_line_each(tmp_path):
 
 def test_a_child_forked_while_a_line_is_told_blocks_nobody(tmp_path, monkeypatch):
     """Locks are inherited with files that are open, and this child outlives them."""
-    log, children = Log(tmp_path / "events.jsonl"), []
+    log, children = EventLog(tmp_path / "events.jsonl"), []
     lock = fcntl.flock
 
     def forking(stream, how):
@@ -340,8 +340,8 @@ def test_a_child_forked_while_a_line_is_told_blocks_nobody(tmp_path, monkeypatch
 
     monkeypatch.setattr(fcntl, "flock", forking)
     try:
-        log.tell("first")
-        second = threading.Thread(target=log.tell, args=("second",), daemon=True)
+        log.append("first")
+        second = threading.Thread(target=log.append, args=("second",), daemon=True)
         second.start()
         second.join(20)
         assert not second.is_alive()
@@ -352,9 +352,9 @@ def test_a_child_forked_while_a_line_is_told_blocks_nobody(tmp_path, monkeypatch
 
 
 def test_what_is_no_event_is_left_out(tmp_path):
-    log = Log(tmp_path / "events.jsonl")
-    log.tell("first")
+    log = EventLog(tmp_path / "events.jsonl")
+    log.append("first")
     with log.path.open("ab") as stream:
         stream.write(b'\xff\xfe\n5\n[1]\nnull\n{}\n\n{"event": "cut')
-    log.tell("last")
+    log.append("last")
     assert [event["event"] for event in log.events()] == ["first", "last"]

@@ -15,10 +15,10 @@ from scipy.optimize import minimize_scalar
 from support import toy_tasks
 
 import heliostat as hs
-from heliostat.config import knobs, specify
+from heliostat.config import specify, traced_fields
 from heliostat.driver import packs
 from heliostat.driver.placement import Place
-from heliostat.loop.forward_mode import Tangents
+from heliostat.loop.forward_mode import ForwardMode
 from heliostat.sweeps.cells import random_shares
 from heliostat.sweeps.search.rprop import Rprop
 
@@ -101,7 +101,9 @@ def events(found, kind):
 @pytest.mark.parametrize("steps", [0, 1, 10])
 def test_descent_on_a_quadratic_has_the_slope_that_it_has_on_paper(steps):
     """dL/da = −T Σ h² b² (1 − a h)²ᵀ⁻¹ and dL/db = 2 L / b."""
-    found = Tangents(Valley(), ["a", "b"], True).of({"a": 0.13, "b": 2.0}, 0, steps)
+    found = ForwardMode(Valley(), ["a", "b"], True).value_and_grad(
+        {"a": 0.13, "b": 2.0}, 0, steps
+    )
     expected = 4 * slope(0.13, steps), 4 * loss(0.13, steps)
     np.testing.assert_allclose(found.gradient["a"], expected[0], rtol=1e-12)
     np.testing.assert_allclose(found.gradient["b"], expected[1], rtol=1e-12)
@@ -111,14 +113,14 @@ def test_descent_on_a_quadratic_has_the_slope_that_it_has_on_paper(steps):
 def test_it_is_that_of_the_runs_that_are_stored(tmp_path):
     """By central differences of ordinary runs, each with the keys of its replicas."""
     task, h = Noisy(), 1e-6
-    names, at = task.packable, knobs(task)
+    names, at = task.packable, traced_fields(task)
     tasks = [Noisy(**{n: at[n] + s * h}) for n in names for s in (1, -1)]
     cells = [packs.Packed(t, specify(t, 3, True)) for t in (task, *tasks)]
     runs = packs.bring(cells, 5, Place("here"), tmp_path)
     last = np.array([run.rows.w.isel(step=-1).values for run in runs])
     here, *there = 0.5 * np.mean(last**2 @ CURVES, axis=1)
     slopes = -np.diff(np.reshape(there, (-1, 2)))[:, 0] / (2 * h)
-    found = Tangents(task, names, True).of(at, 3, 5)
+    found = ForwardMode(task, names, True).value_and_grad(at, 3, 5)
     np.testing.assert_allclose(found.loss, here, rtol=1e-13)
     np.testing.assert_allclose([found.gradient[n] for n in names], slopes, rtol=1e-8)
 
@@ -254,7 +256,7 @@ def test_it_goes_on_where_it_was_cut(tmp_path, whole, kind):
 
 def test_what_is_known_is_not_differentiated_again(tmp_path, monkeypatch):
     first = search(tmp_path, 3)
-    monkeypatch.delattr(Tangents, "of")
+    monkeypatch.delattr(ForwardMode, "of")
     again = search(tmp_path, 3)
     assert (again.computed, again.reused) == (0, 3)
     xr.testing.assert_identical(again.dataset.load(), first.dataset.load())

@@ -58,7 +58,9 @@ def test_packs_are_those_that_are_made(tmp_path):
         sorted(cell.spec.id for cell in dry.cells)
     ]
     assert (
-        hs.open(dry.packs[0][0], store=tmp_path, task=toy_tasks.Tuned).record.home.name
+        hs.open(
+            dry.packs[0][0], store=tmp_path, task=toy_tasks.Tuned
+        ).record.folder.name
         in made
     )
     more = OVER | {"sigma": [0.5, 1.0, 2.0]}

@@ -74,7 +74,7 @@ def task(cls: type[Task]) -> Answer:
 def run(run: Run) -> Answer:
     """All that is known of a stored run."""
     attrs, identity = run.record.attrs, run.spec.identity
-    home = run.record.home  # of a packed cell that of its pack
+    home = run.record.folder  # of a packed cell that of its pack
     come = f"{run.status}, {run.steps} of {planned(run)} steps"
     lines = [
         f"{identity['task']} {run.id}: {come}",

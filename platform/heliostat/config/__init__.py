@@ -18,7 +18,7 @@ from heliostat.config.fields import (
     passed_fields,
 )
 from heliostat.config.identity import SCHEMA, Spec, resolved_fields, specify
-from heliostat.config.packable import knobs
+from heliostat.config.packable import traced_fields
 from heliostat.config.rebuild import rebuild
 from heliostat.config.references import codes_of
 from heliostat.config.values import canonical_json, plain
@@ -34,10 +34,10 @@ __all__ = [
     "changed",
     "codes_of",
     "fields_of",
-    "knobs",
     "passed_fields",
     "plain",
     "rebuild",
     "resolved_fields",
     "specify",
+    "traced_fields",
 ]

@@ -13,7 +13,7 @@ from heliostat.errors import RequestError
 from heliostat.task import Task
 
 
-def knobs(task: Task) -> dict[str, float]:
+def traced_fields(task: Task) -> dict[str, float]:
     """The numbers of the packable fields, resolved; whole ones as ``int``.
 
     Raises:

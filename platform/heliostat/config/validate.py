@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from heliostat.config import registry
 from heliostat.config.fields import fields_of
-from heliostat.config.packable import kind_of_number, knobs
+from heliostat.config.packable import kind_of_number, traced_fields
 from heliostat.errors import RequestError, did_you_mean
 from heliostat.task import Task
 
@@ -54,7 +54,7 @@ def _check_packable(task: Task, name: str) -> None:
             raise RequestError(f"{name}: packable names '{field}', no field{hint}")
         if kind_of_number(type(task), field) is None:
             raise RequestError(f"{name}: packable names '{field}', which is no number")
-    for field, value in knobs(task).items():
+    for field, value in traced_fields(task).items():
         if isinstance(value, int) and not -(2**31) <= value < 2**31:
             raise RequestError(f"{field}={value}: expected 32 bits, it is packable")
 

@@ -53,7 +53,7 @@ def drive(
 
 def stop_request(record: Record) -> Path:
     """The file whose presence asks the driver to stop after its next commit."""
-    return record.home / "stop"
+    return record.folder / "stop"
 
 
 def _begin(
@@ -65,7 +65,7 @@ def _begin(
     record.allocate(goal.length, task.stride)
     record.update(status="running", steps=goal.length, reason=None, until=goal.told)
     event = "resumed" if began else "started"
-    record.log.tell(event, at=began, until=goal.length, **place._asdict())
+    record.log.append(event, at=began, until=goal.length, **place._asdict())
     if began and (change := device.changed(before.get("provenance", {}))):
         _telling(record, progress)("changed", reason=change)
     return job
@@ -75,7 +75,7 @@ def _telling(record: Record, progress: Progress) -> Callable[..., None]:
     """Where what happens is told: in the log, and to who watches."""
 
     def tell(event: str, **details: object) -> None:
-        record.log.tell(event, **details)
+        record.log.append(event, **details)
         progress.told(event, details)
 
     return tell
@@ -105,11 +105,11 @@ def _commit_all(
 
 
 def _commit(record: Record, chunk: Chunk | Slab, task: Task, until: int) -> None:
-    lanes = chunk.lanes if isinstance(chunk, Slab) else ()
+    lanes = chunk.members if isinstance(chunk, Slab) else ()
     cells = {"cells": [lanes[0].cell, lanes[-1].cell + 1]} if lanes else {}
     try:
         record.commit(chunk, task, until)
-        record.log.tell(
+        record.log.append(
             "committed",
             **cells,
             block=chunk.block,

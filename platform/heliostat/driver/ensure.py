@@ -19,8 +19,8 @@ from heliostat.errors import RequestError, StoreError
 from heliostat.results.goal import Goal
 from heliostat.results.run import Run, store_folder
 from heliostat.store import lock
-from heliostat.store.cell import Cell, unpack
-from heliostat.store.index import exists, opened
+from heliostat.store.cell import CellRecord, unpack
+from heliostat.store.index import is_stored, open_record
 from heliostat.store.record import Record
 from heliostat.system import device
 from heliostat.task import Task
@@ -63,7 +63,7 @@ def stored(
 def at_path(task: Task, spec: config.Spec, store: str | Path | None) -> Run | None:
     """The run of a task, if it is stored, however far it has come."""
     path = _folder(spec, store)
-    return Run(path, task) if exists(path) else None
+    return Run(path, task) if is_stored(path) else None
 
 
 def plan(
@@ -101,9 +101,9 @@ def alone(record: Record, task: Task) -> Record:
     Raises:
         Busy: if the pack is being driven.
     """
-    if not isinstance(record, Cell):
+    if not isinstance(record, CellRecord):
         return record
-    with lock.Lock(record.home):
+    with lock.Lock(record.folder):
         return unpack(record, task)
 
 
@@ -120,7 +120,7 @@ def leaving_nothing(record: Record, task: Task) -> Iterator[None]:
 
 def as_asked(record: Record, task: Task, goal: Goal) -> Run:
     """A run as far as it was asked for: perhaps the beginning of a longer one."""
-    come = opened(record.path).steps  # a cell may have left its pack
+    come = open_record(record.path).steps  # a cell may have left its pack
     limit = goal.mark if goal.ended and goal.mark < come else None
     return Run(record.path, task, limit, goal.outcome)
 
@@ -142,7 +142,7 @@ def find_or_create(
 ) -> Record:
     path = _folder(spec, store)
     try:
-        if exists(path):
+        if is_stored(path):
             return Run(path, task).record
     except OSError as error:
         reason = f"{path.parents[1]} cannot be read: {error.strerror}"
@@ -170,7 +170,7 @@ def _folder(spec: config.Spec, store: str | Path | None) -> Path:
 
 def abandoned(record: Record, goal: Goal) -> bool:
     """Whether a driver was killed after its last commit, before its last words."""
-    return unsaid(record, goal) and not lock.holder(record.home)
+    return unsaid(record, goal) and not lock.lock_owner(record.folder)
 
 
 def delete(path: Path) -> None:

@@ -38,7 +38,7 @@ def ending(record: Record, task: Task, before: dict[str, Any]) -> Iterator[None]
     except Busy:
         raise  # the record is another driver's now
     except Paused as error:
-        record.log.tell("paused", reason=first_line(error))
+        record.log.append("paused", reason=first_line(error))
         end(record, task, "stopped", reason=first_line(error))
     except RequestError as error:
         if record.steps == began:
@@ -78,16 +78,16 @@ def end(record: Record, task: Task, status: str, **attrs: Any) -> None:
         try:
             return {n: _plain(e) for n, e in task.headline(rows).items()}
         except Exception as error:  # must not hide how the run ended
-            record.log.tell("no headline", reason=str(error))
+            record.log.append("no headline", reason=str(error))
             return {}
 
     try:
-        attrs |= record.conclude(task, find)
+        attrs |= record.headline_attrs(task, find)
     except Exception as error:  # rows that cannot be read: the same
-        record.log.tell("no headline", reason=str(error))
+        record.log.append("no headline", reason=str(error))
         attrs |= {"headline": {}}
     record.update(status=status, ended=time.time(), **attrs)
-    record.log.tell(status, at=record.steps)
+    record.log.append(status, at=record.steps)
 
 
 def first_line(error: BaseException) -> str:
@@ -115,14 +115,14 @@ def _refuse(record: Record, before: dict[str, Any], error: RequestError) -> None
     """It never began: all is as before."""
     as_before = {name: before.get(name) for name in ("status", "steps", "until")}
     record.update(**as_before)
-    record.log.tell("refused", reason=str(error))
+    record.log.append("refused", reason=str(error))
 
 
 def _fail(record: Record, task: Task, error: Exception) -> None:
     """Write down why; a disk that is full must not hide it from who is waiting."""
     told = {"reason": str(error), "traceback": traceback.format_exc()}
     with suppress(OSError):
-        record.log.tell("failed", **told)
+        record.log.append("failed", **told)
         end(record, task, "failed", reason=first_line(error))
 
 

@@ -15,12 +15,12 @@ from heliostat.driver.ensure import check_steps, described
 from heliostat.driver.placement import Place, Source, chunks
 from heliostat.driver.progress import Progress, silent
 from heliostat.errors import RequestError
-from heliostat.loop.work import LANES
+from heliostat.loop.work import MAX_MEMBERS
 from heliostat.results.goal import Goal
 from heliostat.results.run import Run, store_folder
 from heliostat.store import lock
-from heliostat.store.cell import cells_of
-from heliostat.store.pack import FOLDER, Pack, create, id_of
+from heliostat.store.cell import pack_cells
+from heliostat.store.pack import PACKS_FOLDER, Pack, create_pack, pack_id
 from heliostat.task import Task
 
 
@@ -74,7 +74,7 @@ def bring(
                 shutil.rmtree(pack.path)
         raise
     limit = steps if steps < pack.steps else None
-    records = {cell.spec.id: cell for cell in cells_of(pack)}
+    records = {cell.spec.id: cell for cell in pack_cells(pack)}
     return [
         Run(records[c.spec.id].path, c.task, limit, record=records[c.spec.id])
         for c in cells
@@ -88,7 +88,7 @@ def _lanes(cells: int, workers: int) -> int:
         >>> _lanes(200, workers=2), _lanes(5, workers=2), _lanes(1000, workers=1)
         (50, 3, 63)
     """
-    rounds = -(-cells // (LANES * workers))
+    rounds = -(-cells // (MAX_MEMBERS * workers))
     return -(-cells // (rounds * workers))
 
 
@@ -114,9 +114,9 @@ def _find_or_create(
     by_id = {cell.spec.id: cell.task for cell in cells}
     first = cells[0]
     name = first.spec.identity["task"]
-    path = store_folder(store) / name / FOLDER / id_of(list(by_id))
+    path = store_folder(store) / name / PACKS_FOLDER / pack_id(list(by_id))
     if not path.exists():
         specs = [cell.spec for cell in cells]
-        create(path, specs, first.task, described(first.task, name), lanes)
+        create_pack(path, specs, first.task, described(first.task, name), lanes)
     order = [spec.id for spec in Pack(path).specs]  # perhaps another one than now
     return Pack(path, [by_id[id_] for id_ in order])

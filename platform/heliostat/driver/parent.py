@@ -16,9 +16,9 @@ from typing import Any, NamedTuple
 from heliostat.config import registry
 from heliostat.errors import RequestError, StoreError
 from heliostat.loop.state import State, digest
-from heliostat.loop.work import blocks_of
+from heliostat.loop.work import block_count
 from heliostat.results.run import Run
-from heliostat.store.index import ID, exists, opened
+from heliostat.store.index import ID, is_stored, open_record
 from heliostat.store.record import Record
 from heliostat.task import Task
 
@@ -42,7 +42,7 @@ class Parent(NamedTuple):
         Raises:
             StoreError: if one is missing or damaged, or is another one now.
         """
-        checkpoints = opened(self.path).checkpoints
+        checkpoints = open_record(self.path).checkpoints
         blocks = range(len(self.states))
         states: list[State] = [checkpoints.load(b, self.step) for b in blocks]
         for block, (state, wanted) in enumerate(zip(states, self.states, strict=True)):
@@ -75,7 +75,7 @@ def parent_of(task: Task, x64: bool, run: Run, step: int = -1) -> Parent:
         differs = [f"it has {run.task.replicas} replicas, expected {task.replicas}"]
     if differs:
         raise RequestError(f"run {run.id} cannot be the parent: {differs[0]}")
-    blocks = range(blocks_of(task))
+    blocks = range(block_count(task))
     kept = sorted(set.intersection(*(set(run.kept(block)) for block in blocks)))
     at = run.kept_at(step, kept)
     found = [digest(run.record.checkpoints.load(block, at)).hex() for block in blocks]
@@ -107,10 +107,10 @@ def disagreement(run: Run) -> str:
     A parent that is not there, or does not have the step any more, says nothing.
     """
     parent = told_of(run)
-    if not parent or not exists(parent.path):
+    if not parent or not is_stored(parent.path):
         return ""
     for block, state in enumerate(parent.states):
-        found = _digest_at(opened(parent.path), block, parent.step)
+        found = _digest_at(open_record(parent.path), block, parent.step)
         if found not in ("", state):
             where = f"block {block} at step {parent.step}"
             return f"the parent {parent.run} has another state of {where}"

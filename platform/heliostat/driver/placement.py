@@ -6,7 +6,7 @@ from collections.abc import Callable, Generator
 from typing import NamedTuple
 
 from heliostat.errors import RequestError
-from heliostat.loop.run import unfold as unfold_here
+from heliostat.loop.run import run as run_here
 from heliostat.loop.work import Chunk, Job, unbounded
 from heliostat.system import device
 
@@ -55,11 +55,11 @@ def chunks(
     if place.on == "here":
         device.remember_programs()
         device.narrow(place.gpus)
-        yield from unfold_here(job, place.seconds, goal)
+        yield from run_here(job, place.seconds, goal)
         return
     device.authenticate(place.on)
     from heliostat import fleet
 
-    yield from fleet.unfold(
+    yield from fleet.run(
         job, place.seconds, place.on, place.workers, place.gpus, tell, goal
     )

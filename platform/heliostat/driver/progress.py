@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from heliostat.loop.work import Chunk, blocks_of
+from heliostat.loop.work import Chunk, block_count
 from heliostat.store.record import Record
 from heliostat.task import Task
 
@@ -95,7 +95,7 @@ class Display:
 
     def saw(self, chunk: Chunk) -> None:
         self._block_steps[chunk.block] = chunk.stop
-        self._at = sum(self._block_steps.values()) // blocks_of(self.task)
+        self._at = sum(self._block_steps.values()) // block_count(self.task)
         now = time.monotonic()
         self._recent.append((now, self._at))
         self._ask()

@@ -28,7 +28,7 @@ from heliostat.errors import Busy, RequestError, RunFailed
 from heliostat.results.goal import Goal, Outcome
 from heliostat.results.run import Run, as_run, find
 from heliostat.store import lock
-from heliostat.store.index import exists, opened
+from heliostat.store.index import is_stored, open_record
 from heliostat.store.record import Record
 from heliostat.task import Task
 
@@ -113,7 +113,7 @@ def start(
     record = find_or_create(task, spec, store)
     if goal.reached(record) and not abandoned(record, goal):
         return as_asked(record, task, goal)
-    if not lock.holder(record.home):
+    if not lock.lock_owner(record.folder):
         record = alone(record, task)
         outcome = Outcome(goal.condition.text)._asdict() if goal.condition else None
         steps = max(goal.length, record.steps)
@@ -193,11 +193,11 @@ def stop(run: str | Run, *, store: str | Path | None = None, wait: float = 0) ->
         RequestError: if nobody drives the run.
     """
     found = as_run(run, store)
-    if not lock.holder(found.record.home):
+    if not lock.lock_owner(found.record.folder):
         raise RequestError(f"run {found.id} is not running; it is {found.status}")
     stop_request(found.record).touch()
     deadline = time.monotonic() + wait
-    while lock.holder(found.record.home) and time.monotonic() < deadline:
+    while lock.lock_owner(found.record.folder) and time.monotonic() < deadline:
         time.sleep(0.1)
     return found
 
@@ -210,8 +210,8 @@ def remove(run: str | Run, *, store: str | Path | None = None) -> None:
         RequestError: for a cell of a pack, which others share.
     """
     path = run.path if isinstance(run, Run) else find(run, store)
-    if not path.exists() and exists(path):
-        home = opened(path).home
+    if not path.exists() and is_stored(path):
+        home = open_record(path).folder
         raise RequestError(
             f"run {path.name} shares its record with other cells; remove the folder "
             f"{home} to remove all of them"

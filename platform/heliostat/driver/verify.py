@@ -19,8 +19,8 @@ import numpy as np
 from heliostat.driver.parent import disagreement, told_of
 from heliostat.driver.placement import Place, chunks
 from heliostat.errors import RequestError, RunFailed, StoreError
-from heliostat.loop.state import Stride, digest
-from heliostat.loop.work import Chunk, Job, Span, blocks_of
+from heliostat.loop.state import StrideDigests, digest
+from heliostat.loop.work import Chunk, Job, Span, block_count
 from heliostat.results.run import Run, as_run
 from heliostat.store.digests import first_link, next_link
 from heliostat.task import Estimate, Task
@@ -96,10 +96,10 @@ def verify(
 def _stored(run: Run, task: Task) -> list[str]:
     """Where rows, kept states or links disagree with the chain; the first of each."""
     reasons, parent = [], told_of(run)
-    for name, (labels, right) in run.record.labels(task).items():
+    for name, (labels, right) in run.record.coordinates(task).items():
         if not np.array_equal(labels, right):
             reasons.append(f"the labels of {name} are wrong")
-    for block in range(blocks_of(task)):
+    for block in range(block_count(task)):
         link = first_link(run.spec.genesis, block)
         strides = run.record.strides(block, task.stride)
         for stride, stored in strides:
@@ -156,7 +156,7 @@ def _replay(
     job = Job(task, identity["seed"], identity["x64"], tuple(spans))
     stored = {
         (block, stride.stop): stride
-        for block in range(blocks_of(task))
+        for block in range(block_count(task))
         for stride, _ in run.record.strides(block, task.stride)
     }
     layouts = _layouts(run)
@@ -194,7 +194,7 @@ def _choose(
 ) -> list[Span]:
     """Spans of one stride from kept states; or from every kept state to the next."""
     spans, parent = [], told_of(run)
-    for block in range(blocks_of(task)):
+    for block in range(block_count(task)):
         come = int(run.record.committed[block])
         kept = [s for s in run.kept(block) if s % task.stride == 0 and s < come]
         starts = sorted({0, *kept})
@@ -214,7 +214,7 @@ def _choose(
 
 
 def _compare(
-    chunk: Chunk, stored: dict[tuple[int, int], Stride], stride: int
+    chunk: Chunk, stored: dict[tuple[int, int], StrideDigests], stride: int
 ) -> list[str]:
     """The first stride of a chunk whose digests do not come out as they were."""
     for found in chunk.strides:

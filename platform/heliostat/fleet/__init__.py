@@ -13,13 +13,13 @@ from heliostat.errors import RequestError
 from heliostat.fleet.cluster import Offer, connected
 from heliostat.fleet.pool import Own, Shared
 from heliostat.fleet.scheduler import Crew, Field, Tell
-from heliostat.loop.run import Pace
+from heliostat.loop.run import ChunkSizer
 from heliostat.loop.work import Chunk, Job, unbounded
 from heliostat.system.device import cores
 from heliostat.task import Task
 
 
-def unfold(
+def run(
     job: Job,
     seconds: float = 2.0,
     on: str = "local",
@@ -45,7 +45,7 @@ def unfold(
         if reason := _crowded(on, offered):
             tell("crowded", reason=reason)
         crew = _crew(job.task, len(job.spans), *offered)
-        field = Field(job, crew, Own(), Pace(seconds), tell, goal)
+        field = Field(job, crew, Own(), ChunkSizer(seconds), tell, goal)
         try:
             yield from field.chunks()
         finally:
@@ -74,7 +74,7 @@ class Fleet:
         """How many workers a run has for itself."""
         return self._share.workers
 
-    def unfold(
+    def run(
         self, job: Job, seconds: float, tell: Tell, goal: Callable[[], int]
     ) -> Generator[Chunk, None, None]:
         """Every chunk of one of the jobs; several threads may ask at once.
@@ -83,7 +83,7 @@ class Fleet:
             KeyboardInterrupt: once the fleet has been interrupted.
         """
         crew = _crew(job.task, len(job.spans), *self._share)
-        pace = Pace(seconds, self._strides)
+        pace = ChunkSizer(seconds, self._strides)
         field = Field(job, crew, self._hands, pace, tell, goal)
         try:
             yield from field.chunks()

@@ -10,7 +10,7 @@ import ray
 from heliostat.errors import Paused, RunFailed
 from heliostat.fleet.pool import Hands
 from heliostat.fleet.team import Lost, Team, Unplaced
-from heliostat.loop.run import Pace
+from heliostat.loop.run import ChunkSizer
 from heliostat.loop.sharding import Indivisible
 from heliostat.loop.work import Chunk, Job
 
@@ -47,7 +47,7 @@ class Field:
         job: Job,
         crew: Crew,
         hands: Hands,
-        pace: Pace,
+        pace: ChunkSizer,
         tell: Tell,
         goal: Callable[[], int],
     ) -> None:
@@ -166,7 +166,7 @@ class Field:
         span = self.spans[flight.span]
         rest = chunk.state if chunk.stop < span.stop else None  # nobody wants it
         self.spans[flight.span] = span._replace(start=chunk.stop, state=rest)
-        self.pace.saw(chunk)
+        self.pace.update(chunk)
         self._send(flight.team)
         yield chunk
 

@@ -17,7 +17,7 @@ from heliostat.config import registry
 from heliostat.errors import Paused, RequestError, RunFailed
 from heliostat.fleet.worker import Seat, Worker
 from heliostat.loop.sharding import Indivisible
-from heliostat.loop.work import Chunk, Job, Span, fresh_in
+from heliostat.loop.work import Chunk, Job, Span, needs_init
 from heliostat.system.device import spread
 from heliostat.system.process import Process
 from heliostat.task import Task
@@ -93,7 +93,7 @@ class Team:
             for rank, cores in enumerate(self._cores(places))
         ]
         job = self.job
-        common = (task, job.seed, job.x64, fresh_in(job), job.limits.memory)
+        common = (task, job.seed, job.x64, needs_init(job), job.limits.memory)
         self._pending = [
             actor.join.remote(seat, *common)
             for actor, seat in zip(self.actors, seats, strict=True)

@@ -28,7 +28,7 @@ class Worker:
         self.seat: Seat | None = None
         self.loop: Any = None
         self.layout = ""
-        self.positions: dict[int, Any] = {}  # span index -> Position
+        self.positions: dict[int, Any] = {}  # span index -> Cursor
         self.made: tuple[Any, ...] = ()  # what the loop was made of
 
     def where(self) -> dict[str, Any]:
@@ -107,8 +107,8 @@ class Worker:
         ``fresh`` says that the span's own state is to be taken instead of what this
         worker still holds of it.
         """
-        position = self.loop.place(span) if fresh else self.positions.pop(index)
-        chunk, position = self.loop.chunk(position, strides, min(span.stop, until))
+        position = self.loop.seek(span) if fresh else self.positions.pop(index)
+        chunk, position = self.loop.next_chunk(position, strides, min(span.stop, until))
         if position.step < span.stop:
             self.positions[index] = position  # of a finished span nobody wants it
         assert self.seat is not None

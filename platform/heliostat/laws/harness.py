@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from heliostat.loop.run import unfold
-from heliostat.loop.state import Stride
-from heliostat.loop.work import Chunk, Job, Span, blocks_of
+from heliostat.loop.run import run
+from heliostat.loop.state import StrideDigests
+from heliostat.loop.work import Chunk, Job, Span, block_count
 from heliostat.task import Task
 
 
@@ -19,7 +19,7 @@ class Unfolded(NamedTuple):
 
     rows: dict[str, np.ndarray]
     observed: dict[str, np.ndarray]
-    strides: tuple[Stride, ...]
+    strides: tuple[StrideDigests, ...]
     last: Chunk
 
 
@@ -35,12 +35,12 @@ class Bench:
     def __init__(self, task: Task, workers: Sequence[int], seed: int = 1) -> None:
         self.task, self.workers, self.seed = task, workers, seed
         self.length = 2 * task.stride + max(1, task.stride // 2)
-        self.blocks = sorted({0, blocks_of(task) - 1})
+        self.blocks = sorted({0, block_count(task) - 1})
 
     @cached_property
     def whole(self) -> dict[int, Unfolded]:
         """Every block in this process, in as large chunks as there are."""
-        return self.collect(unfold(self.job(), seconds=1e9))
+        return self.collect(run(self.job(), seconds=1e9))
 
     def job(self, *spans: Span) -> Job:
         spans = spans or tuple(Span(b, 0, self.length) for b in self.blocks)

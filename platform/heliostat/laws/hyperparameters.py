@@ -12,9 +12,9 @@ import numpy as np
 from heliostat import config
 from heliostat.errors import RequestError
 from heliostat.laws.harness import Bench, differ
-from heliostat.loop.forward_mode import Slope, Tangents
-from heliostat.loop.run import unfold
-from heliostat.loop.work import Lane, Span
+from heliostat.loop.forward_mode import ForwardMode, ValueAndGrad
+from heliostat.loop.run import run
+from heliostat.loop.work import Member, Span
 from heliostat.task import Task
 
 STEP = 1e-4
@@ -28,14 +28,14 @@ def packed_is_alone(bench: Bench) -> str | None:
     """A cell with other numbers, stepped by the program of this one, beside it."""
     other, block = _retuned(bench.task), bench.blocks[-1]
     lanes = (
-        Lane(bench.seed + 1, config.knobs(bench.task), 0),
-        Lane(bench.seed, config.knobs(other), 1),
+        Member(bench.seed + 1, config.traced_fields(bench.task), 0),
+        Member(bench.seed, config.traced_fields(other), 1),
     )
     span = Span(block, 0, bench.length)
     alone = bench.job(span)._replace(task=other)
-    packed = bench.job(span._replace(lanes=lanes))
-    slabs: Any = unfold(packed, seconds=1e-9)
-    whole = bench.collect(unfold(alone, seconds=1e-9))
+    packed = bench.job(span._replace(members=lanes))
+    slabs: Any = run(packed, seconds=1e-9)
+    whole = bench.collect(run(alone, seconds=1e-9))
     return differ(whole, bench.collect(slab.chunk(1) for slab in slabs))
 
 
@@ -55,12 +55,12 @@ def slopes_are_those_of_differences(bench: Bench) -> str | None:
     In float64, by central differences D(h) ≈ dL/dk + c h² at two distances: their
     extrapolation (4 D(h/2) − D(h)) / 3 is compared, and how far they lie apart allowed.
     """
-    at = config.knobs(bench.task)
+    at = config.traced_fields(bench.task)
     names = [name for name, value in at.items() if isinstance(value, float)]
-    tangents = Tangents(bench.task, names, x64=True)
+    tangents = ForwardMode(bench.task, names, x64=True)
 
-    def run(knobs: Mapping[str, float]) -> Slope:
-        return tangents.of(knobs, bench.seed, bench.length)
+    def run(knobs: Mapping[str, float]) -> ValueAndGrad:
+        return tangents.value_and_grad(knobs, bench.seed, bench.length)
 
     for name, slope in run(at).gradient.items():
         expected, error = _by_differences(run, at, name)
@@ -71,7 +71,9 @@ def slopes_are_those_of_differences(bench: Bench) -> str | None:
 
 
 def _by_differences(
-    run: Callable[[Mapping[str, float]], Slope], at: Mapping[str, float], name: str
+    run: Callable[[Mapping[str, float]], ValueAndGrad],
+    at: Mapping[str, float],
+    name: str,
 ) -> tuple[float, float]:
     """The slope along one knob, and its error."""
 
@@ -88,7 +90,7 @@ def _by_differences(
 
 def _retuned(task: Task) -> Task:
     """The task with another value of every packable field that takes one."""
-    for name, value in config.knobs(task).items():
+    for name, value in config.traced_fields(task).items():
         other = value + 1 if isinstance(value, int) else 0.75 * value
         with suppress(RequestError):
             task = config.changed(task, {name: other})

@@ -9,7 +9,7 @@ import numpy as np
 from heliostat import config
 from heliostat.driver.placement import Place, chunks
 from heliostat.laws.harness import Bench, Unfolded, differ
-from heliostat.loop.run import unfold
+from heliostat.loop.run import run
 from heliostat.loop.work import Span
 
 SHARDED = {False: 2e-3, True: 1e-8}
@@ -34,16 +34,16 @@ def rows_match_emits(bench: Bench) -> str | None:
 
 def chunks_do_not_matter(bench: Bench) -> str | None:
     """One stride a chunk gives the bits of one chunk in all."""
-    return differ(bench.whole, bench.collect(unfold(bench.job(), seconds=1e-9)))
+    return differ(bench.whole, bench.collect(run(bench.job(), seconds=1e-9)))
 
 
 def resumed_is_whole(bench: Bench) -> str | None:
     """Stopped after a stride, stored and continued, it gives the same bits."""
     half = bench.task.stride
     spans = [Span(b, 0, half) for b in bench.blocks]
-    first = bench.collect(unfold(bench.job(*spans)))
+    first = bench.collect(run(bench.job(*spans)))
     spans = [Span(b, half, bench.length, first[b].last.state) for b in bench.blocks]
-    rest = bench.collect(unfold(bench.job(*spans)))
+    rest = bench.collect(run(bench.job(*spans)))
     for block, whole in bench.whole.items():
         strides = first[block].strides + rest[block].strides
         if strides != whole.strides:
@@ -54,9 +54,9 @@ def resumed_is_whole(bench: Bench) -> str | None:
 def a_middle_stride_replays(bench: Bench) -> str | None:
     """The second stride alone, from the state before it, gives its digests."""
     start, stop = bench.task.stride, 2 * bench.task.stride
-    first = bench.collect(unfold(bench.job(Span(0, 0, start))))
+    first = bench.collect(run(bench.job(Span(0, 0, start))))
     replay = Span(0, start, stop, first[0].last.state)
-    again = bench.collect(unfold(bench.job(replay)))
+    again = bench.collect(run(bench.job(replay)))
     if again[0].strides != bench.whole[0].strides[1:2]:
         return f"steps {start + 1} to {stop} do not replay to the same digests"
     return None
@@ -78,7 +78,7 @@ def step_is_traced_once(bench: Bench) -> str | None:
     task = Counted(
         **{k: getattr(bench.task, k) for k in config.fields_of(type(bench.task))}
     )
-    bench.collect(unfold(bench.job()._replace(task=task), seconds=1e-9))
+    bench.collect(run(bench.job()._replace(task=task), seconds=1e-9))
     if counts["step"] != 1 or counts["init"] > 2:
         return (
             f"init was traced {counts['init']} times (2 allowed), step {counts['step']}"

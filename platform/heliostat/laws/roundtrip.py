@@ -10,7 +10,7 @@ import yaml
 
 from heliostat import config
 from heliostat.laws.harness import Bench
-from heliostat.loop.run import unfold
+from heliostat.loop.run import run
 from heliostat.loop.state import digest, rows_digest
 from heliostat.store.record import Record
 
@@ -41,7 +41,7 @@ def store_round_trips(bench: Bench) -> str | None:
     with tempfile.TemporaryDirectory() as folder:
         record = Record.create(Path(folder) / "task" / spec.id, spec, task, about)
         record.allocate(bench.length, task.stride)
-        for chunk in unfold(bench.job(), seconds=1e-9):
+        for chunk in run(bench.job(), seconds=1e-9):
             record.commit(chunk, task, bench.length)
         for block, whole in bench.whole.items():
             found = (

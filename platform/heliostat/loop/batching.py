@@ -15,46 +15,47 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from heliostat.loop.keys import root_of
-from heliostat.loop.schema import precision
-from heliostat.loop.work import LANES, Lane
+from heliostat.loop.keys import root_words
+from heliostat.loop.schema import float_dtype
+from heliostat.loop.work import MAX_MEMBERS, Member
 from heliostat.task import Task
 
 Tree = Any
 
 
-class Apart(NamedTuple):
+class BatchArgs(NamedTuple):
     """In what lanes differ, as arguments of a program: of one lane, or ``(LANES, ...)``
     of all."""
 
     root: Any  # (2,) uint32
-    knobs: Mapping[str, Any]  # each ()
+    traced_fields: Mapping[str, Any]  # each ()
 
 
-def apart(task: Task, lanes: Sequence[Lane]) -> Apart:
+def batch_args(task: Task, lanes: Sequence[Member]) -> BatchArgs:
     """What a program is told of lanes: of the one that there is if it has no knobs."""
     if not task.packable:
-        return Apart(root_of(lanes[0].seed), {})
-    roots = padded(np.stack([root_of(lane.seed) for lane in lanes]))
+        return BatchArgs(root_words(lanes[0].seed), {})
+    roots = pad_members(np.stack([root_words(lane.seed) for lane in lanes]))
     knobs = {
-        name: _knob([lane.knobs[name] for lane in lanes]) for name in task.packable
+        name: _knob([lane.traced_fields[name] for lane in lanes])
+        for name in task.packable
     }
-    return Apart(roots, knobs)
+    return BatchArgs(roots, knobs)
 
 
 def _knob(values: Sequence[float]) -> np.ndarray:
     whole = isinstance(values[0], int)
-    return padded(np.array(values, np.int32 if whole else precision()))
+    return pad_members(np.array(values, np.int32 if whole else float_dtype()))
 
 
-def padded(values: np.ndarray) -> np.ndarray:
+def pad_members(values: np.ndarray) -> np.ndarray:
     """Room for all lanes that a program can take."""
-    room = np.zeros((LANES, *values.shape[1:]), values.dtype)
+    room = np.zeros((MAX_MEMBERS, *values.shape[1:]), values.dtype)
     room[: len(values)] = values
     return room
 
 
-def with_knobs(task: Task, knobs: Mapping[str, Any]) -> Task:
+def with_traced_fields(task: Task, knobs: Mapping[str, Any]) -> Task:
     """The task with what may be tracers in the place of fields.
 
     What it has derived from its own numbers and keeps is left behind.
@@ -71,7 +72,7 @@ def with_knobs(task: Task, knobs: Mapping[str, Any]) -> Task:
     return lane
 
 
-def each(one: Callable[..., Tree], shapes: Tree) -> Callable[..., Tree]:
+def map_members(one: Callable[..., Tree], shapes: Tree) -> Callable[..., Tree]:
     """``one(lane, ...)`` of every lane, ``(LANES, ...)``: ``every(lanes, count, ...)``.
 
     Args:
@@ -87,7 +88,7 @@ def each(one: Callable[..., Tree], shapes: Tree) -> Callable[..., Tree]:
     return every
 
 
-def each_in_place(one: Callable[..., Tree], shapes: Tree) -> Callable[..., Tree]:
+def update_members(one: Callable[..., Tree], shapes: Tree) -> Callable[..., Tree]:
     """The same of ``one(state, apart, ...)``, which gives the next state, and more.
 
     States are replaced where they lie.
@@ -96,7 +97,7 @@ def each_in_place(one: Callable[..., Tree], shapes: Tree) -> Callable[..., Tree]
         shapes: of what it gives beside the state.
     """
 
-    def every(states: Tree, aparts: Apart, count: Any, *common: Any) -> Tree:
+    def every(states: Tree, aparts: BatchArgs, count: Any, *common: Any) -> Tree:
         def at(i: Any, carry: Tree) -> Tree:
             given = _take((carry[0], aparts), i)
             return _put(carry, i, one(*given, *common))
@@ -119,4 +120,4 @@ def _put(tree: Tree, i: Any, one: Tree) -> Tree:
 
 
 def _room(shapes: Tree) -> Tree:
-    return jax.tree.map(lambda s: jnp.zeros((LANES, *s.shape), s.dtype), shapes)
+    return jax.tree.map(lambda s: jnp.zeros((MAX_MEMBERS, *s.shape), s.dtype), shapes)

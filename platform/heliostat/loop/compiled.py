@@ -11,28 +11,28 @@ import numpy as np
 from jax.sharding import Mesh
 
 from heliostat.errors import RequestError
-from heliostat.loop.batching import Apart, apart, padded
+from heliostat.loop.batching import BatchArgs, batch_args, pad_members
 from heliostat.loop.programs import Programs
-from heliostat.loop.sharding import Shards, name_of, put
+from heliostat.loop.sharding import ShardLayout, leaf_name, put_global
 from heliostat.loop.state import State
-from heliostat.loop.work import Lane, replicas_of, valid_of
+from heliostat.loop.work import Member, block_replicas, valid_replicas
 from heliostat.task import Task
 
 
-class Held(NamedTuple):
+class BlockState(NamedTuple):
     """A block on its devices, with what its programs are told of its lanes."""
 
     state: Any
-    apart: Apart
+    apart: BatchArgs
     lanes: int
 
 
-class Traced:
+class Compiled:
     """Steps blocks by compiled programs."""
 
     def __init__(self, task: Task, data: Any, mesh: Mesh) -> None:
         self.task, self.data, self.mesh = task, data, mesh
-        self._shards = Shards(task, mesh)
+        self._shards = ShardLayout(task, mesh)
         self._programs = Programs(task, data, self._shards)
         self._start: Any = None
         self._advance: Any = None
@@ -46,7 +46,7 @@ class Traced:
         """
         programs = self._programs
         state, given, count = programs.states, programs.apart, programs.count(1)
-        replicas, zero, data = replicas_of(self.task, 0), np.int32(0), self.data
+        replicas, zero, data = block_replicas(self.task, 0), np.int32(0), self.data
         with jax.set_mesh(self.mesh):
             if fresh:
                 start = programs.starting.lower(given, *count, replicas, data)
@@ -61,58 +61,61 @@ class Traced:
 
     # -- what the loop asks for ---------------------------------------------------
 
-    def init(self, block: int, lanes: Sequence[Lane]) -> Held:
-        given = (apart(self.task, lanes), *self._programs.count(len(lanes)))
+    def init(self, block: int, lanes: Sequence[Member]) -> BlockState:
+        given = (batch_args(self.task, lanes), *self._programs.count(len(lanes)))
         with jax.set_mesh(self.mesh):
-            state = self._start(*given, replicas_of(self.task, block), self.data)
-        return Held(state, given[0], len(lanes))
+            state = self._start(*given, block_replicas(self.task, block), self.data)
+        return BlockState(state, given[0], len(lanes))
 
     def advance(
-        self, block: int, held: Held, start: int, stop: int
-    ) -> tuple[Held, State]:
+        self, block: int, held: BlockState, start: int, stop: int
+    ) -> tuple[BlockState, State]:
         """From one step to another within a stride; the rows come to the host."""
-        replicas, length = replicas_of(self.task, block), np.int32(stop - start)
+        replicas, length = block_replicas(self.task, block), np.int32(stop - start)
         given = (held.state, held.apart, *self._programs.count(held.lanes))
         with jax.set_mesh(self.mesh):
             state, rows = self._advance(
                 *given, replicas, np.int32(start), length, self.data
             )
-        valid, found = valid_of(self.task, block), {}
+        valid, found = valid_replicas(self.task, block), {}
         for name, buffer in rows.items():
             kept = self._on_host(buffer, held.lanes)[:, :length].swapaxes(1, 2)
             found[name] = np.ascontiguousarray(kept[:, :valid])
         return held._replace(state=state), found
 
-    def observe(self, block: int, held: Held) -> State:
+    def observe(self, block: int, held: BlockState) -> State:
         """What the task tells of a state, ``(lanes, replicas, 1, ...)`` on the host."""
         given = ((held.state, held.apart), *self._programs.count(held.lanes))
         with jax.set_mesh(self.mesh):
             found = self._observe(*given, self.data).items()
-        valid = valid_of(self.task, block)
+        valid = valid_replicas(self.task, block)
         return {n: self._on_host(v, held.lanes)[:, :valid, None] for n, v in found}
 
-    def pack(self, block: int, held: Held) -> State:
+    def pack(self, block: int, held: BlockState) -> State:
         with jax.set_mesh(self.mesh):
             leaves = jax.tree_util.tree_leaves_with_path(
                 self._shards.gather(held.state)
             )
-        valid = valid_of(self.task, block)
+        valid = valid_replicas(self.task, block)
         return {
-            name_of(path): self._on_host(leaf, held.lanes)[:, :valid]
+            leaf_name(path): self._on_host(leaf, held.lanes)[:, :valid]
             for path, leaf in leaves
         }
 
-    def unpack(self, block: int, state: State, lanes: Sequence[Lane]) -> Held:
+    def unpack(self, block: int, state: State, lanes: Sequence[Member]) -> BlockState:
         """Named arrays as the sharded pytree; padding is filled with replica 0's."""
-        padding, tree = self.task.width - valid_of(self.task, block), self._tree(state)
+        padding, tree = (
+            self.task.width - valid_replicas(self.task, block),
+            self._tree(state),
+        )
         self._check_shapes(tree)
         whole = jax.tree.map(
             lambda x: self._to_device(np.concatenate([x, *[x[:, :1]] * padding], 1)),
             tree,
         )
         split = self._shards.split(self._programs.template)
-        held = jax.tree.map(put, whole, split)
-        return Held(held, apart(self.task, lanes), len(lanes))
+        held = jax.tree.map(put_global, whole, split)
+        return BlockState(held, batch_args(self.task, lanes), len(lanes))
 
     def pick(self, state: State, place: int) -> Any:
         """One replica of a block, as the task's pytree."""
@@ -131,12 +134,12 @@ class Traced:
         return found[:lanes] if self.task.packable else found[None]
 
     def _to_device(self, leaf: np.ndarray) -> np.ndarray:
-        return padded(leaf) if self.task.packable else leaf[0]
+        return pad_members(leaf) if self.task.packable else leaf[0]
 
     def _tree(self, state: State) -> Any:
         """Named arrays as the task's pytree."""
         paths, tree = jax.tree_util.tree_flatten_with_path(self._programs.template)
-        names = [name_of(path) for path, _ in paths]
+        names = [leaf_name(path) for path, _ in paths]
         missing = [name for name in names if name not in state]
         if missing:
             raise RequestError(f"the stored state has no {', '.join(missing)}")
@@ -148,6 +151,6 @@ class Traced:
         wanted = jax.tree.leaves(self._programs.template)
         for (path, leaf), like in zip(found, wanted, strict=True):
             if leaf.shape[2:] != like.shape[1:]:
-                told = f"{name_of(path)} of shape {leaf.shape[2:]}"
+                told = f"{leaf_name(path)} of shape {leaf.shape[2:]}"
                 expected = f"the task expects {like.shape[1:]}"
                 raise RequestError(f"the stored state has {told}, {expected}")

@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from heliostat.loop.compiled import Traced
-from heliostat.loop.python import Plain
+from heliostat.loop.compiled import Compiled
+from heliostat.loop.python import Python
 from heliostat.loop.sharding import AXIS, Indivisible
 from heliostat.loop.state import State
-from heliostat.loop.work import Lane
+from heliostat.loop.work import Member
 
-__all__ = ["AXIS", "Engine", "Indivisible", "Plain", "Traced"]
+__all__ = ["AXIS", "Compiled", "Engine", "Indivisible", "Python"]
 
 
 class Engine(Protocol):
@@ -29,7 +29,7 @@ class Engine(Protocol):
     def compile(self, fresh: bool) -> None:
         """Make ready; ``fresh`` if some block will start from ``init``."""
 
-    def init(self, block: int, lanes: Sequence[Lane]) -> Any:
+    def init(self, block: int, lanes: Sequence[Member]) -> Any:
         """A block before its first step."""
 
     def advance(
@@ -46,7 +46,7 @@ class Engine(Protocol):
         """The state as it is stored, without the padding of the last block."""
         ...
 
-    def unpack(self, block: int, state: State, lanes: Sequence[Lane]) -> Any:
+    def unpack(self, block: int, state: State, lanes: Sequence[Member]) -> Any:
         """A block from what :meth:`pack` gave."""
 
     def pick(self, state: State, place: int) -> Any:

@@ -23,20 +23,20 @@ import jax.numpy as jnp
 import numpy as np
 
 from heliostat.errors import RequestError
-from heliostat.loop.batching import with_knobs
-from heliostat.loop.keys import key_of, root_of
+from heliostat.loop.batching import with_traced_fields
+from heliostat.loop.keys import cell_key, root_words
 from heliostat.system.jit import jit
 from heliostat.task import Task
 
 
-class Slope(NamedTuple):
+class ValueAndGrad(NamedTuple):
     """The validation loss at the end of a run, and what it does with the knobs."""
 
     loss: float
     gradient: Mapping[str, float]  # by knob, loss / units of the knob
 
 
-class Tangents:
+class ForwardMode:
     """Runs of a task with their derivatives: one program for all seeds and lengths.
 
     Args:
@@ -55,16 +55,18 @@ class Tangents:
         ...         return state - self.a * state, {}
         ...     def validation(self, state, data):
         ...         return 0.5 * state**2
-        >>> tangents = Tangents(Descent(), ["a"], x64=False)
-        >>> found = tangents.of({"a": 0.5}, seed=0, steps=2)
-        >>> found.loss, found.gradient  # dL/da = −T (1 − a)²ᵀ⁻¹
+        >>> derivative = ForwardMode(Descent(), ["a"], x64=False)
+        >>> result = derivative.value_and_grad({"a": 0.5}, seed=0, steps=2)
+        >>> result.loss, result.gradient  # dL/da = −T (1 − a)²ᵀ⁻¹
         (0.03125, {'a': -0.25})
     """
 
     def __init__(self, task: Task, names: Sequence[str], x64: bool) -> None:
         self.task, self.names, self._x64 = task, tuple(names), x64
 
-    def of(self, knobs: Mapping[str, float], seed: int, steps: int) -> Slope:
+    def value_and_grad(
+        self, traced_fields: Mapping[str, float], seed: int, steps: int
+    ) -> ValueAndGrad:
         """The slope at the end of a run.
 
         Args:
@@ -74,14 +76,16 @@ class Tangents:
             RequestError: if ``validation`` gives something else than one float.
         """
         with jax.enable_x64(self._x64):
-            swept = jnp.array([knobs[name] for name in self.names], float)
-            rest = {n: jnp.array(v) for n, v in knobs.items() if n not in self.names}
+            swept = jnp.array([traced_fields[name] for name in self.names], float)
+            rest = {
+                n: jnp.array(v) for n, v in traced_fields.items() if n not in self.names
+            }
             found = self._program(
-                swept, rest, root_of(seed), np.int32(steps), self._data
+                swept, rest, root_words(seed), np.int32(steps), self._data
             )
             gradient, loss = map(np.asarray, found)
         named = zip(self.names, gradient.tolist(), strict=True)
-        return Slope(float(loss), dict(named))
+        return ValueAndGrad(float(loss), dict(named))
 
     @cached_property
     def _data(self) -> Any:
@@ -98,15 +102,15 @@ class Tangents:
     def _loss(self, swept: Any, rest: Any, root: Any, steps: Any, data: Any) -> Any:
         """Of a whole run, the mean over its replicas."""
         named = dict(zip(self.names, swept, strict=True))
-        task = with_knobs(self.task, rest | named)
+        task = with_traced_fields(self.task, rest | named)
 
         def one(replica: Any) -> Any:
             def body(t: Any, state: Any) -> Any:
-                return task.step(key_of(root, replica, t), state, data)[0]
+                return task.step(cell_key(root, replica, t), state, data)[0]
 
-            start = task.init(key_of(root, replica, 0), replica, data)
+            start = task.init(cell_key(root, replica, 0), replica, data)
             end = jax.lax.fori_loop(1, steps + 1, body, start)
-            return checked(task, task.validation(end, data))
+            return check_loss(task, task.validation(end, data))
 
         replicas = np.arange(task.replicas, dtype=np.int32)
         if len(replicas) == 1:
@@ -115,7 +119,7 @@ class Tangents:
         return jnp.mean(jax.lax.map(one, jnp.array(replicas), batch_size=width))
 
 
-def checked(task: Task, loss: Any) -> Any:
+def check_loss(task: Task, loss: Any) -> Any:
     """
     Raises:
         RequestError: if a loss is no scalar of floats.

@@ -10,12 +10,12 @@ if TYPE_CHECKING:
     import jax
 
 
-def root_of(seed: int) -> np.ndarray:
+def root_words(seed: int) -> np.ndarray:
     """The words of the root key, ``(2,)`` uint32: the same in either precision."""
     return np.array([seed >> 32, seed & 0xFFFFFFFF], dtype=np.uint32)
 
 
-def key_of(root: Any, replica: Any, step: Any) -> jax.Array:
+def cell_key(root: Any, replica: Any, step: Any) -> jax.Array:
     """The key of cell (replica, step): ``fold_in(fold_in(root, replica), step)``.
 
     Example:

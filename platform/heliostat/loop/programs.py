@@ -15,12 +15,18 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import jaxpr_as_fun
 
-from heliostat.config import knobs
-from heliostat.loop.batching import Apart, apart, each, each_in_place, with_knobs
-from heliostat.loop.keys import key_of
-from heliostat.loop.schema import OBSERVE, STEP, check
-from heliostat.loop.sharding import Shards
-from heliostat.loop.work import LANES, Lane, replicas_of
+from heliostat.config import traced_fields
+from heliostat.loop.batching import (
+    BatchArgs,
+    batch_args,
+    map_members,
+    update_members,
+    with_traced_fields,
+)
+from heliostat.loop.keys import cell_key
+from heliostat.loop.schema import OBSERVE, STEP, check_rows
+from heliostat.loop.sharding import ShardLayout
+from heliostat.loop.work import MAX_MEMBERS, Member, block_replicas
 from heliostat.system.jit import jit
 from heliostat.task import Task
 
@@ -33,7 +39,7 @@ class Programs:
         shards: how a state lies on the devices.
     """
 
-    def __init__(self, task: Task, data: Any, shards: Shards) -> None:
+    def __init__(self, task: Task, data: Any, shards: ShardLayout) -> None:
         self.task, self.data, self.shards = task, data, shards
 
     @property
@@ -48,8 +54,8 @@ class Programs:
         ``length`` steps, and their rows in a buffer of a stride."""
         advance, rows = self._strides()
         if self.task.packable:
-            advance = each_in_place(advance, rows)
-        shardings = (self.shards.split(self.template), self.shards.everywhere)
+            advance = update_members(advance, rows)
+        shardings = (self.shards.split(self.template), self.shards.replicated)
         return jit(advance, out_shardings=shardings, donate_argnums=0)
 
     @property
@@ -59,26 +65,26 @@ class Programs:
         A program of its own: a step does not wait for what is told seldom.
         """
         found = jax.eval_shape(self._seen, (self.template, self._lane), self.data)
-        check(self.task, OBSERVE, found)
-        return jit(self._each(self._seen, found), out_shardings=self.shards.everywhere)
+        check_rows(self.task, OBSERVE, found)
+        return jit(self._each(self._seen, found), out_shardings=self.shards.replicated)
 
     # -- shapes -------------------------------------------------------------------
 
     @cached_property
-    def apart(self) -> Apart:
+    def apart(self) -> BatchArgs:
         """What programs are told of lanes."""
-        return apart(self.task, [Lane(0, knobs(self.task))])
+        return batch_args(self.task, [Member(0, traced_fields(self.task))])
 
     @cached_property
     def template(self) -> Any:
         """A block's state, in one lane."""
-        replicas = replicas_of(self.task, 0)
+        replicas = block_replicas(self.task, 0)
         return jax.eval_shape(self._init, self._lane, replicas, self.data)
 
     @property
     def states(self) -> Any:
         """The same of all lanes, and how it lies on the devices."""
-        lanes = (LANES,) if self.task.packable else ()
+        lanes = (MAX_MEMBERS,) if self.task.packable else ()
         return jax.tree.map(
             lambda x, s: jax.ShapeDtypeStruct((*lanes, *x.shape), x.dtype, sharding=s),
             self.template,
@@ -90,7 +96,7 @@ class Programs:
         return (np.int32(lanes),) if self.task.packable else ()
 
     @cached_property
-    def _lane(self) -> Apart:
+    def _lane(self) -> BatchArgs:
         """What is told of one lane."""
         if not self.task.packable:
             return self.apart
@@ -99,7 +105,7 @@ class Programs:
     # -- one lane -----------------------------------------------------------------
 
     def _each(self, one: Callable[..., Any], shapes: Any) -> Callable[..., Any]:
-        return each(one, shapes) if self.task.packable else one
+        return map_members(one, shapes) if self.task.packable else one
 
     def _strides(self) -> tuple[Callable[..., Any], Any]:
         """One program for every start and length within a stride; traces step once.
@@ -107,10 +113,10 @@ class Programs:
         Returns:
             The program of a lane, and the shapes of the rows that it gives.
         """
-        args = (self.template, self._lane, replicas_of(self.task, 0))
+        args = (self.template, self._lane, block_replicas(self.task, 0))
         trace = jax.make_jaxpr(self._step, return_shape=True)
         traced, shapes = trace(*args, np.int32(1), self.data)
-        check(self.task, STEP, shapes[1])
+        check_rows(self.task, STEP, shapes[1])
         step, tree = jaxpr_as_fun(traced), jax.tree.structure(shapes)
         rows = {
             k: jax.ShapeDtypeStruct((self.task.stride, *v.shape), v.dtype)
@@ -118,7 +124,12 @@ class Programs:
         }
 
         def advance(
-            state: Any, lane: Apart, replicas: Any, start: Any, length: Any, data: Any
+            state: Any,
+            lane: BatchArgs,
+            replicas: Any,
+            start: Any,
+            length: Any,
+            data: Any,
         ) -> Any:
             def body(i: Any, carry: Any) -> Any:
                 state, buffer = carry
@@ -131,25 +142,27 @@ class Programs:
 
         return advance, rows
 
-    def _init(self, lane: Apart, replicas: Any, data: Any) -> Any:
-        task = with_knobs(self.task, lane.knobs)
+    def _init(self, lane: BatchArgs, replicas: Any, data: Any) -> Any:
+        task = with_traced_fields(self.task, lane.traced_fields)
 
         def one(replica: Any) -> Any:
-            return task.init(key_of(lane.root, replica, 0), replica, data)
+            return task.init(cell_key(lane.root, replica, 0), replica, data)
 
         return self._over_block(one)(replicas)
 
-    def _step(self, state: Any, lane: Apart, replicas: Any, t: Any, data: Any) -> Any:
-        task = with_knobs(self.task, lane.knobs)
+    def _step(
+        self, state: Any, lane: BatchArgs, replicas: Any, t: Any, data: Any
+    ) -> Any:
+        task = with_traced_fields(self.task, lane.traced_fields)
 
         def one(state: Any, replica: Any) -> Any:
-            return task.step(key_of(lane.root, replica, t), state, data)
+            return task.step(cell_key(lane.root, replica, t), state, data)
 
         return self._over_block(one)(state, replicas)
 
-    def _seen(self, lane: tuple[Any, Apart], data: Any) -> Any:
+    def _seen(self, lane: tuple[Any, BatchArgs], data: Any) -> Any:
         state, (_, numbers) = lane
-        task = with_knobs(self.task, numbers)
+        task = with_traced_fields(self.task, numbers)
         return self._over_block(lambda one: task.observe(one, data))(state)
 
     def _over_block(self, one: Any) -> Any:

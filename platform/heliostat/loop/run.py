@@ -16,18 +16,18 @@ import jax
 import numpy as np
 from jax.sharding import AxisType, Mesh
 
-from heliostat.config import knobs
-from heliostat.loop.compiled import Traced
+from heliostat.config import traced_fields
+from heliostat.loop.compiled import Compiled
 from heliostat.loop.engine import Engine
-from heliostat.loop.python import Plain
+from heliostat.loop.python import Python
 from heliostat.loop.sharding import AXIS
-from heliostat.loop.state import State, Stride, digests, together
-from heliostat.loop.work import Chunk, Job, Lane, Slab, Span, fresh_in, unbounded
+from heliostat.loop.state import State, StrideDigests, batch_digests, with_observed
+from heliostat.loop.work import Chunk, Job, Member, Slab, Span, needs_init, unbounded
 from heliostat.system import device
 from heliostat.task import Task
 
 
-def unfold(
+def run(
     job: Job, seconds: float = 2.0, goal: Callable[[], int] = unbounded
 ) -> Iterator[Chunk]:
     """Every chunk of a job, computed in this process, the span furthest behind first.
@@ -39,10 +39,10 @@ def unfold(
         goal: a step that no block may pass yet; whoever takes the chunks may move it
             before taking the next one.
     """
-    pace = Pace(seconds)
+    pace = ChunkSizer(seconds)
     with precision(job.x64):
         loop = Loop(job.task, job.seed)
-        loop.compile(fresh_in(job))
+        loop.compile(needs_init(job))
     reached, held = [span.start for span in job.spans], {}
     while behind := [
         (0 if job.in_order else step, index)
@@ -52,16 +52,16 @@ def unfold(
         index = min(behind)[1]
         span = job.spans[index]
         with precision(job.x64):  # not around the yield: the caller has its own
-            at = held.pop(index, None) or loop.place(span)
-            chunk, at = loop.chunk(at, pace.strides, min(span.stop, goal()))
+            at = held.pop(index, None) or loop.seek(span)
+            chunk, at = loop.next_chunk(at, pace.strides, min(span.stop, goal()))
         reached[index] = at.step
         if at.step < span.stop:
             held[index] = at
-        pace.saw(chunk)
+        pace.update(chunk)
         yield chunk
 
 
-class Pace:
+class ChunkSizer:
     """How many strides fill the wanted seconds, learnt from the chunks seen so far.
 
     It starts with one stride, so that the first commit comes early, and at most
@@ -71,19 +71,19 @@ class Pace:
     def __init__(self, seconds: float, strides: int = 1) -> None:
         self.seconds, self.strides = seconds, strides
 
-    def saw(self, chunk: Chunk) -> None:
+    def update(self, chunk: Chunk) -> None:
         per_stride = chunk.seconds / len(chunk.strides)
         wanted = int(self.seconds / max(per_stride, 1e-9))
         self.strides = max(1, min(wanted, 2 * self.strides))
 
 
-class Position(NamedTuple):
+class Cursor(NamedTuple):
     """Where one block stands, as the engine holds it."""
 
     block: int
     step: int
     held: Any
-    lanes: tuple[Lane, ...] = ()
+    lanes: tuple[Member, ...] = ()
 
 
 class Loop:
@@ -99,7 +99,7 @@ class Loop:
         self.task, self.data = task, task.prepare()
         self.mesh = mesh or mesh_of(jax.devices()[:1])
         self.reseed(seed)
-        engine = Traced if task.traced else Plain
+        engine = Compiled if task.traced else Python
         self._engine: Engine = engine(task, self.data, self.mesh)
 
     @property
@@ -109,26 +109,26 @@ class Loop:
 
     def reseed(self, seed: int) -> None:
         """Go on as the loop of another seed: the programs are the same."""
-        self._own = (Lane(seed, knobs(self.task)),)
+        self._own = (Member(seed, traced_fields(self.task)),)
 
     def compile(self, fresh: bool = True) -> None:
         """Make ready to run; ``fresh`` if some block will start from ``init``."""
         self._engine.compile(fresh)
 
-    def place(self, span: Span) -> Position:
+    def seek(self, span: Span) -> Cursor:
         """A block at the start of a span, from its state, or from ``init``."""
-        block, start, state, lanes = span.block, span.start, span.load(), span.lanes
+        block, start, state, lanes = span.block, span.start, span.load(), span.members
         if state is None:
             held = self._engine.init(block, lanes or self._own)
-            return Position(block, 0, held, lanes)
+            return Cursor(block, 0, held, lanes)
         if not lanes:
             state = {name: array[None] for name, array in state.items()}
         held = self._engine.unpack(block, state, lanes or self._own)
-        return Position(block, start, held, lanes)
+        return Cursor(block, start, held, lanes)
 
-    def chunk(
-        self, position: Position, strides: int, until: int
-    ) -> tuple[Chunk, Position]:
+    def next_chunk(
+        self, position: Cursor, strides: int, until: int
+    ) -> tuple[Chunk, Cursor]:
         """The next strides of a block, never past ``until``; a slab of several lanes.
 
         A chunk that would end between two multiples of the stride ends at the last
@@ -152,23 +152,23 @@ class Loop:
             block,
             position.step,
             start,
-            _joined(rows),
+            _concatenate(rows),
             tuple(done),
             packed,
             time.perf_counter() - began,
             self.layout,
             device.fingerprint(),
-            _joined(observed),
+            _concatenate(observed),
             lanes,
         )
-        at = Position(block, start, held, lanes)
+        at = Cursor(block, start, held, lanes)
         return cast(Chunk, slab) if lanes else slab.chunk(), at
 
-    def replica(self, index: int, state: State) -> Any:
+    def replica_state(self, index: int, state: State) -> Any:
         """One replica out of its block's state, as the task's own pytree."""
         return self._engine.pick(state, index % self.task.width)
 
-    def replicas(self, states: Sequence[State]) -> Any:
+    def all_replicas(self, states: Sequence[State]) -> Any:
         """All replicas out of the states of all blocks, along one leading axis."""
         return self._engine.stack(states)
 
@@ -187,14 +187,14 @@ def precision(x64: bool) -> Iterator[None]:
 
 def _digests(
     stop: int, state: State, rows: State, observed: State, lanes: int
-) -> tuple[Stride, ...]:
+) -> tuple[StrideDigests, ...]:
     """Of one stride, for each lane: what it is digested to alone."""
-    states = digests(state, lanes)
-    told = digests(together(rows, observed), lanes)
-    return tuple(Stride(stop, *pair) for pair in zip(states, told, strict=True))
+    states = batch_digests(state, lanes)
+    told = batch_digests(with_observed(rows, observed), lanes)
+    return tuple(StrideDigests(stop, *pair) for pair in zip(states, told, strict=True))
 
 
-def _joined(tables: Sequence[State]) -> State:
+def _concatenate(tables: Sequence[State]) -> State:
     """Tables of arrays ``(lanes, replicas, steps, ...)``, one behind another."""
     names = tables[0] if tables else ()
     return {n: np.concatenate([t[n] for t in tables], axis=2) for n in names}

@@ -12,22 +12,22 @@ from heliostat.errors import RequestError
 from heliostat.task import Task, Var
 
 
-class Told(NamedTuple):
+class RowSchema(NamedTuple):
     """What a method of a task tells, and where the task says what that is."""
 
     method: str
     declared: str
     thing: str
 
-    def table(self, task: Task) -> Mapping[str, Var]:
+    def variables(self, task: Task) -> Mapping[str, Var]:
         return getattr(task, self.declared)
 
 
-STEP = Told("step", "emits", "row")
-OBSERVE = Told("observe", "observes", "observed")
+STEP = RowSchema("step", "emits", "row")
+OBSERVE = RowSchema("observe", "observes", "observed")
 
 
-def check(task: Task, told: Told, found: Mapping[str, Any]) -> None:
+def check_rows(task: Task, told: RowSchema, found: Mapping[str, Any]) -> None:
     """The law "rows match emits", said in one line where it is broken.
 
     Args:
@@ -37,16 +37,16 @@ def check(task: Task, told: Told, found: Mapping[str, Any]) -> None:
         RequestError: for the first that does not match.
     """
     check_names(task, told, found)
-    for name, var in told.table(task).items():
+    for name, var in told.variables(task).items():
         dtype, shape = found[name].dtype, found[name].shape[1:]
         if dtype != dtype_of(var) or len(shape) != len(var.dims):
-            raise misfit(task, told, name, dtype, shape)
+            raise mismatch(task, told, name, dtype, shape)
         check_coords(task, told, name, shape)
 
 
-def check_coords(task: Task, told: Told, name: str, shape: Sequence[int]) -> None:
+def check_coords(task: Task, told: RowSchema, name: str, shape: Sequence[int]) -> None:
     """As many names as there are entries, along dims whose entries a task names."""
-    for dim, size in zip(told.table(task)[name].dims, shape, strict=True):
+    for dim, size in zip(told.variables(task)[name].dims, shape, strict=True):
         names = task.coords.get(dim)
         if names is not None and len(names) != size:
             raise RequestError(
@@ -55,8 +55,8 @@ def check_coords(task: Task, told: Told, name: str, shape: Sequence[int]) -> Non
             )
 
 
-def check_names(task: Task, told: Told, found: Mapping[str, Any]) -> None:
-    wanted = told.table(task)
+def check_names(task: Task, told: RowSchema, found: Mapping[str, Any]) -> None:
+    wanted = told.variables(task)
     if set(found) != set(wanted):
         raise RequestError(
             f"{type(task).__name__}: {told.method} returns {sorted(found)}, "
@@ -64,10 +64,10 @@ def check_names(task: Task, told: Told, found: Mapping[str, Any]) -> None:
         )
 
 
-def misfit(
-    task: Task, told: Told, name: str, dtype: Any, shape: Sequence[int]
+def mismatch(
+    task: Task, told: RowSchema, name: str, dtype: Any, shape: Sequence[int]
 ) -> RequestError:
-    var = told.table(task)[name]
+    var = told.variables(task)[name]
     return RequestError(
         f"{type(task).__name__}: {told.thing} '{name}' is {dtype}{list(shape)}, "
         f"{told.declared} says {dtype_of(var)} with dims {list(var.dims)}"
@@ -78,9 +78,9 @@ def dtype_of(var: Var) -> Any:
     """The type of a variable, in the precision that JAX computes in now."""
     if var.dtype == "str":
         return np.dtypes.StringDType()
-    return precision() if var.dtype == "float" else np.dtype(var.dtype)
+    return float_dtype() if var.dtype == "float" else np.dtype(var.dtype)
 
 
-def precision() -> np.dtype[Any]:
+def float_dtype() -> np.dtype[Any]:
     """Of floats that JAX makes now: float32, or float64."""
     return jnp.zeros(()).dtype

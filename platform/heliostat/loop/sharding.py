@@ -28,7 +28,7 @@ class Indivisible(ValueError):
         return Indivisible, (self.length,)
 
 
-class Shards:
+class ShardLayout:
     """Where the parts of a block's state are, on the devices of one mesh."""
 
     def __init__(self, task: Task, mesh: Mesh) -> None:
@@ -43,7 +43,7 @@ class Shards:
         """
 
         def sharding(path: Any, leaf: Any) -> NamedSharding:
-            split = name_of(path[:1]) in self.task.sharded
+            split = leaf_name(path[:1]) in self.task.sharded
             if split and leaf.shape[1] % self.mesh.size:
                 raise Indivisible(leaf.shape[1])
             return NamedSharding(self.mesh, P(None, AXIS) if split else P())
@@ -51,7 +51,7 @@ class Shards:
         return jax.tree_util.tree_map_with_path(sharding, state)
 
     @property
-    def everywhere(self) -> NamedSharding:
+    def replicated(self) -> NamedSharding:
         return NamedSharding(self.mesh, P())
 
     def gather(self, state: Any) -> Any:
@@ -60,14 +60,14 @@ class Shards:
 
     @cached_property
     def _gathering(self) -> Any:
-        return jit(lambda state: state, out_shardings=self.everywhere)
+        return jit(lambda state: state, out_shardings=self.replicated)
 
 
-def put(leaf: np.ndarray, sharding: NamedSharding) -> jax.Array:
+def put_global(leaf: np.ndarray, sharding: NamedSharding) -> jax.Array:
     """A host array that every process holds whole, as one global array."""
     return jax.make_array_from_callback(leaf.shape, sharding, lambda i: leaf[i])
 
 
-def name_of(path: Any) -> str:
+def leaf_name(path: Any) -> str:
     """A leaf of a state, by its place in the tree: ``opt.mu``."""
     return jax.tree_util.keystr(path, simple=True, separator=".")

@@ -11,7 +11,7 @@ import numpy as np
 State = Mapping[str, np.ndarray]
 
 
-class Stride(NamedTuple):
+class StrideDigests(NamedTuple):
     """The digests of one stride of one block."""
 
     stop: int  # the step it ends with
@@ -25,10 +25,12 @@ def digest(arrays: State) -> bytes:
     It does not depend on how the arrays were split over workers or devices, nor on the
     machine's byte order.
     """
-    return digests({name: np.asarray(arrays[name])[None] for name in arrays}, 1)[0]
+    return batch_digests({name: np.asarray(arrays[name])[None] for name in arrays}, 1)[
+        0
+    ]
 
 
-def digests(arrays: State, count: int) -> list[bytes]:
+def batch_digests(arrays: State, count: int) -> list[bytes]:
     """The :func:`digest` of each entry along the leading axis of all arrays."""
     hashes = [hashlib.sha256() for _ in range(count)]
     for name in sorted(arrays):
@@ -54,9 +56,9 @@ def _payloads(array: np.ndarray) -> tuple[str, list[bytes]]:
 
 def rows_digest(rows: State, observed: State) -> bytes:
     """The digest of a stride: over its rows, and over what was observed at its end."""
-    return digest(together(rows, observed))
+    return digest(with_observed(rows, observed))
 
 
-def together(rows: State, observed: State) -> State:
+def with_observed(rows: State, observed: State) -> State:
     """Rows and what was observed as one table, whose names are never the same."""
     return {**rows, **{f"observed.{n}": v for n, v in observed.items()}}

@@ -8,20 +8,20 @@ from typing import NamedTuple
 
 import numpy as np
 
-from heliostat.loop.state import State, Stride
+from heliostat.loop.state import State, StrideDigests
 from heliostat.task import Task
 
-LANES = 64
+MAX_MEMBERS = 64
 """Cells that one compiled program can step, one after another: a slab of a pack.
 
 Each commit of a slab costs the same: with so many it is little beside short cells."""
 
 
-class Lane(NamedTuple):
+class Member(NamedTuple):
     """In what a cell differs from the others of its pack, and which one it is."""
 
     seed: int
-    knobs: Mapping[str, float]
+    traced_fields: Mapping[str, float]
     cell: int = 0
 
 
@@ -32,7 +32,7 @@ class Chunk(NamedTuple):
     start: int
     stop: int
     rows: Mapping[str, np.ndarray]  # each (replicas of the block, stop - start, ...)
-    strides: tuple[Stride, ...]
+    strides: tuple[StrideDigests, ...]
     state: State  # after ``stop``
     seconds: float
     layout: str = "1 device"
@@ -50,13 +50,13 @@ class Slab(NamedTuple):
     start: int
     stop: int
     rows: Mapping[str, np.ndarray]
-    strides: tuple[tuple[Stride, ...], ...]  # one after another, of every lane
+    strides: tuple[tuple[StrideDigests, ...], ...]  # one after another, of every lane
     state: State
     seconds: float
     layout: str
     environment: str
     observed: Mapping[str, np.ndarray]
-    lanes: tuple[Lane, ...] = ()
+    members: tuple[Member, ...] = ()
 
     def chunk(self, lane: int = 0) -> Chunk:
         """What one of the cells would have computed alone."""
@@ -76,7 +76,9 @@ class Span(NamedTuple):
     start: int
     stop: int
     state: State | Callable[[], State] | None = None  # after ``start``; None: ``init``
-    lanes: tuple[Lane, ...] = ()  # cells of a pack; none: the run that the job is of
+    members: tuple[
+        Member, ...
+    ] = ()  # cells of a pack; none: the run that the job is of
 
     def load(self) -> State | None:
         """The state in memory: of many spans that wait it need not be there."""
@@ -107,17 +109,17 @@ def unbounded() -> int:
     return sys.maxsize
 
 
-def fresh_in(job: Job) -> bool:
+def needs_init(job: Job) -> bool:
     """Whether some span of a job starts from ``init``."""
     return any(span.state is None for span in job.spans)
 
 
-def blocks_of(task: Task) -> int:
+def block_count(task: Task) -> int:
     """How many blocks a run has: replicas over width, rounded up."""
     return -(-task.replicas // task.width)
 
 
-def replicas_of(task: Task, block: int) -> np.ndarray:
+def block_replicas(task: Task, block: int) -> np.ndarray:
     """The replica indices of a block, ``(width,)``; the last block is padded."""
     return np.arange(block * task.width, (block + 1) * task.width, dtype=np.int32)
 
@@ -127,6 +129,6 @@ def has_replica_dim(task: Task) -> bool:
     return task.replicas > 1 or task.replica_dim != Task.replica_dim
 
 
-def valid_of(task: Task, block: int) -> int:
+def valid_replicas(task: Task, block: int) -> int:
     """How many replicas of a block are no padding."""
     return min(task.width, task.replicas - block * task.width)

@@ -17,8 +17,8 @@ from heliostat.config.condition import Condition
 from heliostat.errors import Busy, StoreError, did_you_mean
 from heliostat.results.run import status_of, store_folder
 from heliostat.store import lock
-from heliostat.store.index import ids_in, packs_in
-from heliostat.store.pack import FOLDER, Pack
+from heliostat.store.index import cell_ids, list_packs
+from heliostat.store.pack import PACKS_FOLDER, Pack
 from heliostat.store.record import Record
 
 HALF_MADE = re.compile(r"\.[0-9a-f]{16}\.[0-9a-f]{8}")
@@ -49,7 +49,7 @@ def runs(
     folders = sorted(p.parent for p in root.glob(f"{task or '*'}/*/spec.json"))
     alone = [_alone(f) for f in folders if f.name[0] != "."]
     known = {line["id"] for line in alone}
-    packed = [line for p in packs_in(root, task or "*") for line in _packed(p)]
+    packed = [line for p in list_packs(root, task or "*") for line in _packed(p)]
     table = pd.DataFrame(alone + [line for line in packed if line["id"] not in known])
     if table.empty:
         return pd.DataFrame(columns=list(COLUMNS))
@@ -66,12 +66,12 @@ def gc(store: str | Path | None = None) -> list[Path]:
     """
     root = store_folder(store)
     removed = []
-    for path in sorted([*root.glob("*/.*"), *root.glob(f"*/{FOLDER}/.*")]):
+    for path in sorted([*root.glob("*/.*"), *root.glob(f"*/{PACKS_FOLDER}/.*")]):
         if HALF_MADE.fullmatch(path.name) and path.is_dir() and _stale(path):
             shutil.rmtree(path, ignore_errors=True)
             removed.append(path)
     runs = (spec.parent for spec in root.glob("*/*/spec.json"))
-    for folder in sorted([*runs, *packs_in(root)]):
+    for folder in sorted([*runs, *list_packs(root)]):
         removed += _sweep(folder)
     return removed
 
@@ -79,7 +79,7 @@ def gc(store: str | Path | None = None) -> list[Path]:
 def _sweep(run: Path) -> list[Path]:
     """Remove the leftovers of one run, as its driver: so nobody starts meanwhile."""
     left = [*run.glob("lock.*"), *run.rglob("*.partial")]
-    if not left or lock.holder(run):
+    if not left or lock.lock_owner(run):
         return []
     with contextlib.suppress(Busy, StoreError), lock.Lock(run) as mine:
         left = [p for p in left if p == mine.path or _stale(p)]
@@ -117,7 +117,7 @@ def _packed(folder: Path) -> list[dict[str, Any]]:
             for spec, come in zip(pack.specs, steps, strict=True)
         ]
     except (StoreError, KeyError):
-        ids = ids_in(folder) or [folder.name]
+        ids = cell_ids(folder) or [folder.name]
         return [_damaged(id_, folder.parents[1].name) for id_ in ids]
 
 

@@ -14,10 +14,10 @@ import xarray as xr
 from heliostat import config
 from heliostat.config.code import Code
 from heliostat.errors import RequestError, StoreError
-from heliostat.loop.work import blocks_of
+from heliostat.loop.work import block_count
 from heliostat.results.goal import Outcome
 from heliostat.store import lock
-from heliostat.store.index import opened, packed
+from heliostat.store.index import cell_paths, open_record
 from heliostat.store.record import Record
 from heliostat.task import Estimate, Task
 
@@ -52,7 +52,7 @@ class Run:
         until: Outcome | None = None,
         record: Record | None = None,
     ):
-        self.record = record or opened(path)
+        self.record = record or open_record(path)
         self.spec = self.record.spec
         self._task, self._limit, self._until = task, limit, until
 
@@ -143,7 +143,7 @@ class Run:
         block = replica // self.task.width
         step = self.kept_at(step, self.kept(block))
         stored = self.record.checkpoints.load(block, step)
-        return self._of_task(lambda loop: loop.replica(replica, stored))
+        return self._of_task(lambda loop: loop.replica_state(replica, stored))
 
     def states(self, step: int = -1) -> Any:
         """The states of all replicas at a kept step, along a leading axis of replicas.
@@ -157,11 +157,11 @@ class Run:
         Raises:
             RequestError: if no state of that step is kept, naming the nearest.
         """
-        blocks = range(blocks_of(self.task))
+        blocks = range(block_count(self.task))
         common = sorted(set.intersection(*(set(self.kept(b)) for b in blocks)))
         step = self.kept_at(step, common)
         stored = [self.record.checkpoints.load(block, step) for block in blocks]
-        return self._of_task(lambda loop: loop.replicas(stored))
+        return self._of_task(lambda loop: loop.all_replicas(stored))
 
     def kept_at(self, step: int, kept: list[int]) -> int:
         """The step that is meant, of those whose states are kept.
@@ -212,7 +212,7 @@ class Run:
     def __repr__(self) -> str:
         lines = [f"Run {self.id} ({self.spec.identity['task']}): {self.status}"]
         planned = self.record.attrs.get("steps", self.steps)
-        lines.append(f"  {self.steps} of {planned} steps in {self.record.home}")
+        lines.append(f"  {self.steps} of {planned} steps in {self.record.folder}")
         lines += [f"  {name} = {value}" for name, value in self.headline.items()]
         return "\n".join(lines)
 
@@ -220,7 +220,7 @@ class Run:
 def status_of(record: Record, attrs: Mapping[str, Any]) -> str:
     """What the attributes of a record say; without a driver it is not running."""
     stored = attrs.get("status", "created")
-    if stored in ("created", "running") and not lock.holder(record.home):
+    if stored in ("created", "running") and not lock.lock_owner(record.folder):
         return "interrupted"
     return stored
 
@@ -284,7 +284,7 @@ def find(run: str, store: str | Path | None = None) -> Path:
     if digits and not set(digits) - set("0123456789abcdef"):
         alone = root.glob(f"*/{digits}*")
         found = {p for p in alone if (p / "spec.json").exists()}
-        found |= {p for p in packed(root) if p.name.startswith(digits)}
+        found |= {p for p in cell_paths(root) if p.name.startswith(digits)}
     if not found:
         raise RequestError(f"no run '{run}' in {root}; `heliostat runs` lists them")
     if len(found) > 1:

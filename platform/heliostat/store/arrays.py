@@ -14,27 +14,27 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from heliostat.loop.work import Chunk, Slab, has_replica_dim, valid_of
+from heliostat.loop.work import Chunk, Slab, has_replica_dim, valid_replicas
 from heliostat.store import layout
 from heliostat.store.layout import (
     CELL,
     CODECS,
-    Lead,
-    cells_of,
-    coordinate,
-    lead_of,
-    whole,
+    LeadingAxes,
+    cell_index,
+    create_coordinate,
+    leading_axes,
+    write_all_chunks,
 )
 from heliostat.task import Task, Var
 
-CHUNK_ELEMENTS = 4096
+ELEMENTS_PER_CHUNK = 4096
 """Elements of an array in one zarr chunk, roughly: small enough to rewrite often."""
 
 EVERY_STEP = "rows"
 EVERY_STRIDE = "observed"
 
 
-class Series(NamedTuple):
+class VariableGroup(NamedTuple):
     """The variables of one group, and how many steps lie between two entries."""
 
     group: str
@@ -45,44 +45,44 @@ class Series(NamedTuple):
         """The entries that the steps (start, stop] have; from a full stride on."""
         return slice(start // self.every, stop // self.every)
 
-    def of(self, chunk: Chunk | Slab) -> Mapping[str, np.ndarray]:
+    def arrays(self, chunk: Chunk | Slab) -> Mapping[str, np.ndarray]:
         return chunk.rows if self.group == EVERY_STEP else chunk.observed
 
 
-def rows_of(task: Task) -> Series:
-    return Series(EVERY_STEP, task.emits, 1)
+def rows_group(task: Task) -> VariableGroup:
+    return VariableGroup(EVERY_STEP, task.emits, 1)
 
 
-def observed_of(task: Task) -> Series:
-    return Series(EVERY_STRIDE, task.observes, task.stride)
+def observed_group(task: Task) -> VariableGroup:
+    return VariableGroup(EVERY_STRIDE, task.observes, task.stride)
 
 
-def write(
-    root: Any, series: Series, chunk: Chunk | Slab, task: Task, until: int
+def write_chunk(
+    root: Any, series: VariableGroup, chunk: Chunk | Slab, task: Task, until: int
 ) -> None:
     """The part of a chunk that belongs to a series; the first one lays it out."""
-    arrays = series.of(chunk)
+    arrays = series.arrays(chunk)
     if not arrays:
         return
     if series.group not in root:
         _create(root, series, arrays, task, until)
-    cells, group = cells_of(chunk), root[series.group]
+    cells, group = cell_index(chunk), root[series.group]
     entries = series.entries(chunk.start, chunk.stop)
-    where = (*cells, *place(task, chunk.block, entries))
+    where = (*cells, *region(task, chunk.block, entries))
     for name, values in arrays.items():
         one = values if has_replica_dim(task) else values.take(0, axis=len(cells))
-        whole(group[name])[where] = one
+        write_all_chunks(group[name])[where] = one
 
 
-def place(task: Task, block: int, entries: slice) -> tuple[slice, ...]:
+def region(task: Task, block: int, entries: slice) -> tuple[slice, ...]:
     """Where in an array of a run some entries of a block are."""
     if not has_replica_dim(task):
         return (entries,)
     first = block * task.width
-    return slice(first, first + valid_of(task, block)), entries
+    return slice(first, first + valid_replicas(task, block)), entries
 
 
-def resize(root: Any, group: str, entries: int, every: int) -> None:
+def resize_group(root: Any, group: str, entries: int, every: int) -> None:
     """Give a series room for so many entries; one that is half made is dropped."""
     dim = str(root.attrs["step_dim"])
     if group not in root:
@@ -91,11 +91,11 @@ def resize(root: Any, group: str, entries: int, every: int) -> None:
         del root[group]
         return
     for array in arrays_of(root, group):
-        layout.resize(array, dim, entries)
-    whole(found[dim])[:] = every * np.arange(1, entries + 1)
+        layout.resize_array(array, dim, entries)
+    write_all_chunks(found[dim])[:] = every * np.arange(1, entries + 1)
 
 
-def missing(
+def missing_files(
     root: Any, store: Path, group: str, entries: int, cell: int | None = None
 ) -> Iterator[Path]:
     """Files of the first entries that are not there: zarr would read fill values.
@@ -129,27 +129,27 @@ def arrays_of(root: Any, group: str) -> list[Any]:
 
 def _create(
     root: Any,
-    series: Series,
+    series: VariableGroup,
     arrays: Mapping[str, np.ndarray],
     task: Task,
     until: int,
 ) -> None:
     """Arrays for variables and coordinates, shaped as the first chunk is."""
     group, entries = root.create_group(series.group), until // series.every
-    lead = lead_of(root)
+    lead = leading_axes(root)
     for name, var in series.variables.items():
         _create_array(group, name, var, arrays[name], series, task, entries, lead)
     for dim in lead.dims:
-        coordinate(group, dim, root[dim][:])
+        create_coordinate(group, dim, root[dim][:])
     if has_replica_dim(task):
-        coordinate(group, task.replica_dim, np.arange(task.replicas))
+        create_coordinate(group, task.replica_dim, np.arange(task.replicas))
     labels = series.every * np.arange(1, entries + 1)
-    coordinate(group, task.step_dim, labels)
-    for dim, names in named(series, task).items():
-        coordinate(group, dim, names)
+    create_coordinate(group, task.step_dim, labels)
+    for dim, names in dim_labels(series, task).items():
+        create_coordinate(group, dim, names)
 
 
-def named(series: Series, task: Task) -> dict[str, np.ndarray]:
+def dim_labels(series: VariableGroup, task: Task) -> dict[str, np.ndarray]:
     """The names of entries along dims of a series, where its task names them."""
     dims = {dim for var in series.variables.values() for dim in var.dims}
     text = np.dtypes.StringDType()
@@ -161,10 +161,10 @@ def _create_array(
     name: str,
     var: Var,
     values: np.ndarray,
-    series: Series,
+    series: VariableGroup,
     task: Task,
     entries: int,
-    lead: Lead,
+    lead: LeadingAxes,
 ) -> None:
     several, sizes = has_replica_dim(task), values.shape[len(lead.dims) + 2 :]
     length = _chunk_length(task, series, int(np.prod(sizes)))
@@ -191,7 +191,7 @@ def _create_array(
     )
 
 
-def _chunk_length(task: Task, series: Series, elements: int) -> int:
+def _chunk_length(task: Task, series: VariableGroup, elements: int) -> int:
     """Entries in one zarr chunk: of whole strides, about ``CHUNK_ELEMENTS`` numbers."""
     stride = task.stride // series.every
-    return stride * max(1, CHUNK_ELEMENTS // max(1, stride * task.width * elements))
+    return stride * max(1, ELEMENTS_PER_CHUNK // max(1, stride * task.width * elements))

@@ -14,14 +14,14 @@ from heliostat.errors import StoreError
 from heliostat.loop.state import State
 from heliostat.loop.work import Chunk
 from heliostat.store.checkpoints import Checkpoints
-from heliostat.store.events import Log
+from heliostat.store.events import EventLog
 from heliostat.store.layout import CELL
 from heliostat.store.pack import Pack
-from heliostat.store.record import Record, damage
+from heliostat.store.record import Record, as_store_error
 from heliostat.task import Task
 
 
-class Cell(Record):
+class CellRecord(Record):
     """One cell of a pack, read as the record of a run."""
 
     cell: int
@@ -29,11 +29,11 @@ class Cell(Record):
     def __init__(self, pack: Pack, cell: int) -> None:
         self.pack, self.cell = pack, cell
         super().__init__(pack.path.parents[1] / self.spec.id)
-        self.checkpoints = _States(pack, cell)
-        self.log = _Events(pack.log.path, cell)
+        self.checkpoints = _CellCheckpoints(pack, cell)
+        self.log = _CellEvents(pack.log.path, cell)
 
     @property
-    def home(self) -> Path:
+    def folder(self) -> Path:
         return self.pack.path
 
     @property
@@ -51,11 +51,11 @@ class Cell(Record):
 
     def _root(self, mode: Any) -> Any:
         if mode != "r":
-            raise StoreError(f"{self.path.name} lies in {self.home}, which writes it")
+            raise StoreError(f"{self.path.name} lies in {self.folder}, which writes it")
         return self.pack._root(mode)
 
     def _read(self, name: str, where: Any) -> Any:
-        with damage(f"{self.path}: {name}"):
+        with as_store_error(f"{self.path}: {name}"):
             array = self._root("r")[name]
             if CELL not in array.metadata.dimension_names[:1] or name == CELL:
                 return array[where]
@@ -67,7 +67,7 @@ class Cell(Record):
         return data.isel({CELL: self.cell}, drop=True) if CELL in data.dims else data
 
 
-class _States(Checkpoints):
+class _CellCheckpoints(Checkpoints):
     """The kept states of one cell, among those of its slabs."""
 
     def __init__(self, pack: Pack, cell: int) -> None:
@@ -86,7 +86,7 @@ class _States(Checkpoints):
         raise StoreError(f"states of a pack are written by its driver: {self.folder}")
 
 
-class _Events(Log):
+class _CellEvents(EventLog):
     """What happened to one cell, and to all of its pack."""
 
     def __init__(self, path: Path, cell: int) -> None:
@@ -100,12 +100,12 @@ class _Events(Log):
         return cells is None or cells[0] <= self.cell < cells[1]
 
 
-def cells_of(pack: Pack) -> list[Cell]:
+def pack_cells(pack: Pack) -> list[CellRecord]:
     """All of them, in their order."""
-    return [Cell(pack, i) for i in range(len(pack.specs))]
+    return [CellRecord(pack, i) for i in range(len(pack.specs))]
 
 
-def unpack(cell: Cell, task: Task) -> Record:
+def unpack(cell: CellRecord, task: Task) -> Record:
     """A record of its own for a cell, so that it can go on alone.
 
     It has the rows, digests and kept states that the cell has; the pack stays as it
@@ -113,7 +113,7 @@ def unpack(cell: Cell, task: Task) -> Record:
     """
     record = Record.create(cell.path, cell.spec, task, cell.attrs)
     for event in cell.log.events():
-        record.log.tell(**{k: v for k, v in event.items() if k != "cells"})
+        record.log.append(**{k: v for k, v in event.items() if k != "cells"})
     come = cell.committed
     record.allocate(int(come.max()), task.stride)
     for block, stop in enumerate(come.tolist()):
@@ -123,7 +123,7 @@ def unpack(cell: Cell, task: Task) -> Record:
     return record
 
 
-def _stored(cell: Cell, task: Task, block: int, start: int, stop: int) -> Chunk:
+def _stored(cell: CellRecord, task: Task, block: int, start: int, stop: int) -> Chunk:
     """What is stored of a block between two kept states, as it was computed."""
     strides = [stride for stride, _ in cell.strides(block, task.stride)]
     return Chunk(

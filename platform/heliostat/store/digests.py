@@ -17,27 +17,29 @@ from typing import Any
 
 import numpy as np
 
-from heliostat.loop.state import Stride
+from heliostat.loop.state import StrideDigests
 from heliostat.loop.work import Chunk, Slab
-from heliostat.store.layout import cells_of, whole
+from heliostat.store.layout import cell_index, write_all_chunks
 
 
 def first_link(genesis: str, block: int) -> bytes:
     return hashlib.sha256(f"{genesis}|{block}".encode()).digest()
 
 
-def next_link(previous: bytes, stride: Stride) -> bytes:
+def next_link(previous: bytes, stride: StrideDigests) -> bytes:
     step = stride.stop.to_bytes(8, "big")
     return hashlib.sha256(previous + step + stride.state + stride.rows).digest()
 
 
-def write(root: Any, chunk: Chunk | Slab, stride: int, geneses: Sequence[str]) -> None:
+def write_chain(
+    root: Any, chunk: Chunk | Slab, stride: int, geneses: Sequence[str]
+) -> None:
     """Go on with the chains that the strides of a chunk belong to.
 
     Args:
         geneses: what each chain begins with.
     """
-    where, first = (*cells_of(chunk), chunk.block), chunk.start // stride
+    where, first = (*cell_index(chunk), chunk.block), chunk.start // stride
     if first == 0:
         links = [first_link(genesis, chunk.block) for genesis in geneses]
     else:
@@ -46,18 +48,18 @@ def write(root: Any, chunk: Chunk | Slab, stride: int, geneses: Sequence[str]) -
     pairs = zip(links, _strides(chunk), strict=True)
     table = np.stack([_chained(link, strides) for link, strides in pairs])
     entries = slice(first, first + len(chunk.strides))
-    digests = whole(root["digests"])
-    digests[(*where, entries)] = table if cells_of(chunk) else table[0]
+    digests = write_all_chunks(root["digests"])
+    digests[(*where, entries)] = table if cell_index(chunk) else table[0]
 
 
-def _strides(chunk: Chunk | Slab) -> list[tuple[Stride, ...]]:
+def _strides(chunk: Chunk | Slab) -> list[tuple[StrideDigests, ...]]:
     """The strides of each cell of a chunk."""
     if isinstance(chunk, Chunk):
         return [chunk.strides]
     return list(zip(*chunk.strides, strict=True))
 
 
-def _chained(link: bytes, strides: Sequence[Stride]) -> np.ndarray:
+def _chained(link: bytes, strides: Sequence[StrideDigests]) -> np.ndarray:
     """Digests of state and rows, and the link, of one stride after another."""
     table = np.empty((len(strides), 3, 32), np.uint8)
     for row, entry in zip(table, strides, strict=True):

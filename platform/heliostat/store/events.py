@@ -15,18 +15,18 @@ from pathlib import Path
 from typing import IO, Any
 
 
-class Log:
+class EventLog:
     """The events of one run, in the order in which they happened."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def tell(self, event: str, **details: Any) -> None:
+    def append(self, event: str, **details: Any) -> None:
         """Append one event, on a line of its own."""
         line = {"time": round(time.time(), 3), "event": event, **details}
         told = json.dumps(line).encode() + b"\n"
-        with self.path.open("ab+") as stream, _alone(stream):
-            stream.write(told if _ends_whole(stream) else b"\n" + told)
+        with self.path.open("ab+") as stream, _locked(stream):
+            stream.write(told if _ends_with_newline(stream) else b"\n" + told)
 
     def events(self) -> list[dict[str, Any]]:
         """All events; what is none, such as a line that a crash cut, is left out."""
@@ -46,7 +46,7 @@ class Log:
 
 
 @contextmanager
-def _alone(stream: IO[bytes]) -> Iterator[None]:
+def _locked(stream: IO[bytes]) -> Iterator[None]:
     """Nobody else tells meanwhile; where nothing can be locked, a line may be blank.
 
     It is unlocked and not only closed: a child forked meanwhile would keep it locked.
@@ -61,7 +61,7 @@ def _alone(stream: IO[bytes]) -> Iterator[None]:
             fcntl.flock(stream, fcntl.LOCK_UN)
 
 
-def _ends_whole(stream: IO[bytes]) -> bool:
+def _ends_with_newline(stream: IO[bytes]) -> bool:
     """Whether the last line has its end: a crash may have cut it.
 
     Only under a lock: a line that others append grows page by page for who reads it.

@@ -19,23 +19,23 @@ from zarr.codecs import Crc32cCodec, ZstdCodec
 
 from heliostat.errors import StoreError
 from heliostat.loop.state import State
-from heliostat.loop.work import LANES, Chunk, Slab, blocks_of
+from heliostat.loop.work import MAX_MEMBERS, Chunk, Slab, block_count
 from heliostat.store.checkpoints import Checkpoints
 from heliostat.task import Task
 
 CODECS = [ZstdCodec(level=1), Crc32cCodec()]
 """The checksum comes last, so that any damaged byte is noticed when it is read."""
 
-LOST = -1
+MISSING = -1
 """What zarr reads where the file of a commit marker is gone."""
 
 CELL = "cell"
 
-LINKS = 1024
+LINKS_PER_CHUNK = 1024
 """Strides whose digests are in one zarr chunk, of one cell or of a slab."""
 
 
-class Lead(NamedTuple):
+class LeadingAxes(NamedTuple):
     """The axes before those of a run: none, or that of cells."""
 
     dims: tuple[str, ...] = ()
@@ -43,28 +43,28 @@ class Lead(NamedTuple):
     chunks: tuple[int, ...] = ()
 
 
-def lead_of(root: Any) -> Lead:
+def leading_axes(root: Any) -> LeadingAxes:
     links = root["digests"]
     dims = links.metadata.dimension_names
-    return Lead(dims[:-4], links.shape[:-4], links.chunks[:-4])
+    return LeadingAxes(dims[:-4], links.shape[:-4], links.chunks[:-4])
 
 
-def cells_of(chunk: Chunk | Slab) -> tuple[slice, ...]:
+def cell_index(chunk: Chunk | Slab) -> tuple[slice, ...]:
     """Where along the leading axis the cells of a chunk are."""
     if isinstance(chunk, Chunk):
         return ()
-    first = chunk.lanes[0].cell
-    return (slice(first, first + len(chunk.lanes)),)
+    first = chunk.members[0].cell
+    return (slice(first, first + len(chunk.members)),)
 
 
-def lay_out(
+def create_folder(
     path: Path,
     name: str,
     text: str,
     task: Task,
     about: Mapping[str, Any],
     cells: Sequence[str] = (),
-    lanes: int = LANES,
+    lanes: int = MAX_MEMBERS,
     states: Sequence[State] = (),
 ) -> None:
     """Lay out a folder with what defines its run or runs, and empty arrays for them;
@@ -75,7 +75,7 @@ def lay_out(
         (partial / name).write_bytes(text.encode())
         about = {**about, "spec_sha256": hashlib.sha256(text.encode()).hexdigest()}
         root = zarr.create_group(partial / "record.zarr", attributes=about)
-        create(root, blocks_of(task), cells, lanes)
+        create_arrays(root, block_count(task), cells, lanes)
         for block, state in enumerate(states):
             Checkpoints(partial / "checkpoints").save(block, 0, state)
         try:
@@ -92,12 +92,12 @@ def lay_out(
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def create(
-    root: Any, blocks: int, cells: Sequence[str] = (), lanes: int = LANES
+def create_arrays(
+    root: Any, blocks: int, cells: Sequence[str] = (), lanes: int = MAX_MEMBERS
 ) -> None:
     """Commit markers and digests, of a run or of the cells with these ids, so many of
     them in a slab."""
-    lead = Lead((CELL,), (len(cells),), (lanes,)) if cells else Lead()
+    lead = LeadingAxes((CELL,), (len(cells),), (lanes,)) if cells else LeadingAxes()
     root.create_array(
         "committed",
         shape=(*lead.shape, blocks),
@@ -106,9 +106,9 @@ def create(
         compressors=CODECS,
         dimension_names=[*lead.dims, "block"],
         attributes={"long_name": "steps committed"},
-        fill_value=LOST,
+        fill_value=MISSING,
     )[:] = 0
-    links = LINKS // lanes if cells else LINKS
+    links = LINKS_PER_CHUNK // lanes if cells else LINKS_PER_CHUNK
     root.create_array(
         "digests",
         shape=(*lead.shape, blocks, 0, 3, 32),
@@ -119,10 +119,10 @@ def create(
         attributes={"long_name": "SHA-256 of state, of rows, and the link"},
     )
     if cells:
-        coordinate(root, CELL, np.array(cells, np.dtypes.StringDType()))
+        create_coordinate(root, CELL, np.array(cells, np.dtypes.StringDType()))
 
 
-def coordinate(group: Any, dim: str, labels: np.ndarray) -> None:
+def create_coordinate(group: Any, dim: str, labels: np.ndarray) -> None:
     array = group.create_array(
         dim,
         shape=labels.shape,
@@ -131,10 +131,10 @@ def coordinate(group: Any, dim: str, labels: np.ndarray) -> None:
         compressors=CODECS,
         dimension_names=[dim],
     )
-    whole(array)[:] = labels
+    write_all_chunks(array)[:] = labels
 
 
-def whole(array: Any) -> Any:
+def write_all_chunks(array: Any) -> Any:
     """An array that is written with all its chunks, also those of nothing but its fill
     value: one that is not there is a part of the record that was lost.
 
@@ -144,7 +144,7 @@ def whole(array: Any) -> Any:
     return array.with_config({"write_empty_chunks": True})
 
 
-def resize(array: Any, dim: str, entries: int) -> None:
+def resize_array(array: Any, dim: str, entries: int) -> None:
     """Give an array room for so many entries along a dim."""
     dims = array.metadata.dimension_names or ()
     sizes = zip(dims, array.shape, strict=True)

@@ -17,7 +17,7 @@ from heliostat.system.process import Process, own
 LEASE = 60.0
 """Seconds after which the lock of a driver on another machine counts as abandoned."""
 
-OF_A_RUN = "`heliostat watch` follows it, `stop` ends it"
+RUN_HINT = "`heliostat watch` follows it, `stop` ends it"
 
 
 class Lock:
@@ -33,7 +33,7 @@ class Lock:
         Busy: if another driver holds it; the message says which.
     """
 
-    def __init__(self, folder: Path, hint: str = OF_A_RUN) -> None:
+    def __init__(self, folder: Path, hint: str = RUN_HINT) -> None:
         self.path, self._hint = folder / "lock.json", hint
         self.token = secrets.token_hex(8)
         self.lost = False
@@ -77,7 +77,7 @@ class Lock:
         Raises:
             Busy: if it is not abandoned.
         """
-        if _holds(owner):
+        if _is_held(owner):
             raise self._busy()
         aside = self.path.with_suffix(f".{self.token}.old")
         with contextlib.suppress(FileNotFoundError):
@@ -122,13 +122,13 @@ class Lock:
         return _read(self.path)
 
 
-def holder(folder: Path) -> dict[str, Any] | None:
+def lock_owner(folder: Path) -> dict[str, Any] | None:
     """Who drives the run in ``folder`` now: pid, host, expires; None if nobody."""
     owner = _read(folder / "lock.json")
-    return owner if _holds(owner) else None
+    return owner if _is_held(owner) else None
 
 
-def _holds(owner: dict[str, Any]) -> bool:
+def _is_held(owner: dict[str, Any]) -> bool:
     """Whether the owner of a lock lives, as far as can be told from here."""
     who = Process(owner.get("host", ""), owner.get("pid", -1), owner.get("born"))
     if who.here:

@@ -25,27 +25,27 @@ import xarray as xr
 from heliostat import config
 from heliostat.config import Spec
 from heliostat.errors import StoreError
-from heliostat.loop.work import LANES, Chunk, Job, Lane, Slab, Span, blocks_of
+from heliostat.loop.work import MAX_MEMBERS, Chunk, Job, Member, Slab, Span, block_count
 from heliostat.store import layout
-from heliostat.store.layout import CELL, lay_out
-from heliostat.store.record import Find, Record, damage
+from heliostat.store.layout import CELL, create_folder
+from heliostat.store.record import HeadlineFunction, Record, as_store_error
 from heliostat.task import Task
 
-FOLDER = "packs"
-FILE = "pack.json"
+PACKS_FOLDER = "packs"
+PACK_FILE = "pack.json"
 
 
-def id_of(cells: Sequence[str]) -> str:
+def pack_id(cells: Sequence[str]) -> str:
     """The id of a pack: that of the set of its cells."""
     return hashlib.sha256("\n".join(sorted(cells)).encode()).hexdigest()[:16]
 
 
-def create(
+def create_pack(
     path: Path,
     specs: Sequence[Spec],
     task: Task,
     about: Mapping[str, Any],
-    lanes: int = LANES,
+    lanes: int = MAX_MEMBERS,
 ) -> None:
     """Lay out a new pack, of slabs of so many cells; it appears at ``path`` whole or
     not at all.
@@ -55,7 +55,7 @@ def create(
     """
     cells = {spec.id: spec._asdict() for spec in specs}
     text = json.dumps({"cells": cells}, separators=(",", ":"))
-    lay_out(path, FILE, text, task, about, list(cells), lanes)
+    create_folder(path, PACK_FILE, text, task, about, list(cells), lanes)
 
 
 class Pack(Record):
@@ -76,13 +76,13 @@ class Pack(Record):
         Raises:
             StoreError: if the file is damaged, or not of this pack.
         """
-        file = self.path / FILE
-        with damage(f"{file}: the specs"):
+        file = self.path / PACK_FILE
+        with as_store_error(f"{file}: the specs"):
             text = file.read_bytes()
             cells = json.loads(text)["cells"]
             specs = [Spec(c["identity"], c["passed"]) for c in cells.values()]
             ids = [spec.id for spec in specs]
-        digests = (ids, id_of(ids), hashlib.sha256(text).hexdigest())
+        digests = (ids, pack_id(ids), hashlib.sha256(text).hexdigest())
         if digests != (list(cells), self.path.name, self.attrs.get("spec_sha256")):
             raise StoreError(f"{file}: the specs are damaged (a digest differs)")
         return specs
@@ -94,7 +94,7 @@ class Pack(Record):
         committed, spans = self.committed, []
         for first in range(0, len(self.specs), self._lanes):
             lanes = self._slab(first)
-            for block in range(blocks_of(task)):
+            for block in range(block_count(task)):
                 number = self.number(first, block)
                 come = int(committed[first, block])
                 start = self._resumes_at(number, come, task.stride)
@@ -103,17 +103,19 @@ class Pack(Record):
         identity = self.specs[0].identity
         return Job(task, identity["seed"], identity["x64"], tuple(spans))
 
-    def _slab(self, first: int) -> tuple[Lane, ...]:
+    def _slab(self, first: int) -> tuple[Member, ...]:
         cells = range(first, min(first + self._lanes, len(self.specs)))
         return tuple(
-            Lane(self.specs[i].identity["seed"], config.knobs(self.tasks[i]), i)
+            Member(
+                self.specs[i].identity["seed"], config.traced_fields(self.tasks[i]), i
+            )
             for i in cells
         )
 
     @cached_property
     def _lanes(self) -> int:
         """Cells in one slab, as it was laid out."""
-        return layout.lead_of(self._root("r")).chunks[0]
+        return layout.leading_axes(self._root("r")).chunks[0]
 
     def number(self, cell: int, block: int) -> int:
         """Which sequence of states a block of a cell is in."""
@@ -122,13 +124,13 @@ class Pack(Record):
 
     def _number(self, chunk: Chunk | Slab) -> int:
         assert isinstance(chunk, Slab)
-        return self.number(chunk.lanes[0].cell, chunk.block)
+        return self.number(chunk.members[0].cell, chunk.block)
 
     def _geneses(self, chunk: Chunk | Slab) -> Sequence[str]:
         assert isinstance(chunk, Slab)
-        return [self.specs[lane.cell].genesis for lane in chunk.lanes]
+        return [self.specs[lane.cell].genesis for lane in chunk.members]
 
-    def conclude(self, task: Task, find: Find) -> dict[str, Any]:
+    def headline_attrs(self, task: Task, find: HeadlineFunction) -> dict[str, Any]:
         """What each cell found, in a file of its own: the rows are read once."""
         found = {}
         if self.steps:
@@ -157,7 +159,7 @@ class Pack(Record):
         file = self.path / "headlines.json"
         if not file.exists():
             return {}
-        with damage(f"{file}: what cells found"):
+        with as_store_error(f"{file}: what cells found"):
             return dict(read_json(file, file.stat().st_mtime_ns))
 
 

@@ -29,16 +29,16 @@ import zarr
 
 from heliostat.config import SCHEMA, Spec
 from heliostat.errors import StoreError
-from heliostat.loop.state import State, Stride, rows_digest
-from heliostat.loop.work import Chunk, Job, Slab, Span, blocks_of, has_replica_dim
+from heliostat.loop.state import State, StrideDigests, rows_digest
+from heliostat.loop.work import Chunk, Job, Slab, Span, block_count, has_replica_dim
 from heliostat.store import arrays, digests, layout
-from heliostat.store.arrays import EVERY_STEP, EVERY_STRIDE, Series
+from heliostat.store.arrays import EVERY_STEP, EVERY_STRIDE, VariableGroup
 from heliostat.store.checkpoints import Checkpoints
-from heliostat.store.events import Log
-from heliostat.store.layout import LOST, cells_of, lay_out
+from heliostat.store.events import EventLog
+from heliostat.store.layout import MISSING, cell_index, create_folder
 from heliostat.task import Task
 
-Find = Callable[[Task, xr.Dataset], dict[str, Any]]
+HeadlineFunction = Callable[[Task, xr.Dataset], dict[str, Any]]
 """What a task finds in rows, as JSON values."""
 
 
@@ -51,7 +51,7 @@ class Record:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.checkpoints = Checkpoints(path / "checkpoints")
-        self.log = Log(path / "events.jsonl")
+        self.log = EventLog(path / "events.jsonl")
         self._writing: Any = None
 
     @classmethod
@@ -72,11 +72,11 @@ class Record:
             StoreError: if the store cannot be written.
         """
         text = json.dumps(spec._asdict(), indent=1, sort_keys=True)
-        lay_out(path, "spec.json", text, task, about, states=states)
+        create_folder(path, "spec.json", text, task, about, states=states)
         return cls(path)
 
     @property
-    def home(self) -> Path:
+    def folder(self) -> Path:
         """The folder that its files and its driver's lock are in."""
         return self.path
 
@@ -90,7 +90,7 @@ class Record:
             StoreError: if the file is damaged, or not of this run or schema.
         """
         file = self.path / "spec.json"
-        with damage(f"{file}: the spec"):
+        with as_store_error(f"{file}: the spec"):
             text = file.read_bytes()
             stored = json.loads(text)
             spec = Spec(stored["identity"], stored["passed"])
@@ -117,10 +117,10 @@ class Record:
         Raises:
             StoreError: if a marker is missing or damaged.
         """
-        with damage(f"{self.path}: committed"):
+        with as_store_error(f"{self.path}: committed"):
             found = np.asarray(self._marks[... if self.cell is None else self.cell])
-        if (found == LOST).any():
-            block = int(np.argwhere(found == LOST)[0, -1])
+        if (found == MISSING).any():
+            block = int(np.argwhere(found == MISSING)[0, -1])
             raise StoreError(f"{self.path}: the commit marker of block {block} is gone")
         return found
 
@@ -149,14 +149,14 @@ class Record:
         self._resize(self._root("r+"), int(self.committed.max()), stride)
 
     def _resize(self, root: Any, steps: int, stride: int) -> None:
-        layout.resize(root["digests"], "stride", -(-steps // stride))
-        arrays.resize(root, EVERY_STEP, steps, 1)
-        arrays.resize(root, EVERY_STRIDE, steps // stride, stride)
+        layout.resize_array(root["digests"], "stride", -(-steps // stride))
+        arrays.resize_group(root, EVERY_STEP, steps, 1)
+        arrays.resize_group(root, EVERY_STRIDE, steps // stride, stride)
 
     def job(self, task: Task, until: int) -> Job:
         """What is left to do, from the last state of each block on a full stride."""
         identity, spans = self.spec.identity, []
-        for block in range(blocks_of(task)):
+        for block in range(block_count(task)):
             start = self._resumes_at(block, int(self.committed[block]), task.stride)
             begun = start or "parent" in identity
             state = self.checkpoints.load(block, start) if begun else None
@@ -176,14 +176,14 @@ class Record:
         """Rows, digests, state, and last the marker that makes them count."""
         root = self._root("r+")
         number, marks = self._number(chunk), root["committed"]
-        where = (*cells_of(chunk), chunk.block)
+        where = (*cell_index(chunk), chunk.block)
         if np.any(marks[where] > chunk.start):  # what lies past that is written anew
             marks[where] = chunk.start
         later = [s for s in self.checkpoints.steps(number) if s > chunk.start]
         self.checkpoints.drop(number, later)
-        for told in (arrays.rows_of(task), arrays.observed_of(task)):
-            arrays.write(root, told, chunk, task, until)
-        digests.write(root, chunk, task.stride, self._geneses(chunk))
+        for told in (arrays.rows_group(task), arrays.observed_group(task)):
+            arrays.write_chunk(root, told, chunk, task, until)
+        digests.write_chain(root, chunk, task.stride, self._geneses(chunk))
         self.checkpoints.save(number, chunk.stop, chunk.state)
         marks[where] = chunk.stop
         if task.kept is not None:
@@ -197,7 +197,7 @@ class Record:
         """What the chains of its cells begin with."""
         return [self.spec.genesis]
 
-    def conclude(self, task: Task, find: Find) -> dict[str, Any]:
+    def headline_attrs(self, task: Task, find: HeadlineFunction) -> dict[str, Any]:
         """What the rows say so far, as an attribute for the last words."""
         return {"headline": find(task, self.rows().load()) if self.steps else {}}
 
@@ -219,23 +219,23 @@ class Record:
         root = self._root("r")
         if group not in root:
             return xr.Dataset(attrs=self.attrs)
-        store, step = self.home / "record.zarr", root.attrs["step_dim"]
-        with damage(f"{self.path}: the record"):
-            for file in arrays.missing(root, store, group, entries, self.cell):
+        store, step = self.folder / "record.zarr", root.attrs["step_dim"]
+        with as_store_error(f"{self.path}: the record"):
+            for file in arrays.missing_files(root, store, group, entries, self.cell):
                 raise StoreError(f"{file}: this part of the record is missing")
             data = xr.open_zarr(
                 store, group=group, consolidated=False, chunks=None, decode_times=False
             )
         return data.isel({step: slice(0, entries)}).assign_attrs(self.attrs)
 
-    def strides(self, block: int, stride: int) -> list[tuple[Stride, bytes]]:
+    def strides(self, block: int, stride: int) -> list[tuple[StrideDigests, bytes]]:
         """The stored digests and link of every committed stride of a block."""
         stop = int(self.committed[block])
         count = -(-stop // stride)
         table = self._read("digests", (block, slice(0, count)))
         stops = [min((i + 1) * stride, stop) for i in range(count)]
         return [
-            (Stride(s, row[0].tobytes(), row[1].tobytes()), row[2].tobytes())
+            (StrideDigests(s, row[0].tobytes(), row[1].tobytes()), row[2].tobytes())
             for s, row in zip(stops, np.asarray(table), strict=True)
         ]
 
@@ -248,7 +248,7 @@ class Record:
         self, task: Task, block: int, start: int, stop: int
     ) -> dict[str, np.ndarray]:
         """Stored rows as a chunk has them: ``(replicas of the block, steps, ...)``."""
-        return self._block(arrays.rows_of(task), task, block, start, stop)
+        return self._block(arrays.rows_group(task), task, block, start, stop)
 
     def block_observed(
         self, task: Task, block: int, start: int, stop: int
@@ -256,20 +256,20 @@ class Record:
         """What was observed, as a chunk has it: nothing without a full stride."""
         if start // task.stride == stop // task.stride:
             return {}
-        return self._block(arrays.observed_of(task), task, block, start, stop)
+        return self._block(arrays.observed_group(task), task, block, start, stop)
 
     def _block(
-        self, told: Series, task: Task, block: int, start: int, stop: int
+        self, told: VariableGroup, task: Task, block: int, start: int, stop: int
     ) -> dict[str, np.ndarray]:
-        where = arrays.place(task, block, told.entries(start, stop))
+        where = arrays.region(task, block, told.entries(start, stop))
         names, several = told.variables, has_replica_dim(task)
         found = {n: np.asarray(self._read(f"{told.group}/{n}", where)) for n in names}
         return {n: v if several else v[None] for n, v in found.items()}
 
-    def labels(self, task: Task) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    def coordinates(self, task: Task) -> dict[str, tuple[np.ndarray, np.ndarray]]:
         """The coordinates of all that is told: as they are, and as they should be."""
         found = {}
-        for told in (arrays.rows_of(task), arrays.observed_of(task)):
+        for told in (arrays.rows_group(task), arrays.observed_group(task)):
             for dim in self._coordinates(told, task):
                 labels = np.asarray(self._read(f"{told.group}/{dim}", slice(None)))
                 right = np.arange(len(labels))
@@ -277,27 +277,27 @@ class Record:
                     right = told.every * (right + 1)
                 found[f"{told.group}/{dim}"] = labels, right
             if self._coordinates(told, task):
-                for dim, right in arrays.named(told, task).items():
+                for dim, right in arrays.dim_labels(told, task).items():
                     where = f"{told.group}/{dim}"
                     found[where] = np.asarray(self._read(where, slice(None))), right
         return found
 
-    def _coordinates(self, told: Series, task: Task) -> list[str]:
+    def _coordinates(self, told: VariableGroup, task: Task) -> list[str]:
         if not told.variables or self.steps < told.every:
             return []
         return [task.step_dim, *([task.replica_dim] if has_replica_dim(task) else [])]
 
     def _read(self, name: str, where: Any) -> Any:
         root = self._root("r")
-        with damage(f"{self.path}: {name}"):
+        with as_store_error(f"{self.path}: {name}"):
             array = root[name]
             return array[where]
 
     def _root(self, mode: Any) -> Any:  # zarr's types do not tell arrays from groups
         if self._writing is not None:
             return self._writing
-        with damage(f"{self.path}: the record"):
-            root = zarr.open_group(self.home / "record.zarr", mode=mode)
+        with as_store_error(f"{self.path}: the record"):
+            root = zarr.open_group(self.folder / "record.zarr", mode=mode)
             schema = root.attrs.get("schema")
         if schema != SCHEMA:
             raise StoreError(
@@ -309,7 +309,7 @@ class Record:
 
 
 @contextmanager
-def damage(what: str) -> Iterator[None]:
+def as_store_error(what: str) -> Iterator[None]:
     """Whatever zarr, its codecs or JSON make of damaged bytes, said in one line."""
     try:
         yield

@@ -14,7 +14,7 @@ from heliostat.driver import packs
 from heliostat.driver.ensure import at_path
 from heliostat.driver.placement import Place, chunks
 from heliostat.loop.work import Chunk, Job
-from heliostat.store.index import ids_in
+from heliostat.store.index import cell_ids
 from heliostat.sweeps.cells import Cell
 from heliostat.sweeps.outcomes import (
     CellOutcome,
@@ -184,7 +184,7 @@ def _from_fleet(
     tell: Callable[..., None],
     goal: Callable[[], int],
 ) -> Generator[Chunk, None, None]:
-    return fleet.unfold(job, place.seconds, tell, goal)
+    return fleet.run(job, place.seconds, tell, goal)
 
 
 def pack_groups(
@@ -202,15 +202,15 @@ def pack_groups(
     begun: dict[Path, None] = {}
     for cell in missing:
         run = at_path(cell.task, cell.spec, store) if cell.task.packable else None
-        if not cell.task.packable or (run and run.record.home == run.path):
+        if not cell.task.packable or (run and run.record.folder == run.path):
             alone.append([cell])
         elif run is None:
             fresh.append(cell)
-        elif set(ids_in(run.record.home)) <= set(wanted):
-            begun[run.record.home] = None
+        elif set(cell_ids(run.record.folder)) <= set(wanted):
+            begun[run.record.folder] = None
         else:
             alone.append([cell])
-    whole = [[wanted[id_] for id_ in ids_in(home)] for home in begun]
+    whole = [[wanted[id_] for id_ in cell_ids(home)] for home in begun]
     return [*whole, *_alike(fresh), *alone]
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from heliostat.loop.forward_mode import Slope
+from heliostat.loop.forward_mode import ValueAndGrad
 from heliostat.results.run import Run
 from heliostat.sweeps.axes import SEED, Axis
 from heliostat.sweeps.cells import GENERATION, MEMBER, TRIAL, Cell
@@ -106,7 +106,7 @@ class Findings:
         return found
 
     @cached_property
-    def slopes(self) -> dict[str, Slope]:
+    def slopes(self) -> dict[str, ValueAndGrad]:
         """The validation loss of each run and its gradient, if that was searched by."""
         known = slopes(Journal(self.store, self.plan))
         done = {id_: o for id_, o in self.outcomes.items() if o.state == "done"}

@@ -20,7 +20,7 @@ from heliostat import config
 from heliostat.config import Spec
 from heliostat.errors import RequestError, StoreError
 from heliostat.results.run import store_folder
-from heliostat.store.events import Log
+from heliostat.store.events import EventLog
 from heliostat.store.lock import Lock
 from heliostat.sweeps.axes import Range
 from heliostat.sweeps.cells import Cell
@@ -38,7 +38,7 @@ class Journal:
 
     def __init__(self, store: Path, plan: Plan) -> None:
         self.path = store / FOLDER / plan.id
-        self._plan, self._log = plan, Log(self.path / "events.jsonl")
+        self._plan, self._log = plan, EventLog(self.path / "events.jsonl")
         self._begun = False
 
     @contextmanager
@@ -88,7 +88,7 @@ class Journal:
     def append(self, event: str, **details: Any) -> None:
         """Write down what happens; who has not begun only reads."""
         if self._begun:
-            self._log.tell(event, **details)
+            self._log.append(event, **details)
 
     def append_outcome(self, cell: Cell, outcome: CellOutcome) -> None:
         state, computed, steps, _, reason, traceback = outcome
@@ -149,7 +149,7 @@ def find_sweep(sweep: str, store: str | Path | None = None) -> Path:
 
 def run_ids(sweep: Path) -> set[str]:
     """The ids of the runs of which a sweep's events tell."""
-    events = Log(sweep / "events.jsonl").events()
+    events = EventLog(sweep / "events.jsonl").events()
     return {str(event["run"]) for event in events if "run" in event}
 
 

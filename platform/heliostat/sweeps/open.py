@@ -9,7 +9,7 @@ from typing import Any
 
 from heliostat.driver.ensure import at_path
 from heliostat.results.run import Run, store_folder
-from heliostat.store.index import ids_in, packs_in
+from heliostat.store.index import cell_ids, list_packs
 from heliostat.store.lock import Lock
 from heliostat.sweeps.cells import Cell
 from heliostat.sweeps.journal import FOLDER, Journal, find_sweep, read_plan, run_ids
@@ -110,5 +110,7 @@ def own_runs(sweep: Path) -> list[Path]:
     others = (p for p in (root / FOLDER).iterdir() if p != sweep)
     own = run_ids(sweep).difference(*map(run_ids, others))
     alone = (spec.parent for spec in root.glob("*/*/spec.json"))
-    packs = (pack for pack in packs_in(root) if (ids := ids_in(pack)) and own >= {*ids})
+    packs = (
+        pack for pack in list_packs(root) if (ids := cell_ids(pack)) and own >= {*ids}
+    )
     return sorted([*(folder for folder in alone if folder.name in own), *packs])

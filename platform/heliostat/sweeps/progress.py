@@ -59,8 +59,8 @@ class ActiveCell:
         yield
 
     def saw(self, chunk: Chunk | Slab) -> None:
-        first = chunk.lanes[0].cell if isinstance(chunk, Slab) else 0
-        lanes = len(chunk.lanes) if isinstance(chunk, Slab) else 1
+        first = chunk.members[0].cell if isinstance(chunk, Slab) else 0
+        lanes = len(chunk.members) if isinstance(chunk, Slab) else 1
         self._come[first : first + lanes, chunk.block] = chunk.stop
         before, self.share = self.share, self._now()
         self._seen(len(self._come) * (self.share - before))

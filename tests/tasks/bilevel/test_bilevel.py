@@ -13,7 +13,7 @@ import heliostat as hs
 from heliostat import config
 from heliostat.driver import packs
 from heliostat.driver.placement import Place
-from heliostat.loop.forward_mode import Tangents
+from heliostat.loop.forward_mode import ForwardMode
 from heliostat.system.jit import jit
 from heliostat_tasks.bilevel import Bilevel
 from heliostat_tasks.bilevel.pictures import draw, landscape
@@ -40,11 +40,14 @@ def test_a_cell_of_a_grid_is_the_same_run_alone(tmp_path):
 def test_rates_are_searched_by_the_slope_of_the_outer_loss():
     """Of a whole run, in both rates, by central differences; F is that of the run."""
     task, h = Bilevel(problem="quadratic", terms=3, inner_steps=5), 1e-6
-    names, at = ["inner_lr", "outer_lr"], config.knobs(task)
-    tangents = Tangents(task, names, x64=True)
-    found = tangents.of(at, seed=0, steps=30)
+    names, at = ["inner_lr", "outer_lr"], config.traced_fields(task)
+    tangents = ForwardMode(task, names, x64=True)
+    found = tangents.value_and_grad(at, seed=0, steps=30)
     for name in names:
-        ends = [tangents.of(at | {name: at[name] + s * h}, 0, 30) for s in (1, -1)]
+        ends = [
+            tangents.value_and_grad(at | {name: at[name] + s * h}, 0, 30)
+            for s in (1, -1)
+        ]
         slope = (ends[0].loss - ends[1].loss) / (2 * h)
         np.testing.assert_allclose(found.gradient[name], slope, rtol=1e-6)
     rows, _ = unfolded(task, 30)

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from heliostat.loop.run import unfold
-from heliostat.loop.work import Job, Span, blocks_of
+from heliostat.loop.run import run
+from heliostat.loop.work import Job, Span, block_count
 from heliostat_tasks.sycophancy import Sycophancy, rates
 from heliostat_tasks.sycophancy.scripted import PLANTED
 
@@ -24,9 +24,9 @@ ITEMS, RUNS = 60, 100
 
 def rows_of(task, seed):
     """The rows of a run without a store."""
-    spans = tuple(Span(b, 0, task.steps, None) for b in range(blocks_of(task)))
+    spans = tuple(Span(b, 0, task.steps, None) for b in range(block_count(task)))
     blocks = {}
-    for chunk in unfold(Job(task, seed, False, spans)):
+    for chunk in run(Job(task, seed, False, spans)):
         blocks.setdefault(chunk.block, []).append(chunk.rows)
     found = {}
     for name in ("grade", "dataset"):

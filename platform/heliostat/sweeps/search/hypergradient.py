@@ -13,7 +13,7 @@ from heliostat.config.registry import name_of
 from heliostat.driver.finish import first_line
 from heliostat.driver.placement import Place
 from heliostat.errors import RequestError, RunFailed
-from heliostat.loop.forward_mode import Slope, Tangents
+from heliostat.loop.forward_mode import ForwardMode, ValueAndGrad
 from heliostat.sweeps.axes import SEED, Range, is_whole
 from heliostat.sweeps.cells import Cell, random_shares
 from heliostat.sweeps.journal import Journal
@@ -66,7 +66,7 @@ class Descending(Searched):
         self._known = slopes(ledger)
         axes = plan.axes.items()
         self._ranges = {n: axis for n, axis in axes if isinstance(axis, Range)}
-        self._tangents = Tangents(plan.task, list(self._ranges), plan.x64)
+        self._tangents = ForwardMode(plan.task, list(self._ranges), plan.x64)
         self._place = place
         super().__init__(plan, ledger)
 
@@ -95,11 +95,11 @@ class Descending(Searched):
         return Rprop(self._ranges, start)
 
     def _found(self, cell: Cell, outcome: CellOutcome) -> dict[str, float]:
-        nothing = Slope(math.nan, dict.fromkeys(self._ranges, math.nan))
+        nothing = ValueAndGrad(math.nan, dict.fromkeys(self._ranges, math.nan))
         found = self._slope(cell, outcome.steps) if outcome.state == "done" else nothing
         return {VALIDATION: found.loss, **found.gradient}
 
-    def _slope(self, cell: Cell, steps: int) -> Slope:
+    def _slope(self, cell: Cell, steps: int) -> ValueAndGrad:
         """As it is written down, or computed: by the process that drives the sweep.
 
         Raises:
@@ -110,7 +110,9 @@ class Descending(Searched):
         device.remember_programs()
         device.narrow(self._place.gpus if self._place.on == "here" else 0)
         try:
-            found = self._tangents.of(config.knobs(cell.task), cell.seed, steps)
+            found = self._tangents.value_and_grad(
+                config.traced_fields(cell.task), cell.seed, steps
+            )
         except RequestError:
             raise
         except Exception as error:
@@ -123,13 +125,13 @@ class Descending(Searched):
         return found
 
 
-def slopes(ledger: Journal) -> dict[tuple[str, int], Slope]:
+def slopes(ledger: Journal) -> dict[tuple[str, int], ValueAndGrad]:
     """What is written down, by run and length."""
     found = {}
     for event in ledger.events():
         if event["event"] == EVENT:
             gradient = {name: _number(v) for name, v in event["gradient"].items()}
-            slope = Slope(_number(event["validation"]), gradient)
+            slope = ValueAndGrad(_number(event["validation"]), gradient)
             found[event["run"], event["steps"]] = slope
     return found
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from heliostat.loop.run import unfold
+from heliostat.loop.run import run
 from heliostat.loop.work import Job, Span
 from heliostat.system.jit import jit
 from heliostat_tasks.provenance import prg
@@ -80,7 +80,7 @@ class Forger:
         forged.states[step] = state
         task = forged.task or self.task
         span = Span(0, step, task.train, {n: a[None] for n, a in state.items()})
-        for chunk in unfold(Job(task, 0, False, (span,)), seconds=0.0):
+        for chunk in run(Job(task, 0, False, (span,)), seconds=0.0):
             forged.states[chunk.stop] = {n: a[0] for n, a in chunk.state.items()}
             part = forged.log[chunk.start : chunk.stop]
             part["loss"] = chunk.rows["loss"][0]
