@@ -36,7 +36,7 @@ from heliostat.kernels import (
     random_scan_metropolis,
 )
 from heliostat.kernels.discrete.chain import Kernel
-from heliostat.kernels.discrete.densities import network, ripples
+from heliostat.kernels.discrete.densities import residual_network, sine_observations
 from heliostat.kernels.discrete.target import Target
 
 COLUMNS = (
@@ -55,10 +55,10 @@ TARGETS: dict[str, Callable[[], Target]] = {
     ),
     "Potts 10 × 10, q = 3, K = 0.8": lambda: potts(10, 3, 0.8),
     "RBM 784 × 25, W ~ N(0, 0.05²), b ~ N(0, 1)": random_rbm,
-    "factorial HMM, 30 times × 3 factors": lambda: fhmm(ripples(30, 3)),
+    "factorial HMM, 30 times × 3 factors": lambda: fhmm(sine_observations(30, 3)),
     "Curie-Weiss, 100 spins, K = 0.4": lambda: curie_weiss(100, 0.4),
     "residual network, 64 bits, 32 features": lambda: ebm(
-        network(jax.random.key(0), 64)
+        residual_network(jax.random.key(0), 64)
     ),
 }
 

@@ -13,8 +13,13 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from heliostat.kernels.diagnostics.convergence import Diagnosis, summary
-from heliostat.kernels.discrete.adaptation import Search, adapt, frozen, start
+from heliostat.kernels.diagnostics.convergence import ConvergenceSummary, summary
+from heliostat.kernels.discrete.adaptation import (
+    SizeAdaptation,
+    adapt_size,
+    freeze_size,
+    init_adaptation,
+)
 from heliostat.kernels.discrete.chain import Kernel, Sizes
 from heliostat.kernels.discrete.densities import rbm
 from heliostat.kernels.discrete.target import Target, relaxed
@@ -108,7 +113,7 @@ class Walk(NamedTuple):
     """One chain on its way; in a program, many."""
 
     chain: Any
-    search: Search
+    search: SizeAdaptation
     time: Array  # () int32
 
 
@@ -131,14 +136,14 @@ class Sampler:
         def begin(key: Array) -> Walk:
             x = jax.random.randint(key, (target.sites,), 0, target.values)
             chain = kernel.init(x.astype(jnp.uint8))
-            return Walk(chain, start(self.sizes or fixed), jnp.int32(0))
+            return Walk(chain, init_adaptation(self.sizes or fixed), jnp.int32(0))
 
         def step(key: Array, warming: Array, walk: Walk, _: None) -> tuple[Walk, Array]:
             key = jax.random.fold_in(key, walk.time)
             chain, info = kernel.step(key, walk.chain, walk.search.size)
             search = walk.search
             if self.sizes:
-                new = adapt(search, info.acceptance, self.sizes)
+                new = adapt_size(search, info.acceptance, self.sizes)
                 search = jax.tree.map(partial(jnp.where, warming), new, search)
             row = jnp.append(tell(chain.x, chain.logp), info.acceptance)
             return Walk(chain, search, walk.time + 1), row
@@ -162,7 +167,7 @@ class Sampler:
         jax.block_until_ready(self.walk)
         self.warm += time.perf_counter() - began
         if self.sizes:
-            self.walk = self.walk._replace(search=frozen(self.walk.search))
+            self.walk = self.walk._replace(search=freeze_size(self.walk.search))
 
     def sample(self, blocks: int = 1) -> None:
         """Draw and keep rows; only the drawing is timed."""
@@ -187,7 +192,7 @@ class Sampler:
 class Found(NamedTuple):
     """What a sampler's draws say."""
 
-    diagnosis: Diagnosis  # of the three statistics
+    diagnosis: ConvergenceSummary  # of the three statistics
     acceptance: float
     seconds: float
 

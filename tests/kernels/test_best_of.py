@@ -11,7 +11,11 @@ from hypothesis import strategies as st
 from scipy import integrate, stats
 from scipy.special import comb
 
-from heliostat.kernels.best_of import best_of, chances, over_prompts
+from heliostat.kernels.best_of import (
+    best_of,
+    bootstrap_over_prompts,
+    subset_probabilities,
+)
 
 MOST = 32
 
@@ -42,7 +46,7 @@ def test_it_is_the_mean_over_all_subsets(samples):
 @pytest.mark.parametrize("n", [1, 2, 32, 64, 512])
 def test_weights_are_those_of_the_formula(n):
     most = min(n, MOST)
-    weights = np.diff(chances(n, most), axis=1)
+    weights = np.diff(subset_probabilities(n, most), axis=1)
     ranks = np.arange(1, n + 1)
     for size in range(1, most + 1):
         wanted = comb(ranks - 1, size - 1) / comb(n, size)
@@ -97,7 +101,7 @@ def test_intervals_hold_the_truth_as_often_as_they_say():
     held, wanted = 0, expected_maximum(stats.uniform(), 4)
     for seed in range(300):
         x = np.random.default_rng(seed).random((100, 8))
-        curve = over_prompts(best_of(x, x, 4), resamples=400, seed=seed)
+        curve = bootstrap_over_prompts(best_of(x, x, 4), resamples=400, seed=seed)
         held += curve.low[-1] <= wanted <= curve.high[-1]
     assert 270 <= held <= 297
 
@@ -105,9 +109,9 @@ def test_intervals_hold_the_truth_as_often_as_they_say():
 def test_pairing_narrows_a_difference():
     """Two models that agree but for a constant differ by it, with certainty."""
     values = best_of(*np.random.default_rng(0).normal(size=(2, 50, 8)))
-    curve = over_prompts((values + 0.1) - values)
+    curve = bootstrap_over_prompts((values + 0.1) - values)
     np.testing.assert_allclose([curve.low, curve.mean, curve.high], 0.1)
-    alone = over_prompts(values)
+    alone = bootstrap_over_prompts(values)
     assert np.all(alone.high - alone.low > 0.1)
     assert curve.n.tolist() == list(range(1, 9))
 
@@ -118,10 +122,10 @@ def test_pairing_narrows_a_difference():
         (lambda: best_of([1.0, 2.0], [1.0, 2.0]), "one shape"),
         (lambda: best_of([[1.0, 2.0]], [[1.0]]), "one shape"),
         (lambda: best_of([[1.0, np.nan]], [[1.0, 2.0]]), "finite"),
-        (lambda: best_of([[1.0, 2.0]], [[1.0, 2.0]], 3), "most 3: expected 1 to 2"),
-        (lambda: best_of([[1.0, 2.0]], [[1.0, 2.0]], 0), "most 0: expected 1 to 2"),
-        (lambda: over_prompts([[1.0]]), "2 prompts or more"),
-        (lambda: over_prompts([[1.0], [2.0]], level=1.0), "level 1.0"),
+        (lambda: best_of([[1.0, 2.0]], [[1.0, 2.0]], 3), "largest 3: expected 1 to 2"),
+        (lambda: best_of([[1.0, 2.0]], [[1.0, 2.0]], 0), "largest 0: expected 1 to 2"),
+        (lambda: bootstrap_over_prompts([[1.0]]), "2 prompts or more"),
+        (lambda: bootstrap_over_prompts([[1.0], [2.0]], level=1.0), "level 1.0"),
     ],
 )
 def test_what_makes_no_sense_is_refused(call, says):

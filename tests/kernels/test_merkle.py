@@ -59,13 +59,13 @@ def test_each_leaf_has_a_proof_and_no_other_has_it(count):
     root = merkle.root(leaves)
     for index in range(count):
         path = merkle.proof(leaves, index)
-        assert merkle.holds(leaves[index], index, count, path, root)
-        assert not merkle.holds(merkle.leaf(b"other"), index, count, path, root)
+        assert merkle.verify_proof(leaves[index], index, count, path, root)
+        assert not merkle.verify_proof(merkle.leaf(b"other"), index, count, path, root)
         for other in set(range(-1, count + 1)) - {index}:
-            assert not merkle.holds(leaves[index], other, count, path, root)
-        assert not merkle.holds(leaves[index], index, count, [*path, root], root)
+            assert not merkle.verify_proof(leaves[index], other, count, path, root)
+        assert not merkle.verify_proof(leaves[index], index, count, [*path, root], root)
         if path:
-            assert not merkle.holds(leaves[index], index, count, path[:-1], root)
+            assert not merkle.verify_proof(leaves[index], index, count, path[:-1], root)
 
 
 def test_a_node_is_no_leaf_and_nothing_is_repeated():

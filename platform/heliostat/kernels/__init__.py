@@ -18,9 +18,9 @@ _MODULES = {
     "discrete.annealing": "anneal two_sided",
     "discrete.chain": "Chain Info Kernel Sizes Tilt lazy",
     "discrete.densities": "curie_weiss ebm fhmm independent rbm",
-    "discrete.gibbs": (
-        "block_gibbs chromatic hamming_ball random_scan_gibbs random_scan_metropolis"
-    ),
+    "discrete.chromatic": "chromatic",
+    "discrete.gibbs": "block_gibbs random_scan_gibbs random_scan_metropolis",
+    "discrete.hamming_ball": "hamming_ball",
     "discrete.lattices": "erdos_renyi ising pairwise potts",
     "discrete.proposals": (
         "dmala dula gibbs_with_gradients informed locally_balanced multi_flip "
@@ -33,10 +33,9 @@ _MODULES = {
     "discrete.tempering": "Ladder tempered",
     "diagnostics.convergence": "ess_bulk ess_tail mcse_mean nested_rhat rhat summary",
     "implicit.hypergradients": "Hypergradient descend hypergradient unrolled",
-    "implicit.inverse_hessian": (
-        "ConjugateGradient GMRES Identity Neumann NormalCG Proximal PseudoInverse hvp "
-        "inverse_hvp"
-    ),
+    "implicit.inverse_hessian": "Identity Neumann Proximal hvp inverse_hvp",
+    "implicit.krylov": "ConjugateGradient GMRES NormalCG",
+    "implicit.pseudo_inverse": "PseudoInverse",
     "implicit.regularity": "Diagnosis ImplicitFunctionWarning diagnose",
     "implicit.solutions": "projected",
 }

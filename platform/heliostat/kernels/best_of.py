@@ -23,7 +23,7 @@ from numpy.typing import ArrayLike, NDArray
 Array = NDArray[np.float64]
 
 
-class Curve(NamedTuple):
+class BestOfCurve(NamedTuple):
     """A mean over prompts for each N, and its bootstrap interval, ``(N,)`` each."""
 
     n: NDArray[np.int64]  # 1, 2, …
@@ -32,7 +32,7 @@ class Curve(NamedTuple):
     high: Array
 
 
-def best_of(scores: ArrayLike, metric: ArrayLike, most: int | None = None) -> Array:
+def best_of(scores: ArrayLike, metric: ArrayLike, largest: int | None = None) -> Array:
     """The expected metric of the best of N = 1 … most samples of each prompt.
 
     Args:
@@ -54,17 +54,19 @@ def best_of(scores: ArrayLike, metric: ArrayLike, most: int | None = None) -> Ar
 
     s, m = _checked(scores, metric)
     n = s.shape[1]
-    largest = n if most is None else most
-    if not 1 <= largest <= n:
-        raise ValueError(f"most {most}: expected 1 to {n}, the samples of a prompt")
+    count = n if largest is None else largest
+    if not 1 <= count <= n:
+        raise ValueError(
+            f"largest {count}: expected 1 to {n}, the number of samples of a prompt"
+        )
     below = rankdata(s, method="min", axis=1).astype(int) - 1
     upto = rankdata(s, method="max", axis=1).astype(int)
-    chance = chances(n, largest)
+    chance = subset_probabilities(n, count)
     weights = (chance[:, upto] - chance[:, below]) / (upto - below)
     return np.einsum("kpn,pn->pk", weights, m)
 
 
-def chances(n: int, most: int) -> Array:
+def subset_probabilities(n: int, largest: int) -> Array:
     """C(r, N) / C(n, N): the chance that all of N samples are among the lowest r.
 
     Returns:
@@ -72,16 +74,16 @@ def chances(n: int, most: int) -> Array:
         weights w_N.
 
     Example:
-        >>> chances(3, 2)[1].round(3).tolist()
+        subset_probabilities(3, 2)[1].round(3).tolist()
         [0.0, 0.0, 0.333, 1.0]
     """
-    k, r = np.arange(most)[:, None], np.arange(n + 1)[None]
+    k, r = np.arange(largest)[:, None], np.arange(n + 1)[None]
     return np.cumprod(np.maximum(r - k, 0) / (n - k), axis=0, dtype=np.float64)
 
 
-def over_prompts(
+def bootstrap_over_prompts(
     values: ArrayLike, level: float = 0.95, resamples: int = 2000, seed: int = 0
-) -> Curve:
+) -> BestOfCurve:
     """The mean over prompts for each N, with a percentile bootstrap interval.
 
     Prompts are the units: they are drawn with replacement, each with its whole curve.
@@ -112,7 +114,7 @@ def over_prompts(
     counts = rng.multinomial(prompts, np.full(prompts, 1 / prompts), size=resamples)
     means = counts @ x / prompts
     low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2], axis=0)
-    return Curve(np.arange(x.shape[1]) + 1, x.mean(axis=0), low, high)
+    return BestOfCurve(np.arange(x.shape[1]) + 1, x.mean(axis=0), low, high)
 
 
 def _checked(scores: ArrayLike, metric: ArrayLike) -> tuple[Array, Array]:

@@ -41,7 +41,7 @@ def root(leaves: Sequence[Digest]) -> Digest:
     if not level:
         return hashlib.sha256(b"").digest()
     while len(level) > 1:
-        level = _joined(level)
+        level = _next_level(level)
     return level[0]
 
 
@@ -58,11 +58,11 @@ def proof(leaves: Sequence[Digest], index: int) -> list[Digest]:
         beside = index ^ 1
         if beside < len(level):
             path.append(level[beside])
-        level, index = _joined(level), index // 2
+        level, index = _next_level(level), index // 2
     return path
 
 
-def holds(
+def verify_proof(
     leaf: Digest, index: int, count: int, path: Sequence[Digest], root: Digest
 ) -> bool:
     """Whether a proof shows that a leaf is the one at ``index`` of ``count``.
@@ -85,7 +85,7 @@ def holds(
     return not rest and found == root
 
 
-def _joined(level: list[Digest]) -> list[Digest]:
+def _next_level(level: list[Digest]) -> list[Digest]:
     pairs = zip(level[::2], level[1::2], strict=False)
     return [_node(a, b) for a, b in pairs] + level[len(level) & ~1 :]
 

@@ -74,7 +74,7 @@ def settled(rows: Rows, task: Task) -> Rows:
         array([5., 6., 7., 8., 9.])
     """
     warmup = int(getattr(task, "warmup", None) or 0)
-    late = convergence.settled(rows.sizes[task.step_dim], warmup)
+    late = convergence.after_warmup(rows.sizes[task.step_dim], warmup)
     return rows.isel({task.step_dim: late})
 
 

@@ -12,15 +12,13 @@ from heliostat.kernels.implicit.hypergradients import (
     unrolled,
 )
 from heliostat.kernels.implicit.inverse_hessian import (
-    GMRES,
-    ConjugateGradient,
     Identity,
     Method,
     Neumann,
-    NormalCG,
     Proximal,
-    PseudoInverse,
 )
+from heliostat.kernels.implicit.krylov import GMRES, ConjugateGradient, NormalCG
+from heliostat.kernels.implicit.pseudo_inverse import PseudoInverse
 from heliostat.kernels.implicit.solutions import projected
 
 if TYPE_CHECKING:
@@ -46,11 +44,13 @@ Named = Literal[
 THEOREM: dict[str, Callable[[Bilevel], Method]] = {
     "identity": lambda task: Identity(task.chosen.inner_lr),
     "neumann": lambda task: Neumann(task.terms, task.chosen.inner_lr),
-    "cg": lambda task: ConjugateGradient(most=task.terms),
-    "normal-cg": lambda task: NormalCG(most=task.terms),
-    "gmres": lambda task: GMRES(most=1, restart=task.terms),
+    "cg": lambda task: ConjugateGradient(maxiter=task.terms),
+    "normal-cg": lambda task: NormalCG(maxiter=task.terms),
+    "gmres": lambda task: GMRES(maxiter=1, restart=task.terms),
     "pinv": lambda task: PseudoInverse(),
-    "proximal": lambda task: Proximal(task.epsilon, ConjugateGradient(most=task.terms)),
+    "proximal": lambda task: Proximal(
+        task.epsilon, ConjugateGradient(maxiter=task.terms)
+    ),
     "damped": lambda task: Proximal(
         task.epsilon, Neumann(task.terms, task.chosen.inner_lr)
     ),

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from heliostat import Estimate
-from heliostat.kernels.diagnostics.convergence import nested_rhat, settled, summary
+from heliostat.kernels.diagnostics.convergence import after_warmup, nested_rhat, summary
 from heliostat_tasks.discrete.exact import references
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def finds(task: Discrete) -> tuple[str, ...]:
 
 def headline(rows: xr.Dataset, task: Discrete) -> Mapping[str, Estimate]:
     """Means, the worst effective sample size and R-hat, and exact values."""
-    rows = rows.isel(draw=settled(rows.sizes["draw"], task.warmup))
+    rows = rows.isel(draw=after_warmup(rows.sizes["draw"], task.warmup))
     if rows.sizes["draw"] < FEWEST:
         return {}
     columns = np.stack([rows[name].values for name in REPORTED], -1)

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from heliostat.kernels.discrete.chain import Kernel, lazy
+from heliostat.kernels.discrete.chromatic import chromatic
 from heliostat.kernels.discrete.gibbs import (
     block_gibbs,
-    chromatic,
-    hamming_ball,
     random_scan_gibbs,
     random_scan_metropolis,
 )
+from heliostat.kernels.discrete.hamming_ball import hamming_ball
 from heliostat.kernels.discrete.proposals import informed
 from heliostat.kernels.discrete.target import Target
 from heliostat.kernels.discrete.tempering import tempered

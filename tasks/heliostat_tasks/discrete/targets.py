@@ -13,9 +13,9 @@ from heliostat.kernels.discrete.densities import (
     ebm,
     fhmm,
     independent,
-    network,
-    ripples,
-    waves,
+    residual_network,
+    sine_observations,
+    sine_rbm,
 )
 from heliostat.kernels.discrete.lattices import erdos_renyi, ising, pairwise, potts
 from heliostat.kernels.discrete.target import Target
@@ -50,7 +50,7 @@ def _graph(task: Discrete) -> Target:
 def _network(task: Discrete) -> Target:
     import jax
 
-    return ebm(network(jax.random.key(0), task.size, task.hidden))
+    return ebm(residual_network(jax.random.key(0), task.size, task.hidden))
 
 
 VALUES = {"potts": 3, "independent": 2}
@@ -71,8 +71,8 @@ TARGETS: dict[str, Callable[[Any], Target]] = {
     "ising": _ising,
     "potts": _potts,
     "random-graph": _graph,
-    "rbm": lambda t: waves(t.size, t.hidden, t.scale),
-    "fhmm": lambda t: fhmm(ripples(t.size, t.hidden)),
+    "rbm": lambda t: sine_rbm(t.size, t.hidden, t.scale),
+    "fhmm": lambda t: fhmm(sine_observations(t.size, t.hidden)),
     "independent": _independent,
     "curie-weiss": lambda t: curie_weiss(t.size, t.coupling),
     "ebm": _network,

@@ -13,16 +13,21 @@ import numpy as np
 from jax import Array
 
 import heliostat as hs
-from heliostat.kernels.discrete.adaptation import Search, adapt, frozen, start
+from heliostat.kernels.discrete.adaptation import (
+    SizeAdaptation,
+    adapt_size,
+    freeze_size,
+    init_adaptation,
+)
+from heliostat.kernels.discrete.bit_packing import pack, unpack
 from heliostat.kernels.discrete.chain import Chain, Kernel
-from heliostat.kernels.discrete.packing import pack, unpack
 from heliostat.kernels.discrete.target import (
     Target,
     check_target,
     checked_state,
     relaxed,
 )
-from heliostat.kernels.discrete.tempering import Ladder, front
+from heliostat.kernels.discrete.tempering import Ladder, target_chain
 from heliostat_tasks.discrete import estimates
 from heliostat_tasks.discrete.checks import check
 from heliostat_tasks.discrete.samplers import kernel_of
@@ -79,7 +84,7 @@ class State(NamedTuple):
 
     step: Array  # () int32, steps taken
     chain: Chain | Ladder
-    search: Search
+    search: SizeAdaptation
     occupied: Array  # (D, K - 1) share of draws after warm-up with value 1, 2, ...
 
 
@@ -207,12 +212,12 @@ class Discrete(hs.Task):
     ) -> tuple[State, dict[str, Array]]:
         t, size = state.step + 1, state.search.size
         chain, info = self.kernel.step(key, state.chain, size)
-        x = front(chain).x
+        x = target_chain(chain).x
         told = relaxed(self.model, x)
         row = {
-            "energy_per_site": self._energy(told, front(chain).logp),
+            "energy_per_site": self._energy(told, target_chain(chain).logp),
             "magnetisation": self._order(told, x),
-            "lp": front(chain).logp,
+            "lp": target_chain(chain).logp,
             "hamming": jnp.sum(x != self._fixed, dtype=jnp.int32),
             "acceptance_rate": info.acceptance,
             "hops": info.hops,
@@ -225,7 +230,7 @@ class Discrete(hs.Task):
         return State(t, chain, search, occupied), row
 
     def observe(self, state: State, data: Any) -> dict[str, Array]:
-        return {"state": pack(front(state.chain).x, self.model.values)}
+        return {"state": pack(target_chain(state.chain).x, self.model.values)}
 
     def headline(self, rows: xr.Dataset) -> Mapping[str, hs.Estimate]:
         return estimates.headline(rows, self)
@@ -267,21 +272,23 @@ class Discrete(hs.Task):
             return jnp.mean(x.astype(float))
         return self.model.order(told)
 
-    def _search(self) -> Search:
+    def _search(self) -> SizeAdaptation:
         sizes = self.kernel.sizes
         if sizes is None:
-            return Search(jnp.ones(()), jnp.zeros(()), jnp.zeros((), jnp.int32))
+            return SizeAdaptation(jnp.ones(()), jnp.zeros(()), jnp.zeros((), jnp.int32))
         fixed = self.step_size
-        return start(sizes if fixed is None else sizes._replace(start=fixed))
+        return init_adaptation(sizes if fixed is None else sizes._replace(start=fixed))
 
-    def _adapted(self, search: Search, acceptance: Array, t: Array) -> Search:
+    def _adapted(
+        self, search: SizeAdaptation, acceptance: Array, t: Array
+    ) -> SizeAdaptation:
         """Follows the acceptance in warm-up, then stands still."""
         sizes = self.kernel.sizes
         if sizes is None or self.step_size is not None or not self.warmup:
             return search
-        new = adapt(search, acceptance, sizes)
+        new = adapt_size(search, acceptance, sizes)
         new = jax.tree.map(
-            lambda a, b: jnp.where(t == self.warmup, a, b), frozen(new), new
+            lambda a, b: jnp.where(t == self.warmup, a, b), freeze_size(new), new
         )
         return jax.tree.map(lambda a, b: jnp.where(t <= self.warmup, a, b), new, search)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from heliostat import Estimate
-from heliostat.kernels.diagnostics.blocking import blocked
+from heliostat.kernels.diagnostics.blocking import blocked_mean
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -47,7 +47,7 @@ def _loss(rows: xr.Dataset) -> dict[str, Estimate]:
     recent = recent[np.isfinite(recent)]
     if not len(recent):
         return {}
-    mean = blocked(recent)
+    mean = blocked_mean(recent)
     return {"loss": Estimate(mean.mean, mean.error, "nat")}
 
 

@@ -23,9 +23,9 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from heliostat.kernels.discrete.annealing import anneal, bennett, draw
+from heliostat.kernels.discrete.annealing import anneal, bennett, draw_product
 from heliostat.kernels.discrete.chain import Kernel
-from heliostat.kernels.vmc.sharding import whole
+from heliostat.kernels.vmc.sharding import replicate
 
 
 class Particles(NamedTuple):
@@ -83,7 +83,7 @@ def start_pass(
         settle: steps that the chains are moved on at β = 1.
     """
     drawing, choosing, settling = jax.random.split(key, 3)
-    x = jax.vmap(draw, (0, None))(jax.random.split(drawing, n), base)
+    x = jax.vmap(draw_product, (0, None))(jax.random.split(drawing, n), base)
     first = jax.random.randint(choosing, (), 0, len(chains))
     chosen = (first + jnp.arange(n) * (len(chains) // n)) % len(chains)
     settled, _, _ = walk(kernel, settling, chains[chosen], size, settle)
@@ -123,7 +123,7 @@ def bounds(forward: Array, backward: Array, log_z0: Array) -> dict[str, Array]:
 
     Before the end of a pass these are the same expressions of the weights so far.
     """
-    f, b = whole(forward), whole(backward)
+    f, b = replicate(forward), replicate(backward)
     spread = lambda w: jnp.std(w) / jnp.sqrt(len(w) - 1.0)  # noqa: E731
     value, error = bennett(f, b)
     return {

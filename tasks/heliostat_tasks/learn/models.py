@@ -28,7 +28,12 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from heliostat.kernels.discrete.densities import Network, ebm, network, residual
+from heliostat.kernels.discrete.densities import (
+    ResidualNetwork,
+    ebm,
+    network_logp,
+    residual_network,
+)
 from heliostat.kernels.discrete.target import Target
 
 Params = Any
@@ -172,26 +177,26 @@ class Residual:
     values: int = 2
     linear: ClassVar[bool] = False
 
-    def start(self, key: Array, base: Array) -> Network:
+    def start(self, key: Array, base: Array) -> ResidualNetwork:
         """Random weights, little of them written out, on the log-odds of the data."""
-        net = network(key, self.sites, self.features, self.blocks)
+        net = residual_network(key, self.sites, self.features, self.blocks)
         return net._replace(base=base[:, 1] - base[:, 0], write=QUIET * net.write)
 
-    def target(self, params: Network) -> Target:
+    def target(self, params: ResidualNetwork) -> Target:
         return ebm(params)
 
     def summary(self, x: Any) -> Any:
         """The states themselves."""
         return x
 
-    def mean(self, params: Network, seen: Array) -> Array:
-        f = jax.vmap(lambda x: residual(params, x))
+    def mean(self, params: ResidualNetwork, seen: Array) -> Array:
+        f = jax.vmap(lambda x: network_logp(params, x))
         return jnp.mean(f(seen.astype(params.base.dtype)))
 
-    def couplings(self, params: Network) -> Array:
+    def couplings(self, params: ResidualNetwork) -> Array:
         return params.read
 
-    def picture(self, params: Network) -> Array:
+    def picture(self, params: ResidualNetwork) -> Array:
         """What the first layer looks for, (D, H)."""
         return params.read
 

@@ -13,12 +13,12 @@ import numpy as np
 from jax import Array
 
 import heliostat as hs
-from heliostat.kernels.discrete.adaptation import OPTIMAL
-from heliostat.kernels.discrete.annealing import draw, log_z0
+from heliostat.kernels.discrete.adaptation import OPTIMAL_ACCEPTANCE
+from heliostat.kernels.discrete.annealing import draw_product, log_z0
 from heliostat.kernels.discrete.chain import Kernel, Sizes
 from heliostat.kernels.discrete.proposals import informed
 from heliostat.kernels.discrete.target import Target
-from heliostat.kernels.vmc.sharding import whole
+from heliostat.kernels.vmc.sharding import replicate
 from heliostat_tasks.learn import estimates
 from heliostat_tasks.learn.checks import check
 from heliostat_tasks.learn.data import Data, States, prepared, states_of
@@ -177,7 +177,7 @@ class Learn(hs.Task):
         weighing, drawing = jax.random.split(key)
         base = jnp.asarray(data.base, float)
         keys = jax.random.split(drawing, (self.batch, self.buffer // self.batch))
-        buffer = jax.vmap(jax.vmap(draw, (0, None)), (0, None))(keys, base)
+        buffer = jax.vmap(jax.vmap(draw_product, (0, None)), (0, None))(keys, base)
         nobody = Particles(
             jnp.zeros((self.particles, self.learned.sites), jnp.uint8),
             jnp.zeros(self.particles),
@@ -304,13 +304,13 @@ class Learn(hs.Task):
         kernel = self.sampler_of(self.learned.target(params))
         x, accepted, log_p = walk(kernel, moving, x, state.size, self.moves)
         put = jax.vmap(lambda row, k, new: row.at[k].set(new))
-        accepted, log_p = whole(jnp.stack([accepted, log_p]))
+        accepted, log_p = replicate(jnp.stack([accepted, log_p]))
         row = {
             "acceptance": jnp.mean(accepted),
             "proposal": state.size,
             "nonfinite": jnp.sum(~jnp.isfinite(log_p), dtype=jnp.int32),
         }
-        return state._replace(buffer=put(state.buffer, slot, x)), whole(x), row
+        return state._replace(buffer=put(state.buffer, slot, x)), replicate(x), row
 
     def _begin_pass(self, key: Array, state: State, data: Data) -> State:
         """Particles at the ends of the path, and the frozen model's mean log p."""
@@ -353,5 +353,5 @@ class Learn(hs.Task):
         sizes = self._sizes
         if sizes is None:
             return size
-        changed = size * jnp.exp(GAIN * (acceptance - OPTIMAL))
+        changed = size * jnp.exp(GAIN * (acceptance - OPTIMAL_ACCEPTANCE))
         return jnp.clip(changed, sizes.low, sizes.high)

@@ -35,7 +35,7 @@ import numpy as np
 from jax import Array
 from jax.flatten_util import ravel_pytree
 
-from heliostat.kernels.vmc.sortlet import Signed, signed_logsumexp, sortlet
+from heliostat.kernels.vmc.sortlet import SignedLog, signed_logsumexp, sortlet
 
 Params = dict[str, Any]
 
@@ -75,7 +75,7 @@ class Ansatz:
         )
         return unravel(mean + spread * jax.random.normal(key, mean.shape, mean.dtype))
 
-    def __call__(self, params: Params, x: Array, nuclei: Array) -> Signed:
+    def __call__(self, params: Params, x: Array, nuclei: Array) -> SignedLog:
         """Sign and log|Ψ| of one walker ``x (n, 3)``, spin up first, bohr."""
         away = x[:, None, :] - nuclei[None, :, :]
         r = jnp.sqrt(jnp.sum(away**2, axis=-1) + TINY)
@@ -88,7 +88,7 @@ class Ansatz:
         cusps = self._jastrow(params, x) - jnp.sum(
             u @ jnp.asarray(self.charges, u.dtype)
         )
-        return Signed(total.sign, total.log + cusps)
+        return SignedLog(total.sign, total.log + cusps)
 
     @property
     def spins(self) -> np.ndarray:
@@ -213,7 +213,7 @@ class Ansatz:
 
     def _terms(
         self, params: Params, h: Array, envelope: Array, shares: Array
-    ) -> Signed:
+    ) -> SignedLog:
         """Sign and log of every term, ``(K,)``, weights included."""
         logs = jnp.sum(envelope + h @ params["factor"], axis=0)
         sign, weight = jnp.sign(params["weight"]), jnp.log(jnp.abs(params["weight"]))
@@ -223,9 +223,11 @@ class Ansatz:
                 crowding = params["crowd"][spin] * _pairs_within(shares[block])
                 logs = logs + one.log - jnp.sum(crowding, axis=-1)
                 sign = sign * one.sign
-        return Signed(sign, logs + weight)
+        return SignedLog(sign, logs + weight)
 
-    def _sortlets(self, params: Params, spin: int, h: Array, shares: Array) -> Signed:
+    def _sortlets(
+        self, params: Params, spin: int, h: Array, shares: Array
+    ) -> SignedLog:
         scores = h @ params["score"][spin]
         scores = scores + jnp.einsum("ks,iks->ik", params["share"][spin], shares)
         if self.smooth:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from heliostat import Estimate
-from heliostat.kernels.diagnostics.blocking import blocked
+from heliostat.kernels.diagnostics.blocking import blocked_mean
 from heliostat_tasks.vmc.molecule import Molecule
 
 if TYPE_CHECKING:
@@ -38,8 +38,8 @@ def headline(rows: xr.Dataset, molecule: Molecule) -> Mapping[str, Estimate]:
     kept &= np.isfinite(energies) & np.isfinite(variances)
     if not kept.any():
         return {}
-    energy = blocked(energies[kept])
-    variance = blocked(variances[kept])
+    energy = blocked_mean(energies[kept])
+    variance = blocked_mean(variances[kept])
     found = {
         "energy": Estimate(energy.mean, energy.error, "hartree"),
         "variance": Estimate(variance.mean, variance.error, "hartree^2"),

@@ -14,10 +14,10 @@ from jax import Array
 from jax.flatten_util import ravel_pytree
 
 import heliostat as hs
-from heliostat.kernels.vmc.metropolis import adapt, sweep
-from heliostat.kernels.vmc.sharding import whole
-from heliostat.kernels.vmc.sortlet import Signed
-from heliostat.kernels.vmc.spring import constrained, spring
+from heliostat.kernels.vmc.metropolis import adapt_width, metropolis_sweep
+from heliostat.kernels.vmc.sharding import replicate
+from heliostat.kernels.vmc.sortlet import SignedLog
+from heliostat.kernels.vmc.spring import constrain_norm, spring
 from heliostat_tasks.vmc import estimates
 from heliostat_tasks.vmc.ansatz import Ansatz, Params
 from heliostat_tasks.vmc.hamiltonian import LocalEnergy, coulomb, local_energy
@@ -202,18 +202,22 @@ class VMC(hs.Task):
         settle = jnp.where(settling, -(-self.burn_in // SETTLE), self.moves)
         moves = jnp.where(state.step == self.train + 1, self.burn_in, settle)
         logpsi = partial(self._log, state.params, data=data)
-        walkers, accepted = sweep(logpsi, key, state.walkers, state.width, moves)
+        walkers, accepted = metropolis_sweep(
+            logpsi, key, state.walkers, state.width, moves
+        )
         energy = jax.vmap(self._energy(state.params, data))(walkers)
         row = _row(energy, accepted, state.width) | update
         row["evaluating"] = 1 - training.astype(jnp.int32)
-        adapted = adapt(state.width, row["acceptance"], jnp.where(settling, 1.0, 0.1))
+        adapted = adapt_width(
+            state.width, row["acceptance"], jnp.where(settling, 1.0, 0.1)
+        )
         width = jnp.where(training, adapted, state.width)
         return state._replace(walkers=walkers, energies=energy.total, width=width), row
 
     def headline(self, rows: xr.Dataset) -> Mapping[str, hs.Estimate]:
         return estimates.headline(rows, self.molecular)
 
-    def logpsi(self, state: State, x: Array) -> Signed:
+    def logpsi(self, state: State, x: Array) -> SignedLog:
         """Sign and log|Ψ| of electrons ``(..., n, 3)`` in bohr, spin up first."""
         return _over(_program(self.ansatz), self.prepare(), state.params, x)
 
@@ -243,7 +247,7 @@ class VMC(hs.Task):
                 scores, state.energies, last, self.damping, self.momentum
             )
             rate = self.lr * schedule(state.step, self.train)
-            change = constrained(direction, rate, self.norm)
+            change = constrain_norm(direction, rate, self.norm)
             good = jnp.all(jnp.isfinite(change))
             change = jnp.where(good, change, 0.0)
             momentum = jnp.where(good, direction, 0.0)
@@ -270,7 +274,7 @@ class VMC(hs.Task):
         )
 
 
-def _psi(ansatz: Ansatz, params: Params, x: Array, data: Data) -> Signed:
+def _psi(ansatz: Ansatz, params: Params, x: Array, data: Data) -> SignedLog:
     return ansatz(params, x, jnp.asarray(data.nuclei, x.dtype))
 
 
@@ -328,7 +332,7 @@ def schedule(step: Array, train: int, warm: int = 50) -> Array:
 def _row(energy: LocalEnergy, accepted: Array, width: Array) -> dict[str, Array]:
     """What a step tells of its walkers; not-finite ones are left out and counted."""
     # three numbers per walker: gathered, so that every layout sums in the same order
-    total, kinetic, accepted = whole(
+    total, kinetic, accepted = replicate(
         jnp.stack([energy.total, energy.kinetic, accepted])
     )
     valid = jnp.isfinite(total)

@@ -10,7 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from heliostat.kernels.diagnostics.blocking import Blocked, block_errors, blocked
+from heliostat.kernels.diagnostics.blocking import (
+    BlockedMean,
+    block_errors,
+    blocked_mean,
+)
 
 finite = st.floats(-1e3, 1e3).map(lambda v: round(v, 6))
 series = arrays(np.float64, st.integers(8, 300), elements=finite)
@@ -39,7 +43,7 @@ def test_error_and_tau_of_autoregressive_series(rho):
     own bias of at most 3 % a 10 % window fails by chance less than once in 10⁴ seeds.
     """
     chains = autoregressive(rho, 10_000, 40)
-    results = [blocked(x) for x in chains]
+    results = [blocked_mean(x) for x in chains]
     error = np.mean([r.error for r in results])
     assert error == pytest.approx(exact_error(rho, 10_000), rel=0.10)
     tau = np.mean([r.tau for r in results])
@@ -49,20 +53,20 @@ def test_error_and_tau_of_autoregressive_series(rho):
 def test_standardised_means_are_standard_normal():
     """Σ z² of 400 chains is χ²(400)-like, σ = 0.035 of its mean for z² (0.05 with the
     error's own scatter): a window of 0.2 is 4 σ, one false alarm in 10⁴ seeds."""
-    results = [blocked(x) for x in autoregressive(0.5, 5000, 400, seed=1)]
+    results = [blocked_mean(x) for x in autoregressive(0.5, 5000, 400, seed=1)]
     z = np.array([r.mean / r.error for r in results])
     assert np.mean(z**2) == pytest.approx(1.0, abs=0.2 + 0.05)
 
 
 def test_alternating_neighbours_give_a_smaller_error():
     """ρ = −0.5 has τ = 1/6 exactly: the error must lie below the naive one."""
-    result = blocked(autoregressive(-0.5, 20_000, 1)[0])
+    result = blocked_mean(autoregressive(-0.5, 20_000, 1)[0])
     assert result.tau == pytest.approx(1 / 6, rel=0.25)
 
 
 def test_tau_is_half_the_squared_ratio_of_errors():
     x = autoregressive(0.9, 4096, 1)[0]
-    result = blocked(x)
+    result = blocked_mean(x)
     naive = np.std(x, ddof=1) / math.sqrt(len(x))
     assert result.tau == pytest.approx(0.5 * (result.error / naive) ** 2, rel=1e-12)
 
@@ -72,7 +76,7 @@ def test_block_meets_the_criterion_first():
     x = autoregressive(0.8, 4096, 1)[0]
     errors = block_errors(x)
     met = [8**k > 2 * len(x) * (e / errors[0]) ** 4 for k, e in enumerate(errors)]
-    assert blocked(x).block == 2 ** met.index(True)
+    assert blocked_mean(x).block == 2 ** met.index(True)
 
 
 def test_block_errors_against_the_definition():
@@ -91,7 +95,7 @@ def test_shift_and_scale_laws(x, shift, scale, sign):
     """
     there = block_errors(sign * scale * x + shift)
     assert there == pytest.approx(scale * block_errors(x), rel=1e-6, abs=1e-8)
-    moved = blocked(sign * scale * x + shift)
+    moved = blocked_mean(sign * scale * x + shift)
     assert moved.mean == pytest.approx(sign * scale * x.mean() + shift, abs=1e-6)
 
 
@@ -105,7 +109,7 @@ def test_reversed_series_of_whole_blocks_has_the_same_error(x):
 
 @given(series)
 def test_every_result_is_finite_and_not_negative(x):
-    result = blocked(x)
+    result = blocked_mean(x)
     assert math.isfinite(result.mean)
     assert 0 <= result.error < math.inf
     assert 0 <= result.tau < math.inf
@@ -114,12 +118,12 @@ def test_every_result_is_finite_and_not_negative(x):
 
 @given(st.floats(-1e6, 1e6), st.integers(8, 100))
 def test_constant_series_has_no_error(value, steps):
-    assert blocked(np.full(steps, value)) == Blocked(value, 0.0, 0.5, 1)
+    assert blocked_mean(np.full(steps, value)) == BlockedMean(value, 0.0, 0.5, 1)
 
 
 @pytest.mark.parametrize("steps", range(1, 8))
 def test_short_series_has_a_mean_and_no_error(steps):
-    result = blocked(np.arange(steps))
+    result = blocked_mean(np.arange(steps))
     assert result.mean == (steps - 1) / 2
     assert math.isnan(result.error)
     assert math.isnan(result.tau)
@@ -129,12 +133,12 @@ def test_short_series_has_a_mean_and_no_error(steps):
 def test_large_offset_keeps_the_error():
     """float32 energies near −100 with fluctuations of 10⁻³ are the common case."""
     x = np.random.default_rng(0).normal(size=1000) * 1e-3
-    assert blocked(x - 1e6).error == pytest.approx(blocked(x).error, rel=1e-6)
+    assert blocked_mean(x - 1e6).error == pytest.approx(blocked_mean(x).error, rel=1e-6)
 
 
 def test_float32_is_averaged_in_float64():
     x = np.random.default_rng(0).normal(size=50_000).astype(np.float32) - 100
-    assert blocked(x).mean == x.astype(np.float64).mean()
+    assert blocked_mean(x).mean == x.astype(np.float64).mean()
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
@@ -142,10 +146,10 @@ def test_non_finite_entries_are_refused_by_place(bad):
     x = np.zeros(20)
     x[7] = bad
     with pytest.raises(ValueError, match=r"step 7 \(1 of 20 not finite\)"):
-        blocked(x)
+        blocked_mean(x)
 
 
 @pytest.mark.parametrize("shape", [(0,), (4, 5), ()])
 def test_other_shapes_are_refused(shape):
     with pytest.raises(ValueError, match=r"shape \(steps,\)"):
-        blocked(np.zeros(shape))
+        blocked_mean(np.zeros(shape))

@@ -13,7 +13,7 @@ from hypothesis.extra.numpy import arrays
 
 from heliostat.kernels.diagnostics import batches, ranks
 from heliostat.kernels.diagnostics import convergence as dg
-from heliostat.kernels.diagnostics.mixing import halves
+from heliostat.kernels.diagnostics.mixing import split_chains
 
 SINGLE = (dg.rhat, dg.ess_bulk, dg.ess_tail, dg.ess_mean, dg.mcse_mean)
 """All that take draws and nothing else."""
@@ -76,7 +76,7 @@ ROUNDED = pytest.mark.filterwarnings("ignore:.*divide:RuntimeWarning:arviz_stats
 
 def varies(y: np.ndarray) -> bool:
     """Within a half chain: what does not is a matter of policy, not of the formula."""
-    split = halves(np.asarray(y, dtype=float))
+    split = split_chains(np.asarray(y, dtype=float))
     return bool((split != split[..., :1]).any())
 
 
@@ -86,7 +86,7 @@ def tail(y: np.ndarray) -> float:
     for p in (0.05, 0.95):
         step = (y <= np.quantile(y, p)) * 1.0
         size = float(referee.ess(step, method="mean"))
-        if np.ptp(halves(step)):
+        if np.ptp(split_chains(step)):
             sizes.append(size if varies(step) else min(size, len(y)))
     return min(sizes, default=math.nan)
 
@@ -216,7 +216,7 @@ def test_batched_is_one_by_one(monkeypatch, size):
     label = [0, 1, 1, 0]
     alone = [[dg.summary(x[..., i, j]) for j in range(3)] for i in range(2)]
     nested = [[dg.nested_rhat(x[..., i, j], label) for j in range(3)] for i in range(2)]
-    monkeypatch.setattr(batches, "SIZE", size)
+    monkeypatch.setattr(batches, "BATCH_DRAWS", size)
     for name, values in dg.summary(x)._asdict().items():
         expected = [[getattr(one, name) for one in row] for row in alone]
         np.testing.assert_array_equal(values, expected)

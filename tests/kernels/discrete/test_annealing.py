@@ -9,14 +9,14 @@ import pytest
 from support.enumeration import enumerated
 
 from heliostat.kernels import anneal, informed, ising, potts, smc, two_sided
-from heliostat.kernels.discrete.annealing import bennett, draw, log_z0
-from heliostat.kernels.discrete.densities import waves
+from heliostat.kernels.discrete.annealing import bennett, draw_product, log_z0
+from heliostat.kernels.discrete.densities import sine_rbm
 from heliostat.kernels.discrete.target import Target
 from heliostat.system.jit import jit
 
 PARTICLES, TEMPERATURES = 256, 400
 TARGETS = {
-    "rbm": waves(12, 8, 1.0),
+    "rbm": sine_rbm(12, 8, 1.0),
     "ising": ising(3, 0.3, field=0.2),
     "potts": potts(3, 3, 0.4)._replace(sites=9),
 }
@@ -42,7 +42,7 @@ def both(target, temperatures=TEMPERATURES):
     betas = np.linspace(0, 1, temperatures + 1, dtype=np.float32)
     kernel = informed(target)
     keys = jax.random.split(jax.random.key(3), PARTICLES)
-    hot = jax.vmap(draw, (0, None))(keys, base)
+    hot = jax.vmap(draw_product, (0, None))(keys, base)
     every, _, _, chances = enumerated(target)
     cold = every[np.random.default_rng(2).choice(len(every), PARTICLES, p=chances)]
     forward = weights(target, kernel, hot, betas, base, 4)

@@ -31,17 +31,22 @@ from heliostat.kernels import (
     random_scan_metropolis,
     tempered,
 )
-from heliostat.kernels.discrete.adaptation import Search, adapt, frozen, start
+from heliostat.kernels.discrete.adaptation import (
+    SizeAdaptation,
+    adapt_size,
+    freeze_size,
+    init_adaptation,
+)
+from heliostat.kernels.discrete.bit_packing import pack, unpack
 from heliostat.kernels.discrete.chain import Sizes
-from heliostat.kernels.discrete.densities import waves
-from heliostat.kernels.discrete.packing import pack, unpack
+from heliostat.kernels.discrete.densities import sine_rbm
 from heliostat.kernels.discrete.selection import select
 from heliostat.kernels.discrete.target import Target
-from heliostat.kernels.discrete.tempering import front, ladder
+from heliostat.kernels.discrete.tempering import geometric_betas, target_chain
 from heliostat.system.jit import jit
 
 CHAINS = 40_000
-RBM = waves(6, 4, 1.0)
+RBM = sine_rbm(6, 4, 1.0)
 ISING = ising(3, 0.3, field=0.2)
 CATEGORICAL = Target(
     lambda x: jnp.sum(jnp.sin(jnp.arange(9.0).reshape(3, 3)) * x) + x[0] @ x[1],
@@ -65,7 +70,7 @@ def moved(target, kernel, steps, size):
         def body(t, chain):
             return kernel.step(jax.random.fold_in(key, t), chain, size)[0]
 
-        return front(jax.lax.fori_loop(0, steps, body, kernel.init(x))).x
+        return target_chain(jax.lax.fori_loop(0, steps, body, kernel.init(x))).x
 
     keys = jax.random.split(jax.random.key(1), CHAINS)
     return index(np.asarray(jit(jax.vmap(walk))(keys, x)), target.values)
@@ -155,13 +160,13 @@ def test_a_snapshot_of_chains_wants_a_lazy_step():
 def test_tempering_keeps_rung_zero_and_crosses():
     """Exact draws stay exact; and a chain that starts in one well finds the other."""
     well = Target(lambda x: 3.0 * jnp.abs(jnp.sum(2 * x - 1)) - 8.0, sites=6)
-    betas = np.asarray(ladder(6, hottest=0.05))
+    betas = np.asarray(geometric_betas(6, hottest=0.05))
     kernel = tempered(informed(well, differences="exact"), well, betas)
 
     def sums_of(key):
         def body(chain, t):
             chain, _ = kernel.step(jax.random.fold_in(key, t), chain)
-            return chain, front(chain).x.sum()
+            return chain, target_chain(chain).x.sum()
 
         begun = kernel.init(jnp.zeros(6, jnp.uint8))
         return jax.lax.scan(body, begun, jnp.arange(400))[1][200:]
@@ -207,12 +212,12 @@ def test_adaptation_finds_the_wanted_acceptance_and_then_stands_still():
     sizes = Sizes(1.0, 1e-3, 1e3)
 
     def body(search, _):
-        return adapt(search, jnp.exp(-3 * search.size), sizes), None
+        return adapt_size(search, jnp.exp(-3 * search.size), sizes), None
 
-    search, _ = jax.lax.scan(body, start(sizes), None, 2000)
+    search, _ = jax.lax.scan(body, init_adaptation(sizes), None, 2000)
     wanted = -np.log(0.574) / 3
-    assert float(frozen(search).size) == pytest.approx(wanted, rel=0.02)
-    assert isinstance(frozen(search), Search)
+    assert float(freeze_size(search).size) == pytest.approx(wanted, rel=0.02)
+    assert isinstance(freeze_size(search), SizeAdaptation)
 
 
 @pytest.mark.parametrize("n", [1, 5, 48, 49, 100, 785])

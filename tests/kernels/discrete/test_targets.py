@@ -20,8 +20,12 @@ from heliostat.kernels import (
     pairwise,
     potts,
 )
-from heliostat.kernels.discrete.densities import network, ripples, waves
-from heliostat.kernels.discrete.lattices import coloured, erdos_renyi
+from heliostat.kernels.discrete.densities import (
+    residual_network,
+    sine_observations,
+    sine_rbm,
+)
+from heliostat.kernels.discrete.lattices import erdos_renyi, greedy_colouring
 from heliostat.kernels.discrete.target import (
     Target,
     alternatives,
@@ -46,7 +50,7 @@ pytestmark = pytest.mark.usefixtures("x64")
     ],
 )
 def test_rbm_values(visible, hidden, scale, log_z, first, total, mean):
-    states, logs, found, chances = enumerated(waves(visible, hidden, scale))
+    states, logs, found, chances = enumerated(sine_rbm(visible, hidden, scale))
     means = chances @ states
     assert found == pytest.approx(log_z, abs=1e-9)
     np.testing.assert_allclose(
@@ -56,7 +60,7 @@ def test_rbm_values(visible, hidden, scale, log_z, first, total, mean):
 
 @pytest.mark.parametrize("multilinear", [True, False])
 def test_fhmm_values(multilinear):
-    target = fhmm(ripples(4, 3), multilinear)
+    target = fhmm(sine_observations(4, 3), multilinear)
     states, _, log_z, chances = enumerated(target)
     assert log_z == pytest.approx(-2.7924607559, abs=1e-9)
     assert (chances @ states).sum() == pytest.approx(3.06110119, abs=1e-7)
@@ -124,8 +128,8 @@ TARGETS = {
     "ising": ising(3, 0.4, field=0.2),
     "graph": pairwise(J, 0.3),
     "potts": potts(3, 3, 0.7),
-    "rbm": waves(9, 4, 1.5),
-    "fhmm": fhmm(ripples(3, 3)),
+    "rbm": sine_rbm(9, 4, 1.5),
+    "fhmm": fhmm(sine_observations(3, 3)),
     "curie-weiss": curie_weiss(9, 0.5),
     "independent": independent(np.sin(np.arange(27.0)).reshape(9, 3)),
 }
@@ -161,27 +165,30 @@ def test_the_way_back_is_the_mirrored_move():
 
 def test_an_fhmm_as_coded_elsewhere_has_other_gains_but_the_same_density():
     x = jnp.array(np.random.default_rng(3).integers(0, 2, 9), jnp.uint8)
-    one, other = fhmm(ripples(3, 3)), fhmm(ripples(3, 3), multilinear=False)
+    one, other = (
+        fhmm(sine_observations(3, 3)),
+        fhmm(sine_observations(3, 3), multilinear=False),
+    )
     (here, gains), (same, others) = (
         jit(lambda x, target=target: value_and_gains(target, x))(x)
         for target in (one, other)
     )
     assert float(here) == pytest.approx(float(same))
     gap = gains - others
-    weights = np.tile(ripples(3, 3).weights, 3)
+    weights = np.tile(sine_observations(3, 3).weights, 3)
     np.testing.assert_allclose(gap[:, 0], -(weights**2) / (2 * 0.5**2), atol=1e-12)
 
 
 def test_colours_separate_neighbours():
     j = erdos_renyi(60, 5, seed=4)
-    colours = np.array(coloured(j))
+    colours = np.array(greedy_colouring(j))
     assert not (colours[:, None] == colours)[j != 0].any()
     assert len(set(colours)) <= (j != 0).sum(1).max() + 1
 
 
 @pytest.mark.slow
 def test_a_network_is_a_target():
-    target = ebm(network(jax.random.key(0), 12))
+    target = ebm(residual_network(jax.random.key(0), 12))
     f, gains = value_and_gains(target, jnp.zeros(12, jnp.uint8))
     assert np.isfinite(f) and gains.shape == (12, 1)
 

@@ -17,10 +17,10 @@ import pytest
 from support.enumeration import index, states
 
 from heliostat.kernels import ising, potts
-from heliostat.kernels.discrete import gibbs
 from heliostat.kernels.discrete.chain import Chain, Tilt, tilted
-from heliostat.kernels.discrete.densities import waves
-from heliostat.kernels.discrete.proposals import chances, informed
+from heliostat.kernels.discrete.chromatic import conditionals
+from heliostat.kernels.discrete.densities import sine_rbm
+from heliostat.kernels.discrete.proposals import informed, transition_log_probs
 from heliostat.kernels.discrete.target import alternatives, value
 from heliostat.system.jit import jit
 
@@ -44,7 +44,7 @@ def matrix(target, kernel, ways, size=1.0, tilt=None):
         chain = kernel.init(x)
         ys, sites, count = ways(x)
         there = jax.vmap(kernel.init)(ys)
-        look = lambda t, s: chances(  # noqa: E731
+        look = lambda t, s: transition_log_probs(  # noqa: E731
             kernel.proposal, chain, t, s, count, size, tilt
         )
         ahead, ratio = jax.vmap(look)(there, sites)
@@ -122,7 +122,7 @@ LATTICE = ising(3, CRITICAL)
     ],
 )
 def test_single_moves_are_in_detailed_balance(balancing, differences):
-    target = waves(9, 3, 1.5)  # whose Taylor gains are not exact
+    target = sine_rbm(9, 3, 1.5)  # whose Taylor gains are not exact
     kernel = informed(target, balancing, differences)
     p = matrix(target, kernel, by_sites(target, SINGLES))
     assert balance(p, stationary(target)) < 1e-12
@@ -138,7 +138,7 @@ def test_single_moves_are_in_detailed_balance(balancing, differences):
     ],
 )
 def test_sequences_are_in_detailed_balance(moves, size):
-    target = waves(6, 3, 1.5)
+    target = sine_rbm(6, 3, 1.5)
     again = moves == "multi"
     every = (
         list(product(range(6), repeat=size))
@@ -151,7 +151,7 @@ def test_sequences_are_in_detailed_balance(moves, size):
 
 
 def test_a_shorter_path_reverses_only_what_it_used():
-    target = waves(6, 3, 1.5)
+    target = sine_rbm(6, 3, 1.5)
     kernel = informed(target, moves="path", longest=4)
     every = list(permutations(range(6), 2))
     ways = by_sites(target, every)
@@ -174,7 +174,7 @@ def test_a_shorter_path_reverses_only_what_it_used():
     ],
 )
 def test_factorised_moves_are_in_detailed_balance(alpha, balancing):
-    target = waves(6, 3, 1.5)
+    target = sine_rbm(6, 3, 1.5)
     kernel = informed(target, balancing, moves="factorised")
     p = matrix(target, kernel, by_states(target), size=alpha)
     assert balance(p, stationary(target)) < 1e-12
@@ -213,7 +213,7 @@ def test_categorical_moves_are_in_detailed_balance(moves):
 def test_a_tilt_is_sampled_as_it_says():
     base = jnp.array(np.random.default_rng(0).normal(size=(6, 2)))
     tilt = Tilt(jnp.array(0.3), base)
-    target = waves(6, 3, 1.5)
+    target = sine_rbm(6, 3, 1.5)
     ways = by_sites(target, [(i,) for i in range(6)])
     p = matrix(target, informed(target), ways, tilt=tilt)
     assert balance(p, stationary(target, tilt)) < 1e-12
@@ -224,7 +224,7 @@ def random_scan(target, kind):
     """The scans' matrices, from the conditionals of ``gibbs`` and from Metropolis."""
     space = states(target)
     p = np.zeros((len(space), len(space)))
-    moving = jit(jax.vmap(lambda x: gibbs.conditionals(target, x)))
+    moving = jit(jax.vmap(lambda x: conditionals(target, x)))
     moves = np.asarray(moving(space))[..., 0]
     logs = np.asarray(jit(jax.vmap(lambda x: value(target, x)))(space))
     for site in range(target.sites):
@@ -288,7 +288,7 @@ def test_autocorrelation_times_are_the_exact_ones(where, sampler):
 def test_a_colour_never_interacts_with_itself(target):
     """A conditional of one colour does not change with that colour's other sites."""
     rng = np.random.default_rng(1)
-    conditionals = jit(lambda x: gibbs.conditionals(target, x))
+    compiled = jit(lambda x: conditionals(target, x))
     colours = np.array(target.colours)
     x = rng.integers(0, 2, target.sites).astype(np.uint8)
     for colour in set(target.colours):
@@ -296,7 +296,7 @@ def test_a_colour_never_interacts_with_itself(target):
             np.uint8
         )
         odds = [
-            np.where(v == 1, -1, 1) * np.log(1 / np.asarray(conditionals(v))[:, 0] - 1)
+            np.where(v == 1, -1, 1) * np.log(1 / np.asarray(compiled(v))[:, 0] - 1)
             for v in (x, other)
         ]
         mine = colours == colour
@@ -307,7 +307,7 @@ def test_a_chromatic_sweep_keeps_its_target():
     target = ising(3, 0.5, field=0.2)
     space, pi = states(target), stationary(target)
     now = pi
-    moving = jit(jax.vmap(lambda x: gibbs.conditionals(target, x)))
+    moving = jit(jax.vmap(lambda x: conditionals(target, x)))
     moves = np.asarray(moving(space))[..., 0]
     for colour in sorted(set(target.colours)):
         mine = np.flatnonzero(np.array(target.colours) == colour)

@@ -10,14 +10,10 @@ import numpy as np
 import pytest
 
 from heliostat.kernels.implicit import hypergradients
-from heliostat.kernels.implicit.hypergradients import mixed
-from heliostat.kernels.implicit.inverse_hessian import (
-    ConjugateGradient,
-    Neumann,
-    NormalCG,
-    Proximal,
-    PseudoInverse,
-)
+from heliostat.kernels.implicit.hypergradients import mixed_product
+from heliostat.kernels.implicit.inverse_hessian import Neumann, Proximal
+from heliostat.kernels.implicit.krylov import ConjugateGradient, NormalCG
+from heliostat.kernels.implicit.pseudo_inverse import PseudoInverse
 from heliostat.system.jit import jit
 
 pytestmark = pytest.mark.usefixtures("x64")
@@ -258,7 +254,7 @@ def test_mixed_products_are_the_same_in_both_modes():
     @jit
     def both(u, w):
         slope = jax.jvp(lambda u: jax.grad(curved, 1)(u, w), (u,), (du,))[1]
-        return slope, mixed(curved, u, w, q)
+        return slope, mixed_product(curved, u, w, q)
 
     slope, back = both(u, w)
     product = back["a"] @ du["a"] + back["b"] * du["b"]

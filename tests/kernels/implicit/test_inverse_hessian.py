@@ -8,17 +8,14 @@ import numpy as np
 import pytest
 
 from heliostat.kernels.implicit.inverse_hessian import (
-    GMRES,
-    ConjugateGradient,
     Identity,
     Neumann,
-    NormalCG,
     Proximal,
-    PseudoInverse,
     hvp,
     inverse_hvp,
-    pseudo_inverse,
 )
+from heliostat.kernels.implicit.krylov import GMRES, ConjugateGradient, NormalCG
+from heliostat.kernels.implicit.pseudo_inverse import PseudoInverse, pseudo_inverse
 from heliostat.system.jit import jit
 
 pytestmark = pytest.mark.usefixtures("x64")

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from heliostat.kernels.implicit.hypergradients import hypergradient, unrolled
-from heliostat.kernels.implicit.inverse_hessian import NormalCG, PseudoInverse
+from heliostat.kernels.implicit.krylov import NormalCG
+from heliostat.kernels.implicit.pseudo_inverse import PseudoInverse
 from heliostat.kernels.implicit.regularity import ImplicitFunctionWarning, diagnose
 from heliostat.kernels.implicit.solutions import projected
 from heliostat.system.jit import jit

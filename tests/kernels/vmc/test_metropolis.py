@@ -7,10 +7,15 @@ import pytest
 from scipy import stats
 
 from heliostat.kernels.vmc import metropolis as module
-from heliostat.kernels.vmc.metropolis import TARGET, Walker, adapt, metropolis
+from heliostat.kernels.vmc.metropolis import (
+    TARGET_ACCEPTANCE,
+    Walker,
+    adapt_width,
+    metropolis,
+)
 from heliostat.system.jit import jit
 
-sweep = jit(module.sweep, static_argnums=(0, 4))  # op by op it takes seconds
+sweep = jit(module.metropolis_sweep, static_argnums=(0, 4))  # op by op it takes seconds
 
 
 def gaussian(x):
@@ -85,10 +90,10 @@ def test_adapted_width_reaches_the_target():
     def move(chain, i):
         walkers, width = chain
         there = jax.random.fold_in(key, i)
-        walkers, accepted = module.sweep(gaussian, there, walkers, width, 5)
-        width = adapt(width, accepted.mean(), rate=0.5)
+        walkers, accepted = module.metropolis_sweep(gaussian, there, walkers, width, 5)
+        width = adapt_width(width, accepted.mean(), rate=0.5)
         return (walkers, width), accepted.mean()
 
     run = jit(lambda *chain: jax.lax.scan(move, chain, jnp.arange(60))[1])
     accepted = run(walkers, width)[-1]
-    assert float(accepted) == pytest.approx(TARGET, abs=0.05)
+    assert float(accepted) == pytest.approx(TARGET_ACCEPTANCE, abs=0.05)

@@ -10,7 +10,7 @@ import pytest
 
 from heliostat.kernels.vmc import sortlet as module
 from heliostat.kernels.vmc.sortlet import (
-    Signed,
+    SignedLog,
     parity,
     ranks,
     signed_logsumexp,
@@ -27,7 +27,7 @@ def brute_parity(order):
 
 
 def value(scores, length=None):
-    s = compiled(length, module.SMALL)(jnp.asarray(scores))
+    s = compiled(length, module.MAX_COMPARED)(jnp.asarray(scores))
     return float(s.sign * jnp.exp(s.log))
 
 
@@ -43,7 +43,7 @@ def random_scores(n, seed=0):
 
 @pytest.fixture(params=[24, 0], ids=["by comparison", "by sorting"])
 def small(request, monkeypatch):
-    monkeypatch.setattr(module, "SMALL", request.param)
+    monkeypatch.setattr(module, "MAX_COMPARED", request.param)
 
 
 @pytest.mark.parametrize("n", range(1, 6))
@@ -116,22 +116,22 @@ def test_long_smoothing_length_gives_back_the_bare_gaps():
 
 def test_signed_sum_equals_the_plain_sum():
     terms = np.array([3.0, -5.0, 0.5])
-    total = signed_logsumexp(Signed(jnp.sign(terms), jnp.log(jnp.abs(terms))))
+    total = signed_logsumexp(SignedLog(jnp.sign(terms), jnp.log(jnp.abs(terms))))
     assert float(total.sign * jnp.exp(total.log)) == pytest.approx(terms.sum())
 
 
 def test_signed_sum_neither_over_nor_underflows():
     logs = jnp.array([2000.0, 2000.0 + jnp.log(2.0)])
-    total = signed_logsumexp(Signed(jnp.array([-1.0, 1.0]), logs))
+    total = signed_logsumexp(SignedLog(jnp.array([-1.0, 1.0]), logs))
     assert float(total.sign) == 1 and float(total.log) == pytest.approx(2000.0)
-    nothing = signed_logsumexp(Signed(jnp.zeros(2), jnp.full(2, -jnp.inf)))
+    nothing = signed_logsumexp(SignedLog(jnp.zeros(2), jnp.full(2, -jnp.inf)))
     assert float(nothing.log) == -np.inf
 
 
 def test_derivative_of_the_signed_sum_is_that_of_the_sum():
     def log(t):
         return signed_logsumexp(
-            Signed(jnp.array([1.0, -1.0]), jnp.stack([t, 0.5 * t]))
+            SignedLog(jnp.array([1.0, -1.0]), jnp.stack([t, 0.5 * t]))
         ).log
 
     t = 0.7

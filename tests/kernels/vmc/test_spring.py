@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from heliostat.kernels.vmc import spring as module
-from heliostat.kernels.vmc.spring import clipped, constrained
+from heliostat.kernels.vmc.spring import clip_outliers, constrain_norm
 from heliostat.system.jit import jit
 
 pytestmark = pytest.mark.usefixtures("x64")
@@ -87,7 +87,7 @@ def test_float32_scores_are_solved_in_float64(batch):
 def test_outliers_are_drawn_in():
     energies = jnp.zeros(100).at[0].set(1000.0).at[1].set(1.0)
     norms = jnp.ones(100).at[5].set(1e6)
-    clip = clipped(energies, norms)
+    clip = clip_outliers(energies, norms)
     spread = float(jnp.mean(jnp.abs(energies)))
     assert float(clip.energies[0]) == pytest.approx(5 * spread)
     assert float(clip.energies[1]) == 1.0
@@ -104,5 +104,5 @@ def test_a_batch_without_a_finite_walker_only_coasts():
 @pytest.mark.parametrize(("rate", "length"), [(0.01, 0.01), (10.0, 0.1)])
 def test_the_change_is_no_longer_than_allowed(rate, length):
     direction = jnp.array([0.6, -0.8])
-    change = constrained(direction, jnp.asarray(rate), 0.01)
+    change = constrain_norm(direction, jnp.asarray(rate), 0.01)
     np.testing.assert_allclose(change, -length * direction, rtol=1e-12)

@@ -11,9 +11,9 @@ from heliostat.kernels.implicit.inverse_hessian import (
     Identity,
     Neumann,
     Proximal,
-    PseudoInverse,
     inverse_hvp,
 )
+from heliostat.kernels.implicit.pseudo_inverse import PseudoInverse
 from heliostat.system.jit import jit
 from heliostat_tasks.bilevel import Bilevel
 from heliostat_tasks.bilevel.pictures import norms

@@ -12,7 +12,12 @@ import pytest
 
 import heliostat as hs
 from heliostat.driver.progress import silent
-from heliostat.kernels.discrete.annealing import bennett, draw, log_z0, two_sided
+from heliostat.kernels.discrete.annealing import (
+    bennett,
+    draw_product,
+    log_z0,
+    two_sided,
+)
 from heliostat.kernels.discrete.proposals import informed
 from heliostat.kernels.discrete.target import value
 from heliostat.system.jit import jit
@@ -197,7 +202,9 @@ def test_both_directions_bracket_the_enumerated_log_z():
     states, f, exact = log_ps(model, params)
     kernel, n, size = informed(model.target(params)), 256, jnp.asarray(1.0)
     plan, pick = Schedule(temperatures=200, pieces=2), np.random.default_rng(0)
-    ahead = jax.vmap(draw, (0, None))(jax.random.split(jax.random.key(1), n), base)
+    ahead = jax.vmap(draw_product, (0, None))(
+        jax.random.split(jax.random.key(1), n), base
+    )
     back = jnp.asarray(states[pick.choice(len(f), n, p=np.exp(f - exact))])
     moved = jit(lambda *args: advance(kernel, *args, base, size))
     both = (Particles(ahead, jnp.zeros(n)), Particles(back, jnp.zeros(n)))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from heliostat.kernels.vmc.laplacian import derivatives
-from heliostat.kernels.vmc.metropolis import sweep
+from heliostat.kernels.vmc.metropolis import metropolis_sweep
 from heliostat.kernels.vmc.sortlet import sortlet
 from heliostat.kernels.vmc.spring import spring
 from heliostat.system.jit import jit
@@ -187,7 +187,7 @@ def test_half_the_squared_gradient_is_the_kinetic_energy():
 
     @jit
     def differences(key, walkers):
-        walkers, _ = sweep(logpsi, key, walkers, jnp.array(0.25), 40)
+        walkers, _ = metropolis_sweep(logpsi, key, walkers, jnp.array(0.25), 40)
         found = jax.vmap(derivatives(logpsi))(walkers)
         square = jnp.sum(found.gradient**2, axis=(1, 2))
         return walkers, jnp.mean(0.5 * square + 0.5 * (found.laplacian + square))
@@ -208,7 +208,9 @@ def test_spring_finds_the_ground_state_of_two_trapped_fermions():
 
     @jit
     def step(key, walkers, a, last):
-        walkers, _ = sweep(lambda x: fermions(x, a), key, walkers, jnp.array(0.8), 10)
+        walkers, _ = metropolis_sweep(
+            lambda x: fermions(x, a), key, walkers, jnp.array(0.8), 10
+        )
         energy = jax.vmap(local_energy(lambda x: fermions(x, a), trap))(walkers).total
         score = jax.vmap(lambda x: jax.grad(lambda b: fermions(x, b))(a))(walkers)
         direction = spring(score[:, None], energy, last, 1e-4, 0.5)

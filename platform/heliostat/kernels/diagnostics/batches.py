@@ -14,17 +14,17 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Array = NDArray[np.float64]
-Kernel = Callable[[Array], Any]
+Statistic = Callable[[Array], Any]
 """``(statistic, chain, draw)`` -> ``(statistic,)``, or several of them stacked."""
 
-FEWEST = 4
+MIN_DRAWS = 4
 """At least this many draws: two in each half of a chain."""
 
-SIZE = 500_000
+BATCH_DRAWS = 500_000
 """Draws in one slab, if one statistic has no more: work arrays of 4 MB each."""
 
 
-def checked(draws: ArrayLike) -> NDArray[Any]:
+def as_draws(draws: ArrayLike) -> NDArray[Any]:
     """The draws as an array ``(chain, draw, …)`` of their own type.
 
     Raises:
@@ -38,7 +38,9 @@ def checked(draws: ArrayLike) -> NDArray[Any]:
     return x
 
 
-def batched(kernel: Kernel, x: NDArray[Any], fewest: int = FEWEST) -> Any:
+def map_statistics(
+    kernel: Statistic, x: NDArray[Any], min_draws: int = MIN_DRAWS
+) -> Any:
     """A kernel over all trailing axes of ``(chain, draw, …)``; NaN where undefined.
 
     Statistics that are not finite everywhere, or have fewer draws than asked for, are
@@ -60,22 +62,22 @@ def batched(kernel: Kernel, x: NDArray[Any], fewest: int = FEWEST) -> Any:
         array([10.5, 11.5, 12.5])
     """
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-        parts = [_defined(kernel, slab, fewest) for slab in _slabs(x)]
+        parts = [_defined(kernel, slab, min_draws) for slab in _batches(x)]
     whole = np.concatenate(parts, axis=-1)
     return whole.reshape(whole.shape[:-1] + x.shape[2:])[()]
 
 
-def _slabs(x: NDArray[Any]) -> Iterator[Array]:
+def _batches(x: NDArray[Any]) -> Iterator[Array]:
     """Contiguous ``(statistic, chain, draw)`` pieces."""
     chains, draws = x.shape[:2]
     flat = x.reshape(chains, draws, -1)
-    step = max(1, SIZE // (chains * draws))
+    step = max(1, BATCH_DRAWS // (chains * draws))
     for start in range(0, flat.shape[2], step):
         slab = np.moveaxis(flat[:, :, start : start + step], 2, 0)
         yield np.ascontiguousarray(slab, dtype=np.float64)
 
 
-def _defined(kernel: Kernel, slab: Array, fewest: int) -> Array:
+def _defined(kernel: Statistic, slab: Array, fewest: int) -> Array:
     """The kernel's numbers, of harmless zeros where they would not be defined."""
     missing = max(0, fewest - slab.shape[2])
     finite = np.asarray(np.isfinite(slab).all(axis=(1, 2)) & (not missing))

@@ -25,14 +25,14 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-SHORTEST = 8
+MIN_STEPS = 8
 """Below this many steps no block length can be judged: the error is NaN."""
 
-FEWEST = 4
+MIN_BLOCKS = 4
 """At least this many blocks are kept, whatever the criterion asks for."""
 
 
-class Blocked(NamedTuple):
+class BlockedMean(NamedTuple):
     """A mean with its honest error.
 
     ``tau`` is the integrated autocorrelation time in steps, in the convention
@@ -47,7 +47,7 @@ class Blocked(NamedTuple):
     block: int  # steps per block, a power of two
 
 
-def blocked(series: ArrayLike) -> Blocked:
+def blocked_mean(series: ArrayLike) -> BlockedMean:
     """The mean of a stationary series and its one-sigma error.
 
     A series shorter than 8 steps has a mean but NaN error and tau: nothing tells its
@@ -69,19 +69,19 @@ def blocked(series: ArrayLike) -> Blocked:
         >>> round(result.error, 3), round(result.tau, 1), result.block
         (0.011, 0.6, 32)
     """
-    x = _checked(series)
+    x = _as_series(series)
     mean = float(np.mean(x))
-    if len(x) < SHORTEST:
-        return Blocked(mean, float("nan"), float("nan"), 1)
+    if len(x) < MIN_STEPS:
+        return BlockedMean(mean, float("nan"), float("nan"), 1)
     spread = float(np.ptp(x))
     if spread == 0:
-        return Blocked(float(x[0]), 0.0, 0.5, 1)
+        return BlockedMean(float(x[0]), 0.0, 0.5, 1)
     # offset and scale go first: total energies vary in their last digits only
     errors = block_errors((x - x[0]) / spread)
     ratios = errors / errors[0]
     level = _plateau(ratios, len(x))
     error, tau = spread * float(errors[level]), float(ratios[level] ** 2 / 2)
-    return Blocked(mean, error, tau, 2**level)
+    return BlockedMean(mean, error, tau, 2**level)
 
 
 def block_errors(series: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -89,7 +89,7 @@ def block_errors(series: NDArray[np.float64]) -> NDArray[np.float64]:
 
     Steps that do not fill a last block are left out of that level only.
     """
-    levels = int(np.log2(len(series) // FEWEST))
+    levels = int(np.log2(len(series) // MIN_BLOCKS))
     return np.array([_naive(_means(series, 2**k)) for k in range(levels + 1)])
 
 
@@ -109,7 +109,7 @@ def _plateau(ratios: NDArray[np.float64], steps: int) -> int:
     return int(np.argmax(enough) if enough.any() else np.argmax(ratios))
 
 
-def _checked(series: ArrayLike) -> NDArray[np.float64]:
+def _as_series(series: ArrayLike) -> NDArray[np.float64]:
     x = np.asarray(series, dtype=np.float64)
     if x.ndim != 1 or len(x) == 0:
         raise ValueError(f"blocked needs a series of shape (steps,), got {x.shape}")

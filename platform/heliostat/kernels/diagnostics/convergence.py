@@ -21,14 +21,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from heliostat.kernels.diagnostics.batches import batched, checked
+from heliostat.kernels.diagnostics.batches import as_draws, map_statistics
 from heliostat.kernels.diagnostics.mixing import (
     effective_size,
-    halves,
     moments,
     nested_rank_rhat,
     rank_rhat,
-    superchains,
+    sort_superchains,
+    split_chains,
     tail_size,
 )
 from heliostat.kernels.diagnostics.ranks import normal_scores
@@ -36,7 +36,7 @@ from heliostat.kernels.diagnostics.ranks import normal_scores
 Array = NDArray[np.float64]
 
 
-def settled(draws: int, warmup: int) -> slice:
+def after_warmup(draws: int, warmup: int) -> slice:
     """The draws that count: behind the warm-up, and of all at most the later half.
 
     Chains that start anywhere need time, and nobody knows beforehand how much.
@@ -48,7 +48,7 @@ def settled(draws: int, warmup: int) -> slice:
     return slice(min(draws, max(warmup, draws // 2)), None)
 
 
-class Diagnosis(NamedTuple):
+class ConvergenceSummary(NamedTuple):
     """What many chains say of one statistic, or arrays ``(…)`` of many.
 
     ``constant`` is True where all draws of all chains are one number: then there is a
@@ -64,7 +64,7 @@ class Diagnosis(NamedTuple):
     constant: Any  # bool
 
 
-def summary(draws: ArrayLike) -> Diagnosis:
+def summary(draws: ArrayLike) -> ConvergenceSummary:
     """Mean, spread, error and convergence of every statistic, ranked only once.
 
     Args:
@@ -76,10 +76,12 @@ def summary(draws: ArrayLike) -> Diagnosis:
         >>> f"{found.mean:.3f} ± {found.mcse:.3f}", bool(found.rhat < 1.01)
         ('-0.015 ± 0.016', True)
     """
-    x = checked(draws)
-    mean, sd, same = batched(_pooled, x, fewest=1)
-    size, bulk, tail, reduction = batched(_judged, x)
-    return Diagnosis(mean, sd, sd / np.sqrt(size), bulk, tail, reduction, same == 1)
+    x = as_draws(draws)
+    mean, sd, same = map_statistics(_pooled, x, min_draws=1)
+    size, bulk, tail, reduction = map_statistics(_judged, x)
+    return ConvergenceSummary(
+        mean, sd, sd / np.sqrt(size), bulk, tail, reduction, same == 1
+    )
 
 
 def rhat(draws: ArrayLike) -> Any:
@@ -101,7 +103,7 @@ def rhat(draws: ArrayLike) -> Any:
         >>> bool(rhat(x) < 1.01), bool(rhat(x + np.arange(4)[:, None]) > 1.5)
         (True, True)
     """
-    return batched(lambda x: rank_rhat(halves(x)), checked(draws))
+    return map_statistics(lambda x: rank_rhat(split_chains(x)), as_draws(draws))
 
 
 def nested_rhat(draws: ArrayLike, superchain: ArrayLike) -> Any:
@@ -129,9 +131,11 @@ def nested_rhat(draws: ArrayLike, superchain: ArrayLike) -> Any:
 
     Reference: Margossian et al., Bayesian Anal. (2024), arXiv:2110.13017, eq. (8).
     """
-    x = checked(draws)
-    order, groups = superchains(np.asarray(superchain), x.shape[0])
-    return batched(lambda y: nested_rank_rhat(halves(y[:, order]), groups), x)
+    x = as_draws(draws)
+    order, groups = sort_superchains(np.asarray(superchain), x.shape[0])
+    return map_statistics(
+        lambda y: nested_rank_rhat(split_chains(y[:, order]), groups), x
+    )
 
 
 def ess_bulk(draws: ArrayLike) -> Any:
@@ -149,7 +153,9 @@ def ess_bulk(draws: ArrayLike) -> Any:
         >>> bool(3500 < ess_bulk(x) < 4500), float(ess_bulk(0 * x))
         (True, nan)
     """
-    return batched(lambda x: effective_size(normal_scores(halves(x))), checked(draws))
+    return map_statistics(
+        lambda x: effective_size(normal_scores(split_chains(x))), as_draws(draws)
+    )
 
 
 def ess_tail(draws: ArrayLike) -> Any:
@@ -166,7 +172,7 @@ def ess_tail(draws: ArrayLike) -> Any:
         >>> bool(3000 < ess_tail(x) < 4500)
         True
     """
-    return batched(tail_size, checked(draws))
+    return map_statistics(tail_size, as_draws(draws))
 
 
 def ess_mean(draws: ArrayLike) -> Any:
@@ -182,7 +188,7 @@ def ess_mean(draws: ArrayLike) -> Any:
         >>> bool(3500 < ess_mean(x) < 4500)
         True
     """
-    return batched(lambda x: effective_size(halves(x)), checked(draws))
+    return map_statistics(lambda x: effective_size(split_chains(x)), as_draws(draws))
 
 
 def mcse_mean(draws: ArrayLike) -> Any:
@@ -196,8 +202,8 @@ def mcse_mean(draws: ArrayLike) -> Any:
         >>> round(float(mcse_mean(x)), 3)
         0.01
     """
-    x = checked(draws)
-    return batched(_pooled, x, fewest=1)[1] / np.sqrt(ess_mean(x))
+    x = as_draws(draws)
+    return map_statistics(_pooled, x, min_draws=1)[1] / np.sqrt(ess_mean(x))
 
 
 def _pooled(x: Array) -> Array:
@@ -209,7 +215,7 @@ def _pooled(x: Array) -> Array:
 
 def _judged(x: Array) -> Array:
     """ESS of the mean, of bulk and tails, and R̂ of one slab."""
-    split = halves(x)
+    split = split_chains(x)
     scores = normal_scores(split)
     sizes = effective_size(split), effective_size(scores), tail_size(x)
     return np.stack([*sizes, rank_rhat(split, scores)])

@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
 
-from heliostat.kernels.diagnostics.ranks import folded, normal_scores
+from heliostat.kernels.diagnostics.ranks import folded_draws, normal_scores
 
 Array = NDArray[np.float64]
 
@@ -34,7 +34,7 @@ TAILS = (0.05, 0.95)
 """The quantiles whose sample sizes the tails are judged by."""
 
 
-def halves(x: Array) -> Array:
+def split_chains(x: Array) -> Array:
     """``(…, chain, draw)`` to ``(…, chain, 2, draw // 2)``; a middle draw is left out.
 
     A drift within chains then shows like a difference between them.
@@ -67,18 +67,18 @@ def rank_rhat(x: Array, scores: Array | None = None) -> Array:
         return np.full(len(x), np.nan)
     values = normal_scores(x) if scores is None else scores
     shape = (len(x), -1, x.shape[-1])
-    rows = (z.reshape(shape) for z in (values, normal_scores(folded(x))))
+    rows = (z.reshape(shape) for z in (values, normal_scores(folded_draws(x))))
     return np.fmax(*map(scale_reduction, rows))
 
 
 def nested_rank_rhat(x: Array, groups: int) -> Array:
     """The same of half chains that stand sorted by superchain."""
     shape = (len(x), groups, -1, x.shape[-1])
-    rows = (normal_scores(y).reshape(shape) for y in (x, folded(x)))
+    rows = (normal_scores(y).reshape(shape) for y in (x, folded_draws(x)))
     return np.fmax(*map(nested_scale_reduction, rows))
 
 
-def superchains(labels: NDArray[Any], chains: int) -> tuple[NDArray[np.intp], int]:
+def sort_superchains(labels: NDArray[Any], chains: int) -> tuple[NDArray[np.intp], int]:
     """The order that brings chains of one superchain together, and how many there are.
 
     Raises:
@@ -137,7 +137,7 @@ def tail_size(x: Array) -> Array:
     """
     quantiles = np.quantile(x, TAILS, axis=(1, 2))
     steps = ((x <= q[:, None, None]).astype(np.float64) for q in quantiles)
-    return np.fmin(*(effective_size(halves(step)) for step in steps))
+    return np.fmin(*(effective_size(split_chains(step)) for step in steps))
 
 
 def _correlations(x: Array) -> Array:

@@ -22,7 +22,7 @@ from scipy.special import ndtri
 
 Array = NDArray[np.float64]
 
-FEW = 256
+MAX_LEVELS = 256
 """Up to this many levels are counted instead of sorted."""
 
 
@@ -46,7 +46,7 @@ def normal_scores(x: Array) -> Array:
     return scores.reshape(x.shape)
 
 
-def folded(x: Array) -> Array:
+def folded_draws(x: Array) -> Array:
     """Distances from each statistic's median: their ranks compare widths."""
     ordered = np.sort(x.reshape(len(x), -1), axis=-1)  # faster than selecting
     size = ordered.shape[-1]
@@ -81,7 +81,7 @@ def _scores_of_few(x: Array) -> Array | None:
     """By counting, where all are halves of a few whole numbers: bits, spins, counts."""
     levels = 2 * (x - x.min(axis=-1, keepdims=True))
     width = levels.max() + 1
-    if not (width <= FEW and (levels == np.floor(levels)).all()):
+    if not (width <= MAX_LEVELS and (levels == np.floor(levels)).all()):
         return None
     width = int(width)
     levels = levels.astype(np.intp) + width * np.arange(len(x))[:, None]

@@ -24,11 +24,11 @@ from jax import Array
 
 from heliostat.kernels.discrete.chain import Sizes
 
-OPTIMAL = 0.574
+OPTIMAL_ACCEPTANCE = 0.574
 DECAY, RECENT = 0.6, 3.0
 
 
-class Search(NamedTuple):
+class SizeAdaptation(NamedTuple):
     """Where the search for a size stands."""
 
     size: Array  # () the one to use in the next step
@@ -36,7 +36,7 @@ class Search(NamedTuple):
     seen: Array  # () int32, steps
 
 
-def start(sizes: Sizes) -> Search:
+def init_adaptation(sizes: Sizes) -> SizeAdaptation:
     """The search before its first step.
 
     Example:
@@ -45,12 +45,15 @@ def start(sizes: Sizes) -> Search:
         True
     """
     size = jnp.asarray(sizes.start, float)
-    return Search(size, jnp.log(size), jnp.zeros((), jnp.int32))
+    return SizeAdaptation(size, jnp.log(size), jnp.zeros((), jnp.int32))
 
 
-def adapt(
-    search: Search, acceptance: Array, sizes: Sizes, goal: float = OPTIMAL
-) -> Search:
+def adapt_size(
+    search: SizeAdaptation,
+    acceptance: Array,
+    sizes: Sizes,
+    target: float = OPTIMAL_ACCEPTANCE,
+) -> SizeAdaptation:
     """The search after one more step of warm-up.
 
     Args:
@@ -59,12 +62,12 @@ def adapt(
         goal: the acceptance aimed at.
     """
     t = search.seen + 1
-    log = jnp.log(search.size) + (1.0 * t) ** -DECAY * (acceptance - goal)
+    log = jnp.log(search.size) + (1.0 * t) ** -DECAY * (acceptance - target)
     log = jnp.clip(log, jnp.log(sizes.low), jnp.log(sizes.high))
     mean = search.mean + jnp.minimum(1.0, RECENT / t) * (log - search.mean)
-    return Search(jnp.exp(log), mean, t)
+    return SizeAdaptation(jnp.exp(log), mean, t)
 
 
-def frozen(search: Search) -> Search:
+def freeze_size(search: SizeAdaptation) -> SizeAdaptation:
     """The search with the averaged size in use, for good."""
     return search._replace(size=jnp.exp(search.mean))

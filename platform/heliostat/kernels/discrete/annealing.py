@@ -29,7 +29,7 @@ from numpy.typing import ArrayLike
 from heliostat.kernels.discrete.chain import Chain, Kernel, Tilt, product
 
 
-def draw(key: Array, base: Array) -> Array:
+def draw_product(key: Array, base: Array) -> Array:
     """An exact draw of the product measure of log-weights ``base`` (D, K), (D,) uint8.
 
     Example:

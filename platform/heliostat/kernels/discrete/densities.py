@@ -63,7 +63,7 @@ def rbm(weights: ArrayLike, visible: ArrayLike, hidden: ArrayLike) -> Target:
     return Target(logp, len(b), exact=exact, weights=(w, b, c))
 
 
-def waves(visible: int, hidden: int, scale: float = 1.0) -> Target:
+def sine_rbm(visible: int, hidden: int, scale: float = 1.0) -> Target:
     """An RBM whose weights are waves: no file, no seed, and known exact values.
 
     W_ij = s sin(1 + 1.7 i + 2.3 j),  b_i = 0.3 cos(0.9 i),  c_j = 0.2 sin(½ + 1.1 j)
@@ -73,7 +73,7 @@ def waves(visible: int, hidden: int, scale: float = 1.0) -> Target:
     return rbm(weights, 0.3 * np.cos(0.9 * i), 0.2 * np.sin(0.5 + 1.1 * j))
 
 
-class Observed(NamedTuple):
+class FHMMData(NamedTuple):
     """A factorial HMM's parameters and its observations."""
 
     y: np.ndarray  # (N,) observations
@@ -84,14 +84,14 @@ class Observed(NamedTuple):
     keep: float = 0.95  # P(x_n+1 = x_n)
 
 
-def ripples(steps: int, factors: int) -> Observed:
+def sine_observations(steps: int, factors: int) -> FHMMData:
     """Observations and weights without a seed: y_n = sin(0.3 n) + ½ cos(0.11 n),
     W_k = sin(k + 1)."""
     n, k = np.arange(steps), np.arange(factors)
-    return Observed(np.sin(0.3 * n) + 0.5 * np.cos(0.11 * n), np.sin(k + 1.0))
+    return FHMMData(np.sin(0.3 * n) + 0.5 * np.cos(0.11 * n), np.sin(k + 1.0))
 
 
-def fhmm(observed: Observed, multilinear: bool = True) -> Target:
+def fhmm(observed: FHMMData, multilinear: bool = True) -> Target:
     """The posterior of a factorial hidden Markov model's K binary chains.
 
         log p(x, y) = Σ_n log N(y_n; W₀ + W·x_n, σ²) + Σ_k log P(x_0k)
@@ -160,7 +160,7 @@ def _lgamma2(k: int, n: int) -> float:
     return math.lgamma(k + 1) + math.lgamma(n - k + 1)
 
 
-class Network(NamedTuple):
+class ResidualNetwork(NamedTuple):
     """Weights of a residual network of B blocks over D bits, H features wide."""
 
     read: Array  # (D, H)
@@ -171,7 +171,9 @@ class Network(NamedTuple):
     base: Array  # (D,) log-odds of independent bits
 
 
-def network(key: Array, sites: int, features: int = 32, blocks: int = 2) -> Network:
+def residual_network(
+    key: Array, sites: int, features: int = 32, blocks: int = 2
+) -> ResidualNetwork:
     """Random weights, small enough that the energy starts near zero."""
     a, b, c, d = jax.random.split(key, 4)
 
@@ -179,7 +181,7 @@ def network(key: Array, sites: int, features: int = 32, blocks: int = 2) -> Netw
         """The same numbers in either precision."""
         return jax.random.normal(key, shape, jnp.float32).astype(float)
 
-    return Network(
+    return ResidualNetwork(
         normal(a, (sites, features)) * sites**-0.5,
         normal(b, (blocks, features, features)) * features**-0.5,
         normal(c, (blocks, features, features)) * features**-0.5,
@@ -189,7 +191,7 @@ def network(key: Array, sites: int, features: int = 32, blocks: int = 2) -> Netw
     )
 
 
-def residual(net: Network, x: Array) -> Array:
+def network_logp(net: ResidualNetwork, x: Array) -> Array:
     """f(x) = b·x + u·h_B,  h_{i+1} = h_i + V_i swish(W_i h_i + c_i),  h_0 = R x."""
     h = x @ net.read
     for inner, outer, bias in zip(net.inner, net.outer, net.bias, strict=True):
@@ -197,6 +199,6 @@ def residual(net: Network, x: Array) -> Array:
     return jnp.dot(net.base, x) + jnp.dot(net.write, swish(h))
 
 
-def ebm(net: Network) -> Target:
+def ebm(net: ResidualNetwork) -> Target:
     """A density given by a residual network: nothing about it is known in advance."""
-    return Target(lambda x: residual(net, x), len(net.base))
+    return Target(lambda x: network_logp(net, x), len(net.base))

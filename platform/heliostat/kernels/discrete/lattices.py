@@ -75,7 +75,7 @@ def pairwise(couplings: ArrayLike, field: ArrayLike = 0.0) -> Target:
     Raises:
         ValueError: if J is not square, finite and symmetric, or has a diagonal.
     """
-    j = checked_couplings(couplings)
+    j = as_couplings(couplings)
     h = np.broadcast_to(np.asarray(field, float), len(j))
 
     def bonds(x: Array) -> Array:
@@ -89,13 +89,13 @@ def pairwise(couplings: ArrayLike, field: ArrayLike = 0.0) -> Target:
         logp,
         len(j),
         multilinear=True,
-        colours=coloured(j),
+        colours=greedy_colouring(j),
         energy=lambda x: -logp(x) / len(j),
         order=magnetisation,
     )
 
 
-def checked_couplings(couplings: ArrayLike) -> np.ndarray:
+def as_couplings(couplings: ArrayLike) -> np.ndarray:
     """A coupling matrix as float64.
 
     Raises:
@@ -180,7 +180,7 @@ def potts(size: int, states: int, coupling: float) -> Target:
     )
 
 
-def coloured(couplings: np.ndarray) -> tuple[int, ...]:
+def greedy_colouring(couplings: np.ndarray) -> tuple[int, ...]:
     """A colour per site such that coupled sites differ: greedy, most coupled first."""
     linked = couplings != 0
     colours = np.full(len(linked), -1)

@@ -34,15 +34,15 @@ class Moves(NamedTuple):
     count, size) -> log q``; ``back(sites, count)`` are the auxiliaries of the way back.
     """
 
-    draw: Callable[..., tuple[Array, Array, Array]]
+    sample: Callable[..., tuple[Array, Array, Array]]
     score: Callable[..., Array]
-    back: Callable[[Array, Array], Array]
+    reverse: Callable[[Array, Array], Array]
 
 
 # -- sequences of sites: with replacement (multi), or without (path) -----------------
 
 
-def sequence(longest: int, again: bool) -> Moves:
+def sequence(longest: int, replace: bool) -> Moves:
     """Up to ``longest`` sites, with replacement or without (``again``)."""
 
     def draw(key: Array, x: Array, logits: Array, size: Array) -> tuple:
@@ -50,7 +50,7 @@ def sequence(longest: int, again: bool) -> Moves:
         count = _count(rounding, size, longest)
         u = jax.random.uniform(choosing, (longest,), logits.dtype)
         v = jax.random.uniform(valuing, (longest,), logits.dtype)
-        sites = _sites(u, _marginal(logits), again)
+        sites = _sites(u, _marginal(logits), replace)
         return _moved(x, logits, sites, count, v), sites, count
 
     def score(
@@ -58,14 +58,14 @@ def sequence(longest: int, again: bool) -> Moves:
     ) -> Array:
         marginal = _marginal(logits)
         counted = jnp.arange(longest) < count
-        chosen = _log_chances(marginal, sites, counted, again)
+        chosen = _log_chances(marginal, sites, counted, replace)
         total = jnp.sum(jnp.where(counted, chosen, 0.0))
         if logits.shape[1] == 1:
             return total
         return total + _log_values(x, logits - marginal[:, None], y)
 
     def back(sites: Array, count: Array) -> Array:
-        if again or longest == 1:
+        if replace or longest == 1:
             return sites
         index = jnp.arange(longest)
         return sites[jnp.where(index < count, count - 1 - index, index)]
@@ -181,8 +181,8 @@ def _against_staying(logits: Array, size: Array | float) -> Array:
 
 
 MOVES: dict[str, Callable[[int], Moves]] = {
-    "single": partial(sequence, again=True),
-    "multi": partial(sequence, again=True),
-    "path": partial(sequence, again=False),
+    "single": partial(sequence, replace=True),
+    "multi": partial(sequence, replace=True),
+    "path": partial(sequence, replace=False),
     "factorised": factorised,
 }

@@ -60,12 +60,12 @@ BALANCING: dict[str, Callable[[Array], Array]] = {
 }
 """log g(e^Δ) of the balancing functions g."""
 
-FAR = 1e4
+MAX_GAIN = 1e4
 """What stands for an infinite gain, from or to an impossible state."""
 
 Balancing = Literal["sqrt", "ratio", "min", "max"]
 Differences = Literal["taylor", "exact"]
-Kind = Literal["single", "multi", "path", "factorised"]
+MoveKind = Literal["single", "multi", "path", "factorised"]
 
 
 class Proposal(NamedTuple):
@@ -79,7 +79,7 @@ def informed(
     target: Target,
     balancing: Balancing = "sqrt",
     differences: Differences = "taylor",
-    moves: Kind = "single",
+    moves: MoveKind = "single",
     longest: int = 1,
     adjusted: bool = True,
 ) -> Kernel:
@@ -120,19 +120,23 @@ def informed(
         else:
             f, gains = value(target, x), exact_gains(target, x)
         # gains only propose: what is impossible is unlikely, what is unknown is even
-        return Chain(x, f, jnp.nan_to_num(gains, nan=0.0, posinf=FAR, neginf=-FAR))
+        return Chain(
+            x, f, jnp.nan_to_num(gains, nan=0.0, posinf=MAX_GAIN, neginf=-MAX_GAIN)
+        )
 
     def step(
         key: Array, chain: Chain, size: Array | float = 1.0, tilt: Tilt | None = None
     ) -> tuple[Chain, Info]:
         drawing, deciding = jax.random.split(key)
         logits = log_g(tilted(chain, tilt)[1])
-        y, sites, count = proposal.moves.draw(drawing, chain.x, logits, size)
+        y, sites, count = proposal.moves.sample(drawing, chain.x, logits, size)
         there = look(y)
         if not adjusted:
             hops = jnp.sum(y != chain.x, dtype=jnp.int32)
             return there, Info(jnp.ones((), logits.dtype), hops)
-        _, ratio = chances(proposal, chain, there, sites, count, size, tilt)
+        _, ratio = transition_log_probs(
+            proposal, chain, there, sites, count, size, tilt
+        )
         return metropolis_hastings(deciding, chain, there, ratio)
 
     sizes = {
@@ -146,7 +150,7 @@ def informed(
     return Kernel(look, step, found, proposal, reversible=adjusted)
 
 
-def chances(
+def transition_log_probs(
     proposal: Proposal,
     chain: Chain,
     there: Chain,
@@ -162,7 +166,7 @@ def chances(
     ahead = proposal.moves.score(
         chain.x, proposal.logits(gains), there.x, sites, count, size
     )
-    way, logits = proposal.moves.back(sites, count), proposal.logits(gains_there)
+    way, logits = proposal.moves.reverse(sites, count), proposal.logits(gains_there)
     back = proposal.moves.score(there.x, logits, chain.x, way, count, size)
     return ahead, f_there - f + back - ahead
 

@@ -13,7 +13,7 @@ import math
 import jax.numpy as jnp
 from jax import Array
 
-FLAT = 48
+MAX_FLAT = 48
 """Up to this many weights one level is cheaper than two."""
 
 
@@ -31,7 +31,7 @@ def select(u: Array, weights: Array) -> Array:
         [1, 1, 3, 3]
     """
     n = weights.shape[0]
-    if n <= FLAT:
+    if n <= MAX_FLAT:
         return _first(u * jnp.sum(weights), weights)[0]
     width = math.isqrt(n - 1) + 1
     rows = -(-n // width)

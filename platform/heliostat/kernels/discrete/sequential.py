@@ -16,11 +16,11 @@ import jax.numpy as jnp
 from jax import Array
 from jax.nn import logsumexp
 
-from heliostat.kernels.discrete.annealing import draw, log_z0
+from heliostat.kernels.discrete.annealing import draw_product, log_z0
 from heliostat.kernels.discrete.chain import Chain, Kernel, Tilt, product
 
 
-class Particles(NamedTuple):
+class SMCResult(NamedTuple):
     """What tempered sequential Monte Carlo found."""
 
     chains: Chain  # each leaf (particles, ...), of equal weight
@@ -36,9 +36,9 @@ def smc(
     base: Array,
     moves: int = 5,
     threshold: float = 0.5,
-    most: int = 200,
+    max_rounds: int = 200,
     size: Any = 1.0,
-) -> Particles:
+) -> SMCResult:
     """Draws of a target and its log Z, by one compiled loop.
 
     Args:
@@ -58,7 +58,7 @@ def smc(
         (100, 16)
     """
     drawing, going = jax.random.split(key)
-    x = jax.vmap(draw, (0, None))(jax.random.split(drawing, particles), base)
+    x = jax.vmap(draw_product, (0, None))(jax.random.split(drawing, particles), base)
     chains = jax.vmap(kernel.init)(x)
 
     def phi(chains: Chain) -> Array:
@@ -77,11 +77,11 @@ def smc(
         return chains, log_z, betas.at[round_].set(beta), round_ + 1
 
     def unfinished(carry: Any) -> Array:
-        return (carry[2][carry[3] - 1] < 1) & (carry[3] < most)
+        return (carry[2][carry[3] - 1] < 1) & (carry[3] < max_rounds)
 
-    betas = jnp.ones(most).at[0].set(0.0)
+    betas = jnp.ones(max_rounds).at[0].set(0.0)
     begun = (chains, log_z0(base), betas, jnp.ones((), jnp.int32))
-    return Particles(*jax.lax.while_loop(unfinished, body, begun))
+    return SMCResult(*jax.lax.while_loop(unfinished, body, begun))
 
 
 def _walk(

@@ -34,7 +34,7 @@ class Ladder(NamedTuple):
     swaps: Array  # (rungs - 1,) probability with which each pair would exchange
 
 
-def ladder(rungs: int, coldest: float = 1.0, hottest: float = 0.1) -> Array:
+def geometric_betas(rungs: int, coldest: float = 1.0, hottest: float = 0.1) -> Array:
     """Inverse temperatures from the target's down, evenly spaced in their logarithm.
 
     Example:
@@ -86,7 +86,7 @@ def tempered(
         heat, flat = jnp.asarray(betas, kind), jnp.asarray(weights, kind)
         move = lambda k, c, b: kernel.step(k, c, size, Tilt(b, flat))  # noqa: E731
         chains, info = jax.vmap(move)(keys, state.chains, heat)
-        order, chances = exchange(swapping, chains, heat, flat, state.odd)
+        order, chances = exchange_order(swapping, chains, heat, flat, state.odd)
         chains = jax.tree.map(lambda v: v[order], chains)
         hops = jnp.sum(chains.x[0] != state.chains.x[0], dtype=jnp.int32)
         return Ladder(chains, ~state.odd, chances), Info(info.acceptance[0], hops)
@@ -94,7 +94,7 @@ def tempered(
     return Kernel(init, step, kernel.sizes, reversible=False, tilts=False)
 
 
-def exchange(
+def exchange_order(
     key: Array, chains: Chain, betas: Array, base: Array, odd: Array
 ) -> tuple[Array, Array]:
     """Which rung each rung's new state comes from (rungs,), and the probability with
@@ -112,7 +112,7 @@ def exchange(
     return jnp.arange(len(betas)) + up - down, chances
 
 
-def front(state: Chain | Ladder) -> Chain:
+def target_chain(state: Chain | Ladder) -> Chain:
     """The chain that samples the target itself."""
     if isinstance(state, Ladder):
         return jax.tree.map(lambda v: v[0], state.chains)

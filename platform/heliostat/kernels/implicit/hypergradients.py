@@ -78,10 +78,10 @@ def hypergradient(
     """
     direct, v = jax.grad(outer, (0, 1))(u, w)
     q = inverse_hvp(lambda x: hvp(lambda w: inner(u, w), w, x), v, method)
-    return Hypergradient(direct, optax.tree.scale(-1, mixed(inner, u, w, q)))
+    return Hypergradient(direct, optax.tree.scale(-1, mixed_product(inner, u, w, q)))
 
 
-def mixed(inner: Loss, u: Any, w: Any, q: Any) -> Any:
+def mixed_product(inner: Loss, u: Any, w: Any, q: Any) -> Any:
     """(∂²f/∂w∂u)ᵀ q, like u: the gradient in u of ⟨∂f/∂w, q⟩.
 
     Example:

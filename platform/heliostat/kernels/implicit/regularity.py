@@ -29,11 +29,11 @@ from jax.core import Tracer
 from jax.flatten_util import ravel_pytree
 
 from heliostat.kernels.implicit.hypergradients import Loss
-from heliostat.kernels.implicit.inverse_hessian import (
+from heliostat.kernels.implicit.inverse_hessian import hvp
+from heliostat.kernels.implicit.pseudo_inverse import (
     PseudoInverse,
-    dense,
-    hvp,
-    support,
+    dense_matrix,
+    nonzero_eigenvalues,
 )
 from heliostat.system.jit import jit
 
@@ -145,7 +145,7 @@ def diagnose(
     drawn = jax.random.normal(jax.random.key(seed), (probes, flat.size), flat.dtype)
     drawn = length * drawn / jnp.linalg.norm(drawn, axis=1, keepdims=True)
 
-    def look(directions: Array) -> tuple[Array, Array, Probe]:
+    def look(directions: Array) -> tuple[Array, Array, DirectionProbe]:
         probe = jax.vmap(lambda d: _probe(inner, u, w, tree(d), rtol))(directions)
         h = _hessian(inner, u, w)
         return jnp.linalg.eigvalsh(h), _away(inner, u, w, h, rtol), probe
@@ -153,7 +153,7 @@ def diagnose(
     s, away, probe = jit(look)(drawn)
     found = Diagnosis(
         size=s.size,
-        rank=int(support(s, rtol).sum()),
+        rank=int(nonzero_eigenvalues(s, rtol).sum()),
         near=tuple(int(rank) for rank in probe.rank),
         lowest=float(_share(jnp.min(s), jnp.max(jnp.abs(s)))),
         away=float(away),
@@ -168,7 +168,7 @@ def diagnose(
 def _hessian(inner: Loss, u: Any, w: Any) -> Array:
     """∂²f/∂w², ``(n, n)``."""
     flat, tree = ravel_pytree(w)
-    return dense(lambda x: hvp(lambda w: inner(u, tree(w)), flat, x), flat)
+    return dense_matrix(lambda x: hvp(lambda w: inner(u, tree(w)), flat, x), flat)
 
 
 def _slope(inner: Loss, u: Any, w: Any) -> Array:
@@ -184,7 +184,7 @@ def _away(inner: Loss, u: Any, w: Any, h: Array, rtol: float | None) -> Array:
     return _share(step, step + jnp.linalg.norm(ravel_pytree(w)[0]))
 
 
-class Probe(NamedTuple):
+class DirectionProbe(NamedTuple):
     """What one direction in u tells, see :class:`Diagnosis`."""
 
     rank: Array  # ()
@@ -192,15 +192,15 @@ class Probe(NamedTuple):
     turning: Array  # ()
 
 
-def _probe(inner: Loss, u: Any, w: Any, du: Any, rtol: float | None) -> Probe:
+def _probe(inner: Loss, u: Any, w: Any, du: Any, rtol: float | None) -> DirectionProbe:
     h, dh = jax.jvp(lambda u: _hessian(inner, u, w), (u,), (du,))
     j = jax.jvp(lambda u: _slope(inner, u, w), (u,), (du,))[1]
     s, vectors = jnp.linalg.eigh(h)
-    inside = support(s, rtol)[None]
+    inside = nonzero_eigenvalues(s, rtol)[None]
     kernel, basis = vectors * ~inside, vectors * inside
     there = _hessian(inner, optax.tree.add(u, du), w)
-    return Probe(
-        support(jnp.linalg.eigvalsh(there), rtol).sum(),
+    return DirectionProbe(
+        nonzero_eigenvalues(jnp.linalg.eigvalsh(there), rtol).sum(),
         _share(jnp.linalg.norm(kernel.T @ j), jnp.linalg.norm(j)),
         _share(jnp.linalg.norm(kernel.T @ dh @ basis), jnp.linalg.norm(dh)),
     )

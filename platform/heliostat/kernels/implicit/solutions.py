@@ -24,13 +24,9 @@ from typing import Any
 import jax
 import optax
 
-from heliostat.kernels.implicit.hypergradients import Hypergradient, Loss, mixed
-from heliostat.kernels.implicit.inverse_hessian import (
-    Method,
-    PseudoInverse,
-    hvp,
-    inverse_hvp,
-)
+from heliostat.kernels.implicit.hypergradients import Hypergradient, Loss, mixed_product
+from heliostat.kernels.implicit.inverse_hessian import Method, hvp, inverse_hvp
+from heliostat.kernels.implicit.pseudo_inverse import PseudoInverse
 
 EXACT = PseudoInverse()
 
@@ -83,4 +79,4 @@ def projected(
     q, z = solve(v), solve(optax.tree.sub(w, start))
     p = optax.tree.sub(v, product(u, q))
     turned = jax.grad(lambda u: optax.tree.vdot(p, product(u, z)))(u)
-    return Hypergradient(direct, optax.tree.sub(turned, mixed(inner, u, w, q)))
+    return Hypergradient(direct, optax.tree.sub(turned, mixed_product(inner, u, w, q)))

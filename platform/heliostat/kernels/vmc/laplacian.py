@@ -47,7 +47,7 @@ def derivatives(f: Scalar, method: str = "forward") -> Differential:
     return METHODS[method](f)
 
 
-def forward(f: Scalar) -> Differential:
+def forward_laplacian(f: Scalar) -> Differential:
     """The forward Laplacian: one pass, all derivatives carried along."""
     # dense: with every electron attending to every other, sparsity only costs
     carried = folx.forward_laplacian(f, sparsity_threshold=0)
@@ -61,7 +61,7 @@ def forward(f: Scalar) -> Differential:
     return at
 
 
-def hessian(f: Scalar) -> Differential:
+def hessian_trace(f: Scalar) -> Differential:
     """The trace of the Hessian, forward over forward differentiation."""
 
     def at(x: Array) -> Derivatives:
@@ -76,6 +76,6 @@ def hessian(f: Scalar) -> Differential:
 
 
 METHODS: Mapping[str, Callable[[Scalar], Differential]] = {
-    "forward": forward,
-    "hessian": hessian,
+    "forward": forward_laplacian,
+    "hessian": hessian_trace,
 }

@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-TARGET = 0.525
+TARGET_ACCEPTANCE = 0.525
 """Accepted fraction aimed at: the middle of the field's usual window, 0.50-0.55."""
 
 
@@ -61,7 +61,7 @@ def metropolis(
     return Walker(pick(proposal, x), pick(there, walker.logpsi)), moves
 
 
-def sweep(
+def metropolis_sweep(
     logpsi: Callable[[Array], Array],
     key: Array,
     positions: Array,
@@ -96,7 +96,7 @@ def sweep(
     return walkers.position, count / jnp.asarray(moves, positions.dtype)
 
 
-def adapt(width: Array, accepted: Array, rate: Array | float = 0.1) -> Array:
+def adapt_width(width: Array, accepted: Array, rate: Array | float = 0.1) -> Array:
     """The proposal width after one look at the accepted fraction.
 
         log w ← log w + rate · (accepted − 0.525)
@@ -107,4 +107,4 @@ def adapt(width: Array, accepted: Array, rate: Array | float = 0.1) -> Array:
         >>> bool(adapt(jnp.array(1.0), jnp.array(0.9)) > 1)
         True
     """
-    return width * jnp.exp(rate * (accepted - TARGET))
+    return width * jnp.exp(rate * (accepted - TARGET_ACCEPTANCE))

@@ -16,24 +16,24 @@ from jax import Array
 from jax.sharding import PartitionSpec
 
 
-def devices() -> int:
+def device_count() -> int:
     """How many devices the ambient mesh has; 1 where there is none."""
     mesh = jax.sharding.get_abstract_mesh()
     return 1 if mesh.empty else mesh.size
 
 
-def whole(x: Array) -> Array:
+def replicate(x: Array) -> Array:
     """The array, complete on every device."""
     return _laid(x)
 
 
-def by_column(x: Array) -> Array:
+def shard_columns(x: Array) -> Array:
     """The array, its last axis split over the devices (which must divide it)."""
     return _laid(x, x.ndim - 1)
 
 
 def _laid(x: Array, axis: int | None = None) -> Array:
-    if devices() == 1:
+    if device_count() == 1:
         return x
     names = jax.sharding.get_abstract_mesh().axis_names
     places = [names if i == axis else None for i in range(x.ndim)]

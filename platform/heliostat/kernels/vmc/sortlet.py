@@ -18,18 +18,18 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-SMALL = 24
+MAX_COMPARED = 24
 """Up to so many scores, ranks by comparison beat XLA's sort on CPUs."""
 
 
-class Signed(NamedTuple):
+class SignedLog(NamedTuple):
     """A real number as (sign, log|x|), so that products neither over- nor underflow."""
 
     sign: Array
     log: Array
 
 
-def sortlet(scores: Array, length: Array | float | None = None) -> Signed:
+def sortlet(scores: Array, length: Array | float | None = None) -> SignedLog:
     """The antisymmetric product S(a) of one set of scores.
 
     Args:
@@ -50,7 +50,7 @@ def sortlet(scores: Array, length: Array | float | None = None) -> Signed:
     steps, sign = gaps(scores)
     steps = steps if length is None else length * jnp.tanh(steps / length)
     closed = jnp.any(steps <= 0)
-    return Signed(jnp.where(closed, 0.0, sign), jnp.sum(jnp.log(steps)))
+    return SignedLog(jnp.where(closed, 0.0, sign), jnp.sum(jnp.log(steps)))
 
 
 def gaps(scores: Array) -> tuple[Array, Array]:
@@ -59,7 +59,7 @@ def gaps(scores: Array) -> tuple[Array, Array]:
     The order is taken from ``stop_gradient(scores)``: the sort is piecewise linear, so
     derivatives of any order are those of the gather.
     """
-    if scores.shape[0] > SMALL:
+    if scores.shape[0] > MAX_COMPARED:
         order = jnp.argsort(jax.lax.stop_gradient(scores))
         return jnp.diff(scores[order]), parity(order).astype(scores.dtype)
     here = jax.lax.stop_gradient(scores)
@@ -107,7 +107,7 @@ def parity(permutation: Array) -> Array:
     return 1 - 2 * ((n - cycles) % 2)
 
 
-def signed_logsumexp(terms: Signed) -> Signed:
+def signed_logsumexp(terms: SignedLog) -> SignedLog:
     """The sum Σ_k s_k exp(l_k) of signed terms, as sign and log.
 
     Args:
@@ -125,4 +125,4 @@ def signed_logsumexp(terms: Signed) -> Signed:
     top = jax.lax.stop_gradient(jnp.max(terms.log))
     top = jnp.where(jnp.isfinite(top), top, 0.0)
     total = jnp.sum(terms.sign * jnp.exp(terms.log - top))
-    return Signed(jnp.sign(total), jnp.log(jnp.abs(total)) + top)
+    return SignedLog(jnp.sign(total), jnp.log(jnp.abs(total)) + top)

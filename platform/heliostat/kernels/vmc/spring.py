@@ -23,10 +23,10 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from heliostat.kernels.vmc.sharding import by_column, devices, whole
+from heliostat.kernels.vmc.sharding import device_count, replicate, shard_columns
 
 
-class Clip(NamedTuple):
+class ClippedBatch(NamedTuple):
     """What of a batch is usable: outliers drawn in, non-finite walkers left out."""
 
     energies: Array  # (B,), within the window
@@ -61,26 +61,26 @@ def spring(
     Reference: arXiv:2401.10190, eq. 31.
     """
     # the two vectors are small: every device clips all of them, in the same order
-    judged = whole(jnp.stack([energies, jnp.sum(scores**2, axis=1)]))
-    clip = clipped(judged[0], judged[1])
+    judged = replicate(jnp.stack([energies, jnp.sum(scores**2, axis=1)]))
+    clip = clip_outliers(judged[0], judged[1])
     alive = clip.shrink > 0
     count = jnp.maximum(jnp.sum(alive), 1).astype(scores.dtype)
-    pad = -scores.shape[1] % devices()
-    columns = by_column(jnp.pad(scores, ((0, 0), (0, pad))))
+    pad = -scores.shape[1] % device_count()
+    columns = shard_columns(jnp.pad(scores, ((0, 0), (0, pad))))
     columns = jnp.where(alive[:, None], columns, 0.0) * clip.shrink[:, None]
     columns = _centred(columns, alive, count)
-    last = by_column(jnp.pad(momentum, (0, pad)))
+    last = shard_columns(jnp.pad(momentum, (0, pad)))
     residual = _centred(jnp.where(alive, clip.energies, 0.0)[:, None], alive, count)[
         :, 0
     ]
     solution = _solve(columns, last, residual, alive, damping, decay)
     direction = decay * last + solution.astype(columns.dtype) @ columns
-    return whole(direction[: momentum.shape[0]])
+    return replicate(direction[: momentum.shape[0]])
 
 
-def clipped(
+def clip_outliers(
     energies: Array, norms: Array, window: float = 5.0, ratio: float = 10.0
-) -> Clip:
+) -> ClippedBatch:
     """Energies within 5 mean deviations of the median, score rows within 10 medians.
 
     Near a node E ∝ 1/u and |O|² ∝ 1/u², so that the plain gradient has no variance.
@@ -100,10 +100,10 @@ def clipped(
     kept = jnp.clip(energies, centre - window * spread, centre + window * spread)
     typical = jnp.nanmedian(jnp.where(alive, norms, jnp.nan))
     shrink = jnp.sqrt(jnp.minimum(1.0, ratio**2 * typical / jnp.maximum(norms, 1e-30)))
-    return Clip(kept, jnp.where(alive, shrink, 0.0))
+    return ClippedBatch(kept, jnp.where(alive, shrink, 0.0))
 
 
-def constrained(direction: Array, rate: Array, norm: float) -> Array:
+def constrain_norm(direction: Array, rate: Array, norm: float) -> Array:
     """The change −η φ of the parameters, shortened to at most √norm.
 
     Reference: arXiv:2401.10190, eq. 34.
@@ -126,11 +126,11 @@ def _solve(
     decay: float,
 ) -> Array:
     """(T + λ + 11ᵀ/B)⁻¹ (ε − μ Ō φ) in float64, whatever the working precision."""
-    projected = whole(columns @ last)
+    projected = replicate(columns @ last)
     with jax.enable_x64(True):
         wide = columns.astype(jnp.float64)
         ones = alive.astype(jnp.float64)
-        matrix = whole(wide @ wide.T) + jnp.outer(ones, ones) / jnp.maximum(
+        matrix = replicate(wide @ wide.T) + jnp.outer(ones, ones) / jnp.maximum(
             ones.sum(), 1
         )
         matrix = matrix + damping * jnp.eye(len(ones), dtype=jnp.float64)
