@@ -1,4 +1,4 @@
-"""What human preference data reward: Bayesian logistic regression on features."""
+"""Bayesian logistic regression of human preferences on features of responses."""
 
 from heliostat_tasks.preferences.task import Preferences
 

@@ -1,4 +1,4 @@
-"""What coefficients mean: how far a feature moves the odds of being preferred."""
+"""Effects of features: the probability that more of a feature is preferred."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.special import expit
 
-from heliostat_tasks.preferences.features import TOGETHER
+from heliostat_tasks.preferences.features import SUMS
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -18,11 +18,14 @@ QUANTILES = (0.025, 0.25, 0.5, 0.75, 0.975)
 
 
 def probabilities(coefficients: xr.DataArray) -> xr.DataArray:
-    """Draws of σ(α): the probability that a response with more of a feature is
-    preferred to one with less, all else equal.
+    """Compute σ(α), the probability that a response with more of a feature is preferred
+    to one with less, all else equal.
 
     Args:
         coefficients: (…, feature) log-odds.
+
+    Returns:
+        (…, feature) probabilities.
     """
     import xarray as xr
 
@@ -31,21 +34,21 @@ def probabilities(coefficients: xr.DataArray) -> xr.DataArray:
 
 def effects(
     coefficients: xr.DataArray,
-    together: Mapping[str, Sequence[str]] = TOGETHER,
+    sums: Mapping[str, Sequence[str]] = SUMS,
 ) -> xr.DataArray:
-    """Posterior quantiles of σ(α) per feature, the largest median first.
+    """Compute posterior quantiles of σ(α) per feature, sorted by the median.
 
-    Features of which each alone is badly known, since they come together, are told as
-    one: σ(α_1 + α_2) is for a response that has more of both.
+    Features that often come together are poorly determined one by one, so they are
+    reported as one: σ(α_1 + α_2) is for a response that has more of both.
 
     Args:
         coefficients: (chain, draw, feature) draws after the warm-up, with the names of
             features as coordinate.
-        together: names of sums, and of what is added; those whose features are not all
-            there are left out.
+        sums: features to add, by the name of their sum; a sum is left out unless all
+            its features are present.
 
     Returns:
-        (feature, quantile) probabilities.
+        (feature, quantile) probabilities, the largest median first.
 
     Example:
         >>> import xarray as xr
@@ -56,24 +59,25 @@ def effects(
 
     Reference: Sharma et al., arXiv:2310.13548, §4.1 and figure 5.
     """
-    told = probabilities(with_sums(coefficients, together))
-    found = told.quantile(QUANTILES, ("chain", "draw")).transpose("feature", "quantile")
-    return found.isel(feature=np.argsort(-found.sel(quantile=0.5).values))
+    draws = probabilities(with_sums(coefficients, sums))
+    quantiles = draws.quantile(QUANTILES, ("chain", "draw"))
+    order = np.argsort(-quantiles.sel(quantile=0.5).values)
+    return quantiles.transpose("feature", "quantile").isel(feature=order)
 
 
 def with_sums(
-    coefficients: xr.DataArray, together: Mapping[str, Sequence[str]] = TOGETHER
+    coefficients: xr.DataArray, sums: Mapping[str, Sequence[str]] = SUMS
 ) -> xr.DataArray:
-    """Sums of features in the place of these features, behind all others."""
+    """Replace the features of each sum by that sum, after all other features."""
     import xarray as xr
 
     names = coefficients["feature"].values.tolist()
-    sums = {name: list(parts) for name, parts in together.items()}
-    sums = {name: parts for name, parts in sums.items() if set(parts) <= set(names)}
-    kept = [name for name in names if not any(name in p for p in sums.values())]
+    parts = {name: list(features) for name, features in sums.items()}
+    parts = {name: p for name, p in parts.items() if set(p) <= set(names)}
+    single = [name for name in names if not any(name in p for p in parts.values())]
     added = [
-        coefficients.sel(feature=parts).sum("feature").expand_dims({"feature": [name]})
-        for name, parts in sums.items()
+        coefficients.sel(feature=p).sum("feature").expand_dims({"feature": [name]})
+        for name, p in parts.items()
     ]
-    told = xr.concat([coefficients.sel(feature=kept), *added], "feature")
-    return told.transpose(*coefficients.dims)
+    joined = xr.concat([coefficients.sel(feature=single), *added], "feature")
+    return joined.transpose(*coefficients.dims)

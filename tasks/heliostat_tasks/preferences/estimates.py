@@ -1,4 +1,4 @@
-"""What a run found: effects with their spread, and whether its chains agree."""
+"""Estimates of a run: effects with their spread, and convergence of the chains."""
 
 from __future__ import annotations
 
@@ -11,15 +11,13 @@ from heliostat import Estimate
 from heliostat.kernels.diagnostics.convergence import summary
 from heliostat_tasks.preferences.effects import probabilities, with_sums
 from heliostat_tasks.preferences.regression import accuracy
-from heliostat_tasks.preferences.tables import Table, word_of
+from heliostat_tasks.preferences.tables import Table, identifier
 
 if TYPE_CHECKING:
     import xarray as xr
 
-    from heliostat_tasks.preferences.task import Preferences
-
-FEWEST = 8
-"""Draws below which nothing is said."""
+MIN_DRAWS = 8
+"""Draws below which nothing is estimated."""
 
 STATS = {
     "potential_energy": "potential_energy",
@@ -29,53 +27,78 @@ STATS = {
     "diverging": "diverging",
     "step_size": "step_size",
 }
-"""Rows that tell of the sampler, and what ArviZ calls them."""
+"""Rows about the sampler, and ArviZ's names for them."""
 
 
-def finds(task: Preferences) -> tuple[str, ...]:
-    """What a headline may have."""
-    told = ["ess", "divergences"]
-    told += ["rhat"] * (task.chains > 1)
-    told += ["holdout_accuracy"] * (task.holdout > 0)
-    told += ["oracle_accuracy"] * (task.holdout > 0 and task.data is None)
-    names = with_sums(_named(np.zeros((1, 1, len(task.features))), task.features))
-    return (*told, *(_effect(name) for name in names["feature"].values.tolist()))
+def names(table: Table, chains: int, holdout: float) -> tuple[str, ...]:
+    """Names of the estimates in a headline.
+
+    Args:
+        table: the labelled pairs.
+        chains: number of chains; one has no R̂.
+        holdout: share of pairs held out; without any there is no accuracy.
+    """
+    always = ["ess", "divergences"]
+    always += ["rhat"] * (chains > 1)
+    always += ["holdout_accuracy"] * (holdout > 0)
+    always += ["oracle_accuracy"] * (holdout > 0 and table.coefficients is not None)
+    nothing = np.zeros((1, 1, len(table.features)))
+    features = with_sums(_labelled(nothing, table.features))["feature"].values.tolist()
+    return (*always, *(_effect_name(feature) for feature in features))
 
 
-def headline(rows: xr.Dataset, task: Preferences) -> Mapping[str, Estimate]:
-    """σ(α) of every feature, how well held-out pairs are told, the worst ESS and R̂."""
-    rows = rows.isel(draw=slice(task.warmup, None))
-    if rows.sizes["draw"] < FEWEST:
+def headline(
+    draws: xr.Dataset, table: Table, holdout: float
+) -> Mapping[str, Estimate]:
+    """Estimate σ(α) of every feature, held-out accuracy, and the worst ESS and R̂.
+
+    Args:
+        draws: rows after the warm-up, dims chain, draw and feature.
+        table: the labelled pairs.
+        holdout: share of pairs held out.
+
+    Returns:
+        Estimates by name; none for fewer than ``MIN_DRAWS`` draws.
+    """
+    if draws.sizes["draw"] < MIN_DRAWS:
         return {}
-    alpha = _named(rows["coefficients"].values, task.features)
-    judged = summary(alpha.values)
-    ess = np.fmin(judged.ess_bulk, judged.ess_tail)
-    told = {
+    alpha = _labelled(draws["coefficients"].values, table.features)
+    diagnostics = summary(alpha.values)
+    ess = np.fmin(diagnostics.ess_bulk, diagnostics.ess_tail)
+    result = {
         "ess": Estimate(float(np.min(ess)), units="draws"),
-        "divergences": Estimate(float(rows["diverging"].sum()), units="draws"),
+        "divergences": Estimate(float(draws["diverging"].sum()), units="draws"),
     }
-    if task.chains > 1:
-        told["rhat"] = Estimate(float(np.max(judged.rhat)))
+    if draws.sizes["chain"] > 1:
+        result["rhat"] = Estimate(float(np.max(diagnostics.rhat)))
     mean = alpha.mean(("chain", "draw")).values
-    return told | _accuracies(mean, task.table, task.holdout) | _effects(alpha)
+    return result | _accuracies(mean, table, holdout) | _effects(alpha)
 
 
-def groups(rows: xr.Dataset, task: Preferences) -> Mapping[str, xr.Dataset]:
-    """ArviZ's groups: coefficients apart from how they were sampled, warm-up apart."""
-    rows = rows.assign_coords(feature=list(task.features))
+def groups(
+    rows: xr.Dataset, features: tuple[str, ...], warmup: int
+) -> Mapping[str, xr.Dataset]:
+    """Group rows as ArviZ does: posterior and sample_stats, with and without warm-up.
+
+    Args:
+        rows: all rows, dims chain, draw and feature.
+        features: names of the features.
+        warmup: number of draws to put into the groups of the warm-up.
+    """
+    rows = rows.assign_coords(feature=list(features))
     stats = rows[list(STATS)].rename(STATS).assign(lp=-rows["potential_energy"])
     about = {"inference_library": "numpyro"}
-    first = min(task.warmup, rows.sizes.get("draw", 0))
+    first = min(warmup, rows.sizes.get("draw", 0))
     parts = {"warmup_": slice(0, first), "": slice(first, None)}
-    found = {}
+    result = {}
     for prefix, part in parts.items():
-        drawn = rows[["coefficients"]].isel(draw=part)
-        found[f"{prefix}posterior"] = drawn.assign_attrs(about)
-        found[f"{prefix}sample_stats"] = stats.isel(draw=part).assign_attrs(about)
-    return {name: data for name, data in found.items() if data.sizes.get("draw")}
+        posterior = rows[["coefficients"]].isel(draw=part)
+        result[f"{prefix}posterior"] = posterior.assign_attrs(about)
+        result[f"{prefix}sample_stats"] = stats.isel(draw=part).assign_attrs(about)
+    return {name: data for name, data in result.items() if data.sizes.get("draw")}
 
 
-def _named(alpha: np.ndarray, features: tuple[str, ...]) -> xr.DataArray:
+def _labelled(alpha: np.ndarray, features: tuple[str, ...]) -> xr.DataArray:
     import xarray as xr
 
     dims = ("chain", "draw", "feature")
@@ -83,14 +106,14 @@ def _named(alpha: np.ndarray, features: tuple[str, ...]) -> xr.DataArray:
 
 
 def _effects(alpha: xr.DataArray) -> dict[str, Estimate]:
-    """Posterior medians, the most rewarded feature first; errors are posterior sd."""
-    told = probabilities(with_sums(alpha))
-    middle = told.median(("chain", "draw")).values
-    spread = told.std(("chain", "draw")).values
-    names = told["feature"].values.tolist()
+    """Posterior medians, the largest first; errors are posterior standard deviations."""
+    draws = probabilities(with_sums(alpha))
+    medians = draws.median(("chain", "draw")).values
+    deviations = draws.std(("chain", "draw")).values
+    features = draws["feature"].values.tolist()
     return {
-        _effect(names[i]): Estimate(float(middle[i]), float(spread[i]))
-        for i in np.argsort(-middle)
+        _effect_name(features[i]): Estimate(float(medians[i]), float(deviations[i]))
+        for i in np.argsort(-medians)
     }
 
 
@@ -98,17 +121,17 @@ def _accuracies(mean: np.ndarray, table: Table, holdout: float) -> dict[str, Est
     _, out = table.split(holdout)
     if not len(out):
         return {}
-    told = {"holdout_accuracy": _share(accuracy(mean, out), len(out))}
-    if table.planted is not None:
-        best = _share(accuracy(table.planted, out), len(out))
-        told["oracle_accuracy"] = best._replace(source="the planted coefficients")
-    return told
+    result = {"holdout_accuracy": _proportion(accuracy(mean, out), len(out))}
+    if table.coefficients is not None:
+        best = _proportion(accuracy(table.coefficients, out), len(out))
+        result["oracle_accuracy"] = best._replace(source="the planted coefficients")
+    return result
 
 
-def _share(p: float, n: int) -> Estimate:
-    """A share of n pairs with its binomial error."""
+def _proportion(p: float, n: int) -> Estimate:
+    """A proportion of n pairs with its binomial error."""
     return Estimate(p, float(np.sqrt(p * (1 - p) / n)))
 
 
-def _effect(feature: str) -> str:
-    return f"prefers_{word_of(feature)}"
+def _effect_name(feature: str) -> str:
+    return f"prefers_{identifier(feature)}"

@@ -1,8 +1,7 @@
-"""Properties by which two responses can differ, in plain words.
+"""Features of responses: a question for an assistant, and a synthetic coefficient.
 
-Each is a question to ask of a pair, and the coefficient that the synthetic set plants
-for it.  Names and coefficients are this project's own; the published list is a model
-for their kind, not their source.
+Names and coefficients are this project's own. The published list is a model of their
+kind, not their source.
 """
 
 from __future__ import annotations
@@ -11,15 +10,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from heliostat_tasks.preferences.files import opened, wrong
+from heliostat_tasks.preferences.files import line_error, open_text
 from heliostat_tasks.preferences.tables import check_names
 
 
 class Feature(NamedTuple):
-    """One property of a response, compared within a pair."""
+    """A property of a response, compared within a pair."""
 
     question: str  # completes "Which response …?"
-    planted: float = 0.0  # α of the synthetic set, log-odds
+    coefficient: float = 0.0  # α of the synthetic set, log-odds
 
 
 FEATURES: Mapping[str, Feature] = {
@@ -52,21 +51,24 @@ FEATURES: Mapping[str, Feature] = {
     "asks back": Feature("asks the human more in return", -0.10),
 }
 
-TOGETHER: Mapping[str, tuple[str, ...]] = {
+SUMS: Mapping[str, tuple[str, ...]] = {
     "matches beliefs": ("matches stated beliefs", "matches implied beliefs")
 }
-"""Features that say nearly the same: each alone is badly known, their sum is not."""
+"""Correlated features: each alone is poorly determined, their sum is not."""
 
 
 def questions(path: str | Path | None = None) -> Mapping[str, str]:
-    """Names of features, each with what completes "Which response …?".
+    """Read the question of each feature: the end of "Which response …?".
 
     Args:
-        path: a text with a line ``name: question`` for each, where blank lines and
-            those that begin with # say nothing; default the features above.
+        path: a text with a line ``name: question`` per feature; blank lines and lines
+            that begin with # are skipped. Default: the features above.
+
+    Returns:
+        Questions by the name of their feature.
 
     Raises:
-        heliostat.RequestError: naming the line, or the names that are not apart.
+        heliostat.RequestError: for a malformed line, or names that clash.
 
     Example:
         >>> questions()["polite"]
@@ -74,17 +76,18 @@ def questions(path: str | Path | None = None) -> Mapping[str, str]:
     """
     if path is None:
         return {name: feature.question for name, feature in FEATURES.items()}
-    file, found = Path(path).expanduser(), []
-    with opened(file) as stream:
+    file, pairs = Path(path).expanduser(), []
+    with open_text(file) as stream:
         for number, line in enumerate(stream, 1):
             if line.strip() and not line.lstrip().startswith("#"):
-                found.append(_feature(file, number, line))
-    check_names(file, [name for name, _ in found])
-    return dict(found)
+                pairs.append(_parse_line(file, number, line))
+    check_names(file, [name for name, _ in pairs])
+    return dict(pairs)
 
 
-def _feature(file: Path, number: int, line: str) -> tuple[str, str]:
+def _parse_line(file: Path, number: int, line: str) -> tuple[str, str]:
     name, _, question = (part.strip() for part in line.partition(":"))
     if not name or not question:
-        raise wrong(file, number, "expected NAME: what completes 'Which response ...?'")
+        expected = "expected NAME: what completes 'Which response ...?'"
+        raise line_error(file, number, expected)
     return name, question

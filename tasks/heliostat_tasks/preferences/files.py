@@ -1,4 +1,4 @@
-"""Text files line by line, packed or not; what is wrong is said with its line."""
+"""Text files read line by line, compressed or not; errors name file and line."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ import heliostat as hs
 
 
 @contextmanager
-def opened(file: Path) -> Iterator[TextIO]:
-    """A text to read, packed by gzip or not; a byte-order mark is no part of it.
+def open_text(file: Path) -> Iterator[TextIO]:
+    """Open UTF-8 text, gzipped or not, without its byte-order mark.
 
     Raises:
-        heliostat.RequestError: if it is not there, damaged, or no UTF-8.
+        heliostat.RequestError: if the file is missing, damaged, or not UTF-8.
     """
-    unpacked = gzip.open if file.suffix == ".gz" else open
+    open_file = gzip.open if file.suffix == ".gz" else open
     try:
-        with unpacked(file, "rt", encoding="utf-8-sig") as stream:
+        with open_file(file, "rt", encoding="utf-8-sig") as stream:
             yield stream
     except UnicodeDecodeError as error:
         raise hs.RequestError(f"{file} is no UTF-8 text") from error
@@ -31,26 +31,32 @@ def opened(file: Path) -> Iterator[TextIO]:
         raise hs.RequestError(f"{file} cannot be read: {reason}") from error
 
 
-def kind_of(file: Path) -> str:
-    """The ending of a file before ``.gz``."""
+def inner_suffix(file: Path) -> str:
+    """The suffix of a file before ``.gz``.
+
+    Example:
+        >>> inner_suffix(Path("a.csv.gz")), inner_suffix(Path("a.csv"))
+        ('.csv', '.csv')
+    """
     return Path(file.stem).suffix if file.suffix == ".gz" else file.suffix
 
 
 def json_object(file: Path, number: int, line: str) -> Mapping[str, Any]:
-    """The object of one line of JSONL.
+    """Parse the object of one line of JSONL.
 
     Raises:
-        heliostat.RequestError: for a line that is none.
+        heliostat.RequestError: if the line is not a JSON object.
     """
     try:
-        found = json.loads(line)
+        value = json.loads(line)
     except (ValueError, RecursionError) as error:
-        raise wrong(file, number, "no JSON") from error
-    if not isinstance(found, dict):
-        raise wrong(file, number, f"a {type(found).__name__}, expected an object")
-    return found
+        raise line_error(file, number, "no JSON") from error
+    if not isinstance(value, dict):
+        kind = type(value).__name__
+        raise line_error(file, number, f"a {kind}, expected an object")
+    return value
 
 
-def wrong(file: Path, number: int, what: str) -> hs.RequestError:
-    """What to raise for a line."""
-    return hs.RequestError(f"{file}, line {number}: {what}")
+def line_error(file: Path, number: int, reason: str) -> hs.RequestError:
+    """The error of one line of a file."""
+    return hs.RequestError(f"{file}, line {number}: {reason}")

@@ -1,7 +1,7 @@
-"""A synthetic set of preferences, made by coefficients that are known.
+"""Synthetic preferences with known coefficients.
 
-Of each pair and feature a normal number says how far the responses are apart; only what
-is far enough is noticed.  Features that mean nearly the same share part of it:
+A normal number per pair and feature is the difference of the two responses; a
+difference below the threshold is not noticed. Correlated features share a part:
 
     d = √(1 − ρ) own + √ρ shared,     φ = sign(d) where |d| > τ, else 0,
     p(A ≻ B) = σ(φ · α)
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from heliostat_tasks.preferences.features import FEATURES, TOGETHER
+from heliostat_tasks.preferences.features import FEATURES, SUMS
 from heliostat_tasks.preferences.tables import Table
 
 NOTICED = 0.42
@@ -20,30 +20,32 @@ NOTICED = 0.42
 THRESHOLD = 0.8064
 """τ, the normal quantile of 1 − 0.42/2."""
 
-ALIKE = 0.5
-"""ρ of features that are reported together; of others it is 0."""
+CORRELATION = 0.5
+"""ρ of features that are reported as a sum; 0 between all others."""
 
 
-def planted(pairs: int, seed: int = 0) -> Table:
-    """That many labelled pairs, preferred at random by the planted coefficients.
+def synthetic_table(pairs: int, seed: int = 0) -> Table:
+    """Draw labelled pairs whose preferences follow the known coefficients.
 
     Args:
-        pairs: how many.
+        pairs: number of pairs.
         seed: of features and preferences.
 
     Example:
-        >>> table = planted(1000)
+        >>> table = synthetic_table(1000)
         >>> table.phi.shape, len(table.features)
         ((1000, 23), 23)
     """
     rng = np.random.default_rng(seed)
     names = tuple(FEATURES)
-    apart = rng.normal(size=(pairs, len(names)))
-    for group in TOGETHER.values():
-        here = [names.index(name) for name in group]
+    difference = rng.normal(size=(pairs, len(names)))
+    for group in SUMS.values():
+        columns = [names.index(name) for name in group]
         shared = rng.normal(size=(pairs, 1))
-        apart[:, here] = np.sqrt(1 - ALIKE) * apart[:, here] + np.sqrt(ALIKE) * shared
-    phi = (np.sign(apart) * (np.abs(apart) > THRESHOLD)).astype(np.int8)
-    alpha = np.array([feature.planted for feature in FEATURES.values()])
+        own = np.sqrt(1 - CORRELATION) * difference[:, columns]
+        difference[:, columns] = own + np.sqrt(CORRELATION) * shared
+    noticed = np.abs(difference) > THRESHOLD
+    phi = (np.sign(difference) * noticed).astype(np.int8)
+    alpha = np.array([feature.coefficient for feature in FEATURES.values()])
     first = rng.random(pairs) < 1 / (1 + np.exp(-(phi @ alpha)))
     return Table(names, phi, first, tuple(map(str, range(pairs))), alpha)

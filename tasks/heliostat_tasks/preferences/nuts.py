@@ -1,7 +1,7 @@
-"""NumPyro's No-U-Turn sampler as two pure functions, with randomness from outside.
+"""NumPyro's No-U-Turn sampler as two pure functions of an explicit key.
 
-NumPyro's state carries a key from draw to draw.  Here each transition gets the key of
-its own cell (chain, draw), and the state none: so any draw can be replayed.
+NumPyro's state carries a key from draw to draw. Here the state has no key: each
+transition gets the key of its own cell (chain, draw), so any draw can be replayed.
 
 Reference: Hoffman and Gelman, J. Mach. Learn. Res. 15, 1593 (2014); Phan et al.,
 arXiv:1912.11554 [NumPyro].
@@ -22,16 +22,19 @@ if TYPE_CHECKING:
 Potential = Callable[[Array], Array]
 
 
-def start(potential: Potential, z: Array, warmup: int) -> HMCState:
-    """The state of a chain before its first transition.
+def initial_state(potential: Potential, z: Array, warmup: int) -> HMCState:
+    """Compute the state of a chain before its first transition.
 
     Args:
         potential: −log density of a point (F,), () nat.
-        z: (F,) where the chain starts.
-        warmup: transitions that adapt step size and diagonal mass matrix.
+        z: (F,) start of the chain.
+        warmup: number of transitions that adapt step size and diagonal mass matrix.
+
+    Returns:
+        NumPyro's state, without a key.
 
     Example:
-        >>> start(lambda z: z @ z / 2, jax.numpy.ones(3), 100).z_grad.tolist()
+        >>> initial_state(lambda z: z @ z / 2, jax.numpy.ones(3), 100).z_grad.tolist()
         [1.0, 1.0, 1.0]
     """
     from numpyro.infer.hmc import hmc
@@ -43,15 +46,20 @@ def start(potential: Potential, z: Array, warmup: int) -> HMCState:
 def transition(
     potential: Potential, key: Array, state: HMCState, warmup: int
 ) -> HMCState:
-    """One transition of the No-U-Turn sampler; the first ``warmup`` adapt.
+    """Make one transition of the No-U-Turn sampler; the first ``warmup`` adapt it.
 
     Args:
-        key: the randomness of this transition, all of it.
-        state: of :func:`start`, or of the transition before.
+        potential: −log density of a point (F,), () nat.
+        key: all randomness of this transition.
+        state: of :func:`initial_state`, or of the transition before.
+        warmup: number of transitions that adapt the sampler.
+
+    Returns:
+        The next state.
 
     Example:
         >>> bowl = lambda z: z @ z / 2
-        >>> before = start(bowl, jax.numpy.ones(3), 100)
+        >>> before = initial_state(bowl, jax.numpy.ones(3), 100)
         >>> after = transition(bowl, jax.random.key(0), before, 100)
         >>> int(after.i), after.rng_key is None
         (1, True)
@@ -59,7 +67,7 @@ def transition(
     from numpyro.infer.hmc import hmc
 
     begin, sample = hmc(potential, algo="NUTS")
-    # NumPyro's pair shares settings that only begin writes; nothing is computed here
+    # sample reads settings that begin writes; eval_shape computes nothing
     jax.eval_shape(partial(begin, num_warmup=warmup), state.z)
     return _keyless(sample(state._replace(rng_key=key)))
 

@@ -2,8 +2,8 @@
 
     p(A ≻ B) = σ(φ · α),   φ ∈ {−1, 0, +1}^F,   α_i ~ Laplace(0, b)
 
-With x = φ where A was preferred and −φ where B was, the order of a pair drops out: it
-contributes σ(x · α), whichever response came first.
+With x = φ where A was preferred and −φ where B was, the order of a pair drops out: the
+pair contributes σ(x · α), whichever response came first.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from jax import Array
 from numpy.typing import ArrayLike
 from scipy.special import expit
 
-SLAB = 256
-"""Pairs whose probabilities are in memory at a time, for all draws."""
+BATCH = 256
+"""Pairs whose probabilities under all draws are in memory at a time."""
 
 
 def potential_energy(alpha: Array, x: Array, scale: float) -> Array:
-    """−log posterior of the coefficients, less its value at α = 0:
+    """Compute −log posterior of the coefficients, less its value at α = 0:
 
         U(α) = Σ_n [log(1 + e^{−x_n · α}) − log 2] + Σ_i |α_i| / b
 
-    Without the constant, which is thousands for thousands of pairs, float32 keeps the
-    digits that acceptance hangs on.
+    Without the constant, which grows with the number of pairs, float32 keeps the digits
+    that decide on acceptance.
 
     Args:
         alpha: (F,) log-odds per unit of a feature.
@@ -47,11 +47,14 @@ def potential_energy(alpha: Array, x: Array, scale: float) -> Array:
 
 
 def accuracy(alpha: ArrayLike, x: ArrayLike) -> float:
-    """Share of pairs whose preferred response has the larger φ · α; a tie is half.
+    """Compute the share of pairs with x · α > 0; a tie counts half.
 
     Args:
         alpha: (F,) coefficients.
-        x: (pairs, F), as above; NaN for no pairs.
+        x: (pairs, F) features, the preferred response's less the other's.
+
+    Returns:
+        The share; NaN if there are no pairs.
 
     Example:
         >>> accuracy([1.0, 0.0], [[1, 0], [-1, 1], [0, 1], [1, 1]])
@@ -62,21 +65,21 @@ def accuracy(alpha: ArrayLike, x: ArrayLike) -> float:
 
 
 def predictive_losses(alpha: ArrayLike, x: ArrayLike) -> np.ndarray:
-    """−log of the probability that draws together give to what was preferred:
+    """Compute −log of the posterior predictive probability of each preference:
 
         L_n = −log [ Σ_s σ(x_n · α_s) / S ]
 
     Args:
         alpha: (S, F) draws of the posterior.
-        x: (pairs, F), as above.
+        x: (pairs, F) features, the preferred response's less the other's.
 
     Returns:
-        (pairs,) nat; log 2 where the draws know nothing.
+        (pairs,) nat; log 2 where all draws are 0.
 
     Example:
         >>> predictive_losses([[0.0], [0.0]], [[1], [-1]]).round(4).tolist()
         [0.6931, 0.6931]
     """
     draws, pairs = np.asarray(alpha, float), np.asarray(x, float)
-    slabs = np.array_split(pairs, len(pairs) // SLAB + 1)  # (S, SLAB) fits in memory
-    return np.concatenate([-np.log(expit(draws @ s.T).mean(0)) for s in slabs])
+    batches = np.array_split(pairs, len(pairs) // BATCH + 1)
+    return np.concatenate([-np.log(expit(draws @ b.T).mean(0)) for b in batches])
