@@ -10,7 +10,8 @@ from pathlib import Path
 def circles(root: Path, sources: tuple[str, ...]) -> list[list[str]]:
     """Groups of files that import each other, directly or through others.
 
-    Every import counts: late ones and those for type checking.
+    Every import counts: late ones and those for type checking. Only ``Task.verbs`` may
+    import commands, which import their task.
     """
     graph = _graph(root, sources)
     return sorted(sorted(group) for group in _components(graph) if len(group) > 1)
@@ -36,13 +37,21 @@ def _name(path: Path) -> str:
 
 def _imported(path: Path, modules: dict[str, str]) -> Iterator[str]:
     """Names of the modules that a file imports; of a package its modules if named."""
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in _nodes(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names if alias.name in modules)
         elif isinstance(node, ast.ImportFrom) and node.module in modules:
             for alias in node.names:
                 inner = f"{node.module}.{alias.name}"
                 yield inner if inner in modules else str(node.module)
+
+
+def _nodes(tree: ast.AST) -> Iterator[ast.AST]:
+    """Nodes of a file outside of ``Task.verbs``."""
+    for node in ast.iter_child_nodes(tree):
+        if not (isinstance(node, ast.FunctionDef) and node.name == "verbs"):
+            yield node
+            yield from _nodes(node)
 
 
 def _components(graph: dict[str, set[str]]) -> Iterator[list[str]]:

@@ -1,11 +1,11 @@
-r"""Pairs of conversations as published preference data hold them.
+r"""Pairs of conversations, in the format of published preference data.
 
-A line of JSONL (``.jsonl``, or with ``.gz``) has the texts ``chosen`` and ``rejected``,
-each a conversation that ends with the assistant::
+A line of JSONL (``.jsonl``, or with ``.gz``) has the texts ``chosen`` and ``rejected``.
+Each is a conversation that ends with the assistant::
 
     \n\nHuman: …\n\nAssistant: …\n\nHuman: …\n\nAssistant: …
 
-The two differ in the last turn only, which is the response that was judged.
+The two differ in the last turn only: it is the response that was judged.
 """
 
 from __future__ import annotations
@@ -16,31 +16,42 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import heliostat as hs
-from heliostat_tasks.preferences.files import json_object, kind_of, opened, wrong
+from heliostat_tasks.preferences.files import (
+    inner_suffix,
+    json_object,
+    line_error,
+    open_text,
+)
 
 HUMAN, ASSISTANT = "\n\nHuman:", "\n\nAssistant:"
 
 
-class Pair(NamedTuple):
-    """Two responses to one conversation, in an order that tells nothing."""
+class ResponsePair(NamedTuple):
+    """Two responses to one conversation, in an order that does not depend on which was
+    preferred."""
 
-    context: str  # the conversation up to the response, as the file has it
+    context: str  # the conversation before the response, as in the file
     a: str
     b: str
     preferred: str  # "A" or "B"
-    name: str  # 16 hexadecimal digits of the texts, whichever was preferred
+    name: str  # 16 hexadecimal digits: a hash of the texts
 
 
-def read_pairs(path: str | Path, left_out: list[str] | None = None) -> list[Pair]:
-    """The pairs of a file, each in an order that follows from its texts.
+def read_pairs(
+    path: str | Path, left_out: list[str] | None = None
+) -> list[ResponsePair]:
+    """Read the pairs of a file.
 
     Args:
         path: a file in the format above.
-        left_out: a list that takes what is wrong with lines that are left out, one text
-            each; without it the first such line is an error.
+        left_out: receives one message per malformed line, which is left out; without
+            this list, the first malformed line is an error.
+
+    Returns:
+        The pairs, each in an order that follows from its texts.
 
     Raises:
-        heliostat.RequestError: naming the file, the line and what was expected.
+        heliostat.RequestError: for a malformed file, naming the line.
 
     Example:
         >>> pairs = read_pairs("helpful.jsonl.gz")  # doctest: +SKIP
@@ -48,39 +59,47 @@ def read_pairs(path: str | Path, left_out: list[str] | None = None) -> list[Pair
         'B'
     """
     file = Path(path).expanduser()
-    if kind_of(file) != ".jsonl":
+    if inner_suffix(file) != ".jsonl":
         raise hs.RequestError(f"{file}: expected an ending of .jsonl or .jsonl.gz")
     pairs = []
-    with opened(file) as stream:
+    with open_text(file) as stream:
         for number, line in enumerate(stream, 1):
             try:
                 pairs.append(_pair(json_object(file, number, line)))
-            except ValueError as error:  # of JSON it names the line already
-                said = error if isinstance(error, hs.RequestError) else None
-                said = said or wrong(file, number, str(error))
+            except ValueError as error:
+                message = _message(file, number, error)
                 if left_out is None:
-                    told = f"{said}; such lines can be left out (--leave-out)"
-                    raise hs.RequestError(told) from error
-                left_out.append(str(said))
+                    hint = "such lines can be left out (--leave-out)"
+                    raise hs.RequestError(f"{message}; {hint}") from error
+                left_out.append(message)
     return pairs
 
 
-def chosen(pairs: Sequence[Pair], limit: int | None = None) -> list[Pair]:
-    """At most that many pairs, drawn by their names: a larger limit adds to them.
+def _message(file: Path, number: int, error: ValueError) -> str:
+    """The message of a line's error; a ``RequestError`` names the line already."""
+    if isinstance(error, hs.RequestError):
+        return str(error)
+    return str(line_error(file, number, str(error)))
+
+
+def sample_pairs(
+    pairs: Sequence[ResponsePair], limit: int | None = None
+) -> list[ResponsePair]:
+    """Select at most ``limit`` pairs by their names: a larger limit adds to them.
 
     Example:
         >>> pairs = [ordered("Hi.", f"Hello {i}!", "No.") for i in range(9)]
-        >>> set(chosen(pairs, 3)) < set(chosen(pairs, 5)) < set(chosen(pairs))
+        >>> set(sample_pairs(pairs, 3)) < set(sample_pairs(pairs, 5)) < set(pairs)
         True
     """
-    places = sorted(range(len(pairs)), key=lambda i: pairs[i].name)[:limit]
-    return [pairs[i] for i in sorted(places)]
+    selected = sorted(range(len(pairs)), key=lambda i: pairs[i].name)[:limit]
+    return [pairs[i] for i in sorted(selected)]
 
 
-def ordered(context: str, chosen: str, rejected: str) -> Pair:
-    """A pair whose order is drawn by the hash of its texts.
+def ordered(context: str, chosen: str, rejected: str) -> ResponsePair:
+    """Make a pair, in an order drawn by the hash of its texts.
 
-    The hash does not know which response was chosen, so the order tells nothing of it.
+    The hash is the same whichever response was chosen, so the order reveals nothing.
 
     Example:
         >>> ordered("Hi.", "Hello!", "No.")[1:4]
@@ -89,11 +108,11 @@ def ordered(context: str, chosen: str, rejected: str) -> Pair:
     texts = sorted((chosen, rejected))
     digest = hashlib.sha256("\0".join((context, *texts)).encode()).digest()
     a, b = texts if digest[-1] % 2 else reversed(texts)
-    return Pair(context, a, b, "A" if a == chosen else "B", digest[:8].hex())
+    return ResponsePair(context, a, b, "A" if a == chosen else "B", digest[:8].hex())
 
 
 def last_turn(transcript: str) -> tuple[str, str]:
-    """A conversation up to its last turn, and what the assistant says there.
+    """Split a conversation into the part before its last turn, and the response there.
 
     Raises:
         ValueError: if it has no turns, or does not end with the assistant.
@@ -114,7 +133,7 @@ def last_turn(transcript: str) -> tuple[str, str]:
     return context, response.strip()
 
 
-def _pair(row: Mapping[str, Any]) -> Pair:
+def _pair(row: Mapping[str, Any]) -> ResponsePair:
     chosen, rejected = (last_turn(_text(row, name)) for name in ("chosen", "rejected"))
     if chosen[0] != rejected[0]:
         raise ValueError("chosen and rejected answer different conversations")
@@ -124,7 +143,7 @@ def _pair(row: Mapping[str, Any]) -> Pair:
 
 
 def _text(row: Mapping[str, Any], name: str) -> str:
-    found = row.get(name)
-    if not isinstance(found, str):
+    text = row.get(name)
+    if not isinstance(text, str):
         raise ValueError(f"no text '{name}', expected chosen and rejected")
-    return found
+    return text

@@ -47,9 +47,7 @@ def names(table: Table, chains: int, holdout: float) -> tuple[str, ...]:
     return (*always, *(_effect_name(feature) for feature in features))
 
 
-def headline(
-    draws: xr.Dataset, table: Table, holdout: float
-) -> Mapping[str, Estimate]:
+def headline(draws: xr.Dataset, table: Table, holdout: float) -> Mapping[str, Estimate]:
     """Estimate σ(α) of every feature, held-out accuracy, and the worst ESS and R̂.
 
     Args:
@@ -106,7 +104,7 @@ def _labelled(alpha: np.ndarray, features: tuple[str, ...]) -> xr.DataArray:
 
 
 def _effects(alpha: xr.DataArray) -> dict[str, Estimate]:
-    """Posterior medians, the largest first; errors are posterior standard deviations."""
+    """Posterior medians with posterior standard deviations, the largest first."""
     draws = probabilities(with_sums(alpha))
     medians = draws.median(("chain", "draw")).values
     deviations = draws.std(("chain", "draw")).values

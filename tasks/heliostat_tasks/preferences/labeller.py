@@ -1,4 +1,4 @@
-"""Who labels: an assistant as a function of a prompt, asked once and within a cap."""
+"""The assistant that labels: a cached function of a prompt, with a budget."""
 
 from __future__ import annotations
 
@@ -25,56 +25,55 @@ from heliostat.assistants import (
 from heliostat_tasks.preferences.labels import Ask, verdict
 
 GRAMMAR = 'root ::= "A" | "B" | "N"'
-"""Holds a local model to a verdict."""
+"""Restricts a local model to a verdict."""
 
 TOKENS = 8
-"""Of a reply; a verdict is a letter."""
+"""Tokens of a reply; a verdict is one letter."""
 
 
 class Labeller(NamedTuple):
-    """Which assistant labels, as it is typed."""
+    """Options of the assistant, as the command line takes them."""
 
     assistant: Literal["local", "endpoint"] = "local"
     url: str = ""  # of an endpoint, without its last part: https://host/v1
     model: str = ""  # of an endpoint; its key is in $HELIOSTAT_API_KEY
     wire: Literal["openai", "anthropic"] = "openai"
-    temperature: float | None = 0.0  # none: the server's own
+    temperature: float | None = 0.0  # None: the endpoint's own
 
-    def checked(self) -> Labeller:
-        """Itself.
+    def check(self) -> None:
+        """Refuse options that contradict each other.
 
         Raises:
-            heliostat.RequestError: for an endpoint that is not named, or one that is
-                though nobody would ask it.
+            heliostat.RequestError: for an endpoint without url or model, and for
+                either without an endpoint.
         """
-        named = {"url": self.url, "model": self.model}
+        options = {"url": self.url, "model": self.model}
         if self.assistant == "endpoint":
-            for name in (name for name, given in named.items() if not given):
+            for name in (name for name, value in options.items() if not value):
                 raise hs.RequestError(f"{name}: expected one for the endpoint")
-        elif given := [name for name in named if named[name]]:
-            raise hs.RequestError(f"{given[0]}: it is for --assistant endpoint")
-        return self
+        elif unused := [name for name, value in options.items() if value]:
+            raise hs.RequestError(f"{unused[0]}: it is for --assistant endpoint")
 
     @contextmanager
-    def asked(self, budget: Budget, kept: Replies) -> Iterator[Ask]:
-        """The assistant until the end of the block.
+    def connect(self, budget: Budget, replies: Replies) -> Iterator[Ask]:
+        """Yield the assistant, which is closed at the end of the block.
 
         Raises:
             heliostat.RequestError: for a local model that is not installed, or an
-                address or budget that makes no sense.
+                unusable address or budget.
         """
         if self.assistant == "local":
             with serving() as model:
-                held = Settings(0.0, TOKENS, grammar=GRAMMAR)
-                yield _ask(Cached(model, budget, kept), held)
+                settings = Settings(0.0, TOKENS, grammar=GRAMMAR)
+                yield _as_function(Cached(model, budget, replies), settings)
         else:
             model = Endpoint(self.url, self.model, wire=self.wire)
             model.check_ready()
-            free = Settings(self.temperature, TOKENS)
-            yield _ask(Cached(model, budget, kept), free)
+            settings = Settings(self.temperature, TOKENS)
+            yield _as_function(Cached(model, budget, replies), settings)
 
 
-def _ask(assistant: Assistant, settings: Settings) -> Ask:
+def _as_function(assistant: Assistant, settings: Settings) -> Ask:
 
     async def ask(prompt: str) -> str:
         return (await assistant.reply([Message("user", prompt)], settings)).text
@@ -82,32 +81,35 @@ def _ask(assistant: Assistant, settings: Settings) -> Ask:
     return ask
 
 
-class Following:
-    """One line of standard error that says how far a labelling is: kept up to date on
-    a terminal, else repeated every ten seconds."""
+class LabellingProgress:
+    """Assistant that counts its replies and shows the progress on standard error.
 
-    EVERY = 10.0
+    On a terminal one line is kept up to date; elsewhere it is printed every ten
+    seconds.
+    """
+
+    INTERVAL = 10.0  # s
 
     def __init__(self, ask: Ask, total: int) -> None:
         self._ask, self.total = ask, total
         self.replies = self.unparsed = 0
         self.console = Console(stderr=True, highlight=False)
-        self._began = self._shown = time.monotonic()
+        self._start = self._printed = time.monotonic()
 
     async def __call__(self, prompt: str) -> str:
         """Ask, and count the reply."""
-        said = await self._ask(prompt)
+        reply = await self._ask(prompt)
         self.replies += 1
-        self.unparsed += verdict(said) is None
+        self.unparsed += verdict(reply) is None
         now = time.monotonic()
-        if not self.console.is_terminal and now - self._shown > self.EVERY:
-            self._shown = now
+        if not self.console.is_terminal and now - self._printed > self.INTERVAL:
+            self._printed = now
             self.console.print(Text(self.line()), soft_wrap=True)
-        return said
+        return reply
 
     @contextmanager
-    def shown(self) -> Iterator[None]:
-        """Keep the line up to date until the end of the block."""
+    def live(self) -> Iterator[None]:
+        """Keep the line on a terminal up to date until the end of the block."""
         live = Live(
             get_renderable=lambda: Text(self.line(), no_wrap=True, overflow="ellipsis"),
             console=self.console,
@@ -118,9 +120,9 @@ class Following:
             yield
 
     def line(self) -> str:
-        """``replies 12/92  3.1/s  0:26 left  1 unparsed``."""
-        rate = self.replies / max(time.monotonic() - self._began, 1e-9)
+        """Format the progress: ``replies 12/92  3.1/s  0:26 left  1 unparsed``."""
+        rate = self.replies / max(time.monotonic() - self._start, 1e-9)
         left = divmod(round((self.total - self.replies) / rate), 60) if rate else None
-        told = [f"replies {self.replies}/{self.total}", f"{rate:.3g}/s"]
-        told += [f"{left[0]}:{left[1]:02d} left"] if left else []
-        return "  ".join([*told, f"{self.unparsed} unparsed"])
+        parts = [f"replies {self.replies}/{self.total}", f"{rate:.3g}/s"]
+        parts += [f"{left[0]}:{left[1]:02d} left"] if left else []
+        return "  ".join([*parts, f"{self.unparsed} unparsed"])

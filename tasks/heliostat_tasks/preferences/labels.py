@@ -1,8 +1,8 @@
-"""Features of pairs as an assistant sees them: who has more of what.
+"""Labels of pairs by an assistant: the response that has more of each feature.
 
-Each feature of each pair is asked twice, with the responses in both orders, since
-assistants favour a place.  A feature counts where both verdicts agree on a response;
-where they do not, or where one says neither, it is 0.
+Assistants favour a position. So each question of each pair is asked twice, with the
+responses in both orders. A feature is ±1 where both verdicts agree on a response, and 0
+where they disagree or one is neither.
 """
 
 from __future__ import annotations
@@ -14,19 +14,20 @@ from typing import TYPE_CHECKING, Any
 
 from heliostat import RunFailed
 from heliostat.assistants import Unanswered
-from heliostat_tasks.preferences.conversations import Pair
+from heliostat_tasks.preferences.conversations import ResponsePair
 
 if TYPE_CHECKING:
     import pandas as pd
 
 Ask = Callable[[str], Awaitable[str]]
-"""A prompt to a reply."""
+"""A function from a prompt to a reply."""
 
 AT_ONCE = 16
-"""Pairs in flight at a time, each with one request: a cap reserves no more."""
+"""Pairs labelled at a time, each with one request in flight: this bounds the money
+that a budget reserves."""
 
-IN_A_ROW = 16
-"""Pairs without an answer, and none with one between them: nobody answers."""
+MAX_FAILURES = 16
+"""Consecutive pairs without an answer after which the labelling fails."""
 
 PROMPT = """\
 Here are a conversation and two responses to its last turn.
@@ -47,128 +48,131 @@ Which response {question}? Answer with one letter and nothing else: A, B, or N i
 neither does more than the other."""
 
 VERDICT = re.compile(r"\W*(?:(?:the )?(?:answer|response)\W+(?:is\W+)?)?([abn])\W*")
-"""A letter alone, bracketed or introduced; a sentence that begins with A is none."""
+"""A letter alone, in brackets or introduced; not a sentence that begins with A."""
 
 SIGNS = {"a": 1, "b": -1, "n": 0}
 
 
-def prompt(pair: Pair, question: str) -> str:
-    """What is asked of one pair: the conversation, both responses, one question."""
+def prompt(pair: ResponsePair, question: str) -> str:
+    """Write the prompt for one pair: the conversation, both responses, a question."""
     texts = {"context": pair.context.strip(), "a": pair.a, "b": pair.b}
     return PROMPT.format(**texts, question=question)
 
 
 def verdict(reply: str) -> int | None:
-    """1 for A, −1 for B, 0 for neither; None for what is no verdict.
+    """Parse a reply: 1 for A, −1 for B, 0 for neither, None if it is no verdict.
 
     Example:
         >>> [verdict(text) for text in ("(A)", "Answer: b.", "N", "A hard question")]
         [1, -1, 0, None]
     """
-    found = VERDICT.fullmatch(reply.strip().lower())
-    return SIGNS[found[1]] if found else None
+    match = VERDICT.fullmatch(reply.strip().lower())
+    return SIGNS[match[1]] if match else None
 
 
 async def label(
-    pairs: Iterable[Pair],
+    pairs: Iterable[ResponsePair],
     features: Mapping[str, str],
     ask: Ask,
     at_once: int = AT_ONCE,
     left_out: list[str] | None = None,
 ) -> pd.DataFrame:
-    """A table of pairs and features that :class:`Preferences` reads.
+    """Label pairs by features, as a table that :class:`Preferences` reads.
 
-    Verdicts that cannot be read are never taken for an answer: the feature is 0, and
-    ``unparsed`` counts them; ``inconsistent`` counts features whose two orders chose
-    different responses.
+    A reply that is no verdict makes its feature 0; ``unparsed`` counts such replies.
+    ``inconsistent`` counts features whose two verdicts chose different responses.
 
     Args:
         pairs: of :func:`~heliostat_tasks.preferences.conversations.read_pairs`.
-        features: names, each with what completes "Which response …?".
-        ask: the assistant, an async function of a prompt; what it raises ends all,
-            when the other pairs in flight have ended.
-        at_once: pairs in flight at a time.
-        left_out: a list that takes why pairs are left out that found no answer, one
-            text each; without it the first such pair ends all.
+        features: the end of "Which response …?", by the name of the feature.
+        ask: the assistant, an async function of a prompt. Its exceptions end the
+            labelling, once the other pairs in flight are finished.
+        at_once: number of pairs in flight.
+        left_out: receives one message per pair that stayed unanswered; without this
+            list, the first such pair ends the labelling.
 
     Returns:
         A row per pair: pair, preferred, unparsed, inconsistent, then −1, 0 or 1 for
-        each feature; ``to_csv(path, index=False)`` makes a file for ``--data``.
+        each feature. ``to_csv(path, index=False)`` makes a file for ``--data``.
 
     Raises:
-        heliostat.assistants.Unanswered: see ``left_out``.
-        heliostat.RunFailed: if nobody answers any more.
+        heliostat.assistants.Unanswered: for an unanswered pair, without ``left_out``.
+        heliostat.RunFailed: after ``MAX_FAILURES`` consecutive unanswered pairs.
 
     Example:
         >>> from heliostat_tasks.preferences.conversations import ordered
-        >>> async def shorter(text):
+        >>> async def undecided(text):
         ...     return "N"
         >>> pairs = [ordered("Hi.", "Hello!", "No.")]
-        >>> table = asyncio.run(label(pairs, {"polite": "is more polite"}, shorter))
+        >>> table = asyncio.run(label(pairs, {"polite": "is more polite"}, undecided))
         >>> table["polite"].tolist()
         [0]
     """
     import pandas as pd
 
-    work = _Work(pairs, left_out)
-    ends = await asyncio.gather(
-        *(work.done(features, ask) for _ in range(at_once)), return_exceptions=True
+    queue = _Queue(pairs, left_out)
+    results = await asyncio.gather(
+        *(queue.consume(features, ask) for _ in range(at_once)), return_exceptions=True
     )
-    for end in filter(None, ends):
-        raise end
+    for error in filter(None, results):
+        raise error
     columns = ["pair", "preferred", "unparsed", "inconsistent", *features]
-    return pd.DataFrame([row for _, row in sorted(work.rows.items())], columns=columns)
+    return pd.DataFrame([row for _, row in sorted(queue.rows.items())], columns=columns)
 
 
-class _Work:
-    """Pairs to be labelled, and what came of them; several take from it at a time."""
+class _Queue:
+    """Pairs to label and their rows, shared by several consumers."""
 
-    def __init__(self, pairs: Iterable[Pair], left_out: list[str] | None) -> None:
-        self.todo = list(enumerate(pairs))[::-1]
+    def __init__(
+        self, pairs: Iterable[ResponsePair], left_out: list[str] | None
+    ) -> None:
+        self.remaining = list(enumerate(pairs))[::-1]
         self.rows: dict[int, dict[str, Any]] = {}
-        self.left_out, self.streak = left_out, 0
+        self.left_out, self.failures = left_out, 0
 
-    async def done(self, features: Mapping[str, str], ask: Ask) -> None:
-        """Take pairs until there are none, or until one has failed."""
+    async def consume(self, features: Mapping[str, str], ask: Ask) -> None:
+        """Label pairs until none is left, or until one fails."""
         try:
-            while self.todo:
+            while self.remaining:
                 await self._next(features, ask)
         except BaseException:
-            self.todo.clear()  # the others end what they have begun, and take no more
+            self.remaining.clear()  # other consumers finish their pair and stop
             raise
 
     async def _next(self, features: Mapping[str, str], ask: Ask) -> None:
-        place, pair = self.todo.pop()
+        number, pair = self.remaining.pop()
         try:
-            self.rows[place] = await _row(pair, features, ask)
-            self.streak = 0
+            self.rows[number] = await _row(pair, features, ask)
+            self.failures = 0
         except Unanswered as error:
-            self._lose(error)
+            self._record_failure(error)
 
-    def _lose(self, error: Unanswered) -> None:
+    def _record_failure(self, error: Unanswered) -> None:
         if self.left_out is None:
             raise error
         self.left_out.append(str(error))
-        self.streak += 1
-        if self.streak == IN_A_ROW:
-            raise RunFailed(f"{IN_A_ROW} pairs in a row found no answer: {error}")
+        self.failures += 1
+        if self.failures == MAX_FAILURES:
+            raise RunFailed(f"{MAX_FAILURES} pairs in a row found no answer: {error}")
 
 
-async def _row(pair: Pair, features: Mapping[str, str], ask: Ask) -> dict[str, Any]:
-    """One request after the other: what fails for a pair, fails once."""
-    turned = pair._replace(a=pair.b, b=pair.a)
-    prompts = [prompt(p, q) for q in features.values() for p in (pair, turned)]
+async def _row(
+    pair: ResponsePair, features: Mapping[str, str], ask: Ask
+) -> dict[str, Any]:
+    """Label one pair, with one request at a time: a failure costs one request."""
+    swapped = pair._replace(a=pair.b, b=pair.a)
+    prompts = [prompt(p, q) for q in features.values() for p in (pair, swapped)]
     verdicts = [verdict(await ask(text)) for text in prompts]
     both = list(zip(verdicts[::2], verdicts[1::2], strict=True))
     return {
         "pair": pair.name,
         "preferred": pair.preferred,
         "unparsed": verdicts.count(None),
-        "inconsistent": sum(there == here != 0 for here, there in both if here),
+        "inconsistent": sum(second == first != 0 for first, second in both if first),
         **{name: _agreed(*two) for name, two in zip(features, both, strict=True)},
     }
 
 
-def _agreed(here: int | None, there: int | None) -> int:
-    """What both orders say; in the second one A is the pair's B."""
-    return here if here and there == -here else 0
+def _agreed(first: int | None, second: int | None) -> int:
+    """The verdict of both orders; in the second order A is the pair's B."""
+    return first if first and second == -first else 0

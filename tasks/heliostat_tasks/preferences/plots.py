@@ -1,9 +1,9 @@
-"""Pictures of a run: what is rewarded, and by how much.
+"""Plots of a run: the effect of every feature.
 
 import heliostat as hs
-from heliostat_tasks.preferences.plots import draw
+from heliostat_tasks.preferences.plots import plot_effects
 
-draw(hs.open("0ed4b8379459a924"), "effects.png")
+plot_effects(hs.open("0ed4b8379459a924"), "effects.png")
 """
 
 from __future__ import annotations
@@ -13,32 +13,32 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from heliostat_tasks.preferences.effects import effects, probabilities, with_sums
+from heliostat_tasks.preferences.tables import Table
 
 if TYPE_CHECKING:
     import xarray as xr
 
     from heliostat import Run
-    from heliostat_tasks.preferences.task import Preferences
 
 
-def draw(run: Run, output: str | None = None) -> Any:
-    """σ(α) of every feature: posterior median, central 50 % and 95 %, sorted.
+def plot_effects(run: Run, output: str | None = None) -> Any:
+    """Plot σ(α) of every feature: posterior median, central 50 % and 95 %, sorted.
 
-    Where the coefficients were planted, circles show what was planted: how far the
-    prior has shrunk them.
+    On a synthetic set, circles show the known coefficients: their distance from the
+    median shows how far the prior shrinks them.
 
     Args:
-        run: of this task, longer than its warm-up.
-        output: a file to write (its ending says the format); default none.
+        run: a run of this task, longer than its warm-up.
+        output: a file to write, in the format of its ending; default none.
 
     Returns:
         The matplotlib Figure.
 
     Raises:
-        ValueError: for a run that has not left its warm-up.
+        ValueError: for a run that is still in its warm-up.
 
     Example:
-        >>> draw(run, "effects.png")  # doctest: +SKIP
+        >>> plot_effects(run, "effects.png")  # doctest: +SKIP
 
     Reference: Sharma et al., arXiv:2310.13548, figure 5.
     """
@@ -48,14 +48,14 @@ def draw(run: Run, output: str | None = None) -> Any:
     groups = task.tree(run.rows)
     if "posterior" not in groups:
         raise ValueError(f"run {run.id} has not left its warm-up: nothing to draw")
-    found = effects(groups["posterior"]["coefficients"].load())
-    height = 1.2 + 0.26 * found.sizes["feature"]
+    quantiles = effects(groups["posterior"]["coefficients"].load())
+    height = 1.2 + 0.26 * quantiles.sizes["feature"]
     figure, axes = plt.subplots(figsize=(7, height), layout="constrained")
-    intervals(axes, found)
-    if (truth := planted_effects(task)) is not None:
-        at = truth.sel(feature=found["feature"]).values * 100
+    plot_intervals(axes, quantiles)
+    if (truth := true_effects(task.table)) is not None:
+        percent = truth.sel(feature=quantiles["feature"]).values * 100
         circles = {"mfc": "none", "mec": "k", "ms": 6, "zorder": 3, "label": "planted"}
-        axes.plot(at, np.arange(len(at)), "o", **circles)
+        axes.plot(percent, np.arange(len(percent)), "o", **circles)
     axes.legend(loc="lower right", fontsize="small")
     axes.set_title(f"preferences {run.id}: Laplace prior, b = {task.scale:g}", size=10)
     if output is not None:
@@ -64,27 +64,27 @@ def draw(run: Run, output: str | None = None) -> Any:
     return figure
 
 
-def intervals(axes: Any, found: xr.DataArray) -> None:
-    """Quantiles (feature, quantile) as points with bars, the first feature on top."""
-    percent = 100 * found.values
+def plot_intervals(axes: Any, quantiles: xr.DataArray) -> None:
+    """Plot quantiles (feature, quantile) as points with bars, from the top down."""
+    percent = 100 * quantiles.values
     y = np.arange(len(percent))
     low, lower, middle, upper, high = percent.T
     axes.axvline(50, color="0.6", lw=1, zorder=0)
     axes.hlines(y, low, high, color="C0", lw=1.2, label="95 % of the posterior")
     axes.hlines(y, lower, upper, color="C0", lw=4, label="50 %")
     axes.plot(middle, y, "o", color="C0", mec="w", ms=6, label="median")
-    axes.set_yticks(y, found["feature"].values)
+    axes.set_yticks(y, quantiles["feature"].values)
     axes.set_ylim(len(y) - 0.4, -0.6)
     axes.set_xlabel("a response with more of this is preferred (%), all else equal")
     axes.grid(axis="x", alpha=0.3)
 
 
-def planted_effects(task: Preferences) -> xr.DataArray | None:
-    """σ of the planted coefficients, sums included; None where they are unknown."""
+def true_effects(table: Table) -> xr.DataArray | None:
+    """σ of a synthetic table's coefficients, with their sums; None for real data."""
     import xarray as xr
 
-    table = task.table
-    if table.planted is None:
+    if table.coefficients is None:
         return None
-    names = {"feature": list(table.features)}
-    return probabilities(with_sums(xr.DataArray(table.planted, names, ("feature",))))
+    coords = {"feature": list(table.features)}
+    alpha = xr.DataArray(table.coefficients, coords, ("feature",))
+    return probabilities(with_sums(alpha))

@@ -1,12 +1,12 @@
-"""The scale of the prior, chosen by pairs that were not learned from.
+"""Scale of the prior, selected by pairs held out of the fit.
 
     L_n(b) = −log ⟨σ(x_n · α)⟩         over draws α of the posterior with prior b
 
-is what a run loses on held-out pair n: it says how well probabilities are told, where
-accuracy only counts which side of ½ they are on.  Every scale is judged by the same
-pairs, so what is compared is the difference of each pair's losses, with its error.
+is the loss of a run on held-out pair n. It scores the probabilities themselves, while
+accuracy only counts on which side of ½ they are. All scales are scored on the same
+pairs, so they are compared by each pair's difference of losses, with its error.
 
-The best loss of several is a little too good, since the same pairs chose it.
+The smallest loss is biased a little downwards, because the same pairs selected it.
 
 Reference: Sharma et al., arXiv:2310.13548, §4.1 [the scale is chosen by holdout];
 Vehtari, Gelman and Gabry, Stat. Comput. 27, 1413 (2017), §5.2 [paired errors].
@@ -32,24 +32,24 @@ if TYPE_CHECKING:
 SCALES = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
 
 
-def over_scales(
+def compare_scales(
     task: Preferences, scales: Sequence[float] = SCALES, **options: Any
 ) -> pd.DataFrame:
-    """A run for each scale, found or computed, and how they tell held-out pairs.
+    """Run a task under several scales of the prior, and compare their held-out losses.
 
     Args:
-        task: all but its scale, which is replaced.
+        task: the task; its scale is replaced.
         scales: b of the Laplace prior, log-odds.
         options: of :func:`heliostat.run`: seed, steps, store, on, …
 
     Returns:
-        See :func:`compared`.
+        The table of :func:`compare_runs`.
 
     Raises:
         heliostat.RequestError: for fewer than two scales, or if no pairs are held out.
 
     Example:
-        >>> over_scales(Preferences(pairs=2000), [0.01, 0.1])  # doctest: +SKIP
+        >>> compare_scales(Preferences(pairs=2000), [0.01, 0.1])  # doctest: +SKIP
     """
     if len(set(scales)) < 2:
         raise hs.RequestError(f"scales {tuple(scales)}: expected two or more")
@@ -65,24 +65,27 @@ def over_scales(
         )
     if len(task.table.split(task.holdout)[1]) < 2:
         raise hs.RequestError(f"holdout {task.holdout}: too few pairs are held out")
-    return compared([hs.run(one, **options) for one in tasks])
+    return compare_runs([hs.run(scaled, **options) for scaled in tasks])
 
 
-def compared(runs: Sequence[Run]) -> pd.DataFrame:
-    """How runs with different priors tell the pairs that all of them held out.
+def compare_runs(runs: Sequence[Run]) -> pd.DataFrame:
+    """Compare runs that differ in their prior by their losses on held-out pairs.
+
+    Args:
+        runs: of the same data, past their warm-up.
 
     Returns:
-        A row per run, with index ``scale``: ``accuracy`` at the posterior mean, and
+        A row per run, with index ``scale``: ``accuracy`` at the posterior mean and
         ``loss`` (nat per pair), each with its standard error as ``…_error``; ``more``,
-        the loss less the smallest one's, with its paired standard error; ``rhat``, the
-        worst; and ``run``, its id.  The best has a ``more`` of 0; a scale whose
-        ``more`` is below two errors is as good, as far as these pairs can say.
+        the loss above the smallest one, with its paired standard error; ``rhat``, the
+        worst; and ``run``, the id. A scale whose ``more`` is below two errors is as
+        good as the best, within the resolution of these pairs.
 
     Raises:
-        ValueError: for runs of other data, or that have not left their warm-up.
+        ValueError: for a run that is still in its warm-up.
 
     Example:
-        >>> compared([hs.open("0ed4b838"), hs.open("9b3f1c20")])  # doctest: +SKIP
+        >>> compare_runs([hs.open("0ed4b838"), hs.open("9b3f1c20")])  # doctest: +SKIP
     """
     import pandas as pd
 
@@ -92,8 +95,8 @@ def compared(runs: Sequence[Run]) -> pd.DataFrame:
     accuracies = [run.headline["holdout_accuracy"] for run in runs]
     missing = hs.Estimate(float("nan"))
     columns = {
-        "accuracy": [found.value for found in accuracies],
-        "accuracy_error": [found.error for found in accuracies],
+        "accuracy": [accuracy.value for accuracy in accuracies],
+        "accuracy_error": [accuracy.error for accuracy in accuracies],
         "loss": means,
         "loss_error": _errors(losses),
         "more": more.mean(1),

@@ -1,4 +1,4 @@
-"""``heliostat preferences VERB``: labelling conversations, and choosing the prior."""
+"""Commands of ``heliostat preferences``: label conversations, compare priors."""
 
 from __future__ import annotations
 
@@ -14,18 +14,22 @@ from heliostat import Answer
 from heliostat.assistants import Budget, Prices, Replies, Spent
 from heliostat.task import format_error
 from heliostat_tasks.preferences import labels
-from heliostat_tasks.preferences.conversations import Pair, chosen, read_pairs
+from heliostat_tasks.preferences.conversations import (
+    ResponsePair,
+    read_pairs,
+    sample_pairs,
+)
 from heliostat_tasks.preferences.features import questions
-from heliostat_tasks.preferences.files import kind_of
-from heliostat_tasks.preferences.labeller import Following, Labeller
+from heliostat_tasks.preferences.files import inner_suffix
+from heliostat_tasks.preferences.labeller import Labeller, LabellingProgress
 from heliostat_tasks.preferences.labels import Ask
-from heliostat_tasks.preferences.scales import SCALES, over_scales
+from heliostat_tasks.preferences.scales import SCALES, compare_scales
 from heliostat_tasks.preferences.task import Preferences
 
 if TYPE_CHECKING:
     import pandas as pd
 
-GOES_ON = "the same command goes on and asks nothing again that was answered"
+RESUMABLE = "the same command goes on and asks nothing again that was answered"
 
 
 def label(
@@ -44,49 +48,48 @@ def label(
     price: tuple[float, float] = (0.0, 0.0),
     cap: float | None = None,
 ) -> Answer:
-    """Make a table of labelled pairs from conversations, with an assistant.
+    """Label pairs of conversations with an assistant, and write a table.
 
-    Each feature of each pair is asked twice, in both orders. Replies are kept: what
-    was answered is never asked, nor paid, again.
+    Each feature of each pair is asked twice, in both orders. Replies are cached: no
+    answered question is asked, or paid for, again.
 
     Args:
         data: A .jsonl file, or .jsonl.gz, of texts chosen and rejected.
         output: The table to write, .csv or .csv.gz; it must not exist.
         features: A text of lines NAME: QUESTION; default our own 23.
-        assistant: Who labels. The key of an endpoint is in $HELIOSTAT_API_KEY.
-        url: Of an endpoint, without its last part: https://host/v1.
-        model: Of an endpoint, as it calls it.
-        wire: How the endpoint speaks.
-        no_temperature: Leave it to the endpoint, which is asked at 0 otherwise.
-        limit: Pairs at most, drawn by their texts; a larger limit adds to them.
-        leave_out: Leave out lines that are no pairs, instead of refusing the file.
-        price: Of a million tokens, prompt and reply.
-        cap: Money that labelling this file may cost; default no limit.
+        assistant: The labeller. The key of an endpoint is in $HELIOSTAT_API_KEY.
+        url: Address of the endpoint, without its last part: https://host/v1.
+        model: The endpoint's name for its model.
+        wire: Protocol of the endpoint.
+        no_temperature: Send no temperature to the endpoint; default 0.
+        limit: Largest number of pairs; a larger limit adds pairs.
+        leave_out: Leave out malformed lines, instead of refusing the file.
+        price: Price of a million tokens, of prompt and reply.
+        cap: Largest sum of money for this file; default no limit.
     """
     data, output = data.expanduser(), output.expanduser()
-    chance = None if no_temperature else 0.0
-    who = Labeller(assistant, url, model, wire, chance).checked()
+    temperature = None if no_temperature else 0.0
+    labeller = Labeller(assistant, url, model, wire, temperature)
+    labeller.check()
     _check_output(output)
     if limit is not None and limit < 1:
         raise hs.RequestError(f"limit {limit}: expected at least 1")
     if assistant == "local" and (any(price) or cap is not None):
         raise hs.RequestError("price and cap: they are for --assistant endpoint")
-    asked, lost = questions(features), _Lost([], [])
-    pairs = chosen(read_pairs(data, lost.lines if leave_out else None), limit)
-    if not pairs:
-        raise hs.RequestError(f"{data} holds no pairs")
+    by_name, left_out = questions(features), _LeftOut([], [])
+    pairs = _pairs(data, limit, left_out.lines if leave_out else None)
     budget = Budget(_ledger(data), Prices(*price), cap)
-    with closing(Replies()) as kept:
+    with closing(Replies()) as replies:
         try:
-            with who.asked(budget, kept) as ask:
-                table = _labelled(pairs, asked, ask, lost.pairs)
+            with labeller.connect(budget, replies) as ask:
+                table = _label(pairs, by_name, ask, left_out.pairs)
             _write(table, output)
         except KeyboardInterrupt as error:
-            raise KeyboardInterrupt(f"interrupted; {GOES_ON}") from error
-        except hs.Paused as error:  # a cap, or nobody is there
+            raise KeyboardInterrupt(f"interrupted; {RESUMABLE}") from error
+        except hs.Paused as error:  # at the cap, or without a server
             raise hs.RunFailed(str(error)) from error
-        spent = kept.spent(budget.ledger)
-    return _told(table, len(asked), output, lost, spent)
+        spent = replies.spent(budget.ledger)
+    return _answer(table, len(by_name), output, left_out, spent)
 
 
 def scales(
@@ -99,20 +102,20 @@ def scales(
     on: str = "local",
     workers: int | None = None,
 ) -> Answer:
-    """Compare scales of the prior by the pairs that are held out.
+    """Compare scales of the prior by their losses on held-out pairs.
 
-    Each scale is a run, which is stored: what was computed is found again.
+    Each scale is a stored run; runs that exist are not computed again.
 
     Args:
-        over: Scales b of the Laplace prior, with commas between them.
+        over: Scales b of the Laplace prior, separated by commas.
         seed: Root of all randomness.
         steps: Length of each run, warm-up included.
         store: Folder of runs; default $HELIOSTAT_STORE, else ./runs.
-        on: local (an own Ray), here (this process), auto, or an address.
-        workers: Worker processes; default the whole machine or cluster.
+        on: local (a Ray of its own), here (this process), auto, or an address.
+        workers: Number of workers; default the whole machine or cluster.
     """
     options = {"seed": seed, "steps": steps, "on": on, "workers": workers}
-    table = over_scales(task, _numbers(over), store=store, **options)
+    table = compare_scales(task, _numbers(over), store=store, **options)
     rows: list[Any] = table.reset_index().to_dict("records")
     best = min(rows, key=lambda row: row["loss"])["scale"]
     held_out = len(task.table.split(task.holdout)[1])
@@ -125,14 +128,14 @@ def scales(
     return Answer(lines, {"best": best, "held_out": held_out, "scales": rows})
 
 
-class _Lost(NamedTuple):
-    """What could not be labelled, one text each."""
+class _LeftOut(NamedTuple):
+    """Messages about lines and pairs without labels."""
 
     lines: list[str]
     pairs: list[str]
 
     @property
-    def told(self) -> list[str]:
+    def report(self) -> list[str]:
         kinds = {"lines that are no pairs": self.lines, "pairs unanswered": self.pairs}
         return [
             f"  left out  {len(texts)} {kind}, such as: {texts[0]}"
@@ -142,7 +145,7 @@ class _Lost(NamedTuple):
 
 
 def _check_output(output: Path) -> None:
-    if kind_of(output) != ".csv":
+    if inner_suffix(output) != ".csv":
         raise hs.RequestError(f"{output}: expected an ending of .csv or .csv.gz")
     if output.exists() or output.is_symlink():
         raise hs.RequestError(f"{output} exists already, and is left as it is")
@@ -150,17 +153,29 @@ def _check_output(output: Path) -> None:
         raise hs.RequestError(f"{output}: there is no such folder")
 
 
+def _pairs(
+    data: Path, limit: int | None, left_out: list[str] | None
+) -> list[ResponsePair]:
+    pairs = sample_pairs(read_pairs(data, left_out), limit)
+    if not pairs:
+        raise hs.RequestError(f"{data} holds no pairs")
+    return pairs
+
+
 def _ledger(data: Path) -> str:
-    """An account of each file, under whatever name it comes."""
+    """Name of a file's account, by the file's content."""
     return f"preferences {hashlib.sha256(data.read_bytes()).hexdigest()[:16]}"
 
 
-def _labelled(
-    pairs: list[Pair], features: Mapping[str, str], ask: Ask, left_out: list[str]
+def _label(
+    pairs: list[ResponsePair],
+    features: Mapping[str, str],
+    ask: Ask,
+    left_out: list[str],
 ) -> pd.DataFrame:
-    follow = Following(ask, 2 * len(pairs) * len(features))
-    with follow.shown():
-        work = labels.label(pairs, features, follow, left_out=left_out)
+    progress = LabellingProgress(ask, 2 * len(pairs) * len(features))
+    with progress.live():
+        work = labels.label(pairs, features, progress, left_out=left_out)
         table = asyncio.run(work)
     if not len(table):
         raise hs.RunFailed(f"no pair found an answer: {left_out[0]}")
@@ -172,12 +187,12 @@ def _write(table: pd.DataFrame, output: Path) -> None:
         table.to_csv(output, index=False, mode="x")
     except OSError as error:
         reason = error.strerror or error
-        line = f"{output} cannot be written: {reason}; {GOES_ON}"
+        line = f"{output} cannot be written: {reason}; {RESUMABLE}"
         raise hs.StoreError(line) from error
 
 
-def _told(
-    table: pd.DataFrame, features: int, output: Path, lost: _Lost, spent: Spent
+def _answer(
+    table: pd.DataFrame, features: int, output: Path, left_out: _LeftOut, spent: Spent
 ) -> Answer:
     kinds = ("unparsed", "inconsistent")
     counts = {kind: sum(map(int, table[kind].tolist())) for kind in kinds}
@@ -187,13 +202,15 @@ def _told(
         f"  unparsed      {counts['unparsed']} of {2 * pairs * features} replies",
         f"  inconsistent  {counts['inconsistent']} of {pairs * features} features: "
         "the verdict followed the place",
-        *lost.told,
+        *left_out.report,
         f"  charged       {spent.replies} replies, {spent.prompt_tokens} + "
         f"{spent.completion_tokens} tokens, {spent.money:.4g}, for this file so far",
         f"  next          heliostat run preferences --data {output}",
     ]
     about = {"path": str(output), "pairs": pairs, "features": features, **counts}
-    about |= {"left_out": {name: len(one) for name, one in lost._asdict().items()}}
+    about |= {
+        "left_out": {name: len(texts) for name, texts in left_out._asdict().items()}
+    }
     return Answer(lines, about | {"spent": spent._asdict()})
 
 
@@ -210,8 +227,8 @@ def _row(row: Mapping[str, Any]) -> str:
         for name in ("loss", "more", "accuracy")
     )
     more = more if row["more"] else "best"
-    told = f"{row['scale']:<8g}{loss:14}{more:14}{accuracy:12}"
-    return f"  {told}{row['rhat']:<8.3f}{row['run']}"
+    numbers = f"{row['scale']:<8g}{loss:14}{more:14}{accuracy:12}"
+    return f"  {numbers}{row['rhat']:<8.3f}{row['run']}"
 
 
 VERBS: Mapping[str, Callable[..., Answer]] = {"label": label, "scales": scales}

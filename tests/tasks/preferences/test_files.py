@@ -1,4 +1,4 @@
-"""Files of labelled pairs and of conversations, wanted and malformed."""
+"""Files of labelled pairs and of conversations, well-formed and malformed."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import pytest
 import heliostat as hs
 from heliostat_tasks.preferences import Preferences
 from heliostat_tasks.preferences.conversations import (
-    chosen,
     last_turn,
     ordered,
     read_pairs,
+    sample_pairs,
 )
 from heliostat_tasks.preferences.features import FEATURES, questions
 from heliostat_tasks.preferences.tables import read_table
@@ -27,7 +27,7 @@ LINES = [
 JSONL = "\n".join(map(json.dumps, LINES))
 
 
-def saved(path, text: str):
+def save(path, text: str):
     data = text.encode() if isinstance(text, str) else text
     path.write_bytes(gzip.compress(data) if path.suffix == ".gz" else data)
     return path
@@ -44,31 +44,31 @@ def saved(path, text: str):
     ],
 )
 def test_tables_come_in_several_kinds(tmp_path, name, text):
-    table = read_table(saved(tmp_path / name, text))
+    table = read_table(save(tmp_path / name, text))
     assert table.features == ("polite", "admits doubt")
     assert table.phi.tolist() == [[1, -1], [0, 1]] and table.phi.dtype == np.int8
     assert table.first.tolist() == [True, False] and table.pairs == ("x", "y")
-    assert table.x.tolist() == [[1, -1], [0, -1]] and table.planted is None
+    assert table.x.tolist() == [[1, -1], [0, -1]] and table.coefficients is None
 
 
 def test_counts_of_the_labelling_are_no_features(tmp_path):
     text = "preferred,unparsed,inconsistent,polite\nA,3,1,1\n"
-    table = read_table(saved(tmp_path / "t.csv", text))
+    table = read_table(save(tmp_path / "t.csv", text))
     assert table.features == ("polite",) and table.pairs == ("0",)
 
 
 def test_copies_of_a_pair_are_held_out_together(tmp_path):
     rows = "".join(f"p{i % 50},A,{i % 3 - 1}\n" for i in range(500))
-    table = read_table(saved(tmp_path / "t.csv", "pair,preferred,polite\n" + rows))
+    table = read_table(save(tmp_path / "t.csv", "pair,preferred,polite\n" + rows))
     learned, out = table.split(0.3)
     assert len(out) % 10 == 0 and len(learned) + len(out) == 500 and len(out)
 
 
 def test_an_edited_file_is_read_again(tmp_path):
-    file = saved(tmp_path / "t.csv", CSV)
+    file = save(tmp_path / "t.csv", CSV)
     task = Preferences(data=hs.File(str(file)))
     assert task.features == ("polite", "admits doubt")
-    saved(file, CSV.replace("polite", "funny"))
+    save(file, CSV.replace("polite", "funny"))
     assert task.features == ("funny", "admits doubt")
 
 
@@ -86,7 +86,7 @@ WRONG_TABLES = {
     "no JSON": ("t.jsonl", JSONL + "\n{", "line 3: no JSON"),
     "deep": ("t.jsonl", "[" * 100_000, "line 1: no JSON"),
     "no features": ("t.csv", "preferred\nA\n", "has the features none"),
-    "twins": ("t.csv", "preferred,a b,a-b\nA,1,1\n", "expected names apart"),
+    "twins": ("t.csv", "preferred,a b,a-b\nA,1,1\n", "expected distinct names"),
     "empty": ("t.csv", "", "holds no pairs"),
     "header only": ("t.csv", "preferred,polite\n", "holds no pairs"),
     "bytes": ("t.csv", b"preferred,polite\n\xff\xfe", "is no UTF-8 text"),
@@ -97,12 +97,12 @@ WRONG_TABLES = {
 def test_a_malformed_table_is_refused_in_one_line(tmp_path, case):
     name, text, says = WRONG_TABLES[case]
     with pytest.raises(hs.RequestError) as caught:
-        read_table(saved(tmp_path / name, text))
+        read_table(save(tmp_path / name, text))
     assert says in str(caught.value) and name in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
-def test_what_cannot_be_read_is_said(tmp_path):
+def test_an_unreadable_file_is_named(tmp_path):
     with pytest.raises(hs.RequestError, match=r"none.csv cannot be read: No such file"):
         read_table(tmp_path / "none.csv")
     (tmp_path / "t.csv.gz").write_bytes(gzip.compress(CSV.encode())[:20])
@@ -116,7 +116,7 @@ GOOD = {"chosen": ASK + "\n\nAssistant: Yes.", "rejected": ASK + "\n\nAssistant:
 
 def conversations(path, *lines):
     texts = (x if isinstance(x, str) else json.dumps(x) for x in lines)
-    return saved(path, "\n".join(texts))
+    return save(path, "\n".join(texts))
 
 
 @pytest.mark.parametrize("name", ["h.jsonl", "h.jsonl.gz"])
@@ -126,11 +126,11 @@ def test_conversations_become_pairs(tmp_path, name):
     assert (pair.a if pair.preferred == "A" else pair.b) == "Yes."
 
 
-def test_order_and_name_do_not_tell_who_won():
+def test_order_and_name_do_not_depend_on_the_preference():
     for i in range(20):
-        one, other = ordered("q", f"x{i}", "y"), ordered("q", "y", f"x{i}")
-        assert one[:3] == other[:3] and one.name == other.name
-        assert {one.preferred, other.preferred} == {"A", "B"}
+        first, second = ordered("q", f"x{i}", "y"), ordered("q", "y", f"x{i}")
+        assert first[:3] == second[:3] and first.name == second.name
+        assert {first.preferred, second.preferred} == {"A", "B"}
 
 
 def test_the_label_is_as_often_a_as_b():
@@ -163,8 +163,8 @@ def test_a_malformed_line_is_refused_by_number_or_left_out(tmp_path, case):
     assert "line 2: " in message and says in message and "\n" not in message
     left_out: list[str] = []
     assert len(read_pairs(file, left_out)) == 2
-    (told,) = left_out
-    assert message == f"{told}; such lines can be left out (--leave-out)"
+    (reason,) = left_out
+    assert message == f"{reason}; such lines can be left out (--leave-out)"
 
 
 def test_only_the_last_turn_is_the_response():
@@ -173,28 +173,32 @@ def test_only_the_last_turn_is_the_response():
 
 def test_features_come_from_a_text(tmp_path):
     text = "# ours\n\npolite: is more polite\n admits doubt : says: I do not know\n"
-    found = questions(saved(tmp_path / "f.txt", text))
-    assert found == {"polite": "is more polite", "admits doubt": "says: I do not know"}
+    by_name = questions(save(tmp_path / "f.txt", text))
+    assert by_name == {
+        "polite": "is more polite",
+        "admits doubt": "says: I do not know",
+    }
     assert tuple(questions()) == tuple(FEATURES)
 
 
 WRONG_FEATURES = {
     "polite": "line 1: expected NAME",
-    "# nothing": "features none: expected names apart",
+    "# nothing": "features none: expected distinct names",
     "polite:": "line 1: expected NAME",
-    "a b: x\na_b: y": "features a b, a_b: expected names apart",
-    "pair: is a pair": "features pair: expected names apart",
+    "a b: x\na_b: y": "features a b, a_b: expected distinct names",
+    "pair: is a pair": "features pair: expected distinct names",
 }
 
 
 @pytest.mark.parametrize("text", WRONG_FEATURES)
-def test_texts_of_features_that_make_no_sense_are_refused(tmp_path, text):
+def test_malformed_texts_of_features_are_refused(tmp_path, text):
     with pytest.raises(hs.RequestError, match=WRONG_FEATURES[text]):
-        questions(saved(tmp_path / "f.txt", text))
+        questions(save(tmp_path / "f.txt", text))
 
 
 def test_a_larger_limit_adds_pairs_and_keeps_their_order():
     pairs = [ordered("q", f"yes {i}", "no") for i in range(50)]
-    few, more = chosen(pairs, 7), chosen(pairs, 20)
-    assert len(few) == 7 and set(few) < set(more) and chosen(pairs, 99) == pairs
+    few, more = sample_pairs(pairs, 7), sample_pairs(pairs, 20)
+    assert len(few) == 7 and set(few) < set(more)
+    assert sample_pairs(pairs, 99) == pairs
     assert few == sorted(few, key=pairs.index) and few != pairs[:7]

@@ -1,4 +1,4 @@
-"""Runs of ``preferences`` against what was planted, and against quadrature."""
+"""Runs of ``preferences`` against known coefficients, and against quadrature."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from heliostat.driver.progress import silent
 from heliostat.kernels.diagnostics.convergence import summary
 from heliostat_tasks.preferences import Preferences, nuts
 from heliostat_tasks.preferences.effects import effects
-from heliostat_tasks.preferences.plots import draw
-from heliostat_tasks.preferences.scales import compared, over_scales
+from heliostat_tasks.preferences.plots import plot_effects
+from heliostat_tasks.preferences.scales import compare_runs, compare_scales
 
 
-def here(task, store, **options):
+def run_here(task, store, **options):
     return hs.run(task, store=store, on="here", progress=silent, **options)
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    """6,000 planted pairs under a wide prior: seconds."""
+    """A run on 6,000 synthetic pairs under a wide prior: seconds."""
     task = Preferences(pairs=6000, scale=0.3, warmup=150, holdout=0.3)
-    return here(task, tmp_path_factory.mktemp("store"), steps=650)
+    return run_here(task, tmp_path_factory.mktemp("store"), steps=650)
 
 
 def draws_of(run) -> np.ndarray:
@@ -32,36 +32,36 @@ def draws_of(run) -> np.ndarray:
     return run.tree["posterior"]["coefficients"].values.astype(float)
 
 
-def test_planted_coefficients_are_recovered(run):
+def test_known_coefficients_are_recovered(run):
     """χ² of 23 errors in units of the posterior sd: of its law, below 45 lie all but
     4e-3 and above 8 all but 2e-3.  The seed is fixed."""
-    found = run.headline
-    assert found["rhat"].value < 1.01 and found["ess"].value > 400
-    assert found["divergences"].value == 0
+    result = run.headline
+    assert result["rhat"].value < 1.01 and result["ess"].value > 400
+    assert result["divergences"].value == 0
     alpha = draws_of(run)
-    off = alpha.mean((0, 1)) - run.task.table.planted
+    off = alpha.mean((0, 1)) - run.task.table.coefficients
     assert 8 < np.sum((off / alpha.std((0, 1))) ** 2) < 45
 
 
-def test_held_out_pairs_are_told_as_well_as_can_be(run):
-    found = run.headline
-    gap = found["oracle_accuracy"].value - found["holdout_accuracy"].value
+def test_held_out_accuracy_is_that_of_the_known_coefficients(run):
+    result = run.headline
+    gap = result["oracle_accuracy"].value - result["holdout_accuracy"].value
     assert abs(gap) < 0.01
-    assert found["holdout_accuracy"].value - 0.5 > 3 * found["holdout_accuracy"].error
+    assert result["holdout_accuracy"].value - 0.5 > 3 * result["holdout_accuracy"].error
 
 
-def test_held_out_pairs_cost_what_estimating_must(run):
-    """F coefficients from n pairs cost F/2n = 0.0027 nat a pair more than knowing them,
-    on average; the seed is fixed."""
+def test_held_out_loss_is_that_of_estimated_coefficients(run):
+    """Estimating F coefficients from n pairs costs F/2n = 0.0027 nat per pair on
+    average; the seed is fixed."""
     _, out = run.task.table.split(run.task.holdout)
-    known = -np.log(expit(out @ run.task.table.planted)).mean()
-    (row,) = compared([run]).to_dict("records")
+    known = -np.log(expit(out @ run.task.table.coefficients)).mean()
+    (row,) = compare_runs([run]).to_dict("records")
     assert 0 < row["loss"] - known < 2 * 0.0027 and row["loss"] < np.log(2)
     assert row["more"] == row["more_error"] == 0 and row["run"] == run.id
     assert row["accuracy"] == run.headline["holdout_accuracy"].value
 
 
-def test_headline_has_what_is_promised(run):
+def test_headline_has_the_promised_estimates(run):
     assert set(run.headline) == set(run.task.finds)
     assert "prefers_matches_beliefs" in run.headline
 
@@ -69,36 +69,36 @@ def test_headline_has_what_is_promised(run):
 def test_rows_open_in_arviz(run):
     import arviz_stats
 
-    told = arviz_stats.summary(run.tree, var_names=["coefficients"], round_to="none")
-    assert len(told) == 23 and told.index[0] == "coefficients[matches stated beliefs]"
+    table = arviz_stats.summary(run.tree, var_names=["coefficients"], round_to="none")
+    assert len(table) == 23 and table.index[0] == "coefficients[matches stated beliefs]"
     ours = summary(draws_of(run))
     # draws are float32, in which ArviZ folds them around their median
-    np.testing.assert_allclose(told["r_hat"].astype(float), ours.rhat, rtol=1e-4)
+    np.testing.assert_allclose(table["r_hat"].astype(float), ours.rhat, rtol=1e-4)
     stats = run.tree["sample_stats"]
     assert {"lp", "energy", "diverging", "n_steps", "acceptance_rate"} <= set(stats)
     assert abs(float(stats["acceptance_rate"].mean()) - 0.8) < 0.1
     assert run.tree["warmup_posterior"].sizes["draw"] == 150
 
 
-def test_effects_are_sorted_and_sums_stand_for_their_parts(run):
+def test_effects_are_sorted_and_sums_replace_their_parts(run):
     alpha = run.tree["posterior"]["coefficients"].load()
-    found = effects(alpha)
-    assert found.sizes == {"feature": 22, "quantile": 5}
-    assert (np.diff(found.values, axis=1) > 0).all()
-    assert (np.diff(found.sel(quantile=0.5)) <= 0).all()
+    result = effects(alpha)
+    assert result.sizes == {"feature": 22, "quantile": 5}
+    assert (np.diff(result.values, axis=1) > 0).all()
+    assert (np.diff(result.sel(quantile=0.5)) <= 0).all()
     both = alpha.isel(feature=[0, 1]).sum("feature")
-    middle = found.sel(feature="matches beliefs", quantile=0.5)
+    middle = result.sel(feature="matches beliefs", quantile=0.5)
     np.testing.assert_allclose(middle, expit(np.median(both)), rtol=1e-5)
 
 
-def test_features_that_come_together_are_known_best_together(run):
-    """Half of what they have in common is shared, so their errors go opposite ways."""
+def test_coefficients_of_correlated_features_have_opposite_errors(run):
+    """Features of correlation one half; only their sum is well determined."""
     stated, implied = draws_of(run)[..., :2].reshape(-1, 2).T
     assert -0.5 < np.corrcoef(stated, implied)[0, 1] < -0.2
 
 
-def test_the_picture_shows_every_feature_and_what_was_planted(run, tmp_path):
-    figure = draw(run, str(tmp_path / "effects.png"))
+def test_the_plot_shows_every_feature_and_its_known_coefficient(run, tmp_path):
+    figure = plot_effects(run, str(tmp_path / "effects.png"))
     (axes,) = figure.axes
     assert len(axes.get_yticklabels()) == 22 and "all else equal" in axes.get_xlabel()
     labels = [text.get_text() for text in axes.get_legend().get_texts()]
@@ -131,22 +131,22 @@ def by_quadrature(x: np.ndarray, scale: float) -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("scale", [0.05, 1.0])
-def test_means_and_spreads_are_those_of_quadrature(tmp_path, scale):
+def test_means_and_variances_are_those_of_quadrature(tmp_path, scale):
     """Four numbers, each within 4 Monte Carlo errors: false alarms 3e-4 in all."""
     data = two_features(tmp_path / "two.csv")
     task = Preferences(data=data, scale=scale, holdout=0, warmup=300)
-    alpha = draws_of(here(task, tmp_path, steps=3300))
+    alpha = draws_of(run_here(task, tmp_path, steps=3300))
     mean, sd = by_quadrature(task.table.x, scale)
-    found = summary(alpha)
-    assert np.all(np.abs(found.mean - mean) < 4 * found.mcse)
+    result = summary(alpha)
+    assert np.all(np.abs(result.mean - mean) < 4 * result.mcse)
     squares = summary((alpha - mean) ** 2)
     assert np.all(np.abs(squares.mean - sd**2) < 4 * squares.mcse)
-    assert np.all(found.mcse < 0.04 * sd) and np.all(found.rhat < 1.01)
+    assert np.all(result.mcse < 0.04 * sd) and np.all(result.rhat < 1.01)
 
 
 @pytest.mark.slow
-def test_keys_of_ours_give_the_chain_of_numpyro():
-    """With the keys that NumPyro would have drawn, its chain comes out, bit for bit."""
+def test_with_numpyros_keys_the_chain_is_numpyros():
+    """Bit for bit, warm-up included."""
     from numpyro.infer.hmc import hmc
 
     def bowl(z):
@@ -155,7 +155,7 @@ def test_keys_of_ours_give_the_chain_of_numpyro():
     begin, sample = hmc(bowl, algo="NUTS")
     z = jax.numpy.ones(2)
     theirs = begin(z, num_warmup=40, rng_key=jax.random.key(3))
-    ours = nuts.start(bowl, z, 40)
+    ours = nuts.initial_state(bowl, z, 40)
     sample = jax.jit(sample)
     step = jax.jit(lambda key, state: nuts.transition(bowl, key, state, 40))
     for _ in range(60):
@@ -168,63 +168,63 @@ def test_keys_of_ours_give_the_chain_of_numpyro():
 def papers(tmp_path_factory):
     """Runs of the paper's size, 15,000 pairs × 23 features, by the prior's scale."""
     store = tmp_path_factory.mktemp("paper")
-    return {b: here(Preferences(scale=b), store, steps=2000) for b in (0.01, 1.0)}
+    return {b: run_here(Preferences(scale=b), store, steps=2000) for b in (0.01, 1.0)}
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("scale", [0.01, 1.0])
 def test_chains_agree_at_the_papers_size(papers, scale):
-    found = papers[scale].headline
-    assert found["rhat"].value < 1.01 and found["ess"].value > 1000
-    gap = found["oracle_accuracy"].value - found["holdout_accuracy"].value
+    result = papers[scale].headline
+    assert result["rhat"].value < 1.01 and result["ess"].value > 1000
+    gap = result["oracle_accuracy"].value - result["holdout_accuracy"].value
     assert abs(gap) < 0.01
 
 
 @pytest.mark.slow
-def test_the_papers_prior_shrinks_what_it_finds(papers):
-    """The likelihood's curvature is I = n q p (1 − p), and the prior pulls by 1/b: of
-    α = 0.25 about 1/(b I) = 0.07 is taken, give or take the data's own error, 0.027."""
-    place = list(papers[1.0].task.features).index("authoritative")
-    wide, narrow = (np.median(draws_of(papers[b])[..., place]) for b in (1.0, 0.01))
-    assert papers[1.0].task.table.planted[place] == 0.25
+def test_the_papers_prior_shrinks_the_coefficients(papers):
+    """The likelihood's curvature is I = n q p (1 − p) and the prior's gradient 1/b: it
+    shrinks α = 0.25 by about 1/(b I) = 0.07, within the data's own error, 0.027."""
+    index = list(papers[1.0].task.features).index("authoritative")
+    wide, narrow = (np.median(draws_of(papers[b])[..., index]) for b in (1.0, 0.01))
+    assert papers[1.0].task.table.coefficients[index] == 0.25
     assert abs(wide - 0.25) < 3 * 0.027
     assert abs(wide - narrow - 0.073) < 0.015
     assert 0.1 < narrow < 0.24
 
 
 @pytest.mark.slow
-def test_a_prior_that_forbids_everything_is_found_out(tmp_path):
+def test_a_prior_that_is_far_too_narrow_has_a_larger_loss(tmp_path):
     data = two_features(tmp_path / "two.csv", pairs=12_000)
     task = Preferences(data=data, chains=2, warmup=100, holdout=0.3)
     options = {"store": tmp_path, "on": "here", "progress": silent, "steps": 300}
-    found = over_scales(task, (0.3, 0.0005), **options)
-    assert found.index.tolist() == [0.0005, 0.3] and found["loss"].idxmin() == 0.3
-    assert found.loc[0.0005, "more"] > 3 * found.loc[0.0005, "more_error"]
-    assert abs(found.loc[0.0005, "loss"] - np.log(2)) < 0.003
+    result = compare_scales(task, (0.3, 0.0005), **options)
+    assert result.index.tolist() == [0.0005, 0.3] and result["loss"].idxmin() == 0.3
+    assert result.loc[0.0005, "more"] > 3 * result.loc[0.0005, "more_error"]
+    assert abs(result.loc[0.0005, "loss"] - np.log(2)) < 0.003
 
 
 @pytest.mark.slow
 def test_losses_are_compared_pair_by_pair(papers):
-    found = compared([papers[b] for b in (0.01, 1.0)])
+    result = compare_runs([papers[b] for b in (0.01, 1.0)])
     _, out = papers[1.0].task.table.split(0.1)
     narrow, wide = (
         -np.log(expit(draws_of(papers[b]).reshape(-1, 23) @ out.T).mean(0))
         for b in (0.01, 1.0)
     )
     gap = narrow - wide
-    np.testing.assert_allclose(found["loss"], [narrow.mean(), wide.mean()])
-    np.testing.assert_allclose(np.ptp(found["loss"]), abs(gap.mean()))
+    np.testing.assert_allclose(result["loss"], [narrow.mean(), wide.mean()])
+    np.testing.assert_allclose(np.ptp(result["loss"]), abs(gap.mean()))
     error = gap.std(ddof=1) / len(out) ** 0.5
-    np.testing.assert_allclose(found["more_error"].max(), error)
+    np.testing.assert_allclose(result["more_error"].max(), error)
 
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*fork.*")
-def test_it_keeps_every_law(fleet_ray):
+def test_the_laws_hold(fleet_ray):
     task = Preferences(pairs=200, chains=3, warmup=60)
-    found = hs.check_task(task, workers=(1, 2))
-    assert {law: reason for law, reason in found.items() if reason} == {}
-    assert "workers do not matter" in found
+    result = hs.check_task(task, workers=(1, 2))
+    assert {law: reason for law, reason in result.items() if reason} == {}
+    assert "workers do not matter" in result
 
 
 @pytest.mark.parametrize(
@@ -239,7 +239,7 @@ def test_it_keeps_every_law(fleet_ray):
         ({"data": hs.File("t.csv"), "pairs": 9}, "pairs 9: nothing reads it here"),
     ],
 )
-def test_fields_that_make_no_sense_are_refused(fields, says):
+def test_invalid_fields_are_refused(fields, says):
     with pytest.raises(ValueError, match=says):
         Preferences(**fields)
 

@@ -19,8 +19,8 @@ PAIRS = [ordered(f"\n\nHuman: q{i}", "long " * (i + 2), "s") for i in range(6)]
 
 
 def responses(text: str) -> tuple[str, str]:
-    found = re.findall(r"<response [AB]>\n(.*)\n</response", text)
-    return found[0], found[1]
+    a, b = re.findall(r"<response [AB]>\n(.*)\n</response", text)
+    return a, b
 
 
 async def honest(text: str) -> str:
@@ -36,25 +36,25 @@ async def rambles(text: str) -> str:
     return "A difficult question!"
 
 
-def labelled(ask, pairs=PAIRS, features=QUESTION):
+def label_all(ask, pairs=PAIRS, features=QUESTION):
     return asyncio.run(label(pairs, features, ask))
 
 
 def test_both_orders_that_agree_make_a_feature():
-    table = labelled(honest)
-    wanted = [1 if len(pair.a) > len(pair.b) else -1 for pair in PAIRS]
-    assert table["longer"].tolist() == wanted and {*wanted} == {1, -1}
+    table = label_all(honest)
+    expected = [1 if len(pair.a) > len(pair.b) else -1 for pair in PAIRS]
+    assert table["longer"].tolist() == expected and {*expected} == {1, -1}
     assert table["preferred"].tolist() == [pair.preferred for pair in PAIRS]
     assert table["unparsed"].sum() == table["inconsistent"].sum() == 0
 
 
-def test_a_favoured_place_is_seen_and_counts_for_nothing():
-    table = labelled(favours_the_first)
+def test_verdicts_that_follow_the_position_are_counted_and_ignored():
+    table = label_all(favours_the_first)
     assert (table["longer"] == 0).all() and (table["inconsistent"] == 1).all()
 
 
-def test_what_is_no_verdict_is_counted_and_counts_for_nothing():
-    table = labelled(rambles)
+def test_replies_without_a_verdict_are_counted_and_ignored():
+    table = label_all(rambles)
     assert (table["longer"] == 0).all() and (table["unparsed"] == 2).all()
     assert (table["inconsistent"] == 0).all()
 
@@ -64,12 +64,12 @@ def test_half_a_verdict_is_none():
         a, b = responses(text)
         return "A" if len(a) > len(b) else "I cannot say"
 
-    table = labelled(half)
+    table = label_all(half)
     assert (table["longer"] == 0).all() and (table["unparsed"] == 1).all()
 
 
 def test_the_table_is_a_file_that_the_task_reads(tmp_path):
-    labelled(honest, features=questions()).to_csv(tmp_path / "t.csv", index=False)
+    label_all(honest, features=questions()).to_csv(tmp_path / "t.csv", index=False)
     table = read_table(tmp_path / "t.csv")
     assert table.features == tuple(FEATURES) and len(table.phi) == len(PAIRS)
     assert table.pairs == tuple(pair.name for pair in PAIRS)
@@ -91,28 +91,28 @@ def test_no_more_pairs_are_in_flight_than_allowed():
     assert most == 2
 
 
-def test_what_the_assistant_raises_ends_the_labelling():
+def test_an_exception_of_the_assistant_ends_the_labelling():
     async def fails(text: str) -> str:
         raise ConnectionError("gone")
 
     with pytest.raises(ConnectionError, match="gone"):
-        labelled(fails)
+        label_all(fails)
 
 
-def test_a_failure_lets_others_end_what_they_have_begun():
-    """Replies that are paid for come in; no pair is begun after it."""
-    said = []
+def test_after_a_failure_the_pairs_in_flight_are_finished():
+    """Paid replies are received; no further pair is started."""
+    prompts = []
 
     async def second_fails(text: str) -> str:
         await asyncio.sleep(0.001)
-        said.append(text)
-        if len(said) == 2:
+        prompts.append(text)
+        if len(prompts) == 2:
             raise ConnectionError("gone")
         return "N"
 
     with pytest.raises(ConnectionError):
         asyncio.run(label(PAIRS, QUESTION, second_fails, at_once=2))
-    assert len(said) == 3  # both orders of one pair, one of the other
+    assert len(prompts) == 3  # both orders of one pair, one of the other
 
 
 async def refuses_the_third(text: str) -> str:
@@ -121,32 +121,32 @@ async def refuses_the_third(text: str) -> str:
     return await honest(text)
 
 
-def test_pairs_without_an_answer_are_left_out_and_told():
+def test_unanswered_pairs_are_left_out_and_reported():
     left_out: list[str] = []
     table = asyncio.run(label(PAIRS, QUESTION, refuses_the_third, left_out=left_out))
     assert left_out == ["status 400"] and (table["longer"] != 0).all()
     names = [pair.name for pair in PAIRS]
     assert table["pair"].tolist() == [*names[:2], *names[3:]]
     with pytest.raises(Unanswered):
-        labelled(refuses_the_third)
+        label_all(refuses_the_third)
 
 
-def test_nobody_is_asked_for_long_who_never_answers():
-    asked, left_out = [], []
+def test_a_server_that_never_answers_ends_the_labelling():
+    prompts, left_out = [], []
 
-    async def nobody(text: str) -> str:
-        asked.append(text)
+    async def never(text: str) -> str:
+        prompts.append(text)
         raise Unanswered("status 503")
 
     pairs = [ordered(f"\n\nHuman: {i}", "yes", "no") for i in range(200)]
-    work = label(pairs, QUESTION, nobody, at_once=4, left_out=left_out)
+    work = label(pairs, QUESTION, never, at_once=4, left_out=left_out)
     with pytest.raises(hs.RunFailed, match=r"16 pairs in a row .* status 503"):
         asyncio.run(work)
-    assert 16 <= len(asked) <= 16 + 3
+    assert 16 <= len(prompts) <= 16 + 3
 
 
 def test_no_pairs_make_a_table_with_all_columns():
-    columns = list(labelled(honest, pairs=[]).columns)
+    columns = list(label_all(honest, pairs=[]).columns)
     assert columns == ["pair", "preferred", "unparsed", "inconsistent", "longer"]
 
 
