@@ -32,7 +32,7 @@ import jax.numpy as jnp
 import heliostat as hs
 from heliostat import config
 from heliostat.driver import packs
-from heliostat.driver.placement import Place, chunks
+from heliostat.driver.placement import Placement, chunks
 from heliostat.driver.progress import silent
 from heliostat.loop.keys import cell_key, root_words
 from heliostat.system import device
@@ -121,8 +121,10 @@ def packed(name: str, cells: int, steps: int) -> dict[str, float]:
     tasks = grid(name, cells)
     bare, began = Bare(tasks[0], steps), time.perf_counter()
     with tempfile.TemporaryDirectory() as store:
-        given = [packs.Packed(task, config.specify(task)) for task in tasks]
-        runs = packs.bring(given, steps, Place("here"), store, source=bare.beside)
+        given = [packs.CellSpec(task, config.specify(task)) for task in tasks]
+        runs = packs.ensure_pack(
+            given, steps, Placement("here"), store, source=bare.beside
+        )
         took = time.perf_counter() - began - sum(bare.times)
         assert {run.status for run in runs} == {"complete"}
         folder = runs[0].record.folder

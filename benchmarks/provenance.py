@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 
 import heliostat as hs
-from heliostat.driver.placement import Place
+from heliostat.driver.placement import Placement
 from heliostat.driver.progress import silent
 from heliostat_tasks.provenance import Provenance
 from heliostat_tasks.provenance.transcript import writer
@@ -48,7 +48,7 @@ def verified(folder: Path, workers: int) -> float:
     """Wall time of an audit that must end with ACCEPT."""
     policy = Policy(issuers=(own_key("verifier").name,))
     began = time.perf_counter()
-    found = audit(folder, folder / "work", policy, Place("local", workers))
+    found = audit(folder, folder / "work", policy, Placement("local", workers))
     wall = time.perf_counter() - began
     equal = sum(replay.equal for replay in found.replays)
     assert found.verdict == "ACCEPT", found.reasons

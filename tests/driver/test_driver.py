@@ -141,9 +141,9 @@ def test_a_driver_that_lost_its_lock_stops_and_leaves_the_others(tmp_path, monke
     class Thief:
         """Takes the lock over at the first commit, and waits until that is noticed."""
 
-        following, told = silent.following, silent.told
+        follow, on_event = silent.follow, silent.on_event
 
-        def saw(self, chunk):
+        def on_chunk(self, chunk):
             (folder,) = (p.parent for p in tmp_path.rglob("lock.json"))
             take_over(folder)
             time.sleep(1)

@@ -16,10 +16,9 @@ import xarray as xr
 from support import toy_tasks
 
 import heliostat as hs
-from heliostat import fleet
 from heliostat.driver import placement
 from heliostat.driver.progress import silent
-from heliostat.fleet import team
+from heliostat.fleet import scheduler, team
 from heliostat.system.process import Process, born
 
 
@@ -72,7 +71,7 @@ def kill_when(store, task, ready, which=-1):
 def brisk(monkeypatch):
     """Commit after every stride or so, to have something to kill between."""
     monkeypatch.setattr(
-        placement.Place.__new__, "__defaults__", ("local", None, None, 0.02)
+        placement.Placement.__new__, "__defaults__", ("local", None, None, 0.02)
     )
 
 
@@ -129,7 +128,7 @@ def test_a_group_takes_the_largest_divisor(fleet_ray, tmp_path):
 @pytest.fixture
 def room_for_one(fleet_ray, monkeypatch):
     """Somebody else has three of the four cores."""
-    monkeypatch.setattr(fleet.team, "PLACING", 8.0)
+    monkeypatch.setattr(team, "SCHEDULING_TIMEOUT", 8.0)
     hog = type("Hog", (), {"ping": lambda self: 1})
     hog = fleet_ray.remote(num_cpus=3)(hog).remote()
     fleet_ray.get(hog.ping.remote(), timeout=60)
@@ -171,7 +170,7 @@ def test_a_mistake_in_a_step_is_not_tried_again(fleet_ray, tmp_path):
 
 @pytest.mark.slow
 def test_a_hung_worker_is_replaced(fleet_ray, tmp_path, brisk, monkeypatch):
-    monkeypatch.setattr(fleet.field, "PATIENCE", 3.0)
+    monkeypatch.setattr(scheduler, "HEARTBEAT_TIMEOUT", 3.0)
     task = toy_tasks.Slow()
 
     def stopper():
@@ -228,11 +227,11 @@ def test_python_tasks_run_on_workers(fleet_ray, tmp_path):
 
 def test_code_is_shipped_by_many_threads_at_once():
     """Each as alone: that it goes by value is a state of the whole process."""
-    alone, before = team._pickled(toy_tasks.Walk()), sys.getswitchinterval()
+    alone, before = team._pickle_task(toy_tasks.Walk()), sys.getswitchinterval()
     sys.setswitchinterval(1e-5)
     try:
         with ThreadPoolExecutor(4) as threads:
-            found = list(threads.map(team._pickled, [toy_tasks.Walk()] * 40))
+            found = list(threads.map(team._pickle_task, [toy_tasks.Walk()] * 40))
     finally:
         sys.setswitchinterval(before)
     assert set(found) == {alone}

@@ -59,12 +59,12 @@ def stopped(tmp_path_factory):
 class Interrupts:
     """Somebody who presses Ctrl-C after some commits."""
 
-    following, told = silent.following, silent.told
+    follow, on_event = silent.follow, silent.on_event
 
     def __init__(self, commits):
         self.left = commits
 
-    def saw(self, chunk):
+    def on_chunk(self, chunk):
         self.left -= 1
         if not self.left:
             raise KeyboardInterrupt
@@ -94,9 +94,9 @@ def test_a_run_ends_at_the_first_mark_where_the_condition_holds(stopped, whole, 
 
 
 def hs_outcome(met, step):
-    from heliostat.results.goal import Outcome
+    from heliostat.results.goal import GoalOutcome
 
-    return Outcome(UNTIL, met, step)
+    return GoalOutcome(UNTIL, met, step)
 
 
 @pytest.mark.parametrize("workers", [pytest.param(1, marks=pytest.mark.slow), 2])

@@ -35,8 +35,8 @@ def axes():
 @pytest.fixture
 def drawn(monkeypatch):
     """Axes of a bare figure, as if a file were written: no windows in tests."""
-    bare = plotting.blank
-    monkeypatch.setattr(plotting, "blank", lambda output: bare("a file"))
+    bare = plotting.new_axes
+    monkeypatch.setattr(plotting, "new_axes", lambda output: bare("a file"))
     return hs.plot
 
 
@@ -128,7 +128,7 @@ class Warm(toy_tasks.Walk):
     ("warmup", "left"), [(0, 20), (3, 20), (30, 10), (40, 0), (99, 0)]
 )
 def test_settled_leaves_at_most_half(five, warmup, left):
-    rows = plotting.settled(five.rows, Warm(warmup=warmup))
+    rows = plotting.after_warmup(five.rows, Warm(warmup=warmup))
     assert rows.sizes["draw"] == left
     assert rows.draw.values.tolist() == list(range(41 - left, 41))
 
@@ -163,7 +163,7 @@ def test_a_named_axis_of_one_chain_is_one_chain():
     """Some tasks keep their replica axis also with one replica."""
     data = xr.DataArray(np.zeros((1, 4)), dims=("chain", "draw"), name="x")
     with pytest.raises(hs.RequestError, match="has one"):
-        plotting._comparable(SimpleNamespace(task=toy_tasks.Walk(), id="1"), data)
+        plotting._check_rankable(SimpleNamespace(task=toy_tasks.Walk(), id="1"), data)
 
 
 def test_ranks_are_each_taken_once_and_ties_are_spread():

@@ -41,7 +41,7 @@ def test_it_is_told_at_the_multiples_of_the_stride(run):
 
 def test_it_is_told_of_the_state_after_the_stride(tmp_path, monkeypatch):
     often = ("local", None, None, 1e-9)
-    monkeypatch.setattr(placement.Place.__new__, "__defaults__", often)
+    monkeypatch.setattr(placement.Placement.__new__, "__defaults__", often)
     run = here(toy_tasks.Walk(), tmp_path)
     assert run.kept() == [10, 20, 30, 40]
     for step in run.kept():

@@ -21,7 +21,7 @@ from support import toy_tasks
 import heliostat as hs
 from heliostat import config
 from heliostat.driver import packs
-from heliostat.driver.placement import Place
+from heliostat.driver.placement import Placement
 from heliostat.driver.progress import silent
 from heliostat.loop.work import MAX_MEMBERS
 from heliostat.store import digests
@@ -29,13 +29,13 @@ from heliostat.store.cell import CellRecord
 from heliostat.store.checkpoints import Checkpoints
 from heliostat.store.pack import Pack
 
-HERE, LONG = Place("here", seconds=0), 25
+HERE, LONG = Placement("here", seconds=0), 25
 COUNT = MAX_MEMBERS + 3  # a full slab, and one that is not
 
 
 def cell(i, x64=False, task=toy_tasks.Tuned):
     made = task(0.5 + i / 64, chains=3, pull=i / 128, far=1 + i % 2)
-    return packs.Packed(made, config.specify(made, i % 3, x64))
+    return packs.CellSpec(made, config.specify(made, i % 3, x64))
 
 
 CELLS = [cell(i) for i in range(COUNT)]
@@ -64,7 +64,7 @@ def same(here, there):
 @pytest.fixture(scope="module")
 def original(tmp_path_factory):
     store = tmp_path_factory.mktemp("packed")
-    return packs.bring(CELLS, LONG, HERE, store)
+    return packs.ensure_pack(CELLS, LONG, HERE, store)
 
 
 @pytest.fixture
@@ -89,7 +89,7 @@ def test_a_cell_is_the_same_run_alone(i, store, tmp_path):
 
 def test_in_double_precision_too(tmp_path):
     cells = [cell(i, x64=True) for i in range(3)]
-    runs = packs.bring(cells, LONG, HERE, tmp_path / "packed")
+    runs = packs.ensure_pack(cells, LONG, HERE, tmp_path / "packed")
     assert runs[2].rows.x.dtype == "float64"
     same(runs[2], alone(2, tmp_path / "alone", x64=True))
 
@@ -148,15 +148,15 @@ def test_the_rows_of_all_cells_are_one_array(store):
 
 def test_a_longer_pack_is_that_of_longer_runs(store, tmp_path):
     """From the last full stride on; and a shorter one is its beginning."""
-    runs = packs.bring(CELLS, 40, HERE, store)
+    runs = packs.ensure_pack(CELLS, 40, HERE, store)
     same(runs[MAX_MEMBERS], alone(MAX_MEMBERS, tmp_path / "alone", 40))
-    (short,) = packs.bring(CELLS, 20, HERE, store)[4:5]
+    (short,) = packs.ensure_pack(CELLS, 20, HERE, store)[4:5]
     assert short.steps == 20 and short.rows.sizes["draw"] == 20
     assert short.headline == alone(4, tmp_path / "alone", 20).headline
 
 
 def test_the_same_cells_in_another_order_are_the_same_pack(store):
-    runs = packs.bring(CELLS[::-1], LONG, HERE, store)
+    runs = packs.ensure_pack(CELLS[::-1], LONG, HERE, store)
     assert [run.id for run in runs] == [c.spec.id for c in CELLS[::-1]]
     assert runs[0].record.folder == folder(store)
     assert runs[0].task == CELLS[-1].task
@@ -213,16 +213,16 @@ def test_what_makes_no_pack_is_refused(tmp_path):
     for cells, reason in (
         ([], "packable fields"),
         (
-            [packs.Packed(toy_tasks.Walk(), config.specify(toy_tasks.Walk()))],
+            [packs.CellSpec(toy_tasks.Walk(), config.specify(toy_tasks.Walk()))],
             "packable fields",
         ),
-        ([CELLS[0], packs.Packed(other, config.specify(other))], "differ in sigma"),
+        ([CELLS[0], packs.CellSpec(other, config.specify(other))], "differ in sigma"),
         ([CELLS[0], CELLS[0]], "twice"),
     ):
         with pytest.raises(hs.RequestError, match=reason):
-            packs.bring(cells, LONG, HERE, tmp_path)
+            packs.ensure_pack(cells, LONG, HERE, tmp_path)
     with pytest.raises(hs.RequestError, match="steps 0"):
-        packs.bring(CELLS, 0, HERE, tmp_path)
+        packs.ensure_pack(CELLS, 0, HERE, tmp_path)
     assert not list(tmp_path.iterdir())
 
 
@@ -234,7 +234,7 @@ class Misspoken(toy_tasks.Tuned):
 def test_a_pack_that_cannot_begin_leaves_nothing(tmp_path):
     cells = [cell(i, task=Misspoken) for i in range(2)]
     with pytest.raises(hs.RequestError, match="emits has"):
-        packs.bring(cells, LONG, HERE, tmp_path)
+        packs.ensure_pack(cells, LONG, HERE, tmp_path)
     assert hs.runs(store=tmp_path).empty
     assert not list(tmp_path.glob("*/packs/*"))
 
@@ -248,7 +248,7 @@ def test_a_headline_that_fails_leaves_the_others(tmp_path, monkeypatch):
         return real(self, rows)
 
     monkeypatch.setattr(toy_tasks.Tuned, "headline", failing)
-    runs = packs.bring(CELLS[:3], LONG, HERE, tmp_path)
+    runs = packs.ensure_pack(CELLS[:3], LONG, HERE, tmp_path)
     assert [bool(run.headline) for run in runs] == [False, True, False]
     assert "no headline" in [e["event"] for e in runs[0].events()]
 
@@ -270,10 +270,10 @@ DRIVER = textwrap.dedent(
     from support import toy_tasks
     from heliostat import config
     from heliostat.driver import packs
-    from heliostat.driver.placement import Place
+    from heliostat.driver.placement import Placement
     tasks = [toy_tasks.Tuned(0.5 + i / 64, chains=3) for i in range({count})]
-    cells = [packs.Packed(task, config.specify(task)) for task in tasks]
-    packs.bring(cells, {steps}, Place("here", seconds=0), {store!r})
+    cells = [packs.CellSpec(task, config.specify(task)) for task in tasks]
+    packs.ensure_pack(cells, {steps}, Placement("here", seconds=0), {store!r})
     """
 )
 
@@ -306,11 +306,11 @@ def test_a_driver_that_is_killed_loses_nothing_that_was_committed(tmp_path):
     before = Pack(folder(tmp_path / "a")).committed
     assert before.max() < 160
     tasks = [toy_tasks.Tuned(0.5 + i / 64, chains=3) for i in range(COUNT)]
-    cells = [packs.Packed(task, config.specify(task)) for task in tasks]
-    runs = packs.bring(cells, 160, HERE, tmp_path / "a")
+    cells = [packs.CellSpec(task, config.specify(task)) for task in tasks]
+    runs = packs.ensure_pack(cells, 160, HERE, tmp_path / "a")
     (event,) = [e for e in runs[0].events() if e["event"] == "resumed"]
     assert event["at"] == before.min()
-    whole = packs.bring(cells, 160, Place("here"), tmp_path / "b")
+    whole = packs.ensure_pack(cells, 160, Placement("here"), tmp_path / "b")
     for i in (0, COUNT - 1):
         same(runs[i], whole[i])
 
@@ -335,15 +335,15 @@ def test_a_crash_between_any_two_writes_loses_nothing(
     with monkeypatch.context() as patch:
         patch.setattr(owner, after, crashing)
         with pytest.raises(Crash):
-            packs.bring(CELLS, LONG, HERE, tmp_path)
-    runs = packs.bring(CELLS, LONG, HERE, tmp_path)
+            packs.ensure_pack(CELLS, LONG, HERE, tmp_path)
+    runs = packs.ensure_pack(CELLS, LONG, HERE, tmp_path)
     for i in (0, MAX_MEMBERS):
         same(runs[i], original[i])
     assert hs.verify(runs[MAX_MEMBERS], on="here").status == "ACCEPT"
 
 
 def test_any_number_of_workers_gives_the_same_bits(fleet_ray, original, tmp_path):
-    runs = packs.bring(CELLS, LONG, Place("local", 2, 0, 0), tmp_path)
+    runs = packs.ensure_pack(CELLS, LONG, Placement("local", 2, 0, 0), tmp_path)
     for i in (0, MAX_MEMBERS, COUNT - 1):
         same(runs[i], original[i])
     layouts = {e["layout"] for e in runs[0].events() if e["event"] == "committed"}

@@ -10,7 +10,7 @@ import xarray as xr
 from support import toy_tasks
 
 import heliostat as hs
-from heliostat.driver.placement import Place
+from heliostat.driver.placement import Placement
 from heliostat.sweeps.cells import Listed
 from heliostat.sweeps.executor import run_cells
 from heliostat.sweeps.progress import SweepDisplay
@@ -161,7 +161,7 @@ def test_what_is_stored_has_ended_before_workers_are_there(tmp_path):
     """Also if they never are: nowhere there is no cluster."""
     here(toy_tasks.Stroll(), {"sigma": [1.0]}, tmp_path)
     plan = here(toy_tasks.Stroll(), {"sigma": [0.5, 1.0]}, tmp_path, dry_run=True).plan
-    request = SweepRequest(plan, None, 0, Place("nowhere"), tmp_path)
+    request = SweepRequest(plan, None, 0, Placement("nowhere"), tmp_path)
     asked = run_context(request, request.journal, SweepDisplay())
     ended = run_cells(Listed(plan.cells()), asked)
     cell, outcome = next(ended)

@@ -17,7 +17,7 @@ from support import toy_tasks
 import heliostat as hs
 from heliostat.config import specify, traced_fields
 from heliostat.driver import packs
-from heliostat.driver.placement import Place
+from heliostat.driver.placement import Placement
 from heliostat.loop.forward_mode import ForwardMode
 from heliostat.sweeps.cells import random_shares
 from heliostat.sweeps.search.rprop import Rprop
@@ -115,8 +115,8 @@ def test_it_is_that_of_the_runs_that_are_stored(tmp_path):
     task, h = Noisy(), 1e-6
     names, at = task.packable, traced_fields(task)
     tasks = [Noisy(**{n: at[n] + s * h}) for n in names for s in (1, -1)]
-    cells = [packs.Packed(t, specify(t, 3, True)) for t in (task, *tasks)]
-    runs = packs.bring(cells, 5, Place("here"), tmp_path)
+    cells = [packs.CellSpec(t, specify(t, 3, True)) for t in (task, *tasks)]
+    runs = packs.ensure_pack(cells, 5, Placement("here"), tmp_path)
     last = np.array([run.rows.w.isel(step=-1).values for run in runs])
     here, *there = 0.5 * np.mean(last**2 @ CURVES, axis=1)
     slopes = -np.diff(np.reshape(there, (-1, 2)))[:, 0] / (2 * h)

@@ -138,12 +138,12 @@ def watch(run: Run) -> Answer:
 
     display, seen = default_progress(), None
     try:
-        with display.following(run.record, run.task, planned(run)):
+        with display.follow(run.record, run.task, planned(run)):
             while _is_driven(run):
                 committed = run.record.committed.tolist()
                 if seen is not None and committed != seen:
                     for block, stop in enumerate(committed):
-                        display.saw(Chunk(block, 0, stop, {}, (), {}, 0.0))
+                        display.on_chunk(Chunk(block, 0, stop, {}, (), {}, 0.0))
                 seen = committed
                 time.sleep(0.5)
     except KeyboardInterrupt:

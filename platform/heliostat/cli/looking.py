@@ -139,12 +139,12 @@ def verify(
 ) -> Answer:
     """Check a stored run against its digests, and replay parts of it."""
     from heliostat.driver.verify import Verdict
-    from heliostat.results.run import find
+    from heliostat.results.run import find_run
 
     if segments != "all" and not segments.isdecimal():
         raise RequestError(f"segments {segments}: expected a whole number, or all")
     count: Any = segments if segments == "all" else int(segments)
-    path = find(run, store)
+    path = find_run(run, store)
     Where(on).settle()
     try:
         found = opened(run, store, task, code)

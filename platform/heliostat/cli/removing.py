@@ -28,13 +28,13 @@ def rm(
     store: Store = None,
 ) -> Answer:
     """Delete a run and all it stored; or a sweep, whose runs stay."""
-    from heliostat.results.run import find
+    from heliostat.results.run import find_run
     from heliostat.sweeps.journal import is_sweep
 
     if is_sweep(run, store):
         delete = partial(hs.remove_sweep, run, runs=runs, store=store)
         return _deleted(delete(dry_run=True), dry_run, yes, delete)
-    path = find(run, store)
+    path = find_run(run, store)
     if runs:
         raise RequestError(f"--runs: {path.name} is a run, the option is for sweeps")
     delete = partial(hs.remove, path.name, store=path.parents[1])

@@ -6,8 +6,8 @@ from collections.abc import Callable, Generator
 from contextlib import closing
 from pathlib import Path
 
-from heliostat.driver.finish import complete, end, ending, unsaid
-from heliostat.driver.placement import Place, Source, chunks
+from heliostat.driver.finish import complete, finish, finish_on_error, missing_status
+from heliostat.driver.placement import ChunkSource, Placement, chunks
 from heliostat.driver.progress import Progress, silent
 from heliostat.errors import Busy, StoreError
 from heliostat.loop.work import Chunk, Job, Slab
@@ -22,9 +22,9 @@ def drive(
     record: Record,
     task: Task,
     goal: Goal,
-    place: Place,
+    placement: Placement,
     progress: Progress = silent,
-    source: Source = chunks,
+    source: ChunkSource = chunks,
 ) -> None:
     """Bring a run to its goal, from wherever it stands; one driver at a time.
 
@@ -38,68 +38,70 @@ def drive(
     """
     with Lock(record.path) as lock:
         if goal.reached(record):  # another driver has brought it there
-            if unsaid(record, goal):
+            if missing_status(record, goal):
                 complete(record, task, goal)
             return
         before = record.attrs
-        job = _begin(record, task, goal, place, progress)
-        with ending(record, task, before):
-            arriving = source(job, place, _telling(record, progress), goal)
-            if _commit_all(record, task, arriving, goal, progress, lock):
+        job = _start_job(record, task, goal, placement, progress)
+        with finish_on_error(record, task, before):
+            stream = source(job, placement, _event_sink(record, progress), goal)
+            if _commit_all(record, task, stream, goal, progress, lock):
                 complete(record, task, goal)
             else:
-                end(record, task, "stopped")
+                finish(record, task, "stopped")
 
 
-def stop_request(record: Record) -> Path:
+def stop_file(record: Record) -> Path:
     """The file whose presence asks the driver to stop after its next commit."""
     return record.folder / "stop"
 
 
-def _begin(
-    record: Record, task: Task, goal: Goal, place: Place, progress: Progress
+def _start_job(
+    record: Record, task: Task, goal: Goal, placement: Placement, progress: Progress
 ) -> Job:
     """First words, and what is to be computed."""
-    stop_request(record).unlink(missing_ok=True)
+    stop_file(record).unlink(missing_ok=True)
     job, began, before = record.job(task, goal.length), record.steps, record.attrs
     record.allocate(goal.length, task.stride)
-    record.update(status="running", steps=goal.length, reason=None, until=goal.told)
+    record.update(
+        status="running", steps=goal.length, reason=None, until=goal.outcome_attrs
+    )
     event = "resumed" if began else "started"
-    record.log.append(event, at=began, until=goal.length, **place._asdict())
+    record.log.append(event, at=began, until=goal.length, **placement._asdict())
     if began and (change := device.changed(before.get("provenance", {}))):
-        _telling(record, progress)("changed", reason=change)
+        _event_sink(record, progress)("changed", reason=change)
     return job
 
 
-def _telling(record: Record, progress: Progress) -> Callable[..., None]:
+def _event_sink(record: Record, progress: Progress) -> Callable[..., None]:
     """Where what happens is told: in the log, and to who watches."""
 
-    def tell(event: str, **details: object) -> None:
+    def on_event(event: str, **details: object) -> None:
         record.log.append(event, **details)
-        progress.told(event, details)
+        progress.on_event(event, details)
 
-    return tell
+    return on_event
 
 
 def _commit_all(
     record: Record,
     task: Task,
-    arriving: Generator[Chunk, None, None],
+    chunks: Generator[Chunk, None, None],
     goal: Goal,
     progress: Progress,
     lock: Lock,
 ) -> bool:
     """Whether it came to its end, and was not asked to stop."""
-    with closing(arriving), progress.following(record, task, goal.length):
-        for chunk in arriving:
+    with closing(chunks), progress.follow(record, task, goal.length):
+        for chunk in chunks:
             if lock.lost:
                 raise Busy(f"another driver has taken over {record.path.name}")
             _commit(record, chunk, task, goal.length)
-            progress.saw(chunk)
+            progress.on_chunk(chunk)
             if chunk.stop >= goal.mark and goal.reached(record):
                 break
-            if stop_request(record).exists():
-                stop_request(record).unlink()
+            if stop_file(record).exists():
+                stop_file(record).unlink()
                 return False
     return True
 

@@ -11,9 +11,9 @@ from typing import Any
 
 from heliostat import config
 from heliostat.driver.driver import drive
-from heliostat.driver.finish import unsaid
+from heliostat.driver.finish import missing_status
 from heliostat.driver.parent import Parent
-from heliostat.driver.placement import Place, Source, chunks
+from heliostat.driver.placement import ChunkSource, Placement, chunks
 from heliostat.driver.progress import Progress
 from heliostat.errors import RequestError, StoreError
 from heliostat.results.goal import Goal
@@ -26,14 +26,14 @@ from heliostat.system import device
 from heliostat.task import Task
 
 
-def bring(
+def ensure(
     task: Task,
     spec: config.Spec,
     goal: Goal,
-    place: Place,
+    placement: Placement,
     store: str | Path | None,
     progress: Progress,
-    source: Source = chunks,
+    source: ChunkSource = chunks,
     parent: Parent | None = None,
 ) -> tuple[Run, bool]:
     """What :func:`run` does, for one run among many.
@@ -42,31 +42,31 @@ def bring(
         The run, and whether anything was computed for it now.
     """
     record = find_or_create(task, spec, store, parent)
-    with leaving_nothing(record, task):
-        computed = compute(record, task, goal, place, progress, source)
-    return as_asked(record, task, goal), computed
+    with rollback_on_error(record, task):
+        computed = compute_missing(record, task, goal, placement, progress, source)
+    return view(record, task, goal), computed
 
 
-def stored(
+def stored_run(
     task: Task, spec: config.Spec, goal: Goal, store: str | Path | None
 ) -> Run | None:
     """A run that has been brought to a goal already, if it has."""
-    run = at_path(task, spec, store)
+    run = find_stored(task, spec, store)
     if run is None:
         return None
     record = run.record
-    if not goal.reached(record) or abandoned(record, goal):
+    if not goal.reached(record) or is_abandoned(record, goal):
         return None
-    return as_asked(record, task, goal)
+    return view(record, task, goal)
 
 
-def at_path(task: Task, spec: config.Spec, store: str | Path | None) -> Run | None:
+def find_stored(task: Task, spec: config.Spec, store: str | Path | None) -> Run | None:
     """The run of a task, if it is stored, however far it has come."""
     path = _folder(spec, store)
     return Run(path, task) if is_stored(path) else None
 
 
-def plan(
+def plan_run(
     task: Task,
     seed: int,
     x64: bool,
@@ -80,22 +80,22 @@ def plan(
     return spec, Goal(task, length, until)
 
 
-def compute(
+def compute_missing(
     record: Record,
     task: Task,
     goal: Goal,
-    place: Place,
+    placement: Placement,
     progress: Progress,
-    source: Source = chunks,
+    source: ChunkSource = chunks,
 ) -> bool:
     """Bring a run to its goal; whether it had not been there."""
-    if goal.reached(record) and not abandoned(record, goal):
+    if goal.reached(record) and not is_abandoned(record, goal):
         return False
-    drive(alone(record, task), task, goal, place, progress, source)
+    drive(own_record(record, task), task, goal, placement, progress, source)
     return True
 
 
-def alone(record: Record, task: Task) -> Record:
+def own_record(record: Record, task: Task) -> Record:
     """A record that a run can be driven in: a cell leaves its pack first.
 
     Raises:
@@ -108,20 +108,20 @@ def alone(record: Record, task: Task) -> Record:
 
 
 @contextmanager
-def leaving_nothing(record: Record, task: Task) -> Iterator[None]:
+def rollback_on_error(record: Record, task: Task) -> Iterator[None]:
     """A bad request stores nothing."""
     try:
         yield
     except RequestError:
         if record.path.exists() and not record.steps:
-            delete(record.path)
+            delete_run(record.path)
         raise
 
 
-def as_asked(record: Record, task: Task, goal: Goal) -> Run:
+def view(record: Record, task: Task, goal: Goal) -> Run:
     """A run as far as it was asked for: perhaps the beginning of a longer one."""
     come = open_record(record.path).steps  # a cell may have left its pack
-    limit = goal.mark if goal.ended and goal.mark < come else None
+    limit = goal.mark if goal.decided and goal.mark < come else None
     return Run(record.path, task, limit, goal.outcome)
 
 
@@ -147,11 +147,11 @@ def find_or_create(
     except OSError as error:
         reason = f"{path.parents[1]} cannot be read: {error.strerror}"
         raise StoreError(f"store {reason}") from error
-    about = described(task, spec.identity["task"])
+    about = initial_attrs(task, spec.identity["task"])
     return Record.create(path, spec, task, about, parent.load() if parent else ())
 
 
-def described(task: Task, name: str) -> dict[str, Any]:
+def initial_attrs(task: Task, name: str) -> dict[str, Any]:
     """What a new record says of itself."""
     return {
         "schema": config.SCHEMA,
@@ -168,12 +168,12 @@ def _folder(spec: config.Spec, store: str | Path | None) -> Path:
     return store_folder(store) / spec.identity["task"] / spec.id
 
 
-def abandoned(record: Record, goal: Goal) -> bool:
+def is_abandoned(record: Record, goal: Goal) -> bool:
     """Whether a driver was killed after its last commit, before its last words."""
-    return unsaid(record, goal) and not lock.lock_owner(record.folder)
+    return missing_status(record, goal) and not lock.lock_owner(record.folder)
 
 
-def delete(path: Path) -> None:
+def delete_run(path: Path) -> None:
     """All that a run stored.
 
     Raises:

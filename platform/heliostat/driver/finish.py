@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def ending(record: Record, task: Task, before: dict[str, Any]) -> Iterator[None]:
+def finish_on_error(
+    record: Record, task: Task, before: dict[str, Any]
+) -> Iterator[None]:
     """Write down how a driver ended, if it did not come to its end.
 
     Args:
@@ -33,16 +35,16 @@ def ending(record: Record, task: Task, before: dict[str, Any]) -> Iterator[None]
     try:
         yield
     except KeyboardInterrupt:
-        end(record, task, "interrupted")
+        finish(record, task, "interrupted")
         raise
     except Busy:
         raise  # the record is another driver's now
     except Paused as error:
         record.log.append("paused", reason=first_line(error))
-        end(record, task, "stopped", reason=first_line(error))
+        finish(record, task, "stopped", reason=first_line(error))
     except RequestError as error:
         if record.steps == began:
-            _refuse(record, before, error)
+            _undo_start(record, before, error)
         else:
             _fail(record, task, error)
         raise
@@ -56,27 +58,33 @@ def ending(record: Record, task: Task, before: dict[str, Any]) -> Iterator[None]
 
 def complete(record: Record, task: Task, goal: Goal) -> None:
     """Last words; a run that ended early is as if it had been asked for its length."""
-    there = _ends_there(record, goal)
+    there = _ends_at_last_step(record, goal)
     if there and goal.mark < goal.length:
         record.trim(task.stride)
     steps = min(record.attrs.get("steps") or record.steps, record.steps)
-    end(record, task, "complete", steps=steps, until=goal.told if there else None)
+    finish(
+        record,
+        task,
+        "complete",
+        steps=steps,
+        until=goal.outcome_attrs if there else None,
+    )
 
 
-def unsaid(record: Record, goal: Goal) -> bool:
+def missing_status(record: Record, goal: Goal) -> bool:
     """Whether its last words are missing although the last commit is there."""
     attrs, come = record.attrs, record.steps
     if attrs["status"] == "complete":
         return False
-    return 0 < (attrs.get("steps") or 0) <= come or _ends_there(record, goal)
+    return 0 < (attrs.get("steps") or 0) <= come or _ends_at_last_step(record, goal)
 
 
-def end(record: Record, task: Task, status: str, **attrs: Any) -> None:
+def finish(record: Record, task: Task, status: str, **attrs: Any) -> None:
     """The last words of a driver: how it ended and what the run says so far."""
 
     def find(task: Task, rows: xr.Dataset) -> dict[str, Any]:
         try:
-            return {n: _plain(e) for n, e in task.headline(rows).items()}
+            return {n: _as_json(e) for n, e in task.headline(rows).items()}
         except Exception as error:  # must not hide how the run ended
             record.log.append("no headline", reason=str(error))
             return {}
@@ -106,12 +114,12 @@ def first_line(error: BaseException) -> str:
     return next(flush, type(error).__name__)
 
 
-def _ends_there(record: Record, goal: Goal) -> bool:
+def _ends_at_last_step(record: Record, goal: Goal) -> bool:
     """Whether a run ends with its last step, and not with one before it."""
-    return goal.ended and goal.mark == record.steps
+    return goal.decided and goal.mark == record.steps
 
 
-def _refuse(record: Record, before: dict[str, Any], error: RequestError) -> None:
+def _undo_start(record: Record, before: dict[str, Any], error: RequestError) -> None:
     """It never began: all is as before."""
     as_before = {name: before.get(name) for name in ("status", "steps", "until")}
     record.update(**as_before)
@@ -123,10 +131,10 @@ def _fail(record: Record, task: Task, error: Exception) -> None:
     told = {"reason": str(error), "traceback": traceback.format_exc()}
     with suppress(OSError):
         record.log.append("failed", **told)
-        end(record, task, "failed", reason=first_line(error))
+        finish(record, task, "failed", reason=first_line(error))
 
 
-def _plain(estimate: Estimate) -> list[Any]:
+def _as_json(estimate: Estimate) -> list[Any]:
     """For JSON, which has no NaN: what is unknown is null, and infinity a word."""
     return [
         v if isinstance(v, str) or math.isfinite(v) else None if v != v else str(v)

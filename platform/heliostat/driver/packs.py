@@ -11,8 +11,8 @@ from typing import NamedTuple
 from heliostat import config
 from heliostat.config import Spec
 from heliostat.driver.driver import drive
-from heliostat.driver.ensure import check_steps, described
-from heliostat.driver.placement import Place, Source, chunks
+from heliostat.driver.ensure import check_steps, initial_attrs
+from heliostat.driver.placement import ChunkSource, Placement, chunks
 from heliostat.driver.progress import Progress, silent
 from heliostat.errors import RequestError
 from heliostat.loop.work import MAX_MEMBERS
@@ -24,27 +24,27 @@ from heliostat.store.pack import PACKS_FOLDER, Pack, create_pack, pack_id
 from heliostat.task import Task
 
 
-class Packed(NamedTuple):
+class CellSpec(NamedTuple):
     """A cell: its task, and what defines its run."""
 
     task: Task
     spec: Spec
 
 
-def alike(task: Task, spec: Spec) -> str:
+def pack_key(task: Task, spec: Spec) -> str:
     """What the cells of a pack have in common, as one text."""
     identity = spec.identity
     fields = {n: v for n, v in identity["fields"].items() if n not in task.packable}
     return config.canonical_json({**identity, "fields": fields, "seed": 0}).decode()
 
 
-def bring(
-    cells: Sequence[Packed],
+def ensure_pack(
+    cells: Sequence[CellSpec],
     steps: int,
-    place: Place,
+    placement: Placement,
     store: str | Path | None = None,
     progress: Progress = silent,
-    source: Source = chunks,
+    source: ChunkSource = chunks,
     workers: int = 1,
 ) -> list[Run]:
     """Compute runs as one pack, or as far as it is not stored; the same bits as alone.
@@ -63,11 +63,11 @@ def bring(
             commit.
     """
     check_steps(steps)
-    task = _common(cells)
-    pack = _find_or_create(cells, store, _lanes(len(cells), workers))
+    task = _common_task(cells)
+    pack = _find_or_create(cells, store, _members_per_batch(len(cells), workers))
     goal = Goal(task, steps)
     try:
-        drive(pack, task, goal, place, progress, source)
+        drive(pack, task, goal, placement, progress, source)
     except RequestError:
         if not pack.committed.any():  # a bad request stores nothing
             with lock.Lock(pack.path):
@@ -81,7 +81,7 @@ def bring(
     ]
 
 
-def _lanes(cells: int, workers: int) -> int:
+def _members_per_batch(cells: int, workers: int) -> int:
     """Cells in a slab, so that all workers have slabs of one size, as few as can be.
 
     Example:
@@ -92,7 +92,7 @@ def _lanes(cells: int, workers: int) -> int:
     return -(-cells // (rounds * workers))
 
 
-def _common(cells: Sequence[Packed]) -> Task:
+def _common_task(cells: Sequence[CellSpec]) -> Task:
     """The task whose program serves all cells.
 
     Raises:
@@ -100,7 +100,7 @@ def _common(cells: Sequence[Packed]) -> Task:
     """
     if not cells or not cells[0].task.packable:
         raise RequestError("a pack wants cells of a task that has packable fields")
-    if len({alike(*cell) for cell in cells}) > 1:
+    if len({pack_key(*cell) for cell in cells}) > 1:
         names = ", ".join((*cells[0].task.packable, "seed"))
         raise RequestError(f"cells of a pack may differ in {names} only")
     if len({cell.spec.id for cell in cells}) < len(cells):
@@ -109,7 +109,7 @@ def _common(cells: Sequence[Packed]) -> Task:
 
 
 def _find_or_create(
-    cells: Sequence[Packed], store: str | Path | None, lanes: int
+    cells: Sequence[CellSpec], store: str | Path | None, lanes: int
 ) -> Pack:
     by_id = {cell.spec.id: cell.task for cell in cells}
     first = cells[0]
@@ -117,6 +117,6 @@ def _find_or_create(
     path = store_folder(store) / name / PACKS_FOLDER / pack_id(list(by_id))
     if not path.exists():
         specs = [cell.spec for cell in cells]
-        create_pack(path, specs, first.task, described(first.task, name), lanes)
+        create_pack(path, specs, first.task, initial_attrs(first.task, name), lanes)
     order = [spec.id for spec in Pack(path).specs]  # perhaps another one than now
     return Pack(path, [by_id[id_] for id_ in order])

@@ -77,7 +77,7 @@ def parent_of(task: Task, x64: bool, run: Run, step: int = -1) -> Parent:
         raise RequestError(f"run {run.id} cannot be the parent: {differs[0]}")
     blocks = range(block_count(task))
     kept = sorted(set.intersection(*(set(run.kept(block)) for block in blocks)))
-    at = run.kept_at(step, kept)
+    at = run.resolve_step(step, kept)
     found = [digest(run.record.checkpoints.load(block, at)).hex() for block in blocks]
     for block, state in enumerate(found):
         if _digest_at(run.record, block, at) not in ("", state):
@@ -86,7 +86,7 @@ def parent_of(task: Task, x64: bool, run: Run, step: int = -1) -> Parent:
     return Parent(run.id, at, tuple(found), run.path)
 
 
-def told_of(run: Run) -> Parent | None:
+def of_run(run: Run) -> Parent | None:
     """What a run says of its parent; None if it began from nothing.
 
     Raises:
@@ -101,12 +101,12 @@ def told_of(run: Run) -> Parent | None:
     return Parent(told["run"], told["step"], tuple(told["states"]), path)
 
 
-def disagreement(run: Run) -> str:
+def mismatch(run: Run) -> str:
     """Where a parent in the same store says something else of its state; or nothing.
 
     A parent that is not there, or does not have the step any more, says nothing.
     """
-    parent = told_of(run)
+    parent = of_run(run)
     if not parent or not is_stored(parent.path):
         return ""
     for block, state in enumerate(parent.states):

@@ -11,7 +11,7 @@ from heliostat.loop.work import Chunk, Job, unbounded
 from heliostat.system import device
 
 
-class Place(NamedTuple):
+class Placement(NamedTuple):
     """Where a run is computed. Nothing here can change its rows, except the layout of
     a sharded replica, within rounding."""
 
@@ -20,7 +20,7 @@ class Place(NamedTuple):
     gpus: float | None = None
     seconds: float = 2.0  # between commits
 
-    def checked(self) -> Place:
+    def validate(self) -> Placement:
         """The same, if it makes sense.
 
         Raises:
@@ -41,25 +41,24 @@ class Place(NamedTuple):
         return self
 
 
-Source = Callable[..., Generator[Chunk, None, None]]
+ChunkSource = Callable[..., Generator[Chunk, None, None]]
 """Gives the chunks of a job, as :func:`chunks` does."""
 
 
 def chunks(
     job: Job,
-    place: Place,
-    tell: Callable[..., None],
+    placement: Placement,
+    on_event: Callable[..., None],
     goal: Callable[[], int] = unbounded,
 ) -> Generator[Chunk, None, None]:
     """The chunks of a job from wherever it is computed; slabs, of several lanes."""
-    if place.on == "here":
+    if placement.on == "here":
         device.remember_programs()
-        device.narrow(place.gpus)
-        yield from run_here(job, place.seconds, goal)
+        device.narrow(placement.gpus)
+        yield from run_here(job, placement.seconds, goal)
         return
-    device.authenticate(place.on)
-    from heliostat import fleet
+    device.authenticate(placement.on)
+    from heliostat.fleet.run import run as run_on_fleet
 
-    yield from fleet.run(
-        job, place.seconds, place.on, place.workers, place.gpus, tell, goal
-    )
+    on, workers, gpus, seconds = placement
+    yield from run_on_fleet(job, seconds, on, workers, gpus, on_event, goal)

@@ -24,25 +24,25 @@ from heliostat.task import Task
 class Progress(Protocol):
     """Somebody who follows a run; all of it may be ignored."""
 
-    def following(self, record: Record, task: Task, until: int) -> Any:
+    def follow(self, record: Record, task: Task, until: int) -> Any:
         """A context manager for the length of the run."""
 
-    def saw(self, chunk: Chunk) -> None:
+    def on_chunk(self, chunk: Chunk) -> None:
         """A chunk has been committed."""
 
-    def told(self, event: str, details: dict[str, Any]) -> None:
+    def on_event(self, event: str, details: dict[str, Any]) -> None:
         """Something happened to the workers."""
 
 
 class _Silent:
     @contextmanager
-    def following(self, record: Record, task: Task, until: int) -> Iterator[None]:
+    def follow(self, record: Record, task: Task, until: int) -> Iterator[None]:
         yield
 
-    def saw(self, chunk: Chunk) -> None:
+    def on_chunk(self, chunk: Chunk) -> None:
         pass
 
-    def told(self, event: str, details: dict[str, Any]) -> None:
+    def on_event(self, event: str, details: dict[str, Any]) -> None:
         pass
 
 
@@ -51,10 +51,10 @@ silent: Progress = _Silent()
 
 def default_progress() -> Progress:
     """A live line on a terminal or in a notebook, else a plain line now and then."""
-    return Display(Console(stderr=True, highlight=False))
+    return RunDisplay(Console(stderr=True, highlight=False))
 
 
-class Display:
+class RunDisplay:
     """One line that is kept up to date; where it cannot be, one every ten seconds."""
 
     EVERY = 10.0
@@ -67,7 +67,7 @@ class Display:
         self._shown = -self.EVERY
 
     @contextmanager
-    def following(self, record: Record, task: Task, until: int) -> Iterator[None]:
+    def follow(self, record: Record, task: Task, until: int) -> Iterator[None]:
         self.record, self.task, self.until = record, task, until
         self._began = time.monotonic()
         self._at = record.steps
@@ -93,7 +93,7 @@ class Display:
         if self._asking:
             self._asking.join(timeout=120)
 
-    def saw(self, chunk: Chunk) -> None:
+    def on_chunk(self, chunk: Chunk) -> None:
         self._block_steps[chunk.block] = chunk.stop
         self._at = sum(self._block_steps.values()) // block_count(self.task)
         now = time.monotonic()
@@ -105,7 +105,7 @@ class Display:
             self._shown = now
             self._say(self._line())
 
-    def told(self, event: str, details: dict[str, Any]) -> None:
+    def on_event(self, event: str, details: dict[str, Any]) -> None:
         if event == "placed":
             pids = ", ".join(map(str, details["pids"]))
             self._say(f"workers ready: {details['layout']} (process {pids})")
@@ -129,7 +129,8 @@ class Display:
             return f"{share}  {self._estimate}"
         rate = (at - before) / (now - then)
         left = (self.until - self._at) / rate
-        return f"{share}  {rate:.3g} steps/s  {clock(left)} left  {self._estimate}"
+        speed = f"{rate:.3g} steps/s  {format_duration(left)} left"
+        return f"{share}  {speed}  {self._estimate}"
 
     def _ask(self) -> None:
         """Renew the estimate beside the run, which never waits, and seldom if slow."""
@@ -156,7 +157,7 @@ def _nothing() -> Iterator[None]:
     yield
 
 
-def clock(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     minutes, seconds = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return (

@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 from heliostat import config
-from heliostat.driver.placement import Place
+from heliostat.driver.placement import Placement
 from heliostat.results.goal import Goal
 from heliostat.store.record import Record
 from heliostat.task import Task
@@ -16,11 +16,11 @@ _SPAWNED: list[subprocess.Popen[bytes]] = []
 """Drivers that this process is the parent of; they end when they are done."""
 
 
-def spawn(record: Record, words: list[str]) -> None:
+def spawn(record: Record, argv: list[str]) -> None:
     """A driver in a session of its own, so that it outlives this terminal."""
     with (record.path / "driver.log").open("ab") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "heliostat", *words],
+            [sys.executable, "-m", "heliostat", *argv],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
@@ -30,14 +30,14 @@ def spawn(record: Record, words: list[str]) -> None:
     _SPAWNED.append(process)
 
 
-def words(record: Record, task: Task, goal: Goal, place: Place) -> list[str]:
+def argv(record: Record, task: Task, goal: Goal, placement: Placement) -> list[str]:
     """The command line of a driver of its own."""
     line = ["resume", record.path.name]
     line += ["--store", str(record.path.parents[1].resolve())]
-    line += ["--steps", str(goal.length), "--on", place.on]
+    line += ["--steps", str(goal.length), "--on", placement.on]
     line += ["--until", goal.condition.text] if goal.condition else []
-    line += ["--workers", str(place.workers)] if place.workers else []
-    line += ["--gpus", str(place.gpus)] if place.gpus is not None else []
+    line += ["--workers", str(placement.workers)] if placement.workers else []
+    line += ["--gpus", str(placement.gpus)] if placement.gpus is not None else []
     for code in config.codes_of(task):
         line += ["--code", str(code)]
     return line

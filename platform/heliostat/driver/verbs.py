@@ -8,25 +8,25 @@ from pathlib import Path
 from typing import Any
 
 from heliostat.config import registry
-from heliostat.driver.driver import stop_request
+from heliostat.driver.driver import stop_file
 from heliostat.driver.ensure import (
-    abandoned,
-    alone,
-    as_asked,
     check_steps,
-    compute,
-    delete,
+    compute_missing,
+    delete_run,
     find_or_create,
-    leaving_nothing,
-    plan,
+    is_abandoned,
+    own_record,
+    plan_run,
+    rollback_on_error,
+    view,
 )
 from heliostat.driver.parent import parent_of
-from heliostat.driver.placement import Place
+from heliostat.driver.placement import Placement
 from heliostat.driver.progress import Progress, default_progress
-from heliostat.driver.spawn import spawn, words
+from heliostat.driver.spawn import argv, spawn
 from heliostat.errors import Busy, RequestError, RunFailed
-from heliostat.results.goal import Goal, Outcome
-from heliostat.results.run import Run, as_run, find
+from heliostat.results.goal import Goal, GoalOutcome
+from heliostat.results.run import Run, as_run, find_run
 from heliostat.store import lock
 from heliostat.store.index import is_stored, open_record
 from heliostat.store.record import Record
@@ -75,14 +75,14 @@ def run(
         RunFailed: if it failed; `resume` goes on from the last commit.
     """
     begin = parent and parent_of(task, x64, parent, parent_step)
-    spec, goal = plan(task, seed, x64, steps, until, begin)
-    place = Place(on, workers, gpus).checked()
+    spec, goal = plan_run(task, seed, x64, steps, until, begin)
+    place = Placement(on, workers, gpus).validate()
     record = find_or_create(task, spec, store, begin)
     if fresh and record.steps:
         _recompute(record, task, on, workers)
-    with leaving_nothing(record, task):
-        compute(record, task, goal, place, progress or default_progress())
-    return as_asked(record, task, goal)
+    with rollback_on_error(record, task):
+        compute_missing(record, task, goal, place, progress or default_progress())
+    return view(record, task, goal)
 
 
 def start(
@@ -108,18 +108,18 @@ def start(
             f"{type(task).__name__} is not installed, so another process cannot find "
             "it; use run(), or register it as an entry point of heliostat.tasks"
         )
-    spec, goal = plan(task, seed, x64, steps, until)
-    place = Place(on, workers, gpus).checked()
+    spec, goal = plan_run(task, seed, x64, steps, until)
+    place = Placement(on, workers, gpus).validate()
     record = find_or_create(task, spec, store)
-    if goal.reached(record) and not abandoned(record, goal):
-        return as_asked(record, task, goal)
+    if goal.reached(record) and not is_abandoned(record, goal):
+        return view(record, task, goal)
     if not lock.lock_owner(record.folder):
-        record = alone(record, task)
-        outcome = Outcome(goal.condition.text)._asdict() if goal.condition else None
+        record = own_record(record, task)
+        outcome = GoalOutcome(goal.condition.text)._asdict() if goal.condition else None
         steps = max(goal.length, record.steps)
         about = {"status": "created", "steps": steps, "until": outcome}
         record.update(**about, asked=time.time())
-        spawn(record, words(record, task, goal, place))
+        spawn(record, argv(record, task, goal, place))
     elif (record.attrs.get("steps") or 0) < goal.length:
         raise Busy(f"run {spec.id} is being driven, to fewer steps; stop it first")
     return Run(record.path, task)
@@ -147,7 +147,7 @@ def resume(
         task: the class of a task that is not installed.
         code: FILE.py:NAME of each function that is a field of the task.
     """
-    place = Place(on, workers, gpus).checked()
+    place = Placement(on, workers, gpus).validate()
     found = as_run(run, store, task, code)
     attrs = found.record.attrs
     planned = int(attrs.get("steps") or found.task.steps)
@@ -158,8 +158,8 @@ def resume(
         until = asked["condition"]
     goal = Goal(found.task, length, until)
     watching = progress or default_progress()
-    compute(found.record, found.task, goal, place, watching)
-    return as_asked(found.record, found.task, goal)
+    compute_missing(found.record, found.task, goal, place, watching)
+    return view(found.record, found.task, goal)
 
 
 def extend(
@@ -195,7 +195,7 @@ def stop(run: str | Run, *, store: str | Path | None = None, wait: float = 0) ->
     found = as_run(run, store)
     if not lock.lock_owner(found.record.folder):
         raise RequestError(f"run {found.id} is not running; it is {found.status}")
-    stop_request(found.record).touch()
+    stop_file(found.record).touch()
     deadline = time.monotonic() + wait
     while lock.lock_owner(found.record.folder) and time.monotonic() < deadline:
         time.sleep(0.1)
@@ -209,14 +209,14 @@ def remove(run: str | Run, *, store: str | Path | None = None) -> None:
         Busy: if it is being driven.
         RequestError: for a cell of a pack, which others share.
     """
-    path = run.path if isinstance(run, Run) else find(run, store)
+    path = run.path if isinstance(run, Run) else find_run(run, store)
     if not path.exists() and is_stored(path):
         home = open_record(path).folder
         raise RequestError(
             f"run {path.name} shares its record with other cells; remove the folder "
             f"{home} to remove all of them"
         )
-    delete(path)
+    delete_run(path)
 
 
 def _recompute(record: Record, task: Task, on: str, workers: int | None) -> None:

@@ -16,8 +16,8 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from heliostat.driver.parent import disagreement, told_of
-from heliostat.driver.placement import Place, chunks
+from heliostat.driver.parent import mismatch, of_run
+from heliostat.driver.placement import Placement, chunks
 from heliostat.errors import RequestError, RunFailed, StoreError
 from heliostat.loop.state import StrideDigests, digest
 from heliostat.loop.work import Chunk, Job, Span, block_count
@@ -77,7 +77,7 @@ def verify(
     """
     if segments != "all" and segments < 0:
         raise RequestError(f"segments {segments}: expected 0 or more")
-    place = Place(on, workers).checked()
+    place = Placement(on, workers).validate()
     try:
         given = as_run(run, store, None, code)
         task = given.task
@@ -95,7 +95,7 @@ def verify(
 
 def _stored(run: Run, task: Task) -> list[str]:
     """Where rows, kept states or links disagree with the chain; the first of each."""
-    reasons, parent = [], told_of(run)
+    reasons, parent = [], of_run(run)
     for name, (labels, right) in run.record.coordinates(task).items():
         if not np.array_equal(labels, right):
             reasons.append(f"the labels of {name} are wrong")
@@ -126,7 +126,7 @@ def _stored(run: Run, task: Task) -> list[str]:
 
 def _begun(run: Run) -> list[str]:
     """Whether the parent of a run has another state than the one that it began from."""
-    reason = disagreement(run)
+    reason = mismatch(run)
     return [reason] if reason else []
 
 
@@ -149,7 +149,7 @@ def _near(stored: Estimate | None, found: Estimate) -> bool:
 
 
 def _replay(
-    run: Run, task: Task, segments: Segments, place: Place, seed: int | None
+    run: Run, task: Task, segments: Segments, place: Placement, seed: int | None
 ) -> Verdict:
     spans = _choose(run, task, segments, random.Random(seed))
     identity = run.spec.identity
@@ -181,7 +181,7 @@ def _replay(
     return Verdict(status, reasons + unsure, replayed)
 
 
-def _tried(job: Job, place: Place, unsure: list[str]) -> Iterator[Chunk]:
+def _tried(job: Job, place: Placement, unsure: list[str]) -> Iterator[Chunk]:
     """The chunks of a replay; a worker that dies again and again proves nothing."""
     try:
         yield from chunks(job, place, lambda *_, **__: None)
@@ -193,7 +193,7 @@ def _choose(
     run: Run, task: Task, segments: Segments, draw: random.Random
 ) -> list[Span]:
     """Spans of one stride from kept states; or from every kept state to the next."""
-    spans, parent = [], told_of(run)
+    spans, parent = [], of_run(run)
     for block in range(block_count(task)):
         come = int(run.record.committed[block])
         kept = [s for s in run.kept(block) if s % task.stride == 0 and s < come]

@@ -16,7 +16,7 @@ from heliostat.errors import RequestError
 from heliostat.system.device import cores
 
 
-class Offer(NamedTuple):
+class Resources(NamedTuple):
     """What there is to work with, and what was asked of it."""
 
     workers: int
@@ -24,7 +24,7 @@ class Offer(NamedTuple):
 
 
 @contextmanager
-def connected(on: str, workers: int | None, gpus: float | None) -> Iterator[Offer]:
+def connect(on: str, workers: int | None, gpus: float | None) -> Iterator[Resources]:
     """Ray for the length of a run; an embedded one is ended with it.
 
     A session that the caller has already opened is used as it is and left open.
@@ -33,20 +33,20 @@ def connected(on: str, workers: int | None, gpus: float | None) -> Iterator[Offe
         RequestError: if the address does not answer, or GPUs are asked that are not
             there.
     """
-    ours = not ray.is_initialized()
+    owns_ray = not ray.is_initialized()
     with warnings.catch_warnings():
         # JAX fears for forked children; those of Ray are other programs at once
         warnings.filterwarnings("ignore", "os.fork", RuntimeWarning)
-        if ours:
-            _embed(workers) if on == "local" else _attach(on)
+        if owns_ray:
+            _start_embedded(workers) if on == "local" else _connect_to_cluster(on)
     try:
-        yield _offer(workers, gpus)
+        yield _available(workers, gpus)
     finally:
-        if ours:
+        if owns_ray:
             ray.shutdown()
 
 
-def _embed(workers: int | None) -> None:
+def _start_embedded(workers: int | None) -> None:
     """A private Ray on this machine, never a stranger's cluster, with its own token."""
     ray.init(
         address="local",
@@ -57,9 +57,9 @@ def _embed(workers: int | None) -> None:
     )
 
 
-def _attach(address: str) -> None:
+def _connect_to_cluster(address: str) -> None:
     """The cluster this process belongs to (``auto``), or the one at an address."""
-    _knock(address)
+    _check_reachable(address)
     roots = _source_roots()
     env: dict[str, Any] = {"env_vars": {"PYTHONPATH": roots}} if roots else {}
     try:
@@ -76,7 +76,7 @@ def _attach(address: str) -> None:
         ) from error
 
 
-def _knock(address: str) -> None:
+def _check_reachable(address: str) -> None:
     """Refuse an address where nobody listens: Ray itself would try for minutes."""
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if not (host and port.isdecimal()):
@@ -101,11 +101,11 @@ def _source_roots() -> str:
     return "platform:tasks"
 
 
-def _offer(workers: int | None, gpus: float | None) -> Offer:
+def _available(workers: int | None, gpus: float | None) -> Resources:
     resources = ray.cluster_resources()
     there = resources.get("GPU", 0.0)
     if gpus is not None and gpus > there:
         raise RequestError(f"gpus={gpus:g}: the cluster has {there:g}")
     gpus = there if gpus is None else gpus
     whole = int(gpus) if gpus else int(resources.get("CPU", 1))
-    return Offer(workers or max(1, whole), gpus)
+    return Resources(workers or max(1, whole), gpus)

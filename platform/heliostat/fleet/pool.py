@@ -9,28 +9,28 @@ from heliostat.fleet.team import Team
 from heliostat.loop.work import Job
 
 
-class Hands(Protocol):
+class WorkerPool(Protocol):
     """Where a run gets its teams from, and where it leaves them."""
 
-    def team(self, job: Job, size: int, gpus: float, place: int) -> Team:
+    def acquire(self, job: Job, size: int, gpus: float, slot: int) -> Team:
         """A team for a job, on its way to its places."""
         ...
 
-    def leave(self, team: Team, idle: bool) -> None:
+    def release(self, team: Team, idle: bool) -> None:
         """The run is done with a team; ``idle`` if it is well and has nothing to do."""
 
 
-class Own:
+class DedicatedPool:
     """Workers that live as long as one run."""
 
-    def team(self, job: Job, size: int, gpus: float, place: int) -> Team:
-        return Team(job, size, gpus, place)
+    def acquire(self, job: Job, size: int, gpus: float, slot: int) -> Team:
+        return Team(job, size, gpus, slot)
 
-    def leave(self, team: Team, idle: bool) -> None:
+    def release(self, team: Team, idle: bool) -> None:
         team.kill()
 
 
-class Shared:
+class SharedPool:
     """Workers that go from run to run, since starting one takes seconds.
 
     Only teams of one: a group is bound to its mesh and lives as long as one run.  Runs
@@ -43,19 +43,19 @@ class Shared:
         self._teams: list[Team] = []
         self._closed = False
 
-    def team(self, job: Job, size: int, gpus: float, place: int) -> Team:
+    def acquire(self, job: Job, size: int, gpus: float, slot: int) -> Team:
         with self._lock:
             if self._closed:
                 raise KeyboardInterrupt
             if size == 1 and self._idle:
                 team = self._idle.pop()
-                team.turn_to(job)
+                team.assign(job)
                 return team
-            team = Team(job, size, gpus, place if size > 1 else len(self._teams))
+            team = Team(job, size, gpus, slot if size > 1 else len(self._teams))
             self._teams.append(team)
             return team
 
-    def leave(self, team: Team, idle: bool) -> None:
+    def release(self, team: Team, idle: bool) -> None:
         with self._lock:
             if idle and team.size == 1 and not self._closed:
                 self._idle.append(team)

@@ -8,22 +8,22 @@ from typing import Any, NamedTuple
 import ray
 
 from heliostat.errors import Paused, RunFailed
-from heliostat.fleet.pool import Hands
-from heliostat.fleet.team import Lost, Team, Unplaced
+from heliostat.fleet.pool import WorkerPool
+from heliostat.fleet.team import NotScheduled, Team, WorkerLost
 from heliostat.loop.run import ChunkSizer
 from heliostat.loop.sharding import Indivisible
 from heliostat.loop.work import Chunk, Job
 
-FAILURES = 3
+MAX_LOSSES = 3
 """Losses in a row, without a chunk in between, after which a run has failed."""
 
-PATIENCE = 900.0
+HEARTBEAT_TIMEOUT = 900.0
 """Seconds without an answer after which a worker counts as hung."""
 
-Tell = Callable[..., None]
+OnEvent = Callable[..., None]
 
 
-class Crew(NamedTuple):
+class TeamLayout(NamedTuple):
     """How many teams, of how many workers each, with which share of the GPUs."""
 
     teams: int
@@ -31,7 +31,7 @@ class Crew(NamedTuple):
     gpus: float
 
 
-class Flight(NamedTuple):
+class InFlight(NamedTuple):
     """A chunk under way."""
 
     team: Team
@@ -39,42 +39,42 @@ class Flight(NamedTuple):
     refs: list[Any]
 
 
-class Field:
+class Scheduler:
     """The teams of one run, and what each is doing."""
 
     def __init__(
         self,
         job: Job,
-        crew: Crew,
-        hands: Hands,
+        layout: TeamLayout,
+        pool: WorkerPool,
         pace: ChunkSizer,
-        tell: Tell,
+        on_event: OnEvent,
         goal: Callable[[], int],
     ) -> None:
-        self.job, self.crew, self.hands, self.pace = job, crew, hands, pace
-        self.tell, self.goal = tell, goal
+        self.job, self.layout, self.pool, self.pace = job, layout, pool, pace
+        self.on_event, self.goal = on_event, goal
         self.spans = list(job.spans)  # what is left of each, from its last chunk on
-        self.teams: list[Team | None] = [None] * crew.teams
-        self.flights: list[Flight] = []
+        self.teams: list[Team | None] = [None] * layout.teams
+        self.in_flight: list[InFlight] = []
         self.losses = 0
         self.paused: Paused | None = None
-        self.patience = self._patience(4 * PATIENCE)  # until one is known
+        self.timeout = self._chunk_timeout(4 * HEARTBEAT_TIMEOUT)  # until one is known
 
     def chunks(self) -> Iterator[Chunk]:
-        self._form(dict.fromkeys(range(self.crew.teams), self.crew.size))
-        while self.flights:
-            yield from self._land()
+        self._start_teams(dict.fromkeys(range(self.layout.teams), self.layout.size))
+        while self.in_flight:
+            yield from self._next_result()
             self._send_idle()
         if self.paused:
             raise self.paused
 
-    def leave(self) -> None:
+    def close(self) -> None:
         """Give the teams back; who is still at a chunk is of no use to others."""
-        busy = [flight.team for flight in self.flights]
+        busy = [flight.team for flight in self.in_flight]
         for team in filter(None, self.teams):
-            self.hands.leave(team, idle=team not in busy and bool(team.layout))
+            self.pool.release(team, idle=team not in busy and bool(team.layout))
 
-    def _form(self, sizes: dict[int, int]) -> None:
+    def _start_teams(self, sizes: dict[int, int]) -> None:
         """Build the teams of some places, all at once, and send them out.
 
         A place whose team is lost on the way is tried again, with as many workers as
@@ -82,17 +82,17 @@ class Field:
         """
         while sizes:
             teams = {
-                place: self.hands.team(self.job, size, self.crew.gpus, place)
+                place: self.pool.acquire(self.job, size, self.layout.gpus, place)
                 for place, size in sizes.items()
             }
             self.teams = [teams.get(p, old) for p, old in enumerate(self.teams)]
-            failed = self._seat(teams)
+            failed = self._wait_ready(teams)
             for place in set(teams) - set(failed):
-                self._announce(teams[place])
+                self._report_placed(teams[place])
                 self._send(teams[place])
             sizes = {place: size for place, size in failed.items() if size}
 
-    def _seat(self, teams: dict[int, Team]) -> dict[int, int]:
+    def _wait_ready(self, teams: dict[int, Team]) -> dict[int, int]:
         """Wait for new teams; the places of those that were lost, and a size to try."""
         failed = {}
         for step in ("seat", "ready"):
@@ -100,69 +100,73 @@ class Field:
                 if place in failed:
                     continue
                 try:
-                    team.seat() if step == "seat" else team.ready()
-                except (Lost, Indivisible) as loss:
-                    failed[place] = self._end(team, loss)
+                    team.assign_ranks() if step == "seat" else team.wait_ready()
+                except (WorkerLost, Indivisible) as loss:
+                    failed[place] = self._remove_team(team, loss)
         return failed
 
-    def _end(self, team: Team, loss: Exception) -> int:
+    def _remove_team(self, team: Team, loss: Exception) -> int:
         """End what is left of a team; the size that its successor should have.
 
         Normally the full one; but no more than there was room for, and a divisor of
         the sharded axis.  0 where there is no room and others go on: they take over.
         """
-        self.hands.leave(team, idle=False)
+        self.pool.release(team, idle=False)
         self.teams[self.teams.index(team)] = None
         if isinstance(loss, Indivisible):
             divisors = [d for d in range(1, team.size) if loss.length % d == 0]
             if not divisors:
                 raise RunFailed(f"{loss} of one worker") from loss
             size = divisors[-1]
-            self.crew = self.crew._replace(size=size)
-            self.tell("resized", workers=size, reason=str(loss))
+            self.layout = self.layout._replace(size=size)
+            self.on_event("resized", workers=size, reason=str(loss))
             return size
-        if isinstance(loss, Unplaced) and not loss.placed and self._others(team):
-            self.tell("resized", workers=self._others(team), reason=str(loss))
+        if (
+            isinstance(loss, NotScheduled)
+            and not loss.scheduled
+            and self._other_teams(team)
+        ):
+            self.on_event("resized", workers=self._other_teams(team), reason=str(loss))
             return 0
         self.losses += 1
-        if self.losses > FAILURES:
+        if self.losses > MAX_LOSSES:
             raise RunFailed(
                 f"{self.losses} losses in a row, the last: {loss}"
             ) from loss
-        self.tell("retried", losses=self.losses, reason=str(loss))
-        room = loss.placed if isinstance(loss, Unplaced) else 0
-        return room or self.crew.size
+        self.on_event("retried", losses=self.losses, reason=str(loss))
+        room = loss.scheduled if isinstance(loss, NotScheduled) else 0
+        return room or self.layout.size
 
-    def _others(self, team: Team) -> int:
+    def _other_teams(self, team: Team) -> int:
         """How many other teams have found their places."""
-        return sum(t is not team and bool(t.places) for t in self.teams if t)
+        return sum(t is not team and bool(t.nodes) for t in self.teams if t)
 
-    def _announce(self, team: Team) -> None:
-        self.tell(
+    def _report_placed(self, team: Team) -> None:
+        self.on_event(
             "placed",
             workers=team.size,
             layout=team.layout,
-            pids=[p["pid"] for p in team.places],
-            gpus=[p["gpus"] for p in team.places],
+            pids=[p["pid"] for p in team.nodes],
+            gpus=[p["gpus"] for p in team.nodes],
         )
 
-    def _land(self) -> Iterator[Chunk]:
+    def _next_result(self) -> Iterator[Chunk]:
         """Wait for one chunk; send its team on before anybody commits it."""
-        first = [f.refs[0] for f in self.flights]
-        ready, _ = ray.wait(first, num_returns=1, timeout=self.patience)
-        flight = self.flights[first.index(ready[0])] if ready else self.flights[0]
-        self.flights.remove(flight)
+        first = [f.refs[0] for f in self.in_flight]
+        ready, _ = ray.wait(first, num_returns=1, timeout=self.timeout)
+        flight = self.in_flight[first.index(ready[0])] if ready else self.in_flight[0]
+        self.in_flight.remove(flight)
         try:
-            chunk = flight.team.collect(flight.span, flight.refs, self.patience)
-        except (Lost, Indivisible) as loss:
+            chunk = flight.team.collect(flight.span, flight.refs, self.timeout)
+        except (WorkerLost, Indivisible) as loss:
             place = self.teams.index(flight.team)
-            self._form({place: self._end(flight.team, loss)})
+            self._start_teams({place: self._remove_team(flight.team, loss)})
             return
         except Paused as pause:  # what the others are at is waited for, and kept
             self.paused = pause
             return
         self.losses = 0
-        self.patience = self._patience(max(PATIENCE, 20 * chunk.seconds))
+        self.timeout = self._chunk_timeout(max(HEARTBEAT_TIMEOUT, 20 * chunk.seconds))
         span = self.spans[flight.span]
         rest = chunk.state if chunk.stop < span.stop else None  # nobody wants it
         self.spans[flight.span] = span._replace(start=chunk.stop, state=rest)
@@ -170,15 +174,15 @@ class Field:
         self._send(flight.team)
         yield chunk
 
-    def _patience(self, usual: float) -> float:
+    def _chunk_timeout(self, default: float) -> float:
         """Seconds for one chunk: an hour at least for steps that are no computation,
         which may wait for others; that a worker has died is noticed all the same."""
-        least = 0.0 if self.job.task.traced else 4 * PATIENCE
-        return self.job.limits.seconds or max(usual, least)
+        least = 0.0 if self.job.task.traced else 4 * HEARTBEAT_TIMEOUT
+        return self.job.limits.seconds or max(default, least)
 
     def _send_idle(self) -> None:
         """The goal may have moved while a chunk was with whoever took it."""
-        busy = [flight.team for flight in self.flights]
+        busy = [flight.team for flight in self.in_flight]
         for team in self.teams:
             if team is not None and team not in busy:
                 self._send(team)
@@ -187,7 +191,7 @@ class Field:
         """Give the team the span that is furthest behind and nobody works on."""
         if self.paused:
             return
-        busy = {f.span for f in self.flights}
+        busy = {f.span for f in self.in_flight}
         behind = [
             (0 if self.job.in_order else span.start, index)
             for index, span in enumerate(self.spans)
@@ -197,4 +201,4 @@ class Field:
             index = min(behind)[1]
             until = min(self.spans[index].stop, self.goal())
             refs = team.advance(index, self.spans[index], until, self.pace.strides)
-            self.flights.append(Flight(team, index, refs))
+            self.in_flight.append(InFlight(team, index, refs))

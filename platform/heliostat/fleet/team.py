@@ -15,37 +15,37 @@ from ray.exceptions import RayError, RayTaskError
 
 from heliostat.config import registry
 from heliostat.errors import Paused, RequestError, RunFailed
-from heliostat.fleet.worker import Seat, Worker
+from heliostat.fleet.worker import Rank, Worker
 from heliostat.loop.sharding import Indivisible
 from heliostat.loop.work import Chunk, Job, Span, needs_init
 from heliostat.system.device import spread
 from heliostat.system.process import Process
 from heliostat.task import Task
 
-PLACING = 60.0
+SCHEDULING_TIMEOUT = 60.0
 """Seconds that the cluster may take to place the workers of a team."""
 
-JOINING = 900.0
+STARTUP_TIMEOUT = 900.0
 """Seconds that they may then take to import, find each other, load and compile."""
 
-ENDING = 10.0
+SHUTDOWN_TIMEOUT = 10.0
 """Seconds that a member may take to end when it is told to."""
 
-_SHIPPING = threading.Lock()
+_PICKLING = threading.Lock()
 """Held while a module is pickled by value: that is a state of the whole process, and
 the cells of a sweep are driven by threads of one."""
 
 
-class Lost(Exception):
+class WorkerLost(Exception):
     """A member of the team is gone; the team must be rebuilt."""
 
 
-class Unplaced(Lost):
+class NotScheduled(WorkerLost):
     """The cluster has no room for all members; ``placed`` is for how many it has."""
 
-    def __init__(self, placed: int, size: int) -> None:
-        super().__init__(f"only {placed} of {size} workers could be placed")
-        self.placed = placed
+    def __init__(self, scheduled: int, size: int) -> None:
+        super().__init__(f"only {scheduled} of {size} workers could be placed")
+        self.scheduled = scheduled
 
 
 class Team:
@@ -61,10 +61,10 @@ class Team:
         offset: how many cores of a node others take before them.
     """
 
-    def __init__(self, job: Job, size: int, gpus: float, offset: int) -> None:
-        self.job, self.size, self.gpus, self.offset = job, size, gpus, offset
-        self.holds: dict[int, int] = {}  # span index -> step
-        self.layout, self.places = "", []
+    def __init__(self, job: Job, size: int, gpus: float, core_offset: int) -> None:
+        self.job, self.size, self.gpus, self.core_offset = job, size, gpus, core_offset
+        self.resident_steps: dict[int, int] = {}  # span index -> step
+        self.layout, self.nodes = "", []
         options: dict[str, Any] = {
             "num_cpus": 1,
             "num_gpus": gpus,
@@ -73,58 +73,61 @@ class Team:
         }
         actor: Any = ray.remote(Worker).options(**options)  # Ray has no types for it
         self.actors: list[Any] = [actor.remote(gpus) for _ in range(size)]
-        self._pending = [a.where.remote() for a in self.actors]
+        self._pending = [a.describe_node.remote() for a in self.actors]
 
-    def turn_to(self, job: Job) -> None:
+    def assign(self, job: Job) -> None:
         """Leave the last job for another one, without leaving the places."""
-        self.job, self.holds, self.layout = job, {}, ""
+        self.job, self.resident_steps, self.layout = job, {}, ""
 
-    def seat(self) -> None:
+    def assign_ranks(self) -> None:
         """Give every worker a core of its node and tell them of each other.
 
         Raises:
             Unplaced: if the cluster has no room for all of them in time.
             Lost: if a member has died.
         """
-        places = self.places = self.places or self._placed()
-        task, coordinator = _pickled(self.job.task), _coordinator(places)
-        seats = [
-            Seat(rank, self.size, () if self.gpus else cores, coordinator)
-            for rank, cores in enumerate(self._cores(places))
+        nodes = self.nodes = self.nodes or self._wait_scheduled()
+        task, coordinator = _pickle_task(self.job.task), _coordinator_address(nodes)
+        ranks = [
+            Rank(rank, self.size, () if self.gpus else cores, coordinator)
+            for rank, cores in enumerate(self._assign_cores(nodes))
         ]
         job = self.job
         common = (task, job.seed, job.x64, needs_init(job), job.limits.memory)
         self._pending = [
-            actor.join.remote(seat, *common)
-            for actor, seat in zip(self.actors, seats, strict=True)
+            actor.join.remote(rank, *common)
+            for actor, rank in zip(self.actors, ranks, strict=True)
         ]
 
-    def _placed(self) -> list[dict[str, Any]]:
-        placed, _ = ray.wait(self._pending, num_returns=self.size, timeout=PLACING)
-        if len(placed) < self.size:
-            raise Unplaced(len(placed), self.size)
-        return _results(self._pending, JOINING)
+    def _wait_scheduled(self) -> list[dict[str, Any]]:
+        scheduled, _ = ray.wait(
+            self._pending, num_returns=self.size, timeout=SCHEDULING_TIMEOUT
+        )
+        if len(scheduled) < self.size:
+            raise NotScheduled(len(scheduled), self.size)
+        return _get_all(self._pending, STARTUP_TIMEOUT)
 
-    def ready(self) -> None:
+    def wait_ready(self) -> None:
         """Wait until every member has joined.
 
         Raises:
             Lost: if one has died or does not answer.
             RunFailed: if the task cannot be prepared.
         """
-        self.layout = _results(self._pending, JOINING)[0]
+        self.layout = _get_all(self._pending, STARTUP_TIMEOUT)[0]
 
     def advance(self, index: int, span: Span, until: int, strides: int) -> list[Any]:
         """Submit the next chunk, which ends with ``until`` at the latest; the first of
         the references will hold it."""
-        fresh = self.holds.pop(index, None) != span.start
+        fresh = self.resident_steps.pop(index, None) != span.start
         span = span._replace(state=span.load() if fresh else None)
-        given = ray.put(span) if self.size > 1 else span
+        argument = ray.put(span) if self.size > 1 else span
         return [
-            a.advance.remote(index, given, until, fresh, strides) for a in self.actors
+            a.advance.remote(index, argument, until, fresh, strides)
+            for a in self.actors
         ]
 
-    def collect(self, index: int, refs: list[Any], patience: float) -> Chunk:
+    def collect(self, index: int, refs: list[Any], timeout: float) -> Chunk:
         """The chunk that was submitted.
 
         Raises:
@@ -132,18 +135,18 @@ class Team:
             RunFailed: if the task itself raised; repeating it would not help.
             Paused: if the task cannot go on for now.
         """
-        chunk = _results(refs, patience)[0]
-        self.holds[index] = chunk.stop
+        chunk = _get_all(refs, timeout)[0]
+        self.resident_steps[index] = chunk.stop
         return chunk
 
-    def _cores(self, places: list[dict[str, Any]]) -> list[tuple[int, ...]]:
+    def _assign_cores(self, nodes: list[dict[str, Any]]) -> list[tuple[int, ...]]:
         """Cores of its own node for each worker, counting on from the offset."""
         seen: Counter[str] = Counter()
         cores, each = [], self.job.limits.cores
-        for place in places:
-            local = each * (self.offset + seen[place["node"]])
-            seen[place["node"]] += 1
-            cores.append(tuple(spread(local + each, place["cores"])[-each:]))
+        for node in nodes:
+            local = each * (self.core_offset + seen[node["node"]])
+            seen[node["node"]] += 1
+            cores.append(tuple(spread(local + each, node["cores"])[-each:]))
         return cores
 
     def kill(self) -> None:
@@ -152,24 +155,24 @@ class Team:
         for actor in self.actors:
             with contextlib.suppress(Exception):
                 ray.kill(actor)
-        members = [place["process"] for place in self.places]
-        threading.Thread(target=_make_sure, args=(members,), daemon=True).start()
+        members = [place["process"] for place in self.nodes]
+        threading.Thread(target=_kill_survivors, args=(members,), daemon=True).start()
 
 
-def _make_sure(members: list[Process]) -> None:
-    deadline = time.monotonic() + ENDING
+def _kill_survivors(members: list[Process]) -> None:
+    deadline = time.monotonic() + SHUTDOWN_TIMEOUT
     while any(m.here and m.alive for m in members) and time.monotonic() < deadline:
         time.sleep(0.1)
     for member in members:
         member.end()
 
 
-def _pickled(task: Task) -> bytes:
+def _pickle_task(task: Task) -> bytes:
     """The task for the wire; with its code, where workers could not import it."""
     module = sys.modules[type(task).__module__]
     if registry.is_registered(type(task)) or module.__name__ == "__main__":
         return cloudpickle.dumps(task)
-    with _SHIPPING:
+    with _PICKLING:
         cloudpickle.register_pickle_by_value(module)
         try:
             return cloudpickle.dumps(task)
@@ -177,31 +180,31 @@ def _pickled(task: Task) -> bytes:
             cloudpickle.unregister_pickle_by_value(module)
 
 
-def _coordinator(places: list[dict[str, Any]]) -> str:
+def _coordinator_address(nodes: list[dict[str, Any]]) -> str:
     """Where the members meet: on loopback, if they are all on one node."""
-    if len(places) == 1:
+    if len(nodes) == 1:
         return ""
-    alone = len({p["node"] for p in places}) == 1
-    host = "127.0.0.1" if alone else places[0]["address"]
-    return f"{host}:{places[0]['port']}"
+    one_node = len({p["node"] for p in nodes}) == 1
+    host = "127.0.0.1" if one_node else nodes[0]["address"]
+    return f"{host}:{nodes[0]['port']}"
 
 
-def _results(refs: list[Any], patience: float) -> list[Any]:
+def _get_all(refs: list[Any], timeout: float) -> list[Any]:
     """All results; or the reason why there are none, told apart by who must act."""
-    done, pending = ray.wait(refs, num_returns=len(refs), timeout=patience)
-    errors = [error for ref in done if (error := _error(ref))]
+    ready, pending = ray.wait(refs, num_returns=len(refs), timeout=timeout)
+    errors = [error for ref in ready if (error := _error(ref))]
     for error in errors:
         if not isinstance(error, RayTaskError):  # of a process, node or object
-            raise Lost(_reason(error))
+            raise WorkerLost(_reason(error))
     for error in errors:
         cause = getattr(error, "cause", None) or error
         if isinstance(cause, Indivisible | Paused | RequestError):
             raise cause
         if len(refs) > 1 and _is_collective(error):
-            raise Lost(f"a collective operation failed: {_gist(error)}")
+            raise WorkerLost(f"a collective operation failed: {_last_line(error)}")
         raise RunFailed(str(error).strip()) from error
     if pending:
-        raise Lost(f"no answer for {patience:.0f} s")
+        raise WorkerLost(f"no answer for {timeout:.0f} s")
     return ray.get(refs, timeout=60)
 
 
@@ -218,7 +221,7 @@ def _is_collective(error: Exception) -> bool:
     return any(word in str(error) for word in words)
 
 
-def _gist(error: Exception) -> str:
+def _last_line(error: Exception) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[-1][:200]
 

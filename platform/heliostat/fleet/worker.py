@@ -7,10 +7,10 @@ import socket
 from typing import Any, NamedTuple
 
 
-class Seat(NamedTuple):
+class Rank(NamedTuple):
     """A worker's place in its team."""
 
-    rank: int
+    process_id: int
     size: int
     cores: tuple[int, ...]  # none for a worker that has GPUs
     coordinator: str  # "address:port" of rank 0; "" in a team of one
@@ -25,13 +25,13 @@ class Worker:
 
     def __init__(self, gpus: float) -> None:
         self.gpus = gpus
-        self.seat: Seat | None = None
+        self.rank: Rank | None = None
         self.loop: Any = None
         self.layout = ""
-        self.positions: dict[int, Any] = {}  # span index -> Cursor
-        self.made: tuple[Any, ...] = ()  # what the loop was made of
+        self.cursors: dict[int, Any] = {}  # span index -> Cursor
+        self.compiled_for: tuple[Any, ...] = ()  # what the loop was made of
 
-    def where(self) -> dict[str, Any]:
+    def describe_node(self) -> dict[str, Any]:
         """The node, its address, the cores allowed here, and a port that is free."""
         import ray
 
@@ -54,7 +54,7 @@ class Worker:
 
     def join(
         self,
-        seat: Seat,
+        rank: Rank,
         task: bytes,
         seed: int,
         x64: bool,
@@ -67,34 +67,34 @@ class Worker:
         """
         from heliostat.system.device import claim, confine, remembering_on_every_rank
 
-        claim(seat.cores, self.gpus)
+        claim(rank.cores, self.gpus)
         if memory and not self.gpus:  # CUDA reserves far more than it takes
             confine(memory)
         import jax
         from ray.cloudpickle import cloudpickle
 
         jax.config.update("jax_enable_x64", x64)
-        if seat.size > 1:
-            host = seat.coordinator.rpartition(":")[0]
+        if rank.size > 1:
+            host = rank.coordinator.rpartition(":")[0]
             jax.distributed.initialize(
-                seat.coordinator,
-                seat.size,
-                seat.rank,
-                coordinator_bind_address=seat.coordinator if host else None,
+                rank.coordinator,
+                rank.size,
+                rank.process_id,
+                coordinator_bind_address=rank.coordinator if host else None,
                 cluster_detection_method="deactivate",
                 heartbeat_timeout_seconds=30,
                 initialization_timeout=60,
             )
         from heliostat.loop.run import Loop, mesh_of
 
-        many = f" in {seat.size} processes" if seat.size > 1 else ""
-        self.seat, self.positions = seat, {}
-        if self.made != (task, x64, fresh):  # else only the seed is another one
-            self.made = ()
+        many = f" in {rank.size} processes" if rank.size > 1 else ""
+        self.rank, self.cursors = rank, {}
+        if self.compiled_for != (task, x64, fresh):  # else only the seed is another one
+            self.compiled_for = ()
             self.loop = Loop(cloudpickle.loads(task), seed, mesh_of(jax.devices()))
             with remembering_on_every_rank():
                 self.loop.compile(fresh)
-            self.made = (task, x64, fresh)
+            self.compiled_for = (task, x64, fresh)
         self.loop.reseed(seed)
         self.layout = self.loop.layout + many
         return self.layout
@@ -107,9 +107,9 @@ class Worker:
         ``fresh`` says that the span's own state is to be taken instead of what this
         worker still holds of it.
         """
-        position = self.loop.seek(span) if fresh else self.positions.pop(index)
-        chunk, position = self.loop.next_chunk(position, strides, min(span.stop, until))
-        if position.step < span.stop:
-            self.positions[index] = position  # of a finished span nobody wants it
-        assert self.seat is not None
-        return None if self.seat.rank else chunk._replace(layout=self.layout)
+        cursor = self.loop.seek(span) if fresh else self.cursors.pop(index)
+        chunk, cursor = self.loop.next_chunk(cursor, strides, min(span.stop, until))
+        if cursor.step < span.stop:
+            self.cursors[index] = cursor  # of a finished span nobody wants it
+        assert self.rank is not None
+        return None if self.rank.process_id else chunk._replace(layout=self.layout)

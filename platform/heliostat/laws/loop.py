@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from heliostat import config
-from heliostat.driver.placement import Place, chunks
+from heliostat.driver.placement import Placement, chunks
 from heliostat.laws.harness import Bench, Unfolded, differ
 from heliostat.loop.run import run
 from heliostat.loop.work import Span
@@ -89,7 +89,7 @@ def step_is_traced_once(bench: Bench) -> str | None:
 def workers_do_not_matter(bench: Bench) -> str | None:
     """Any number of workers gives the same bits; a sharded replica, up to rounding."""
     for count in bench.workers:
-        place = Place("local", count, 0, 0.05)
+        place = Placement("local", count, 0, 0.05)
         found = bench.collect(chunks(bench.job(), place, lambda *_, **__: None))
         one_device = found[0].last.layout.startswith("1 ")
         if not bench.task.sharded or one_device:

@@ -21,7 +21,7 @@ from heliostat.store.index import cell_ids, list_packs
 from heliostat.store.pack import PACKS_FOLDER, Pack
 from heliostat.store.record import Record
 
-HALF_MADE = re.compile(r"\.[0-9a-f]{16}\.[0-9a-f]{8}")
+UNFINISHED = re.compile(r"\.[0-9a-f]{16}\.[0-9a-f]{8}")
 """Names that new runs bear until they are whole; nothing else hidden is ours."""
 
 COLUMNS = ("id", "task", "status", "steps", "seed", "created")
@@ -47,14 +47,14 @@ def runs(
     """
     root = store_folder(store)
     folders = sorted(p.parent for p in root.glob(f"{task or '*'}/*/spec.json"))
-    alone = [_alone(f) for f in folders if f.name[0] != "."]
+    alone = [_run_line(f) for f in folders if f.name[0] != "."]
     known = {line["id"] for line in alone}
-    packed = [line for p in list_packs(root, task or "*") for line in _packed(p)]
+    packed = [line for p in list_packs(root, task or "*") for line in _pack_lines(p)]
     table = pd.DataFrame(alone + [line for line in packed if line["id"] not in known])
     if table.empty:
         return pd.DataFrame(columns=list(COLUMNS))
     if where:
-        table = table.loc[_condition(where, table)]
+        table = table.loc[_select(where, table)]
     return table.sort_values("created", ignore_index=True)
 
 
@@ -67,36 +67,36 @@ def gc(store: str | Path | None = None) -> list[Path]:
     root = store_folder(store)
     removed = []
     for path in sorted([*root.glob("*/.*"), *root.glob(f"*/{PACKS_FOLDER}/.*")]):
-        if HALF_MADE.fullmatch(path.name) and path.is_dir() and _stale(path):
+        if UNFINISHED.fullmatch(path.name) and path.is_dir() and _is_stale(path):
             shutil.rmtree(path, ignore_errors=True)
             removed.append(path)
     runs = (spec.parent for spec in root.glob("*/*/spec.json"))
     for folder in sorted([*runs, *list_packs(root)]):
-        removed += _sweep(folder)
+        removed += _remove_leftovers(folder)
     return removed
 
 
-def _sweep(run: Path) -> list[Path]:
+def _remove_leftovers(run: Path) -> list[Path]:
     """Remove the leftovers of one run, as its driver: so nobody starts meanwhile."""
     left = [*run.glob("lock.*"), *run.rglob("*.partial")]
     if not left or lock.lock_owner(run):
         return []
     with contextlib.suppress(Busy, StoreError), lock.Lock(run) as mine:
-        left = [p for p in left if p == mine.path or _stale(p)]
+        left = [p for p in left if p == mine.path or _is_stale(p)]
         for path in set(left) - {mine.path}:  # its own goes as the lock is given back
             path.unlink(missing_ok=True)
         return left
     return []
 
 
-def _stale(path: Path) -> bool:
+def _is_stale(path: Path) -> bool:
     """Whether nobody can be about to finish this file."""
     with contextlib.suppress(OSError):
         return time.time() - path.stat().st_mtime > lock.LEASE
     return False
 
 
-def _alone(folder: Path) -> dict[str, Any]:
+def _run_line(folder: Path) -> dict[str, Any]:
     """One run as a line of the table, from its spec and the root attributes alone."""
     try:
         record = Record(folder)
@@ -106,7 +106,7 @@ def _alone(folder: Path) -> dict[str, Any]:
         return _damaged(folder.name, folder.parent.name)
 
 
-def _packed(folder: Path) -> list[dict[str, Any]]:
+def _pack_lines(folder: Path) -> list[dict[str, Any]]:
     """The cells of a pack as lines, from what is said of all of them once."""
     try:
         pack = Pack(folder)
@@ -145,7 +145,7 @@ def _line(
     }
 
 
-def _condition(text: str, table: pd.DataFrame) -> pd.Series:
+def _select(text: str, table: pd.DataFrame) -> pd.Series:
     """Which runs of a table a condition on its columns holds for."""
     condition = Condition(text, "where", "energy < -8.07 and status == 'complete'")
 

@@ -20,7 +20,7 @@ from heliostat.task import Estimate, Task
 EXAMPLE = "ess > 400 and rhat < 1.01"
 
 
-class Outcome(NamedTuple):
+class GoalOutcome(NamedTuple):
     """How a condition came out: whether it held, and at which step that was said."""
 
     condition: str
@@ -52,9 +52,9 @@ class Goal:
 
     def __init__(self, task: Task, length: int, until: str | None = None) -> None:
         self.task, self.length = task, length
-        self.condition = _condition(task, until) if until else None
-        self._ahead = marks(task.stride, length) if until else iter([length])
-        self.mark = next(self._ahead)
+        self.condition = _parse_condition(task, until) if until else None
+        self._next_marks = marks(task.stride, length) if until else iter([length])
+        self.mark = next(self._next_marks)
         self.met: bool | None = None
 
     def __call__(self) -> int:
@@ -62,44 +62,44 @@ class Goal:
         return self.mark
 
     @property
-    def ended(self) -> bool:
+    def decided(self) -> bool:
         """Whether it is known where the run ends: at ``mark``."""
         return self.met is not None
 
     @property
-    def outcome(self) -> Outcome | None:
+    def outcome(self) -> GoalOutcome | None:
         if self.condition is None:
             return None
-        step = self.mark if self.ended else None
-        return Outcome(self.condition.text, self.met, step)
+        step = self.mark if self.decided else None
+        return GoalOutcome(self.condition.text, self.met, step)
 
     @property
-    def told(self) -> dict[str, Any] | None:
+    def outcome_attrs(self) -> dict[str, Any] | None:
         """The outcome, as a record keeps it."""
         return self.outcome._asdict() if self.outcome else None
 
     def reached(self, record: Record) -> bool:
         """Judge every mark that all blocks have come to; whether the run is there."""
-        while not self.ended and record.steps >= self.mark:
+        while not self.decided and record.steps >= self.mark:
             held = self._holds(record)
             if held or self.mark >= self.length:
                 self.met = held
             else:
-                self.mark = next(self._ahead)
-        return self.ended
+                self.mark = next(self._next_marks)
+        return self.decided
 
     def _holds(self, record: Record) -> bool:
         """Whether the condition holds for the rows up to the mark, and no further."""
         if self.condition is None:
             return False
-        found = found_at(self.task, record, self.mark)
+        found = estimates_at(self.task, record, self.mark)
         values = {f"{name}_error": float(e.error) for name, e in found.items()}
         values |= {name: float(e.value) for name, e in found.items()}
         values["steps"] = float(self.mark)
         return self.condition.holds(lambda name: values.get(name, math.nan))
 
 
-def found_at(task: Task, record: Record, step: int) -> Mapping[str, Estimate]:
+def estimates_at(task: Task, record: Record, step: int) -> Mapping[str, Estimate]:
     """What the rows up to a step say; nothing, where they are too few for it."""
     rows = record.rows().isel({task.step_dim: slice(0, step)}).load()
     try:
@@ -124,7 +124,7 @@ def marks(stride: int, length: int) -> Iterator[int]:
     yield length
 
 
-def _condition(task: Task, text: str) -> Condition:
+def _parse_condition(task: Task, text: str) -> Condition:
     """A condition on numbers, each of which the task can find.
 
     Raises:

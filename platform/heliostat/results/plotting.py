@@ -54,18 +54,18 @@ def plot(
         raise RequestError(f"kind '{kind}': {known}{did_you_mean(kind, KINDS)}")
     data = _variable(run, var)
     if kind == "rank":
-        _comparable(run, data)
-    axes, title = blank(output), f"{run.spec.identity['task']} {run.id}"
+        _check_rankable(run, data)
+    axes, title = new_axes(output), f"{run.spec.identity['task']} {run.id}"
     if kind == "trace":
-        _trace(axes, run, data)
+        _draw_trace(axes, run, data)
     else:
-        title += _settled(axes, run, data, kind)
+        title += _draw_settled(axes, run, data, kind)
     _legend_below(axes)
     axes.set_title(title, fontsize="medium")
     return axes if output is None else written(axes, Path(output))
 
 
-def settled(rows: Rows, task: Task) -> Rows:
+def after_warmup(rows: Rows, task: Task) -> Rows:
     """Rows behind the warm-up: the task's own ``warmup`` steps, at least half of all.
 
     Example:
@@ -90,7 +90,7 @@ def _variable(run: Run, var: str | None) -> xr.DataArray:
     return data
 
 
-def _comparable(run: Run, data: xr.DataArray) -> None:
+def _check_rankable(run: Run, data: xr.DataArray) -> None:
     """Ranks want one number of each of several chains."""
     task = run.task
     more = [str(d) for d in data.dims if d not in (task.replica_dim, task.step_dim)]
@@ -102,7 +102,7 @@ def _comparable(run: Run, data: xr.DataArray) -> None:
         raise RequestError(f"'{data.name}' is not finite everywhere; ranks are of all")
 
 
-def blank(output: str | Path | None) -> Any:
+def new_axes(output: str | Path | None) -> Any:
     """Axes of a figure of its own: pyplot's for a notebook, a bare one for a file."""
     if output is None:
         import matplotlib.pyplot as plt
@@ -125,7 +125,7 @@ def written(axes: Any, output: Path) -> Path:
     return output
 
 
-def _trace(axes: Any, run: Run, data: xr.DataArray) -> None:
+def _draw_trace(axes: Any, run: Run, data: xr.DataArray) -> None:
     """Lines over steps; other dims become lines too."""
     step = run.task.step_dim
     lines = data.transpose(step, ...).values.reshape(data.sizes[step], -1)
@@ -134,12 +134,12 @@ def _trace(axes: Any, run: Run, data: xr.DataArray) -> None:
     axes.set_xlabel(step)
     axes.set_ylabel(_label(data))
     axes.grid(alpha=0.25)
-    _references(axes, data, run, "y")
+    _draw_references(axes, data, run, "y")
 
 
-def _settled(axes: Any, run: Run, data: xr.DataArray, kind: str) -> str:
+def _draw_settled(axes: Any, run: Run, data: xr.DataArray, kind: str) -> str:
     """A picture of what is left behind the warm-up; says how much that is."""
-    task, late = run.task, settled(data, run.task)
+    task, late = run.task, after_warmup(data, run.task)
     replica, step = task.replica_dim, task.step_dim
     if not late.sizes[step]:
         raise RequestError(f"all {data.sizes[step]} {step}s of {run.id} are warm-up")
@@ -152,7 +152,7 @@ def _settled(axes: Any, run: Run, data: xr.DataArray, kind: str) -> str:
     else:
         figures.marginal(axes, chains, replica)
         axes.set_xlabel(_label(data))
-        _references(axes, data, run, "x")
+        _draw_references(axes, data, run, "x")
     many = f" of {len(values)} {replica}s" if len(values) > 1 else ""
     first, last = data.sizes[step] - late.sizes[step] + 1, data.sizes[step]
     return f": {late.sizes[step]} {step}s ({first}–{last}){many}"
@@ -172,7 +172,7 @@ def _label(data: xr.DataArray) -> str:
     return f"{about} ({unit})" if unit != "1" else str(about)
 
 
-def _references(axes: Any, data: xr.DataArray, run: Run, along: str) -> None:
+def _draw_references(axes: Any, data: xr.DataArray, run: Run, along: str) -> None:
     """The run's own value as a band; what is known of this variable as dashed lines.
 
     Args:
@@ -182,7 +182,7 @@ def _references(axes: Any, data: xr.DataArray, run: Run, along: str) -> None:
     span = axes.axhspan if along == "y" else axes.axvspan
     unit, own = data.attrs.get("units"), run.headline.get(str(data.name))
     low, high = getattr(axes, f"get_{along}lim")()
-    for index, (label, entry) in enumerate(_known(data, run).items()):
+    for index, (label, entry) in enumerate(_references_for(data, run).items()):
         low, high = min(low, entry.value), max(high, entry.value)
         style = {"ls": "--", "lw": 1.2, "color": f"C{index + 1}"}
         line(entry.value, label=f"{label}: {entry.source}", **style)
@@ -194,7 +194,7 @@ def _references(axes: Any, data: xr.DataArray, run: Run, along: str) -> None:
     getattr(axes, f"set_{along}lim")(low - margin, high + margin)
 
 
-def _known(data: xr.DataArray, run: Run) -> dict[str, Estimate]:
+def _references_for(data: xr.DataArray, run: Run) -> dict[str, Estimate]:
     """What is known from elsewhere in a variable's unit, and is no other's."""
     told = {**run.rows.data_vars, **run.observed.data_vars}
     named = {str(name): v.attrs.get("known", "").split() for name, v in told.items()}

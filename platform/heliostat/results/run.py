@@ -15,7 +15,7 @@ from heliostat import config
 from heliostat.config.code import Code
 from heliostat.errors import RequestError, StoreError
 from heliostat.loop.work import block_count
-from heliostat.results.goal import Outcome
+from heliostat.results.goal import GoalOutcome
 from heliostat.store import lock
 from heliostat.store.index import cell_paths, open_record
 from heliostat.store.record import Record
@@ -49,7 +49,7 @@ class Run:
         path: Path,
         task: Task | None = None,
         limit: int | None = None,
-        until: Outcome | None = None,
+        until: GoalOutcome | None = None,
         record: Record | None = None,
     ):
         self.record = record or open_record(path)
@@ -86,10 +86,10 @@ class Run:
         return min(self.record.steps, self._limit or sys.maxsize)
 
     @property
-    def until(self) -> Outcome | None:
+    def until(self) -> GoalOutcome | None:
         """The condition that it was asked to come to, and whether that held."""
         stored = self.record.attrs.get("until") if self._limit is None else None
-        return self._until or (Outcome(**stored) if stored else None)
+        return self._until or (GoalOutcome(**stored) if stored else None)
 
     @property
     def rows(self) -> xr.Dataset:
@@ -114,7 +114,7 @@ class Run:
             groups.setdefault("observed", observed)
         for name, group in groups.items():
             groups[name] = group.copy()
-            groups[name].attrs = as_attributes(group.attrs)
+            groups[name].attrs = netcdf_attrs(group.attrs)
         return xr.DataTree.from_dict(groups)
 
     def _cut(self, data: xr.Dataset, entries: int | None) -> xr.Dataset:
@@ -141,9 +141,9 @@ class Run:
             RequestError: if no state of that step is kept, naming the nearest.
         """
         block = replica // self.task.width
-        step = self.kept_at(step, self.kept(block))
+        step = self.resolve_step(step, self.kept(block))
         stored = self.record.checkpoints.load(block, step)
-        return self._of_task(lambda loop: loop.replica_state(replica, stored))
+        return self._with_loop(lambda loop: loop.replica_state(replica, stored))
 
     def states(self, step: int = -1) -> Any:
         """The states of all replicas at a kept step, along a leading axis of replicas.
@@ -159,11 +159,11 @@ class Run:
         """
         blocks = range(block_count(self.task))
         common = sorted(set.intersection(*(set(self.kept(b)) for b in blocks)))
-        step = self.kept_at(step, common)
+        step = self.resolve_step(step, common)
         stored = [self.record.checkpoints.load(block, step) for block in blocks]
-        return self._of_task(lambda loop: loop.all_replicas(stored))
+        return self._with_loop(lambda loop: loop.all_replicas(stored))
 
-    def kept_at(self, step: int, kept: list[int]) -> int:
+    def resolve_step(self, step: int, kept: list[int]) -> int:
         """The step that is meant, of those whose states are kept.
 
         Raises:
@@ -180,7 +180,7 @@ class Run:
             )
         return step
 
-    def _of_task(self, make: Callable[[Any], Any]) -> Any:
+    def _with_loop(self, make: Callable[[Any], Any]) -> Any:
         """What the task's own loop makes of stored states, in the run's precision."""
         from heliostat.loop.run import Loop, precision
 
@@ -202,7 +202,7 @@ class Run:
             StoreError: if the file cannot be written.
         """
         rows = self.rows.load()
-        rows.attrs = as_attributes({**rows.attrs, "id": self.id})
+        rows.attrs = netcdf_attrs({**rows.attrs, "id": self.id})
         try:
             rows.to_netcdf(path, engine="h5netcdf")
         except OSError as error:
@@ -225,7 +225,7 @@ def status_of(record: Record, attrs: Mapping[str, Any]) -> str:
     return stored
 
 
-def as_attributes(attrs: Mapping[Any, Any]) -> dict[str, Any]:
+def netcdf_attrs(attrs: Mapping[Any, Any]) -> dict[str, Any]:
     """Attributes that netCDF can hold: what is no number or text becomes JSON, and
     what is nothing is left out.
 
@@ -274,7 +274,7 @@ def open_run(
     return as_run(run, store, task, code)
 
 
-def find(run: str, store: str | Path | None = None) -> Path:
+def find_run(run: str, store: str | Path | None = None) -> Path:
     """The folder of a run, by the first digits of its id.
 
     A cell of a pack has none: it is the one that it would have.
@@ -306,7 +306,7 @@ def as_run(
             return run
         task, found = task or type(run.task), Run(run.path, None, run._limit)
     else:
-        found = Run(find(run, store))
+        found = Run(find_run(run, store))
     if task is not None or typed:
         found._task = config.rebuild(found.spec, task, typed)
     return found

@@ -20,7 +20,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from heliostat.driver.placement import Place
+from heliostat.driver.placement import Placement
 from heliostat.results.run import store_folder
 from heliostat.sweeps.axes import Range
 from heliostat.sweeps.open import open_sweep, remove_sweep
@@ -123,7 +123,7 @@ def sweep(
         x64=x64,
         steps=steps,
     )
-    place, root = Place(on, workers, gpus), store_folder(store)
+    place, root = Placement(on, workers, gpus), store_folder(store)
     request = SweepRequest(plan, until, retries, place, root).checked()
     watching = progress or SweepDisplay()
     return preview(request, watching) if dry_run else run_sweep(request, watching)

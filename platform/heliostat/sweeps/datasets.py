@@ -10,7 +10,7 @@ import numpy as np
 import xarray as xr
 
 from heliostat import config
-from heliostat.results.run import Run, as_attributes
+from heliostat.results.run import Run, netcdf_attrs
 from heliostat.sweeps.axes import SEED
 from heliostat.sweeps.cells import TRIAL, Cell
 from heliostat.sweeps.findings import Findings
@@ -82,7 +82,7 @@ def attributes(sweep: Findings) -> dict[str, Any]:
     plan = sweep.plan
     steps, metrics = plan.length, config.plain(plan.metrics) or None
     known = {**plan.identity, "steps": steps, "metrics": metrics}
-    return as_attributes({"sweep": sweep.id, **known})
+    return netcdf_attrs({"sweep": sweep.id, **known})
 
 
 def labels(sweep: Findings) -> dict[str, Any]:

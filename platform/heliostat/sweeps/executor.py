@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from heliostat.driver import packs
-from heliostat.driver.ensure import at_path
-from heliostat.driver.placement import Place, chunks
+from heliostat.driver.ensure import find_stored
+from heliostat.driver.placement import Placement, chunks
 from heliostat.loop.work import Chunk, Job
 from heliostat.store.index import cell_ids
 from heliostat.sweeps.cells import Cell
@@ -145,7 +145,7 @@ class FleetExecutor:
 
     @property
     def free(self) -> bool:
-        return len(self._flying) < (self._fleet.at_once if self._fleet else 1)
+        return len(self._flying) < (self._fleet.max_concurrent if self._fleet else 1)
 
     def submit(self, groups: Sequence[list[Cell]]) -> None:
         if not groups:
@@ -163,24 +163,24 @@ class FleetExecutor:
 
     def _submit(self, group: list[Cell]) -> Future[list[Ended]]:
         fleet: Any = self._fleet
-        how = self.asked, partial(_from_fleet, fleet), fleet.workers_each
+        how = self.asked, partial(_from_fleet, fleet), fleet.workers_per_run
         return self._threads.submit(run_group, group, *how)
 
     def _start(self, cell: Cell, drives: int) -> None:
         on, workers, gpus, _ = self.asked.place
         device.authenticate(on)
-        from heliostat import fleet
+        from heliostat.fleet.run import open_fleet
 
-        found = fleet.shared(on, workers, gpus, cell.task, drives, self.asked.on_event)
+        found = open_fleet(on, workers, gpus, cell.task, drives, self.asked.on_event)
         self._fleet = self._stack.enter_context(found)
-        threads = ThreadPoolExecutor(self._fleet.at_once)
+        threads = ThreadPoolExecutor(self._fleet.max_concurrent)
         self._threads = self._stack.enter_context(threads)
 
 
 def _from_fleet(
     fleet: Any,
     job: Job,
-    place: Place,
+    place: Placement,
     tell: Callable[..., None],
     goal: Callable[[], int],
 ) -> Generator[Chunk, None, None]:
@@ -201,7 +201,7 @@ def pack_groups(
     wanted, fresh, alone = {cell.spec.id: cell for cell in cells}, [], []
     begun: dict[Path, None] = {}
     for cell in missing:
-        run = at_path(cell.task, cell.spec, store) if cell.task.packable else None
+        run = find_stored(cell.task, cell.spec, store) if cell.task.packable else None
         if not cell.task.packable or (run and run.record.folder == run.path):
             alone.append([cell])
         elif run is None:
@@ -218,5 +218,5 @@ def _alike(cells: Sequence[Cell]) -> list[list[Cell]]:
     """Cells by the program that they want."""
     found: dict[str, list[Cell]] = defaultdict(list)
     for cell in cells:
-        found[packs.alike(cell.task, cell.spec)].append(cell)
+        found[packs.pack_key(cell.task, cell.spec)].append(cell)
     return list(found.values())

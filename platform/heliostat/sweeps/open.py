@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from heliostat.driver.ensure import at_path
+from heliostat.driver.ensure import find_stored
 from heliostat.results.run import Run, store_folder
 from heliostat.store.index import cell_ids, list_packs
 from heliostat.store.lock import Lock
@@ -56,7 +56,7 @@ def _outcome(cell: Cell, event: Mapping[str, Any] | None, store: Path) -> CellOu
     """How a cell came out, as it was written down."""
     if event is None:
         return WAITING
-    run, steps = at_path(cell.task, cell.spec, store), event["steps"]
+    run, steps = find_stored(cell.task, cell.spec, store), event["steps"]
     run = Run(run.path, cell.task, steps) if run and steps else None
     why = [event.get(name, "") for name in ("reason", "traceback")]
     return CellOutcome(event["event"], False, steps, run, *why)

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from heliostat.driver import packs
-from heliostat.driver.ensure import at_path, bring, stored
+from heliostat.driver.ensure import ensure, find_stored, stored_run
 from heliostat.driver.finish import first_line
-from heliostat.driver.placement import Place, Source
+from heliostat.driver.placement import ChunkSource, Placement
 from heliostat.driver.progress import Progress
 from heliostat.errors import Busy, StoreError
 from heliostat.results.goal import Goal
@@ -64,7 +64,7 @@ class RunContext(NamedTuple):
 
     goal: Callable[[Cell], Goal]
     packs: bool  # whether cells may be packed: all have the same goal
-    place: Place
+    place: Placement
     store: Path
     retries: int  # of a cell whose task raised
     on_event: Callable[..., None]  # receives what happens to cells and workers
@@ -74,12 +74,12 @@ class RunContext(NamedTuple):
 def stored_outcome(cell: Cell, asked: RunContext) -> CellOutcome | None:
     """A cell that is stored as far as it is asked for."""
     goal = asked.goal(cell)
-    run = stored(cell.task, cell.spec, goal, asked.store)
-    return _outcome_of(run, False, goal.ended, _pruned(goal)) if run else None
+    run = stored_run(cell.task, cell.spec, goal, asked.store)
+    return _outcome_of(run, False, goal.decided, _pruned(goal)) if run else None
 
 
 def run_group(
-    cells: list[Cell], asked: RunContext, source: Source, workers: int = 1
+    cells: list[Cell], asked: RunContext, source: ChunkSource, workers: int = 1
 ) -> list[Ended]:
     """Cells at their goal: as a pack; alone, if there is one, or if a pack failed."""
     if len(cells) > 1:
@@ -93,15 +93,15 @@ def run_group(
 
 
 def _run_pack(
-    cells: list[Cell], asked: RunContext, source: Source, workers: int
+    cells: list[Cell], asked: RunContext, source: ChunkSource, workers: int
 ) -> list[Ended]:
     """Cells side by side, by one program and in one record."""
-    given = [packs.Packed(cell.task, cell.spec) for cell in cells]
+    given = [packs.CellSpec(cell.task, cell.spec) for cell in cells]
     goal, progress = asked.goal(cells[0]), asked.on_start(cells)
     where = asked.place, asked.store, progress, source, workers
     while True:
         try:
-            runs = packs.bring(given, goal.length, *where)
+            runs = packs.ensure_pack(given, goal.length, *where)
             break
         except Busy:  # another sweep is at it
             time.sleep(POLL_SECONDS)
@@ -111,7 +111,9 @@ def _run_pack(
     ]
 
 
-def _run_with_retries(cell: Cell, asked: RunContext, source: Source) -> CellOutcome:
+def _run_with_retries(
+    cell: Cell, asked: RunContext, source: ChunkSource
+) -> CellOutcome:
     """One cell at its goal; tried again as often as that is asked."""
     outcome = _run_once(cell, asked, source)
     for _ in range(asked.retries):
@@ -122,19 +124,19 @@ def _run_with_retries(cell: Cell, asked: RunContext, source: Source) -> CellOutc
     return outcome
 
 
-def _run_once(cell: Cell, asked: RunContext, source: Source) -> CellOutcome:
+def _run_once(cell: Cell, asked: RunContext, source: ChunkSource) -> CellOutcome:
     where = asked.place, asked.store, asked.on_start([cell]), source, cell.parent
     while True:
         goal = asked.goal(cell)
         try:
-            run, computed = bring(cell.task, cell.spec, goal, *where)
-            return _outcome_of(run, computed, goal.ended, _pruned(goal))
+            run, computed = ensure(cell.task, cell.spec, goal, *where)
+            return _outcome_of(run, computed, goal.decided, _pruned(goal))
         except Busy:  # another sweep is at it
             time.sleep(POLL_SECONDS)
         except StoreError:
             raise
         except Exception as error:
-            run = at_path(cell.task, cell.spec, asked.store)
+            run = find_stored(cell.task, cell.spec, asked.store)
             steps = run.steps if run else 0
             told = first_line(error), traceback.format_exc()
             return CellOutcome("failed", True, steps, run if steps else None, *told)

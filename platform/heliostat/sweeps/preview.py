@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from heliostat.driver.ensure import at_path
+from heliostat.driver.ensure import find_stored
 from heliostat.sweeps.cells import Cell, Listed
 from heliostat.sweeps.executor import CellStream, grouped_cells
 from heliostat.sweeps.outcomes import CellOutcome, RunContext, stored_outcome
@@ -84,6 +84,6 @@ def _later(plan: Plan, cells: CellStream) -> int:
 
 
 def _missing(cell: Cell, asked: RunContext) -> CellOutcome:
-    run = at_path(cell.task, cell.spec, asked.store)
+    run = find_stored(cell.task, cell.spec, asked.store)
     steps = run.steps if run else 0
     return CellOutcome("begun" if steps else "new", True, steps, None)

@@ -14,7 +14,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from heliostat.driver.progress import Progress, clock
+from heliostat.driver.progress import Progress, format_duration
 from heliostat.loop.work import Chunk, Slab
 from heliostat.store.record import Record
 from heliostat.sweeps.cells import Cell
@@ -52,20 +52,20 @@ class ActiveCell:
         self.share = 0.0  # of their steps
 
     @contextmanager
-    def following(self, record: Record, task: Task, until: int) -> Iterator[None]:
+    def follow(self, record: Record, task: Task, until: int) -> Iterator[None]:
         self._come = np.atleast_2d(record.committed).copy()  # (cells, blocks)
         self._until = until
         self.share = self._now()
         yield
 
-    def saw(self, chunk: Chunk | Slab) -> None:
+    def on_chunk(self, chunk: Chunk | Slab) -> None:
         first = chunk.members[0].cell if isinstance(chunk, Slab) else 0
         lanes = len(chunk.members) if isinstance(chunk, Slab) else 1
         self._come[first : first + lanes, chunk.block] = chunk.stop
         before, self.share = self.share, self._now()
         self._seen(len(self._come) * (self.share - before))
 
-    def told(self, event: str, details: dict[str, Any]) -> None:
+    def on_event(self, event: str, details: dict[str, Any]) -> None:
         pass
 
     def _now(self) -> float:
@@ -154,7 +154,11 @@ class SweepDisplay:
             return []
         (then, before), (now, gained) = self._recent[0], self._recent[-1]
         rate = (gained - before) / max(now - then, 1e-9)
-        return [f"{rate:.3g} runs/s", f"{clock(left / rate)} left"] if rate > 0 else []
+        return (
+            [f"{rate:.3g} runs/s", f"{format_duration(left / rate)} left"]
+            if rate > 0
+            else []
+        )
 
     def _table(self) -> RenderableType:
         line = Text(self._line(), no_wrap=True, overflow="ellipsis")

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from heliostat.driver.placement import Place
+from heliostat.driver.placement import Placement
 from heliostat.driver.progress import Progress
 from heliostat.errors import RequestError
 from heliostat.results.goal import Goal
@@ -30,7 +30,7 @@ class SweepRequest(NamedTuple):
     plan: Plan
     until: str | None  # where each run ends
     retries: int  # of a cell whose task raised
-    place: Place
+    place: Placement
     store: Path
 
     @property
@@ -53,7 +53,7 @@ class SweepRequest(NamedTuple):
             told = "until: a scheduler ends runs already"
             raise RequestError(f"{told}, give one of the two")
         Goal(plan.task, plan.length, until)  # refuses a condition that is none
-        self.place.checked()
+        self.place.validate()
         return self
 
 

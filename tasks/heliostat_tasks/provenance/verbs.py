@@ -10,7 +10,7 @@ from typing import Literal
 
 import heliostat as hs
 from heliostat import Answer
-from heliostat.driver.placement import Place
+from heliostat.driver.placement import Placement
 from heliostat_tasks.provenance import corpus
 from heliostat_tasks.provenance.attacks import bench
 from heliostat_tasks.provenance.cost import Budget
@@ -160,11 +160,11 @@ def verify(
         all_failures,
     )
     out = report or folder.with_name(folder.name + "-report")
-    place = Place(on, workers).checked()
+    place = Placement(on, workers).checked()
     return _told(audited(folder, out, policy, place), folder, out)
 
 
-def audited(folder: Path, out: Path, policy: Policy, place: Place) -> Audit:
+def audited(folder: Path, out: Path, policy: Policy, place: Placement) -> Audit:
     """An audit, and its report in a folder of the verifier's own."""
     if out.is_symlink() or out.resolve() == folder.resolve():
         raise hs.RequestError(f"report {out}: expected a folder of the verifier's own")

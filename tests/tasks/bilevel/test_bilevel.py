@@ -12,7 +12,7 @@ from support.bilevel_runs import here, unfolded
 import heliostat as hs
 from heliostat import config
 from heliostat.driver import packs
-from heliostat.driver.placement import Place
+from heliostat.driver.placement import Placement
 from heliostat.loop.forward_mode import ForwardMode
 from heliostat.system.jit import jit
 from heliostat_tasks.bilevel import Bilevel
@@ -27,8 +27,8 @@ def test_a_cell_of_a_grid_is_the_same_run_alone(tmp_path):
     numbers = [(0.6, 0.05, 0.1, 0.1), (None, 0.08, 0.2, 0.9), (0.7, None, 1.0, 0.5)]
     names = Bilevel.packable
     tasks = [Bilevel(**about, **dict(zip(names, n, strict=True))) for n in numbers]
-    cells = [packs.Packed(task, config.specify(task, 1)) for task in tasks]
-    runs = packs.bring(cells, 150, Place("here"), tmp_path / "packed")
+    cells = [packs.CellSpec(task, config.specify(task, 1)) for task in tasks]
+    runs = packs.ensure_pack(cells, 150, Placement("here"), tmp_path / "packed")
     for task, packed in zip(tasks, runs, strict=True):
         alone = here(task, tmp_path / "alone", seed=1, steps=150)
         assert packed.record.strides(0, 100) == alone.record.strides(0, 100)

@@ -7,7 +7,7 @@ import shutil
 import pytest
 from support.trainings import TASK
 
-from heliostat.driver.placement import Place
+from heliostat.driver.placement import Placement
 from heliostat_tasks.provenance import verbs
 from heliostat_tasks.provenance.transcript.signing import own_key
 from heliostat_tasks.provenance.verify.audit import Policy, audit
@@ -40,6 +40,8 @@ def judge(tmp_path):
 
     def judged(folder, on="here", workers=None, **policy):
         fields = {"issuers": (own_key("verifier").name,), "points": 0} | policy
-        return audit(folder, tmp_path / "work", Policy(**fields), Place(on, workers))
+        return audit(
+            folder, tmp_path / "work", Policy(**fields), Placement(on, workers)
+        )
 
     return judged

@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from heliostat.errors import RequestError, did_you_mean
-from heliostat.results.plotting import blank, written
+from heliostat.results.plotting import new_axes, written
 from heliostat.sweeps.axes import SEED, Range
 from heliostat.sweeps.plots import charts
 from heliostat.sweeps.results import Sweep
@@ -54,7 +54,7 @@ def plot(
     values = _values(sweep, metric)
     fields = [name for name in sweep.axes if name != SEED]
     kind = _kind(sweep, fields) if kind == "auto" else kind
-    axes = blank(output)
+    axes = new_axes(output)
     CHARTS[kind](axes, sweep, values, fields)
     task = sweep.plan.identity["task"]
     axes.set_title(f"{task}, sweep {sweep.id}", fontsize="medium")

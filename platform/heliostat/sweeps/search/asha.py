@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from heliostat.results.goal import Goal, found_at
+from heliostat.results.goal import Goal, estimates_at
 from heliostat.store.record import Record
 from heliostat.sweeps.cells import Cell
 from heliostat.sweeps.journal import Journal
@@ -72,5 +72,5 @@ def halving(metric: Metric, asked: Schedule, length: int, ledger: Journal) -> Ha
 
 
 def _value(metric: Metric, task: Any, record: Record, step: int) -> float:
-    found = found_at(task, record, step).get(metric.name)
+    found = estimates_at(task, record, step).get(metric.name)
     return float(found.value) if found else math.nan

@@ -11,7 +11,7 @@ import math
 from heliostat import config
 from heliostat.config.registry import name_of
 from heliostat.driver.finish import first_line
-from heliostat.driver.placement import Place
+from heliostat.driver.placement import Placement
 from heliostat.errors import RequestError, RunFailed
 from heliostat.loop.forward_mode import ForwardMode, ValueAndGrad
 from heliostat.sweeps.axes import SEED, Range, is_whole
@@ -62,7 +62,7 @@ def _such(task: Task) -> str:
 class Descending(Searched):
     """The cells of trials one after another, each where the slope of the last led."""
 
-    def __init__(self, plan: Plan, ledger: Journal, place: Place) -> None:
+    def __init__(self, plan: Plan, ledger: Journal, place: Placement) -> None:
         self._known = slopes(ledger)
         axes = plan.axes.items()
         self._ranges = {n: axis for n, axis in axes if isinstance(axis, Range)}

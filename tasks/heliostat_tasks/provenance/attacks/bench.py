@@ -8,7 +8,7 @@ from pathlib import Path
 
 import heliostat as hs
 from heliostat import Answer
-from heliostat.driver.placement import Place
+from heliostat.driver.placement import Placement
 from heliostat.system import device
 from heliostat_tasks.provenance.attacks.adversary import Forger
 from heliostat_tasks.provenance.attacks.attacks import ATTACKS, forge
@@ -39,12 +39,12 @@ def forged(name: str, honest: Path, out: Path) -> None:
 def table(honest: Path, out: Path, workers: int | None, tell: Tell) -> Answer:
     """All attacks, each made, replayed whole, and judged twice: as where bits must
     agree, and as where they cannot."""
-    from heliostat.fleet.cluster import connected
+    from heliostat.fleet.cluster import connect
 
     device.authenticate("local")
-    rows, place = [], Place("local", workers)
+    rows, place = [], Placement("local", workers)
     trusted = own_key("verifier").name
-    with connected("local", workers, None), tempfile.TemporaryDirectory() as work:
+    with connect("local", workers, None), tempfile.TemporaryDirectory() as work:
         policy = Policy(issuers=(trusted,), points=0, all_failures=True)
         for name in ATTACKS:
             forged(name, honest, out / name)

@@ -24,7 +24,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 import heliostat as hs
-from heliostat.driver.placement import Place, chunks
+from heliostat.driver.placement import Placement, chunks
 from heliostat.loop.work import Job, Limits, Span
 from heliostat_tasks.provenance.cost import Beyond, Budget, Deadline
 from heliostat_tasks.provenance.transcript.formats import Refused
@@ -85,7 +85,7 @@ def audit(
     folder: Path,
     work: Path,
     policy: Policy,
-    place: Place,
+    place: Placement,
     tell: Tell = lambda line: None,
 ) -> Audit:
     """Check a transcript; never raises for what is in it.
@@ -136,7 +136,7 @@ def _moves(claims: Transcript, deadline: Deadline) -> list[Movement]:
     return moves
 
 
-def _scored(found: Audit, place: Place, deadline: Deadline) -> Audit:
+def _scored(found: Audit, place: Placement, deadline: Deadline) -> Audit:
     """Traces of memorisation of every segment."""
     claims, points = found.claims, found.policy.points
     assert claims is not None
@@ -185,7 +185,7 @@ def _planned(found: Audit) -> Audit:
     return found._replace(policy=policy, flags=flags, plan=plan)
 
 
-def _replayed(found: Audit, place: Place, deadline: Deadline, tell: Tell) -> Audit:
+def _replayed(found: Audit, place: Placement, deadline: Deadline, tell: Tell) -> Audit:
     """The planned segments, replayed; after a REJECT only those before it in the plan,
     so that what is reported does not depend on how many worked at it."""
     claims = found.claims

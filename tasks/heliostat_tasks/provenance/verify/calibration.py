@@ -19,7 +19,7 @@ import numpy as np
 
 import heliostat as hs
 from heliostat import Answer
-from heliostat.driver.placement import Place, chunks
+from heliostat.driver.placement import Placement, chunks
 from heliostat.loop.work import Job, Limits, Span
 from heliostat_tasks.provenance.transcript.formats import Refused
 from heliostat_tasks.provenance.transcript.reader import Transcript, transcript
@@ -52,7 +52,7 @@ def measured(
             claims = transcript(folder, Path(work) / "records.bin")
         except Refused as error:
             raise hs.RequestError(f"{folder}: {error}") from error
-        place = Place("local", workers or max(1, len(available()) // cores), 0)
+        place = Placement("local", workers or max(1, len(available()) // cores), 0)
         found = replays(claims, cores, segments, place, tell)
     return _told(found, cores)
 
@@ -61,7 +61,7 @@ def replays(
     claims: Transcript,
     cores: int,
     segments: int,
-    place: Place,
+    place: Placement,
     tell: Callable[[str], None] = lambda line: None,
 ) -> list[dict[str, float]]:
     """The distances of each tensor, of some segments spread over the training."""
