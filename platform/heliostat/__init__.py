@@ -29,9 +29,12 @@ from heliostat.errors import Busy, Paused, RequestError, RunFailed, StoreError
 from heliostat.task import Estimate, File, Task, Var, check_used
 
 if TYPE_CHECKING:
+    from heliostat.driver.placement import connect
+    from heliostat.driver.replay import replay
     from heliostat.driver.verbs import extend, remove, resume, run, start, stop
     from heliostat.driver.verify import verify
     from heliostat.laws import check_task
+    from heliostat.loop.work import Chunk, Limits, Span
     from heliostat.results.catalog import gc, runs
     from heliostat.results.plotting import plot
     from heliostat.results.run import Run
@@ -41,10 +44,14 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _MODULES = {
+    "Chunk": "loop.work",
+    "Limits": "loop.work",
     "Range": "sweeps",
     "Run": "results.run",
+    "Span": "loop.work",
     "Sweep": "sweeps",
     "check_task": "laws",
+    "connect": "driver.placement",
     "extend": "driver.verbs",
     "gc": "results.catalog",
     "open": "results.run:open_run",
@@ -52,6 +59,7 @@ _MODULES = {
     "plot": "results.plotting",
     "remove": "driver.verbs",
     "remove_sweep": "sweeps",
+    "replay": "driver.replay",
     "resume": "driver.verbs",
     "run": "driver.verbs",
     "runs": "results.catalog",
@@ -64,20 +72,24 @@ _MODULES = {
 __all__ = [
     "Answer",
     "Busy",
+    "Chunk",
     "Code",
     "Estimate",
     "File",
+    "Limits",
     "Paused",
     "Range",
     "RequestError",
     "Run",
     "RunFailed",
+    "Span",
     "StoreError",
     "Sweep",
     "Task",
     "Var",
     "check_task",
     "check_used",
+    "connect",
     "extend",
     "gc",
     "open",
@@ -85,6 +97,7 @@ __all__ = [
     "plot",
     "remove",
     "remove_sweep",
+    "replay",
     "resume",
     "run",
     "runs",

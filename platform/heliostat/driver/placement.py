@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
 from heliostat.errors import RequestError
@@ -53,8 +54,7 @@ def chunks(
 ) -> Generator[Chunk, None, None]:
     """The chunks of a job from wherever it is computed; slabs, of several lanes."""
     if placement.on == "here":
-        device.remember_programs()
-        device.narrow(placement.gpus)
+        _configure_here(placement.gpus)
         yield from run_here(job, placement.seconds, goal)
         return
     device.authenticate(placement.on)
@@ -62,3 +62,43 @@ def chunks(
 
     on, workers, gpus, seconds = placement
     yield from run_on_fleet(job, seconds, on, workers, gpus, on_event, goal)
+
+
+@contextmanager
+def connect(
+    on: str = "local", workers: int | None = None, gpus: float | None = None
+) -> Iterator[None]:
+    """Keep one Ray session open for several runs and replays.
+
+    Starting an embedded Ray takes seconds, so many short runs should share one.  With
+    ``on="here"``, configure this process as a worker is, so that what it computes
+    itself has the bits of a worker.
+
+    Args:
+        on: ``"local"`` for an embedded Ray, ``"here"`` for this process, ``"auto"`` for
+            the cluster of this process, or a cluster's address.
+        workers: processes of each run; default the whole machine or cluster.
+        gpus: GPUs of each run; default all there are.
+
+    Raises:
+        RequestError: if the address does not answer, or if GPUs are missing.
+
+    Example:
+        >>> import heliostat as hs
+        >>> with hs.connect("local", workers=2):    # doctest: +SKIP
+        ...     runs = [hs.run(task, seed=seed, workers=2) for seed in range(10)]
+    """
+    if on == "here":
+        _configure_here(gpus)
+        yield
+        return
+    device.authenticate(on)
+    from heliostat.fleet import cluster
+
+    with cluster.connect(on, workers, gpus):
+        yield
+
+
+def _configure_here(gpus: float | None) -> None:
+    device.remember_programs()
+    device.narrow(gpus)

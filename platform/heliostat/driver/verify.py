@@ -17,10 +17,11 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from heliostat.driver.parent import mismatch, of_run
-from heliostat.driver.placement import Placement, chunks
+from heliostat.driver.placement import Placement
+from heliostat.driver.replay import replay
 from heliostat.errors import RequestError, RunFailed, StoreError
 from heliostat.loop.state import StrideDigests, digest
-from heliostat.loop.work import Chunk, Job, Span, block_count
+from heliostat.loop.work import Chunk, Span, block_count
 from heliostat.results.run import Run, as_run
 from heliostat.store.digests import first_link, next_link
 from heliostat.task import Estimate, Task
@@ -153,7 +154,16 @@ def _replay(
 ) -> Verdict:
     spans = _choose(run, task, segments, random.Random(seed))
     identity = run.spec.identity
-    job = Job(task, identity["seed"], identity["x64"], tuple(spans))
+    on, workers, gpus, _ = place
+    chunks = replay(
+        task,
+        spans,
+        seed=identity["seed"],
+        x64=identity["x64"],
+        on=on,
+        workers=workers,
+        gpus=gpus,
+    )
     stored = {
         (block, stride.stop): stride
         for block in range(block_count(task))
@@ -161,7 +171,7 @@ def _replay(
     }
     layouts = _layouts(run)
     reasons, unsure, replayed = [], [], []
-    for chunk in _tried(job, place, unsure):
+    for chunk in _until_failure(chunks, unsure):
         where = f"block {chunk.block}, steps {chunk.start + 1} to {chunk.stop}"
         here = (chunk.layout, chunk.environment)
         exact = here == layouts.get((chunk.block, chunk.stop))
@@ -181,10 +191,10 @@ def _replay(
     return Verdict(status, reasons + unsure, replayed)
 
 
-def _tried(job: Job, place: Placement, unsure: list[str]) -> Iterator[Chunk]:
-    """The chunks of a replay; a worker that dies again and again proves nothing."""
+def _until_failure(chunks: Iterator[Chunk], unsure: list[str]) -> Iterator[Chunk]:
+    """Yield chunks; note a failure of the workers, which proves nothing of the run."""
     try:
-        yield from chunks(job, place, lambda *_, **__: None)
+        yield from chunks
     except RunFailed as failure:
         unsure.append(f"the replay could not be finished: {failure}")
 
