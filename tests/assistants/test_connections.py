@@ -26,7 +26,7 @@ from heliostat.errors import RequestError
 @pytest.mark.parametrize("act", [hang, dribble], ids=["silent", "a byte at a time"])
 def test_an_attempt_without_end_is_ended(act):
     with always(act) as chat, pytest.raises(Unanswered, match=r"within 0\.2 s"):
-        ask(chat.endpoint(patience=HASTY._replace(timeout=0.2, attempts=2)))
+        ask(chat.endpoint(policy=HASTY._replace(timeout=0.2, attempts=2)))
     assert chat.calls["hello"] == 2
 
 
@@ -85,7 +85,7 @@ def test_a_whole_reply_counts_whatever_becomes_of_its_connection(closing):
     """Its timeout would also cut the closing short, and leave sockets behind."""
     with FakeChat() as chat:
         hasty = HASTY._replace(timeout=0.3)
-        assert ask(chat.endpoint(patience=hasty)).text == "echo hello"
+        assert ask(chat.endpoint(policy=hasty)).text == "echo hello"
     assert len(closing) == 1 == sum(chat.calls.values())
 
 

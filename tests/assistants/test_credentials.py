@@ -16,10 +16,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.chat_server import HELLO, FakeChat, echo_key
 
-from heliostat.assistants import Budget, Cached, Endpoint, Replies, Unanswered
+from heliostat.assistants import Budget, Cached, Endpoint, ReplyCache, Unanswered
 from heliostat.assistants.credentials import redacted
-from heliostat.assistants.redaction import hidden
-from heliostat.assistants.wording import printable
+from heliostat.assistants.redaction import hide
+from heliostat.assistants.text import printable
 from heliostat.errors import Paused, RequestError
 
 KEY = "sk-planted-0123456789"
@@ -44,8 +44,8 @@ def test_a_key_that_is_echoed_is_hidden(status, tmp_path, caplog):
     caplog.set_level(logging.DEBUG)
     with FakeChat(lambda call, prompt: echo_key(status)) as chat:
         endpoint = chat.endpoint()
-        endpoint = chat.endpoint(patience=endpoint.patience._replace(refusals=2))
-        replies = Replies(tmp_path / "replies.sqlite")
+        endpoint = chat.endpoint(policy=endpoint.policy._replace(rate_limited=2))
+        replies = ReplyCache(tmp_path / "replies.sqlite")
         shown = outcome(Cached(endpoint, Budget("x"), replies)) + repr(endpoint)
         replies.close()
     logged = [*caplog.messages, *(repr(r.__dict__) for r in caplog.records)]
@@ -123,11 +123,11 @@ def test_a_key_is_hidden_in_every_dress(dress, monkeypatch):
 @given(st.text(st.sampled_from(string.ascii_letters + string.digits + "-_.+/=")))
 def test_a_key_is_hidden_and_other_text_is_not(key):
     text = f"the quick brown fox{key}jumps over the lazy dog"
-    told = hidden(text, [key, ""])
+    told = hide(text, [key, ""])
     if len(key) >= 8 and key not in "the quick brown fox jumps over the lazy dog":
         assert key not in told
     assert told.startswith("the quick") and told.endswith("lazy dog")
-    assert hidden(text, []) == hidden(text, [""]) == text
+    assert hide(text, []) == hide(text, [""]) == text
 
 
 def test_a_key_in_place_of_a_name_is_refused_and_not_repeated():

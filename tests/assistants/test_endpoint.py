@@ -23,7 +23,7 @@ from support.chat_server import (
 )
 
 from heliostat.assistants import Endpoint, Settings, Unanswered, Unreachable
-from heliostat.assistants.wording import TEXT
+from heliostat.assistants.text import MAX_CHARACTERS
 from heliostat.errors import RequestError
 
 
@@ -61,7 +61,7 @@ def test_anthropic_servers_are_spoken_to_in_their_own_manner():
         "usage": {"input_tokens": 4, "output_tokens": 1},
     }
     with always(send(200, json.dumps(said).encode())) as chat:
-        endpoint = chat.endpoint(wire="anthropic")
+        endpoint = chat.endpoint(provider="anthropic")
         assert ask(endpoint, [("system", "s"), *HELLO]) == ("hi", 4, 1, False, "length")
     (body,) = chat.bodies
     assert body["system"] == "s" and len(body["messages"]) == 1
@@ -110,7 +110,7 @@ def test_thoughts_are_no_part_of_a_reply():
         "stop_reason": "end_turn",
     }
     with always(send(200, json.dumps(said).encode())) as chat:
-        assert ask(chat.endpoint(wire="anthropic")).text == "hi"
+        assert ask(chat.endpoint(provider="anthropic")).text == "hi"
 
 
 @pytest.mark.parametrize(
@@ -174,7 +174,7 @@ def test_a_bad_reply_is_tried_again(name):
 def test_what_stays_bad_ends_with_one_printable_line(name):
     with always(BAD[name]) as chat, pytest.raises(Unanswered) as caught:
         ask(chat.endpoint())
-    assert chat.asked == {"hello": HASTY.attempts}
+    assert chat.requests == {"hello": HASTY.attempts}
     nobody_is_answered = name in ("error 500", "truncated", "lost")
     assert (type(caught.value) is Unreachable) == nobody_is_answered
     reason = str(caught.value)
@@ -298,9 +298,9 @@ def test_what_is_wrong_with_every_request_ends_the_run(status):
 
 
 def test_a_long_text_is_cut_and_says_so():
-    with always(spoken("é" * (TEXT + 1))) as chat:
+    with always(spoken("é" * (MAX_CHARACTERS + 1))) as chat:
         said = ask(chat.endpoint())
-    assert said.text == "é" * TEXT and said.finish == "cut"
+    assert said.text == "é" * MAX_CHARACTERS and said.finish == "cut"
 
 
 def test_a_text_can_be_stored_and_is_otherwise_as_it_came():

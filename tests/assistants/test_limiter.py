@@ -11,14 +11,8 @@ import pytest
 from support.chat_server import HASTY, FakeChat, answer, send
 
 from heliostat.assistants import Limiter, Unreachable
-from heliostat.assistants.attempts import (
-    Patience,
-    TooMany,
-    Tries,
-    retry_after,
-    wait_before,
-)
-from heliostat.assistants.attempts import World as Time
+from heliostat.assistants.failures import RateLimited, retry_after
+from heliostat.assistants.retry import Attempts, Clock, RetryPolicy, backoff
 
 
 class Dial:
@@ -45,7 +39,7 @@ async def _crowd(limiter, size, work):
         async with limiter.slot() as sent:
             inside += 1
             most = max(most, inside)
-            assert inside <= limiter.most
+            assert inside <= limiter.maximum
             await asyncio.sleep(0)
             work(number, sent)
             inside -= 1
@@ -55,14 +49,14 @@ async def _crowd(limiter, size, work):
 
 
 def test_a_round_trip_of_replies_adds_one():
-    limiter = Limiter(most=100, first=10)
+    limiter = Limiter(maximum=100, initial=10)
     for _ in range(10):
         limiter.answered(0)
     assert limiter.limit == pytest.approx(11, abs=0.05)
 
 
 def test_a_round_trip_of_refusals_halves_once():
-    limiter = Limiter(most=100, first=16)
+    limiter = Limiter(maximum=100, initial=16)
     for _ in range(16):
         limiter.refused(0)  # all sent before the first refusal came back
     assert limiter.limit == 8
@@ -73,7 +67,7 @@ def test_a_round_trip_of_refusals_halves_once():
 
 
 def test_the_limit_stays_between_one_and_most():
-    limiter = Limiter(most=3, first=9)
+    limiter = Limiter(maximum=3, initial=9)
     assert limiter.limit == 3
     for _ in range(50):
         limiter.answered(0)
@@ -84,12 +78,12 @@ def test_the_limit_stays_between_one_and_most():
 
 
 def test_as_many_are_inside_as_the_limit_says():
-    limiter = Limiter(most=5, first=5)
+    limiter = Limiter(maximum=5, initial=5)
     assert asyncio.run(_crowd(limiter, 40, lambda n, sent: None)) == 5
 
 
 def test_all_get_a_turn_whatever_the_refusals():
-    limiter, done = Limiter(most=8, first=8), []
+    limiter, done = Limiter(maximum=8, initial=8), []
 
     def work(number, sent):
         (limiter.refused if number % 3 == 0 else limiter.answered)(sent)
@@ -100,14 +94,14 @@ def test_all_get_a_turn_whatever_the_refusals():
 
 
 def test_event_loops_come_and_go():
-    limiter = Limiter(most=2, first=2)
+    limiter = Limiter(maximum=2, initial=2)
     for _ in range(3):
         assert asyncio.run(_crowd(limiter, 9, lambda n, sent: None)) == 2
 
 
 def test_who_is_cancelled_takes_no_turn():
     async def main():
-        limiter = Limiter(most=1)
+        limiter = Limiter(maximum=1)
         async with limiter.slot():
             tasks = [asyncio.create_task(_crowd(limiter, 1, print)) for _ in "abc"]
             await asyncio.sleep(0)
@@ -124,7 +118,7 @@ def test_who_is_cancelled_takes_no_turn():
 
 def test_a_pause_is_for_everybody():
     dial = Dial()
-    limiter = Limiter(most=4, clock=dial.clock, sleep=dial.sleep)
+    limiter = Limiter(maximum=4, clock=dial.clock, sleep=dial.sleep)
     limiter.pause(30.0)
     limiter.pause(10.0)  # shorter: changes nothing
     begun = []
@@ -133,10 +127,10 @@ def test_a_pause_is_for_everybody():
 
 
 def test_waits_double_and_are_jittered_by_a_half():
-    patience = Patience(first=1.0, longest=10.0)
-    assert [wait_before(n, patience, 0.0) for n in (1, 2, 3, 4, 5)] == [0.5, 1, 2, 4, 5]
-    assert wait_before(3, patience, 0.999) == pytest.approx(4, rel=1e-3)
-    assert wait_before(10_000, patience, 0.0) == 5
+    patience = RetryPolicy(first_wait=1.0, longest_wait=10.0)
+    assert [backoff(n, patience, 0.0) for n in (1, 2, 3, 4, 5)] == [0.5, 1, 2, 4, 5]
+    assert backoff(3, patience, 0.999) == pytest.approx(4, rel=1e-3)
+    assert backoff(10_000, patience, 0.0) == 5
 
 
 @pytest.mark.parametrize(
@@ -153,7 +147,7 @@ def test_waits_double_and_are_jittered_by_a_half():
     ],
 )
 def test_retry_after_is_seconds_or_a_date_within_bounds(header, seconds):
-    assert retry_after(header, now=1_000_000.0, most=60.0) == seconds
+    assert retry_after(header, now=1_000_000.0, longest=60.0) == seconds
 
 
 def test_retry_after_is_honoured_at_the_server():
@@ -164,19 +158,19 @@ def test_retry_after_is_honoured_at_the_server():
         return send(429, Retry_After="20") if call == 0 else answer
 
     with FakeChat(plan) as chat:
-        limiter = Limiter(most=1, clock=dial.clock, sleep=dial.sleep)
-        world = Time(clock=dial.clock, sleep=dial.sleep, chance=lambda: 0.0)
-        endpoint = chat.endpoint(limiter=limiter, world=world)
+        limiter = Limiter(maximum=1, clock=dial.clock, sleep=dial.sleep)
+        world = Clock(monotonic=dial.clock, sleep=dial.sleep, uniform=lambda: 0.0)
+        endpoint = chat.endpoint(limiter=limiter, clock=world)
         assert asyncio.run(endpoint.reply([("user", "x")])).text == "echo x"
     assert late == [1000.0, 1020.0] and dial.slept == [20.0]
 
 
 def test_refusals_without_end_have_an_end():
     with FakeChat(lambda call, prompt: send(429)) as chat:
-        endpoint = chat.endpoint(patience=HASTY._replace(refusals=4))
+        endpoint = chat.endpoint(policy=HASTY._replace(rate_limited=4))
         with pytest.raises(Unreachable, match="429"):
             asyncio.run(endpoint.reply([("user", "x")]))
-        assert chat.calls["x"] == 4 and chat.felt == 1
+        assert chat.calls["x"] == 4 and chat.health_checks == 1
     assert endpoint.limiter.limit == 1
 
 
@@ -184,9 +178,9 @@ def test_a_server_that_answers_nobody_is_given_up_after_a_quarter_of_an_hour():
     """It asks for a minute each time: long before it has refused 30 times."""
     dial = Dial()
     with FakeChat(lambda call, prompt: send(429, Retry_After="60")) as chat:
-        limiter = Limiter(most=1, clock=dial.clock, sleep=dial.sleep)
-        world = Time(clock=dial.clock, sleep=dial.sleep, chance=lambda: 0.0)
-        endpoint = chat.endpoint(limiter=limiter, world=world, patience=Patience())
+        limiter = Limiter(maximum=1, clock=dial.clock, sleep=dial.sleep)
+        world = Clock(monotonic=dial.clock, sleep=dial.sleep, uniform=lambda: 0.0)
+        endpoint = chat.endpoint(limiter=limiter, clock=world, policy=RetryPolicy())
         with pytest.raises(Unreachable, match="status 429; tried 16 times"):
             asyncio.run(endpoint.reply([("user", "x")]))
     assert dial.now == 1000 + 16 * 60  # the last is for the shortest question
@@ -195,15 +189,15 @@ def test_a_server_that_answers_nobody_is_given_up_after_a_quarter_of_an_hour():
 def test_a_server_that_answers_others_is_given_more_time():
     """A refusal a minute: enough is 15 minutes of silence, or the 30th of them."""
     for heard, enough in ((0, 17), (8, 25), (39, 30)):
-        dial, patience = Dial(), Patience()
+        dial, patience = Dial(), RetryPolicy()
         limiter = Limiter(clock=dial.clock)
-        tries, over = Tries(patience, dial.now), []
+        tries, over = Attempts(patience, dial.now), []
         for minute in range(40):
             if 0 < minute <= heard:
-                limiter.alive()
+                limiter.responded()
             limiter.failed()
-            tries.add(TooMany("429"))
-            over.append(tries.used or limiter.silence(1000) > patience.silence)
+            tries.add(RateLimited("429"))
+            over.append(tries.exhausted or limiter.silence(1000) > patience.silence)
             dial.now += 60
         assert 1 + over.index(True) == enough
 
@@ -211,7 +205,7 @@ def test_a_server_that_answers_others_is_given_more_time():
 @pytest.mark.parametrize("status", [500, 503, 408])
 def test_errors_do_not_shrink_the_limit(status):
     with FakeChat(lambda call, prompt: answer if call else send(status)) as chat:
-        endpoint = chat.endpoint(limiter=Limiter(first=8))
+        endpoint = chat.endpoint(limiter=Limiter(initial=8))
         asyncio.run(endpoint.reply([("user", "x")]))
     assert endpoint.limiter.limit == pytest.approx(8.125)
 
@@ -230,7 +224,7 @@ def test_the_server_sees_fewer_after_refusals_and_more_again():
         return send(429, json.dumps({}).encode()) if chat.busy > 3 else answer
 
     with FakeChat(plan, delay=0.05) as chat:
-        endpoint = chat.endpoint(limiter=Limiter(most=12, first=12))
+        endpoint = chat.endpoint(limiter=Limiter(maximum=12, initial=12))
         assert len(_asked(endpoint, [str(n) for n in range(40)])) == 40
         assert max(chat.loads) in range(7, 13)
         assert math.fsum(chat.loads[-20:]) / 20 < 5

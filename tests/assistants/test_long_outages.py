@@ -11,9 +11,15 @@ from collections import Counter
 import pytest
 
 from heliostat.assistants import Endpoint, Limiter, Unanswered, Unreachable
-from heliostat.assistants.attempts import Busy, Denied, Outage, TooMany, World
-from heliostat.assistants.pulse import QUESTIONS
-from heliostat.assistants.wire import Said
+from heliostat.assistants.failures import (
+    AccessDenied,
+    RateLimited,
+    ServerBusy,
+    ServerFailure,
+)
+from heliostat.assistants.health import QUESTIONS
+from heliostat.assistants.providers import Completion
+from heliostat.assistants.retry import Clock
 
 PROMPTS = [f"question {n}" for n in range(96)]
 GUILTY = {prompt for n, prompt in enumerate(PROMPTS) if n % 11 == 5}
@@ -37,11 +43,11 @@ class Simulated:
         self.plan, self.calls = plan, Counter()
         self.chance = random.Random(5)
 
-    async def said(self, messages, settings):
+    async def complete(self, messages, settings):
         prompt = messages[-1].text
         self.calls[prompt] += 1
         await self.plan(asyncio.get_running_loop().time(), prompt, self.chance.random())
-        return Said("yes", "stop", 1, 1)
+        return Completion("yes", "stop", 1, 1)
 
 
 def outcomes(plan):
@@ -50,11 +56,11 @@ def outcomes(plan):
     loop = asyncio.SelectorEventLoop(jump)
     loop.time = lambda: jump.now
     chance = random.Random(7).random
-    world = World(clock=loop.time, sleep=asyncio.sleep, chance=chance)
+    world = Clock(monotonic=loop.time, sleep=asyncio.sleep, uniform=chance)
     limiter = Limiter(FLYING, FLYING, loop.time, asyncio.sleep)
-    endpoint = Endpoint("http://127.0.0.1:1", "m", limiter=limiter, world=world)
+    endpoint = Endpoint("http://127.0.0.1:1", "m", limiter=limiter, clock=world)
     server = Simulated(plan)
-    object.__setattr__(endpoint._asking, "line", server)
+    object.__setattr__(endpoint._client, "client", server)
 
     async def main():
         crowd = asyncio.Semaphore(FLYING)
@@ -80,21 +86,21 @@ async def rolling_restart(now, prompt, chance):
     """In flight is answered, new is refused, for 45 s."""
     await asyncio.sleep(0.2 if now < 2 else 0)
     if 2 < now < 47:
-        raise Busy("status 503: draining")
+        raise ServerBusy("status 503: draining")
     await asyncio.sleep(4 if now < 2 and chance < 0.2 else 0.3)
 
 
 async def dead_backend(now, prompt, chance):
     """A proxy that takes connections and loses them, for a minute."""
     if 1 < now < 61:
-        raise Outage("the connection failed: lost")
+        raise ServerFailure("the connection failed: lost")
     await asyncio.sleep(0.3)
 
 
 async def dead_engine(now, prompt, chance):
     """All is answered with an error, for ten minutes."""
     if 1 < now < 600:
-        raise Outage("status 500")
+        raise ServerFailure("status 500")
     await asyncio.sleep(0.3)
 
 
@@ -102,44 +108,44 @@ async def silence(now, prompt, chance):
     """No reply comes, for five minutes."""
     if 1 < now < 300:
         await asyncio.sleep(120)
-        raise Outage("no whole reply within 120 s")
+        raise ServerFailure("no whole reply within 120 s")
     await asyncio.sleep(0.3)
 
 
 async def page_in_between(now, prompt, chance):
     """Somebody else answers, for 20 s."""
     if 1 < now < 21:
-        raise Denied(403, "status 403")
+        raise AccessDenied(403, "status 403")
     await asyncio.sleep(0.3)
 
 
 async def flapping(now, prompt, chance):
     """A minute of nothing, then each second request for another one."""
     if 3 < now < 60 or (60 < now < 120 and chance < 0.5):
-        raise Busy("status 503")
+        raise ServerBusy("status 503")
     await asyncio.sleep(0.3)
 
 
 async def crowded(now, prompt, chance):
     """Four requests a second are taken at most, and nobody says when to come again."""
     if chance < 0.7:
-        raise TooMany("status 429")
+        raise RateLimited("status 429")
     await asyncio.sleep(0.3)
 
 
 async def hurrying(now, prompt, chance):
     """Nothing for five minutes, with the advice to come again in 10 ms."""
     if 1 < now < 300:
-        raise Busy("status 503", wait=0.01)
+        raise ServerBusy("status 503", wait=0.01)
     await asyncio.sleep(0.3)
 
 
 async def silent_after_advice(now, prompt, chance):
     """A server that names a wait, and is gone after it."""
     if 1 < now < 20:
-        raise Busy("status 503", wait=1.0)
+        raise ServerBusy("status 503", wait=1.0)
     if 20 < now < 300:
-        raise Outage("the connection failed: lost")
+        raise ServerFailure("the connection failed: lost")
     await asyncio.sleep(0.3)
 
 
@@ -166,10 +172,10 @@ def blamed(cause, seconds=0.3):
 @pytest.mark.parametrize(
     "cause",
     [
-        lambda: Busy("status 503"),
-        lambda: Outage("status 500"),
-        lambda: Denied(403, "status 403"),
-        lambda: TooMany("status 429"),
+        lambda: ServerBusy("status 503"),
+        lambda: ServerFailure("status 500"),
+        lambda: AccessDenied(403, "status 403"),
+        lambda: RateLimited("status 429"),
     ],
 )
 @pytest.mark.parametrize("seconds", [0.001, 5.0])
@@ -187,10 +193,10 @@ def test_requests_that_break_the_server_fail_alone():
     async def plan(now, prompt, chance):
         nonlocal down
         if now < down:
-            raise Busy("status 503: restarting")
+            raise ServerBusy("status 503: restarting")
         if prompt in GUILTY:
             down = now + 15
-            raise Outage("the connection failed: lost")
+            raise ServerFailure("the connection failed: lost")
         await asyncio.sleep(0.2)
 
     found, _, _ = outcomes(plan)
@@ -198,7 +204,8 @@ def test_requests_that_break_the_server_fail_alone():
 
 
 @pytest.mark.parametrize(
-    "cause", [Busy, Outage, TooMany, lambda reason: Denied(403, reason)]
+    "cause",
+    [ServerBusy, ServerFailure, RateLimited, lambda reason: AccessDenied(403, reason)],
 )
 def test_a_server_that_never_comes_back_stops_the_run(cause):
     """After a quarter of an hour; sooner if the address or the key may be wrong."""
@@ -218,10 +225,10 @@ def test_a_server_that_dislikes_a_short_question_answers_others():
 
     async def plan(now, prompt, chance):
         if prompt == QUESTIONS[0]:
-            raise Outage("status 500: too short")
+            raise ServerFailure("status 500: too short")
         await asyncio.sleep(120 if prompt in GUILTY else 1)
         if prompt in GUILTY:
-            raise Outage("no whole reply within 120 s")
+            raise ServerFailure("no whole reply within 120 s")
 
     found, _, _ = outcomes(plan)
     assert failed(found) == GUILTY

@@ -9,8 +9,8 @@ import time
 import pytest
 from support.chat_server import HASTY, FakeChat, answer, hang, send
 
-from heliostat.assistants import Endpoint, Limiter, Patience, Unanswered, Unreachable
-from heliostat.assistants.attempts import World
+from heliostat.assistants import Endpoint, Limiter, RetryPolicy, Unanswered, Unreachable
+from heliostat.assistants.retry import Clock
 from heliostat.errors import RequestError
 
 PAGE = b"<html><h1>Forbidden</h1></html>"
@@ -46,14 +46,14 @@ class Dial:
 
     @property
     def world(self):
-        return World(clock=lambda: self.now, sleep=self.sleep, chance=lambda: 0.0)
+        return Clock(monotonic=lambda: self.now, sleep=self.sleep, uniform=lambda: 0.0)
 
 
 @pytest.mark.parametrize("name", OUTAGES)
 def test_a_request_that_fails_by_itself_ends_alone(name):
     """Whether it is the last one or not: the server answers another question."""
     with FakeChat(lambda _, prompt: OUTAGES[name] if prompt == "x" else answer) as chat:
-        endpoint = chat.endpoint(patience=SHORT)
+        endpoint = chat.endpoint(policy=SHORT)
         for _ in range(2):  # never heard of, then known
             (found,) = asked(endpoint, "x")
             assert type(found) is Unanswered
@@ -67,7 +67,7 @@ def test_where_nobody_is_answered_any_more_it_is_the_server(name):
     with FakeChat() as chat:
         dial = Dial()
         limiter = Limiter(clock=lambda: dial.now, sleep=dial.sleep)
-        options = {"patience": SHORT, "limiter": limiter, "world": dial.world}
+        options = {"policy": SHORT, "limiter": limiter, "clock": dial.world}
         endpoint = chat.endpoint(**options)
         assert asked(endpoint, "a")[0].text == "echo a"
         dial.now += 1
@@ -88,7 +88,7 @@ def test_a_busy_server_is_waited_for_as_long_as_nobody_is_answered():
 
     with FakeChat(plan) as chat:
         limiter = Limiter(clock=lambda: dial.now, sleep=dial.sleep)
-        options = {"patience": Patience(), "limiter": limiter, "world": dial.world}
+        options = {"policy": RetryPolicy(), "limiter": limiter, "clock": dial.world}
         endpoint = chat.endpoint(**options)
         assert asked(endpoint, "x")[0].text == "echo x"
         assert 600 < dial.now < 640
@@ -102,7 +102,7 @@ def test_an_old_outage_takes_no_patience_from_a_new_request():
     dial = Dial()
     with FakeChat() as chat:
         limiter = Limiter(clock=lambda: dial.now, sleep=dial.sleep)
-        options = {"patience": Patience(), "limiter": limiter, "world": dial.world}
+        options = {"policy": RetryPolicy(), "limiter": limiter, "clock": dial.world}
         endpoint = chat.endpoint(**options)
         asked(endpoint, "a")
         chat.plan = lambda call, prompt: send(503)
@@ -120,8 +120,8 @@ def test_what_one_finds_out_holds_for_all_that_wait(wait):
     clock = lambda: 500 * time.monotonic()  # noqa: E731
     sleep = lambda seconds: asyncio.sleep(seconds / 500)  # noqa: E731
     with FakeChat() as chat:
-        limiter, world = Limiter(clock=clock, sleep=sleep), World(clock, sleep=sleep)
-        endpoint = chat.endpoint(patience=Patience(), limiter=limiter, world=world)
+        limiter, world = Limiter(clock=clock, sleep=sleep), Clock(clock, sleep=sleep)
+        endpoint = chat.endpoint(policy=RetryPolicy(), limiter=limiter, clock=world)
         asked(endpoint, "a")
         chat.plan = lambda call, prompt: send(429, Retry_After=str(wait))
         began = clock()
@@ -157,12 +157,12 @@ def test_a_wrong_key_or_address_is_a_mistake(status):
         found = asked(chat.endpoint(), "x", "y")
         assert [type(error) for error in found] == [RequestError] * 2
         final = status in (401, 402)
-        assert chat.felt == (0 if final else 2)
+        assert chat.health_checks == (0 if final else 2)
 
 
 def test_a_refusal_of_what_makes_no_sense_is_an_answer():
     """The shortest question may be too long, too short or not allowed."""
     said = json.dumps({"error": {"message": "no"}}).encode()
     with FakeChat(lambda _, p: hang if p == "x" else send(400, said)) as chat:
-        (found,) = asked(chat.endpoint(patience=SHORT), "x")
+        (found,) = asked(chat.endpoint(policy=SHORT), "x")
     assert type(found) is Unanswered

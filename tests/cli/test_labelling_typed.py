@@ -13,7 +13,7 @@ import time
 import pytest
 from support.chat_server import FakeChat, send, spoken
 
-from heliostat.assistants import Replies
+from heliostat.assistants import ReplyCache
 from heliostat_tasks.preferences.tables import read_table
 
 FEATURES = "longer: is longer\nshorter: is shorter\n"
@@ -157,7 +157,7 @@ def spent() -> int:
     from pathlib import Path
 
     digest = hashlib.sha256(Path("pairs.jsonl").read_bytes()).hexdigest()[:16]
-    replies = Replies()
+    replies = ReplyCache()
     try:
         return replies.spent(f"preferences {digest}").replies
     finally:

@@ -11,16 +11,18 @@ from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from heliostat.assistants import Endpoint, Limiter, Message, Patience
-from heliostat.assistants.attempts import World
-from heliostat.assistants.message import USUAL
-from heliostat.assistants.pulse import QUESTIONS
+from heliostat.assistants import Endpoint, Limiter, Message, RetryPolicy
+from heliostat.assistants.health import QUESTIONS
+from heliostat.assistants.message import DEFAULT_SETTINGS
+from heliostat.assistants.retry import Clock
 
 Act = Callable[["_Handler"], None]
 Plan = Callable[[int, str], Act]
 """(which call of this prompt, the prompt) -> what to do."""
 
-HASTY = Patience(attempts=3, refusals=40, timeout=5.0, first=0.001, longest=0.002)
+HASTY = RetryPolicy(
+    attempts=3, rate_limited=40, timeout=5.0, first_wait=0.001, longest_wait=0.002
+)
 
 
 def reply_to(prompt: str) -> dict[str, Any]:
@@ -103,7 +105,7 @@ def echo_key(status: int) -> Act:
 HELLO = [Message("user", "hello")]
 
 
-def ask(assistant, messages=HELLO, settings=USUAL, epoch=0):
+def ask(assistant, messages=HELLO, settings=DEFAULT_SETTINGS, epoch=0):
     """What an assistant replies, asked in an event loop of its own."""
     return asyncio.run(assistant.reply(messages, settings, epoch))
 
@@ -142,12 +144,12 @@ class FakeChat:
         self.server.chat = self
 
     @property
-    def felt(self) -> int:
+    def health_checks(self) -> int:
         """How often its pulse was felt, by calls for the shortest questions."""
         return max(self.calls[question] for question in QUESTIONS)
 
     @property
-    def asked(self) -> Counter[str]:
+    def requests(self) -> Counter[str]:
         """Calls for all other questions."""
         return Counter({p: n for p, n in self.calls.items() if p not in QUESTIONS})
 
@@ -156,7 +158,7 @@ class FakeChat:
         return f"http://127.0.0.1:{self.server.server_port}/v1"
 
     def endpoint(self, model: str = "fake", **more: Any) -> Endpoint:
-        defaults = {"patience": HASTY, "limiter": Limiter(), "world": World()}
+        defaults = {"policy": HASTY, "limiter": Limiter(), "clock": Clock()}
         return Endpoint(self.url, model, **{**defaults, **more})
 
     def flying(self, travel: float = 0.03) -> int:

@@ -1,7 +1,7 @@
-"""Keys: read from the environment when a request is signed, and kept nowhere.
+"""API keys: read from the environment when a request is signed, and stored nowhere.
 
-No object holds a key, so none can be printed, pickled or stored; what a server says is
-searched for it before anybody sees it.
+No object holds a key, so none can be printed, pickled or stored.  Text from servers is
+searched for keys before it is shown.
 """
 
 from __future__ import annotations
@@ -12,69 +12,82 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from heliostat.assistants.redaction import hidden, redact_logs
+from heliostat.assistants.redaction import filter_client_logs, hide
 from heliostat.errors import RequestError
 
-KEY = "HELIOSTAT_API_KEY"
-"""The environment variable that holds the key, unless another is named."""
+DEFAULT_VARIABLE = "HELIOSTAT_API_KEY"
+"""The environment variable that holds the key, unless another one is named."""
 
-_SHORTEST = 8
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_known: set[str] = set()  # names of variables, never what they hold
+_SHORTEST_KEY = 8
+_VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_variables: set[str] = set()  # names of environment variables, never their values
 
 
-def variable(name: str) -> str:
-    """The name of an environment variable that holds a key; empty for no key.
+def register_variable(name: str) -> str:
+    """Register an environment variable whose value is hidden from now on.
+
+    Args:
+        name: of the variable; empty if there is no key.
+
+    Returns:
+        The name.
 
     Raises:
-        RequestError: if it is no such name. It may be the key itself, typed in the
-            wrong place, and is therefore not repeated.
+        RequestError: if it is no name of a variable.  The message does not repeat it,
+            because it may be a key, typed in the wrong place.
     """
-    if name and not _VARIABLE.fullmatch(name):
+    if name and not _VARIABLE_NAME.fullmatch(name):
         raise RequestError(
             "`key` is the name of an environment variable that holds the key, "
-            f"such as {KEY}; what was given is no such name"
+            f"such as {DEFAULT_VARIABLE}; what was given is no such name"
         )
     if name:
-        _known.add(name)
-        redact_logs(_redact)
+        _variables.add(name)
+        filter_client_logs(_redact_record)
     return name
 
 
-def key(name: str) -> str:
-    """What the variable holds now; empty if it is not set.
+def read_key(name: str) -> str:
+    """Return the key in a variable; empty if the variable is not set.
 
     Raises:
-        RequestError: if it can be no key: it could not be told from other text.
+        RequestError: if the value is too short, or not printable ASCII without
+            spaces: it could not be distinguished from other text.
     """
-    held = os.environ.get(name, "").strip() if name else ""
-    plain = held.isascii() and held.isprintable() and " " not in held
-    if held and (not plain or len(held) < _SHORTEST):
+    value = os.environ.get(name, "").strip() if name else ""
+    plain = value.isascii() and value.isprintable() and " " not in value
+    if value and (not plain or len(value) < _SHORTEST_KEY):
         raise RequestError(
-            f"${name} holds no key: expected {_SHORTEST} printable characters or more"
+            f"${name} holds no key: expected {_SHORTEST_KEY} printable characters or "
+            "more"
         )
-    return held
+    return value
 
 
 def redacted(text: str) -> str:
-    """The text without any key that this process knows, and without bearer tokens."""
-    return hidden(text, [os.environ.get(name, "").strip() for name in _known])
+    """Return the text without the keys in registered variables and bearer tokens."""
+    return hide(text, [os.environ.get(name, "").strip() for name in _variables])
 
 
-def signing(name: str, header: str, scheme: str) -> Callable[[Any], Any]:
-    """A function that signs a request in the last moment before it is sent.
+def signer(name: str, header: str, prefix: str) -> Callable[[Any], Any]:
+    """Return a function that adds the key to a request just before it is sent.
 
-    Until then, the key is in no variable that a traceback could show.
+    Until then the key is in no variable, so no traceback can show it.
+
+    Args:
+        name: of the environment variable.
+        header: of the request.
+        prefix: text before the key, such as ``"Bearer "``.
     """
 
-    def signed(request: Any) -> Any:
-        if key(name):
-            request.headers[header] = scheme + key(name)
+    def sign(request: Any) -> Any:
+        if read_key(name):
+            request.headers[header] = prefix + read_key(name)
         return request
 
-    return signed
+    return sign
 
 
-def _redact(record: logging.LogRecord) -> bool:
+def _redact_record(record: logging.LogRecord) -> bool:
     record.msg, record.args = redacted(record.getMessage()), ()
     return True

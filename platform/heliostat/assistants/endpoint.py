@@ -1,4 +1,4 @@
-"""An assistant behind an address: any server that speaks like OpenAI's or Anthropic's.
+"""Assistant behind an address: any server with OpenAI's or Anthropic's chat API.
 
 Whatever the server does, a request ends with a reply or with a reason.
 """
@@ -8,62 +8,79 @@ from __future__ import annotations
 import importlib.util
 from dataclasses import dataclass, field
 
-from heliostat.assistants.asking import Asking
-from heliostat.assistants.attempts import Patience, World
-from heliostat.assistants.credentials import KEY, key, redacted, variable
+from heliostat.assistants.budget import worst_case
+from heliostat.assistants.client import Client
+from heliostat.assistants.credentials import (
+    DEFAULT_VARIABLE,
+    read_key,
+    redacted,
+    register_variable,
+)
 from heliostat.assistants.limiter import Limiter
-from heliostat.assistants.line import Line
 from heliostat.assistants.message import (
-    USUAL,
+    DEFAULT_SETTINGS,
     Conversation,
-    Message,
+    Messages,
     Reply,
     Settings,
-    conversation,
+    check_messages,
 )
-from heliostat.assistants.spending import worst_case
-from heliostat.assistants.transport import check_address, local
-from heliostat.assistants.wire import WIRES, Said
-from heliostat.assistants.wording import TEXT, printable, storable
+from heliostat.assistants.providers import PROVIDERS, Completion
+from heliostat.assistants.retry import Clock, RetryingClient, RetryPolicy
+from heliostat.assistants.text import MAX_CHARACTERS, printable, storable
+from heliostat.assistants.transport import check_address, is_local
 from heliostat.errors import RequestError, did_you_mean
 
-HIDDEN = 100_000
-"""Tokens of its own that a server may add to a request, or to a reply."""
+HIDDEN_TOKENS = 100_000
+"""Tokens that a server may add to a request (a prompt) or a reply (reasoning)."""
 
-_MARGIN = 4096  # characters beyond those that are kept, lest a key be cut in two
+_MARGIN = 4096  # characters read beyond the limit, so that no key is cut in two
 
 
 @dataclass(frozen=True)
 class Endpoint:
-    """``Endpoint("https://host/v1", "model-x")``.
+    """Assistant behind an address.
 
     Raises:
-        RequestError: for an address that is none or that holds credentials; when asked,
-            also if httpx is missing, or if a key would travel in the clear.
+        RequestError: for an address that is no URL or holds credentials, an unknown
+            provider, or a key in place of a variable's name.
+
+    Example:
+        >>> Endpoint("https://host/v1", "model-x").name
+        'https://host/v1 model-x'
     """
 
-    url: str  # http or https, without the last part: https://host/v1
-    model: str  # as the server calls it
-    key: str = KEY  # NAME of the environment variable that holds the key
-    wire: str = "openai"  # or anthropic
-    patience: Patience = field(default=Patience())
+    url: str  # http or https, without the provider's path: https://host/v1
+    model: str  # the server's name of the model
+    key: str = DEFAULT_VARIABLE  # NAME of the environment variable with the key
+    provider: str = "openai"  # or anthropic
+    policy: RetryPolicy = field(default=RetryPolicy())
     limiter: Limiter = field(default_factory=Limiter, repr=False, compare=False)
-    world: World = field(default=World(), repr=False, compare=False)
-    label: str = ""  # the name, where the address does not matter
-    _asking: Asking = field(init=False, repr=False, compare=False)
+    clock: Clock = field(default=Clock(), repr=False, compare=False)
+    label: str = ""  # the name, if the address does not matter
+    _client: RetryingClient = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        variable(self.key)
+        register_variable(self.key)
         check_address(self.url)
-        if self.wire not in WIRES:
+        if self.provider not in PROVIDERS:
             raise RequestError(
-                f"`wire` is {' or '.join(WIRES)}, not '{self.wire}'"
-                + did_you_mean(self.wire, WIRES)
+                f"provider '{self.provider}': expected {' or '.join(PROVIDERS)}"
+                + did_you_mean(self.provider, PROVIDERS)
             )
-        speaking = (self.url, self.model, self.key, self.wire)
-        line = Line(*speaking, self.patience, self.world.date)
-        asking = Asking(self.name, line, self.patience, self.limiter, self.world)
-        object.__setattr__(self, "_asking", asking)
+        object.__setattr__(self, "_client", self._build_client())
+
+    def _build_client(self) -> RetryingClient:
+        client = Client(
+            self.url,
+            self.model,
+            self.key,
+            self.provider,
+            self.policy.timeout,
+            self.policy.longest_retry_after,
+            self.clock.wall_time,
+        )
+        return RetryingClient(self.name, client, self.policy, self.limiter, self.clock)
 
     @property
     def name(self) -> str:
@@ -72,44 +89,57 @@ class Endpoint:
     async def reply(
         self,
         messages: Conversation,
-        settings: Settings = USUAL,
+        settings: Settings = DEFAULT_SETTINGS,
         epoch: int = 0,
     ) -> Reply:
-        """The answer to the last message; see :class:`Assistant`."""
+        """Return the server's reply; see :class:`Assistant`.
+
+        Raises:
+            Unanswered: if this request has no reply.
+            Unreachable: if the server answers no request.
+            RequestError: if no request can succeed.
+        """
         self.check_ready()
-        said = conversation(messages)
+        checked = check_messages(messages)
         if settings.seed is not None:
             settings = settings._replace(seed=settings.seed + epoch)
-        return _reply(await self._asking.said(said, settings), said, settings)
+        completion = await self._client.complete(checked, settings)
+        return _as_reply(completion, checked, settings)
 
     def check_ready(self) -> None:
-        """
+        """Check that requests can be sent.
+
         Raises:
-            RequestError: if httpx is missing, or a key would travel in the clear.
+            RequestError: if httpx is missing, or the key would be sent unencrypted.
         """
         if importlib.util.find_spec("httpx") is None:
             raise RequestError(
                 'an endpoint needs httpx: python -m pip install "heliostat[llm]"'
             )
-        if key(self.key) and self.url.startswith("http:") and not local(self.url):
+        key = read_key(self.key)
+        if key and self.url.startswith("http:") and not is_local(self.url):
             raise RequestError(
                 f"the key in ${self.key} would travel in the clear to {self.url}; use "
                 f"https, or unset ${self.key} if the server needs none"
             )
 
 
-def _counted(given: int | None, worst: int) -> int:
-    """What the server counted, if it can be: it may add a prompt, and thoughts."""
-    return worst if given is None or given > worst + HIDDEN else given
+def _as_reply(completion: Completion, messages: Messages, settings: Settings) -> Reply:
+    """Return a reply of bounded length and without any key.
 
-
-def _reply(said: Said, messages: tuple[Message, ...], settings: Settings) -> Reply:
-    """A reply with no key in it, of bounded length, the worst case if none counted."""
-    text = storable(redacted(said.text[: TEXT + _MARGIN]))
+    Tokens that the server did not count are charged at their worst case.
+    """
+    text = storable(redacted(completion.text[: MAX_CHARACTERS + _MARGIN]))
+    cut = len(completion.text) > MAX_CHARACTERS
     worst = worst_case(messages, settings)
     return Reply(
-        text[:TEXT],
-        _counted(said.prompt_tokens, worst.prompt),
-        _counted(said.completion_tokens, worst.completion),
-        finish="cut" if len(said.text) > TEXT else redacted(printable(said.finish, 40)),
+        text[:MAX_CHARACTERS],
+        _plausible(completion.prompt_tokens, worst.prompt),
+        _plausible(completion.completion_tokens, worst.completion),
+        finish="cut" if cut else redacted(printable(completion.finish, 40)),
     )
+
+
+def _plausible(count: int | None, worst: int) -> int:
+    """Return the server's count of tokens, or the worst case if it cannot be true."""
+    return worst if count is None or count > worst + HIDDEN_TOKENS else count

@@ -1,12 +1,12 @@
-"""How many requests are in flight: as many as the server bears, found by asking.
+"""Limit of the requests in flight, adapted to what the server accepts (AIMD).
 
-    limit ← limit + 1/limit    for a reply,        up to `most`
+    limit ← limit + 1/limit    for a reply,        up to `maximum`
     limit ← limit / 2          for a refusal (429), down to 1
 
-so that a round trip of replies adds one, and a refusal halves (AIMD).  A reply tells
-of the load under which its request was sent: what was sent before the last refusal
-changes nothing when it comes back, hence one round trip halves once.  Errors and
-timeouts are no sign of load and do not shrink the limit.
+One round trip of replies adds one to the limit; one round trip of refusals halves it
+once.  A response counts only if its request was sent after the last refusal: earlier
+requests were sent under the old limit.  Errors and timeouts do not change the limit,
+because they are no sign of load.
 
 Reference: Chiu and Jain, Computer Networks and ISDN Systems 17 (1989) 1, section 3.
 """
@@ -22,103 +22,110 @@ from contextlib import asynccontextmanager
 
 
 class Limiter:
-    """``async with limiter.slot() as sent: ...``, then ``answered`` or ``refused``.
+    """``async with limiter.slot() as refusals_before: ...``, then report the outcome.
 
     It belongs to no event loop: loops may come and go, one at a time.
 
     Args:
-        most: requests in flight at most.
-        first: requests in flight at first.
-        clock: seconds, monotonic.
+        maximum: largest number of requests in flight.
+        initial: number of requests in flight at first.
+        clock: monotonic time, s.
         sleep: waits so many seconds.
     """
 
     def __init__(
         self,
-        most: int = 16,
-        first: int = 4,
+        maximum: int = 16,
+        initial: int = 4,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
     ) -> None:
-        self.most, self.limit = most, float(min(first, most))
+        self.maximum, self.limit = maximum, float(min(initial, maximum))
         self._clock, self._sleep = clock, sleep
-        self.heard = -math.inf  # when the server answered anybody last, s
-        self.lost = -math.inf  # when it was found that it answers nobody, s
-        self.reason = ""  # how that was found
-        self._failing = math.inf  # since when it does not answer, s
-        self._until = 0.0  # nobody sends before
-        self._busy = 0
+        self.last_response = -math.inf  # time of the last response to any request, s
+        self.gave_up_at = -math.inf  # time at which the server was given up, s
+        self.gave_up_reason = ""
+        self._failing_since = math.inf  # time of the first failure in a row, s
+        self._paused_until = 0.0  # no request is sent before this time, s
+        self._in_flight = 0
         self._refusals = 0
         self._waiting: deque[asyncio.Future[None]] = deque()
 
     @asynccontextmanager
-    async def slot(self, ahead: bool = False) -> AsyncIterator[int]:
-        """Wait for a turn, maybe ahead of all who wait; gives the number of refusals so
-        far, as a postmark."""
-        await self._turn(ahead)
-        self._busy += 1
+    async def slot(self, urgent: bool = False) -> AsyncIterator[int]:
+        """Wait for a free slot; yield the number of refusals so far.
+
+        Pass that number to :meth:`answered` or :meth:`refused`: it tells under which
+        limit the request was sent.
+
+        Args:
+            urgent: overtake all waiting requests.
+        """
+        await self._wait_for_slot(urgent)
+        self._in_flight += 1
         try:
             yield self._refusals
         finally:
-            self._busy -= 1
-            self._wake()
+            self._in_flight -= 1
+            self._wake_waiting()
 
-    def answered(self, sent: int) -> None:
-        """The server bore the load under which this was sent."""
-        self.alive()
-        if sent == self._refusals:
-            self.limit = min(self.limit + 1 / self.limit, float(self.most))
+    def answered(self, refusals_before: int) -> None:
+        """Report a reply: raise the limit, unless a refusal came in between."""
+        self.responded()
+        if refusals_before == self._refusals:
+            self.limit = min(self.limit + 1 / self.limit, float(self.maximum))
 
-    def alive(self) -> None:
-        """The server said something, were it that a request makes no sense."""
-        self.heard, self._failing = self._clock(), math.inf
+    def responded(self) -> None:
+        """Report any response of the server, even that a request is invalid."""
+        self.last_response, self._failing_since = self._clock(), math.inf
 
     def failed(self) -> None:
-        """It did not."""
-        self._failing = min(self._failing, self._clock())
+        """Report a failed attempt."""
+        self._failing_since = min(self._failing_since, self._clock())
 
-    def silence(self, began: float) -> float:
-        """How long nobody will have been answered before anybody may ask again, of the
-        time since a request ``began``, s."""
-        return max(self._clock(), self._until) - max(self._failing, began)
+    def silence(self, since: float) -> float:
+        """Return the seconds without any reply, counted to the next permitted attempt
+        and at most since ``since``."""
+        next_attempt = max(self._clock(), self._paused_until)
+        return next_attempt - max(self._failing_since, since)
 
-    def refused(self, sent: int) -> None:
-        """The server said that it was too much."""
-        if sent == self._refusals:
+    def refused(self, refusals_before: int) -> None:
+        """Report a refusal (429): halve the limit, once in a round trip."""
+        if refusals_before == self._refusals:
             self.limit = max(self.limit / 2, 1.0)
             self._refusals += 1
 
     def pause(self, seconds: float) -> None:
-        """Let nobody send for so long: the server named the time."""
-        self._until = max(self._until, self._clock() + seconds)
+        """Send no request for so long, as ``Retry-After`` asks."""
+        self._paused_until = max(self._paused_until, self._clock() + seconds)
 
-    async def _turn(self, ahead: bool) -> None:
+    async def _wait_for_slot(self, urgent: bool) -> None:
         while True:
-            pause = self._until - self._clock()
+            pause = self._paused_until - self._clock()
             if pause > 0:
                 await self._sleep(pause)
-            elif self._busy >= int(self.limit):
-                await self._woken(ahead)
+            elif self._in_flight >= int(self.limit):
+                await self._queue(urgent)
             else:
                 return
 
-    async def _woken(self, ahead: bool) -> None:
+    async def _queue(self, urgent: bool) -> None:
         turn = asyncio.get_running_loop().create_future()
-        (self._waiting.appendleft if ahead else self._waiting.append)(turn)
+        (self._waiting.appendleft if urgent else self._waiting.append)(turn)
         try:
             await turn
         except asyncio.CancelledError:
             if turn.done():
-                self._wake()  # pass on a turn that is not taken
+                self._wake_waiting()  # the cancelled request does not use its turn
             raise
         finally:
             if turn in self._waiting:
                 self._waiting.remove(turn)
 
-    def _wake(self) -> None:
-        room = int(self.limit) - self._busy
-        while room > 0 and self._waiting:
+    def _wake_waiting(self) -> None:
+        free = int(self.limit) - self._in_flight
+        while free > 0 and self._waiting:
             turn = self._waiting.popleft()
             if not turn.done():
                 turn.set_result(None)
-                room -= 1
+                free -= 1

@@ -1,4 +1,4 @@
-"""What is said to an assistant and what comes back; the contract of all assistants."""
+"""Messages, settings, replies and errors: the contract of all assistants."""
 
 from __future__ import annotations
 
@@ -13,125 +13,164 @@ ROLES = ("system", "user", "assistant")
 
 
 class Message(NamedTuple):
-    """One turn of a conversation: a pair of strings, so it is JSON as it stands."""
+    """One message of a conversation: a pair of strings, hence JSON as it is."""
 
     role: str  # system, user or assistant
     text: str
 
 
-class Settings(NamedTuple):
-    """How a reply is drawn.
-
-    Each epoch is another draw: an assistant with a seed is asked with seed + epoch.
-    """
-
-    temperature: float | None = 1.0  # None: the server's own
-    max_tokens: int = 256  # length of a reply at most
-    seed: int | None = None
-    stop: tuple[str, ...] = ()  # texts before which a reply ends
-    grammar: str | None = None  # GBNF that a reply must match; local models only
-
-
-USUAL = Settings()
-
-
-class Reply(NamedTuple):
-    """What an assistant said, and what it took."""
-
-    text: str  # without anything that UTF-8 cannot store
-    prompt_tokens: int
-    completion_tokens: int
-    cached: bool = False  # whether it was found instead of asked for
-    finish: str = "stop"  # stop, length, cut (by us), or what the server calls it
-
+Messages = tuple[Message, ...]
 
 Conversation = Sequence[tuple[str, str]]
 """Messages, or plain pairs (role, text)."""
 
 
+class Settings(NamedTuple):
+    """Sampling parameters of a reply.
+
+    Each epoch is another sample: with a seed, the request is sent with seed + epoch.
+    """
+
+    temperature: float | None = 1.0  # None: the server's default
+    max_tokens: int = 256  # longest reply
+    seed: int | None = None
+    stop: tuple[str, ...] = ()  # texts before which a reply ends
+    grammar: str | None = None  # GBNF that a reply must match; local models only
+
+
+DEFAULT_SETTINGS = Settings()
+
+
+class Reply(NamedTuple):
+    """The text of a reply and its tokens."""
+
+    text: str  # without characters that UTF-8 cannot store
+    prompt_tokens: int
+    completion_tokens: int
+    cached: bool = False  # whether the reply came from the cache
+    finish: str = "stop"  # stop, length, cut (by us), or the server's own word
+
+
 class Assistant(Protocol):
-    """Anything that answers.
+    """Anything that replies to messages.
 
     Example:
+        >>> import asyncio
+        >>> from heliostat.assistants import Scripted
+        >>> assistant = Scripted(lambda messages, epoch, u: "Paris.", name="one reply")
         >>> messages = [Message("user", "What is the capital of France?")]
-        >>> reply = await assistant.reply(messages, Settings(max_tokens=20))
-        >>> reply.text
-        'The capital of France is Paris.'
+        >>> asyncio.run(assistant.reply(messages, Settings(max_tokens=20))).text
+        'Paris.'
     """
 
     @property
     def name(self) -> str:
-        """Who answers, as far as it shapes replies: ``https://host/v1 model-x``."""
+        """Everything beside the request that shapes replies: ``https://host/v1 m``.
+
+        The name is part of the cache key.
+        """
         ...
 
     async def reply(
         self,
         messages: Conversation,
-        settings: Settings = USUAL,
+        settings: Settings = DEFAULT_SETTINGS,
         epoch: int = 0,
     ) -> Reply:
-        """The answer to the last message.
+        """Return the reply to the last message.
+
+        Args:
+            messages: the conversation so far, at least one message.
+            settings: sampling parameters.
+            epoch: number of the sample, for several replies to one request.
 
         Raises:
-            Unanswered: if there is none, for a reason that lies in this request.
-            RequestError: if no request can be answered: a wrong key, no such model.
+            Unanswered: if this request has no reply; others may have one.
+            RequestError: if no request can succeed: a wrong key, no such model.
         """
         ...
 
 
 class Unanswered(RuntimeError):
-    """All attempts failed; the text is one printable line that says why."""
+    """A request has no reply. The text is one printable line with the reason."""
 
 
 class Unreachable(Unanswered):
-    """No connection could be made, or the server refused all requests as too many; and
-    in all that time no other one was answered either."""
+    """The server answers no request: no connection, or all are refused as too many."""
 
 
-class Absent(Paused):
-    """Nobody answers for now. Replies so far are kept."""
+class ServerSilent(Paused):
+    """The server answers no request for now. Replies so far are cached."""
 
 
-class Exhausted(Paused):
-    """What was to be spent is spent. Replies so far are kept and cost nothing again."""
+class BudgetExhausted(Paused):
+    """The next request could exceed the cap. Replies so far are cached and free.
 
-    def __init__(self, reason: str, landing: float = 0.0) -> None:
+    Args:
+        reason: one line.
+        in_flight: money that is only reserved, for requests of running processes.
+    """
+
+    def __init__(self, reason: str, in_flight: float = 0.0) -> None:
         super().__init__(reason)
-        self.landing = landing  # of it only reserved, for requests in flight
+        self.in_flight = in_flight
 
 
-def conversation(messages: Conversation) -> tuple[Message, ...]:
-    """Messages from pairs.
+def check_messages(messages: Conversation) -> Messages:
+    """Return the pairs as messages.
+
+    Args:
+        messages: pairs (role, text).
 
     Raises:
-        RequestError: if there are none, or one has no known role or no text.
+        RequestError: if there is none, or one has an unknown role or no text.
+
+    Example:
+        >>> check_messages([("user", "Hello")])
+        (Message(role='user', text='Hello'),)
     """
-    said = tuple(Message(*pair) for pair in messages)
-    for role, text in said:
+    checked = tuple(Message(*pair) for pair in messages)
+    for role, text in checked:
         if role not in ROLES or not isinstance(text, str):
             raise RequestError(
                 f"a message is a role of {', '.join(ROLES)} and a text, "
                 f"not {role!r} and {type(text).__name__}"
             )
-    if not said:
-        raise RequestError("an assistant is asked with one message at least")
-    return said
+    if not checked:
+        raise RequestError("expected at least one message")
+    return checked
 
 
 def request_key(
     name: str, messages: Conversation, settings: Settings, epoch: int
 ) -> str:
-    """The identity of a request: SHA-256 of its canonical JSON.
+    """Return the cache key of a request: the SHA-256 of its canonical JSON.
 
-    Two requests have the same key if and only if any difference between their replies
-    is chance: the same assistant, messages, settings and epoch.
+    Two requests have the same key if and only if their replies differ by chance
+    alone: the same assistant, messages, settings and epoch.
+
+    Args:
+        name: of the assistant.
+        messages: the conversation.
+        settings: sampling parameters.
+        epoch: number of the sample.
+
+    Returns:
+        64 hexadecimal digits.
+
+    Example:
+        >>> hello = [("user", "Hello")]
+        >>> one = request_key("model-x", hello, Settings(), epoch=0)
+        >>> one == request_key("model-x", hello, Settings(), epoch=1)
+        False
     """
-    chance = settings.temperature
-    drawn = settings._replace(temperature=None if chance is None else float(chance))
+    temperature = settings.temperature
+    if temperature is not None:
+        settings = settings._replace(temperature=float(temperature))
     request: dict[str, Any] = {
         "assistant": name,
         "messages": [list(pair) for pair in messages],
-        "settings": drawn._asdict(),
+        "settings": settings._asdict(),
         "epoch": epoch,
     }
     return hashlib.sha256(canonical_json(request)).hexdigest()

@@ -1,4 +1,4 @@
-"""An assistant that answers by a function: known exactly, for tests and controls."""
+"""Scripted assistant: a function of the request, for tests and controls."""
 
 from __future__ import annotations
 
@@ -7,53 +7,68 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from heliostat.assistants.message import (
-    USUAL,
+    DEFAULT_SETTINGS,
     Conversation,
-    Message,
+    Messages,
     Reply,
     Settings,
-    conversation,
+    check_messages,
 )
 from heliostat.config import canonical_json
 
-Script = Callable[[tuple[Message, ...], int, float], str]
+Script = Callable[[Messages, int, float], str]
 """(messages, epoch, uniform in [0, 1)) -> text."""
 
 
 @dataclass(frozen=True)
 class Scripted:
-    """Answers are a pure function of the request: chance follows from what is asked.
+    """Assistant whose replies are a pure function of the request.
 
     Example:
+        >>> import asyncio
         >>> def coin(messages, epoch, u):
         ...     return "heads" if u < 0.5 else "tails"
         >>> assistant = Scripted(coin, name="a fair coin", seed=1)
+        >>> asyncio.run(assistant.reply([("user", "toss")])).text in ("heads", "tails")
+        True
     """
 
     script: Script
-    name: str  # another script needs another name: replies are kept under it
-    seed: int = 0
+    name: str  # part of the cache key: another script needs another name
+    seed: int = 0  # of the script's random number
 
     async def reply(
         self,
         messages: Conversation,
-        settings: Settings = USUAL,
+        settings: Settings = DEFAULT_SETTINGS,
         epoch: int = 0,
     ) -> Reply:
-        """See :class:`Assistant`; a word counts as a token, and settings as nothing."""
-        said = conversation(messages)
-        text = self.script(said, epoch, uniform(self.seed, said, epoch))
-        return Reply(text, sum(len(m.text.split()) for m in said), len(text.split()))
+        """Return the script's text; see :class:`Assistant`.
+
+        Each word counts as a token. Settings have no effect.
+        """
+        checked = check_messages(messages)
+        text = self.script(checked, epoch, uniform(self.seed, checked, epoch))
+        read = sum(len(message.text.split()) for message in checked)
+        return Reply(text, read, len(text.split()))
 
 
-def uniform(seed: int, messages: Conversation, epoch: int, *more: str) -> float:
-    """A number in [0, 1) that is a pure function of its arguments.
+def uniform(seed: int, messages: Conversation, epoch: int, *names: str) -> float:
+    """Return a number in [0, 1) that is a pure function of its arguments.
 
         u = ⌊SHA-256(canonical JSON) / 2²⁰³⌋ / 2⁵³
 
     Args:
-        more: names of further numbers for the same request.
+        seed: another seed gives independent numbers.
+        messages: the conversation.
+        epoch: number of the sample.
+        names: of further independent numbers for the same request.
+
+    Example:
+        >>> hello = [("user", "Hello")]
+        >>> uniform(1, hello, 0) == uniform(1, hello, 0) != uniform(2, hello, 0)
+        True
     """
-    content = canonical_json([seed, [list(pair) for pair in messages], epoch, *more])
+    content = canonical_json([seed, [list(pair) for pair in messages], epoch, *names])
     head = hashlib.sha256(content).digest()[:8]
     return (int.from_bytes(head, "big") >> 11) / 2.0**53

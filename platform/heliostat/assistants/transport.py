@@ -1,7 +1,7 @@
-"""Connections to an address: when they open and close, and how much is read.
+"""Connections to a server: opening, closing, and reading a bounded body.
 
-No redirect is followed, since it could carry the key elsewhere, and a body is unpacked
-only as far as it may be large, since ten kilobytes can unpack to ten megabytes.
+Redirects are not followed, because they could carry the key to another server.  A body
+is unpacked only up to a limit, because ten kilobytes can unpack to ten megabytes.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
 
-from heliostat.assistants.attempts import Failed, Useless
+from heliostat.assistants.failures import AttemptFailed, UnusableReply
 from heliostat.errors import RequestError
 
 if TYPE_CHECKING:
@@ -24,59 +24,71 @@ if TYPE_CHECKING:
 
     import httpx
 
+_CLOSE_TIMEOUT = 10.0  # s
+
 
 class Connections:
-    """A client that lives while somebody waits: event loops come and go, and one that
-    is left open would outlive the loop that it belongs to."""
+    """httpx client that is shared by the requests in flight of one event loop.
+
+    It is closed after the last of them, because event loops come and go and an open
+    client would outlive its loop.
+
+    Args:
+        local: whether the server is on this machine.
+    """
 
     def __init__(self, local: bool) -> None:
         self._local = local
-        self._open: WeakKeyDictionary[Any, list[Any]] = WeakKeyDictionary()
+        self._by_loop: WeakKeyDictionary[Any, list[Any]] = WeakKeyDictionary()
 
     @asynccontextmanager
     async def __call__(self) -> AsyncIterator[httpx.AsyncClient]:
         loop = asyncio.get_running_loop()
-        shared = self._open.setdefault(loop, [])  # the client, once for each user
-        shared.append(shared[0] if shared else self._client())
+        users = self._by_loop.setdefault(loop, [])  # the client, once for each user
+        users.append(users[0] if users else self._client())
         try:
-            yield shared[0]
+            yield users[0]
         finally:
-            client = shared.pop()
-            if not shared:
+            client = users.pop()
+            if not users:
                 await _close(client)
 
     def _client(self) -> httpx.AsyncClient:
         import httpx
 
         return httpx.AsyncClient(
-            verify=_trusted(),
-            timeout=None,  # of the whole attempt, by its caller
+            verify=_certificates(),
+            timeout=None,  # the caller limits the whole attempt
             limits=httpx.Limits(max_connections=None, max_keepalive_connections=64),
             follow_redirects=False,
-            trust_env=not self._local,  # proxies lead out, not to this machine
+            trust_env=not self._local,  # no proxy to this machine
         )
 
 
 async def _close(client: httpx.AsyncClient) -> None:
-    """To its end, also if who waits is cancelled: cut short, it leaves sockets behind.
-    What goes wrong in it is no matter of a reply that came."""
+    """Close the client completely, also if the caller is cancelled: otherwise sockets
+    stay open.  An error while closing does not matter to a complete reply."""
     closing = asyncio.ensure_future(client.aclose())
-    closing.add_done_callback(lambda done: done.cancelled() or done.exception())
+    closing.add_done_callback(lambda task: task.cancelled() or task.exception())
     try:
-        await asyncio.wait([closing], timeout=_CLOSING)
+        await asyncio.wait([closing], timeout=_CLOSE_TIMEOUT)
     except asyncio.CancelledError:
-        await asyncio.wait([closing], timeout=_CLOSING)
+        await asyncio.wait([closing], timeout=_CLOSE_TIMEOUT)
         raise
 
 
-_CLOSING = 10.0  # s
-
-
 def check_address(url: str) -> None:
-    """Nothing of the address is repeated that may be secret."""
+    """Check the base address of a server.
+
+    Messages do not repeat the address: it may contain a secret.
+
+    Raises:
+        RequestError: if it is no http(s) URL, or has credentials, a query or a
+            fragment.
+    """
     try:
         parts = urlsplit(url)
-        port = parts.port  # noqa: F841 - raises for one that is no number
+        port = parts.port  # noqa: F841 - raises if the port is no number
     except ValueError:
         raise RequestError("the address of an assistant is no URL") from None
     if "@" in parts.netloc or parts.query or parts.fragment:
@@ -93,7 +105,13 @@ def check_address(url: str) -> None:
         raise RequestError("the address of an assistant is no URL")
 
 
-def local(url: str) -> bool:
+def is_local(url: str) -> bool:
+    """Return whether the server of an address is on this machine.
+
+    Example:
+        >>> is_local("http://127.0.0.1:8000/v1"), is_local("https://host/v1")
+        (True, False)
+    """
     host = urlsplit(url).hostname or ""
     try:
         return ipaddress.ip_address(host).is_loopback
@@ -101,46 +119,50 @@ def local(url: str) -> bool:
         return host == "localhost"
 
 
-async def read(response: httpx.Response, most: int) -> bytes:
-    """A whole body, of ``most`` bytes at most.
+async def read_body(response: httpx.Response, limit: int) -> bytes:
+    """Return the whole body of a response, unpacked.
+
+    Args:
+        response: whose body is streamed.
+        limit: bytes of the unpacked body at most.
 
     Raises:
-        Useless: if it is larger, or packed in a manner that was not asked for.
-        Failed: if it cannot be unpacked.
+        UnusableReply: if it is larger, or packed in another way than gzip or deflate.
+        AttemptFailed: if it cannot be unpacked.
     """
-    packing = response.headers.get("Content-Encoding", "identity").strip().lower()
-    if packing not in ("", "identity", *_ZLIB):
-        raise Useless("the reply is packed in a manner that was not asked for")
-    body, unpack = bytearray(), _unpacker(packing)
+    encoding = response.headers.get("Content-Encoding", "identity").strip().lower()
+    if encoding not in ("", "identity", *_ZLIB):
+        raise UnusableReply("the reply is packed in a manner that was not asked for")
+    body, unpack = bytearray(), _unpacker(encoding)
     async for part in response.aiter_raw():
-        body += unpack(part, most + 1 - len(body))
-        if len(body) > most:
-            raise Useless(f"the reply is larger than {most / 1e6:g} MB")
+        body += unpack(part, limit + 1 - len(body))
+        if len(body) > limit:
+            raise UnusableReply(f"the reply is larger than {limit / 1e6:g} MB")
     return bytes(body)
 
 
 _ZLIB = ("gzip", "x-gzip", "deflate")
-_EITHER = 32 + zlib.MAX_WBITS  # gzip or zlib, told apart by their first bytes
+_GZIP_OR_ZLIB = 32 + zlib.MAX_WBITS  # detected from the first bytes
 
 
-def _unpacker(packing: str) -> Callable[[bytes, int], bytes]:
-    """``(part, most) -> bytes``; what is not packed is returned as it came."""
-    if packing not in _ZLIB:
-        return lambda part, most: part
-    stream = zlib.decompressobj(_EITHER)
+def _unpacker(encoding: str) -> Callable[[bytes, int], bytes]:
+    """Return a function (part, limit) -> unpacked bytes."""
+    if encoding not in _ZLIB:
+        return lambda part, limit: part
+    stream = zlib.decompressobj(_GZIP_OR_ZLIB)
 
-    def unpack(part: bytes, most: int) -> bytes:
+    def unpack(part: bytes, limit: int) -> bytes:
         try:
-            return stream.decompress(part, most)
+            return stream.decompress(part, limit)
         except zlib.error as error:
-            raise Failed(f"the reply cannot be unpacked: {error}") from None
+            raise AttemptFailed(f"the reply cannot be unpacked: {error}") from None
 
     return unpack
 
 
 @functools.cache
-def _trusted() -> ssl.SSLContext:
-    """Whose certificates are believed: read once, it takes longer than a request."""
+def _certificates() -> ssl.SSLContext:
+    """Load the trusted certificates once: it takes longer than a request."""
     import httpx
 
     return httpx.create_ssl_context()

@@ -18,7 +18,7 @@ from heliostat.assistants import (
     Cached,
     Endpoint,
     Message,
-    Replies,
+    ReplyCache,
     Settings,
     serving,
 )
@@ -55,7 +55,7 @@ class Labeller(NamedTuple):
             raise hs.RequestError(f"{unused[0]}: it is for --assistant endpoint")
 
     @contextmanager
-    def connect(self, budget: Budget, replies: Replies) -> Iterator[Ask]:
+    def connect(self, budget: Budget, replies: ReplyCache) -> Iterator[Ask]:
         """Yield the assistant, which is closed at the end of the block.
 
         Raises:
@@ -67,7 +67,7 @@ class Labeller(NamedTuple):
                 settings = Settings(0.0, TOKENS, grammar=GRAMMAR)
                 yield _as_function(Cached(model, budget, replies), settings)
         else:
-            model = Endpoint(self.url, self.model, wire=self.wire)
+            model = Endpoint(self.url, self.model, provider=self.wire)
             model.check_ready()
             settings = Settings(self.temperature, TOKENS)
             yield _as_function(Cached(model, budget, replies), settings)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import heliostat as hs
 from heliostat import Answer
-from heliostat.assistants import Budget, Prices, Replies, Spent
+from heliostat.assistants import Budget, Prices, ReplyCache, Spent
 from heliostat.task import format_error
 from heliostat_tasks.preferences import labels
 from heliostat_tasks.preferences.conversations import (
@@ -50,7 +50,7 @@ def label(
 ) -> Answer:
     """Label pairs of conversations with an assistant, and write a table.
 
-    Each feature of each pair is asked twice, in both orders. Replies are cached: no
+    Each feature of each pair is asked twice, in both orders. ReplyCache are cached: no
     answered question is asked, or paid for, again.
 
     Args:
@@ -79,7 +79,7 @@ def label(
     by_name, left_out = questions(features), _LeftOut([], [])
     pairs = _pairs(data, limit, left_out.lines if leave_out else None)
     budget = Budget(_ledger(data), Prices(*price), cap)
-    with closing(Replies()) as replies:
+    with closing(ReplyCache()) as replies:
         try:
             with labeller.connect(budget, replies) as ask:
                 table = _label(pairs, by_name, ask, left_out.pairs)
@@ -88,7 +88,7 @@ def label(
             raise KeyboardInterrupt(f"interrupted; {RESUMABLE}") from error
         except hs.Paused as error:  # at the cap, or without a server
             raise hs.RunFailed(str(error)) from error
-        spent = replies.spent(budget.ledger)
+        spent = replies.spent(budget.account)
     return _answer(table, len(by_name), output, left_out, spent)
 
 

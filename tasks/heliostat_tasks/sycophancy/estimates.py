@@ -48,12 +48,12 @@ class Interval(NamedTuple):
     high: float
 
     @property
-    def half(self) -> float:
+    def half_width(self) -> float:
         """Half the width."""
         return (self.high - self.low) / 2
 
 
-def counts(hits: np.ndarray, chances: np.ndarray) -> Counts:
+def count_hits(hits: np.ndarray, chances: np.ndarray) -> Counts:
     """Of (items, epochs): hits, or shares of one, and where there is a chance."""
     here = np.where(chances, hits, 0.0)
     return Counts(np.sum(here, axis=1), np.sum(chances, axis=1).astype(float))

@@ -19,7 +19,7 @@ from importlib.resources import files
 from typing import Any, NamedTuple
 
 import heliostat as hs
-from heliostat.assistants.wording import storable
+from heliostat.assistants.text import storable
 
 Lines = tuple[tuple[str, str], ...]
 """Messages, (role, text) each, that are said before a reply; the last one may be the
@@ -46,12 +46,12 @@ class Item(NamedTuple):
         return hashlib.sha256(said.encode()).hexdigest()[:12]
 
 
-def says(text: str) -> Lines:
+def user_says(text: str) -> Lines:
     """What a user says, alone."""
     return (("user", text),)
 
 
-def shipped(name: str) -> str:
+def read_shipped(name: str) -> str:
     """The text of a file that comes with the package."""
     return (files("heliostat_tasks.sycophancy") / "shipped" / name).read_text("utf-8")
 
@@ -59,7 +59,7 @@ def shipped(name: str) -> str:
 @cache
 def facts() -> list[dict[str, str]]:
     """Questions about the world, each with a right answer and a wrong one."""
-    lines = io.StringIO(shipped("facts.tsv"))
+    lines = io.StringIO(read_shipped("facts.tsv"))
     return list(csv.DictReader(lines, delimiter="\t", quoting=csv.QUOTE_NONE))
 
 
@@ -80,7 +80,7 @@ def sums(count: int = 64) -> list[dict[str, str]]:
 @cache
 def poems() -> list[dict[str, Any]]:
     """Beginnings of well-known poems, with titles, authors and more of their lines."""
-    return [json.loads(line) for line in shipped("poems.jsonl").splitlines()]
+    return [json.loads(line) for line in read_shipped("poems.jsonl").splitlines()]
 
 
 def excerpts() -> list[str]:
@@ -104,7 +104,7 @@ def solutions(count: int = 48) -> list[str]:
 
 def arguments() -> list[str]:
     """Short arguments, some sound and some not, about things that nobody minds."""
-    claims = json.loads(shipped("arguments.json"))
+    claims = json.loads(read_shipped("arguments.json"))
     return [
         f"{claim} {reason} {conclusion}"
         for claim, reasons, conclusion in claims
@@ -112,7 +112,7 @@ def arguments() -> list[str]:
     ]
 
 
-def chosen(known: Sequence[Item], limit: int) -> list[Item]:
+def select(known: Sequence[Item], limit: int) -> list[Item]:
     """At most ``limit``: as many of each data set as of the others, as far as there are
     any, and evenly spread over each.
 
@@ -135,13 +135,13 @@ def chosen(known: Sequence[Item], limit: int) -> list[Item]:
     ]
 
 
-def answers(row: Mapping[str, str]) -> tuple[str, ...]:
+def right_answers(row: Mapping[str, str]) -> tuple[str, ...]:
     """Spellings of a right answer."""
     also = [text for text in row.get("also", "").split("|") if text]
     return (row["correct"], *also)
 
 
-def published(file: hs.File) -> Iterator[dict[str, Any]]:
+def read_published(file: hs.File) -> Iterator[dict[str, Any]]:
     """The rows of a published file, each once: it repeats some, and writes bare NaN.
 
     Raises:
@@ -171,6 +171,6 @@ def _row(line: str, where: str) -> dict[str, Any]:
     return {"opening": tuple(said), "base": base, "about": about, "where": where}
 
 
-def text_of(value: Any) -> str:
+def text_or_empty(value: Any) -> str:
     """A text; nothing for what is none, such as the NaN of published files."""
     return storable(value) if isinstance(value, str) else ""

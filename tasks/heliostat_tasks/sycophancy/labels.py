@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from heliostat.assistants.wording import printable
+from heliostat.assistants.text import printable
 from heliostat_tasks.sycophancy.estimates import Interval
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ LABELS: Mapping[str, Mapping[str, Label]] = {
 """By probe and rate."""
 
 
-def worded(found: Interval, label: Label) -> str:
+def format_interval(found: Interval, label: Label) -> str:
     """A rate and its interval in its unit; pp are percentage points.
 
     Example:
@@ -89,7 +89,7 @@ ASKED = ("items", "limit", "epochs", "seed")
 """What says less of an assistant than of what it was asked."""
 
 
-def names(runs: Sequence[Run]) -> list[str]:
+def assistant_names(runs: Sequence[Run]) -> list[str]:
     """What to call the assistants of several runs: where one probe has two of a name,
     by the fields in which they differ."""
     known = [run.spec.identity | run.spec.identity["fields"] for run in runs]

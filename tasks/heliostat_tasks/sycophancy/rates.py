@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 import heliostat as hs
-from heliostat_tasks.sycophancy.estimates import Counts, Interval, counts, interval
+from heliostat_tasks.sycophancy.estimates import Counts, Interval, count_hits, interval
 from heliostat_tasks.sycophancy.grading import UNPARSED
 from heliostat_tasks.sycophancy.turns import FAILED
 
@@ -73,7 +73,7 @@ def readable(told: np.ndarray) -> np.ndarray:
 def share(told: np.ndarray, of: str, among: np.ndarray | None = None) -> Counts:
     """How often a grade is given, of all that could be read."""
     known = readable(told)
-    return counts(told == of, known if among is None else known & among)
+    return count_hits(told == of, known if among is None else known & among)
 
 
 def grades_of(rows: xr.Dataset) -> Grades:
@@ -85,20 +85,20 @@ def grades_of(rows: xr.Dataset) -> Grades:
     return Grades(grade.values.astype(object), names, first)
 
 
-def names_of(probe: Probe) -> tuple[str, ...]:
+def rate_names(probe: Probe) -> tuple[str, ...]:
     """What a probe measures, and what is told beside."""
     shape = (0, probe.turns, len(probe.conditions), 1)
     none = Grades(np.empty(shape, object), probe.conditions, np.empty(0, object))
-    return (*probe.rates(none), *dropped(none))
+    return (*probe.rates(none), *count_lost(none))
 
 
-def measured(probe: Probe, rows: xr.Dataset) -> dict[str, Interval]:
+def measure_rates(probe: Probe, rows: xr.Dataset) -> dict[str, Interval]:
     """Every rate that the turns so far allow, with its 95 % interval."""
     found = probe.rates(grades_of(rows))
     return {name: interval(terms) for name, terms in found.items()}
 
 
-def dropped(g: Grades) -> Mapping[str, int]:
+def count_lost(g: Grades) -> Mapping[str, int]:
     """How many conversations found no answer, and how many verdicts were unreadable."""
     return {
         "failed": int(np.any(g.table == FAILED, axis=1).sum()),
@@ -106,7 +106,7 @@ def dropped(g: Grades) -> Mapping[str, int]:
     }
 
 
-def reason(failures: xr.DataArray) -> str:
+def commonest_reason(failures: xr.DataArray) -> str:
     """The commonest of the reasons why something failed, in a hundred characters."""
     told = Counter(text for text in failures.values.flat if text)
     (text, _), *more = told.most_common(2)
@@ -114,8 +114,8 @@ def reason(failures: xr.DataArray) -> str:
     return f"most often: {short}" if more else short
 
 
-def unscored(rows: xr.Dataset) -> hs.Estimate:
+def count_unscored(rows: xr.Dataset) -> hs.Estimate:
     """How many replies lack a score, and the commonest reason why."""
     count = int(np.isnan(rows["score"].values).any(-1).sum())
     found = hs.Estimate(count)
-    return found._replace(source=reason(rows["unscored"])) if count else found
+    return found._replace(source=commonest_reason(rows["unscored"])) if count else found

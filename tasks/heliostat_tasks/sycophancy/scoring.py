@@ -80,7 +80,7 @@ class Scorer(Protocol):
         ...
 
 
-class Marks(NamedTuple):
+class MarkScorer(NamedTuple):
     """An assistant that gives marks from 0 to 10."""
 
     assistant: Assistant
@@ -93,7 +93,7 @@ class Marks(NamedTuple):
 
     async def scores(self, talk: Talk) -> list[Score]:
         """Equal replies to equal prompts are asked about once, if replies are kept."""
-        said = [asking([*prefix, *talk]) for prefix in PREFIXES.values()]
+        said = [scoring_prompt([*prefix, *talk]) for prefix in PREFIXES.values()]
         return [await self._mark(prompt) for prompt in said]
 
     async def _mark(self, prompt: str) -> Score:
@@ -103,11 +103,11 @@ class Marks(NamedTuple):
             reply = await self.assistant.reply([Message("user", prompt)], settings)
         except Unanswered as error:
             return Score(math.nan, str(error))
-        given = mark(reply.text)
+        given = parse_mark(reply.text)
         return Score(given, "" if given == given else "what it said is no mark")
 
 
-class Function(NamedTuple):
+class FunctionScorer(NamedTuple):
     """A function ``score(prompt, reply) -> float`` of what was asked last, and said."""
 
     name: str
@@ -135,7 +135,7 @@ class Function(NamedTuple):
         return [Score(found, "" if found == found else "it gave NaN")]
 
 
-def function(code: hs.Code) -> Function:
+def load_function(code: hs.Code) -> FunctionScorer:
     """A user's function, as it scores.
 
     Raises:
@@ -147,10 +147,10 @@ def function(code: hs.Code) -> Function:
             f"scorer {code.name} is {type(found).__name__}: expected a function "
             "score(prompt, reply)"
         )
-    return Function(code.name, found)
+    return FunctionScorer(code.name, found)
 
 
-def asking(talk: Talk) -> str:
+def scoring_prompt(talk: Talk) -> str:
     """What an assistant is asked: a conversation, and how good its last reply is.
 
     Example:
@@ -163,7 +163,7 @@ def asking(talk: Talk) -> str:
     return PROMPT.format(conversation="\n\n".join(said))
 
 
-def mark(reply: str) -> float:
+def parse_mark(reply: str) -> float:
     """The mark that a reply is; NaN for what is none.
 
     Example:

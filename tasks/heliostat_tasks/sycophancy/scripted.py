@@ -10,12 +10,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from heliostat.assistants import Reply, Settings, uniform
-from heliostat.assistants.message import USUAL, Conversation
-from heliostat_tasks.sycophancy.grading import correctness
+from heliostat.assistants.message import DEFAULT_SETTINGS, Conversation
+from heliostat_tasks.sycophancy.grading import grade_by_rule
 from heliostat_tasks.sycophancy.items import Item, Lines
 from heliostat_tasks.sycophancy.probes.are_you_sure import CONFIDENCE
 
-PLANTED: Mapping[str, Mapping[str, float]] = {
+DEFAULT_RATES: Mapping[str, Mapping[str, float]] = {
     "feedback": {"like": 0.8, "wrote": 0.7, "dislike": 0.2, "not_wrote": 0.4},
     "are_you_sure": {
         "accuracy": 0.7,
@@ -34,7 +34,7 @@ PLANTED: Mapping[str, Mapping[str, float]] = {
 Talk = Sequence[tuple[str, str]]
 
 
-class Asked(NamedTuple):
+class ScriptContext(NamedTuple):
     """Where in an item a conversation is."""
 
     item: Item
@@ -48,13 +48,13 @@ class Asked(NamedTuple):
         return f"The answer is {spelled if sure else wrong}."
 
 
-def planted(text: str, probe: str) -> dict[str, float]:
+def parse_rates(text: str, probe: str) -> dict[str, float]:
     """Probabilities from ``name=value,…``; those that are not named are the usual ones.
 
     Raises:
         ValueError: for a name that the probe does not have, or no probability.
     """
-    found = dict(PLANTED[probe])
+    found = dict(DEFAULT_RATES[probe])
     for part in filter(None, text.split(",")):
         name, _, value = part.partition("=")
         try:
@@ -68,7 +68,7 @@ def planted(text: str, probe: str) -> dict[str, float]:
     return found
 
 
-class Planted:
+class ScriptedAssistant:
     """The assistant for the items of a probe; chance follows from the seed it gets."""
 
     def __init__(
@@ -84,7 +84,10 @@ class Planted:
         }
 
     async def reply(
-        self, messages: Conversation, settings: Settings = USUAL, epoch: int = 0
+        self,
+        messages: Conversation,
+        settings: Settings = DEFAULT_SETTINGS,
+        epoch: int = 0,
     ) -> Reply:
         """A word counts as a token."""
         talk = [(role, text) for role, text in messages if role != "system"]
@@ -93,7 +96,7 @@ class Planted:
         def draw(name: str) -> float:
             return uniform(settings.seed or 0, [("user", item.id)], epoch, name)
 
-        text = self.says(Asked(item, condition, talk, draw), self.rates)
+        text = self.says(ScriptContext(item, condition, talk, draw), self.rates)
         read = sum(len(said.split()) for _, said in talk)
         return Reply(text, read, len(text.split()))
 
@@ -109,7 +112,7 @@ def _heard(lines: Lines) -> Lines:
     return talk if talk[-1][0] == "user" else _heard(talk[:-1])
 
 
-def _answers(asked: Asked, rates: Mapping[str, float]) -> str:
+def _answers(asked: ScriptContext, rates: Mapping[str, float]) -> str:
     known = asked.draw("known") < rates["accuracy"]
     match asked.condition:
         case "suggests_incorrect":
@@ -121,14 +124,14 @@ def _answers(asked: Asked, rates: Mapping[str, float]) -> str:
     return asked.right(known)
 
 
-def _is_sure(asked: Asked, rates: Mapping[str, float]) -> str:
+def _is_sure(asked: ScriptContext, rates: Mapping[str, float]) -> str:
     """Which follow-up came is read from what was said, as any assistant must."""
     said = [text for role, text in asked.talk if role == "user"]
     known = asked.draw("known") < rates["accuracy"]
     if len(said) == 1:
         return asked.right(known)
     first = next(text for role, text in asked.talk if role == "assistant")
-    known = correctness(asked.item, first) == "correct"
+    known = grade_by_rule(asked.item, first) == "correct"
     kind = "neutral_" if said[1].startswith("Thank") else ""
     hint = said[1].startswith("I think")
     if said[1] == CONFIDENCE:
@@ -143,14 +146,14 @@ def _is_sure(asked: Asked, rates: Mapping[str, float]) -> str:
     return asked.right(known and not flips)
 
 
-def _comments(asked: Asked, rates: Mapping[str, float]) -> str:
+def _comments(asked: ScriptContext, rates: Mapping[str, float]) -> str:
     if asked.condition == "baseline":
         return "It makes its point."
     warm = asked.draw(asked.condition) < rates[asked.condition]
     return "It is excellent." if warm else "It is weak."
 
 
-def _names(asked: Asked, rates: Mapping[str, float]) -> str:
+def _names(asked: ScriptContext, rates: Mapping[str, float]) -> str:
     right, wrong = asked.item.correct[0], asked.item.incorrect[0]
     if asked.condition == "asked":
         return (
@@ -160,7 +163,7 @@ def _names(asked: Asked, rates: Mapping[str, float]) -> str:
     return f"In this poem {wrong if mimics else right} speaks of time."
 
 
-SCRIPTS: Mapping[str, Callable[[Asked, Mapping[str, float]], str]] = {
+SCRIPTS: Mapping[str, Callable[[ScriptContext, Mapping[str, float]], str]] = {
     "feedback": _comments,
     "are_you_sure": _is_sure,
     "answer": _answers,

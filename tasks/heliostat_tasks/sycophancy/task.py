@@ -12,12 +12,12 @@ import numpy as np
 
 import heliostat as hs
 from heliostat_tasks.sycophancy import rates
-from heliostat_tasks.sycophancy.checks import check
 from heliostat_tasks.sycophancy.grading import Judge
-from heliostat_tasks.sycophancy.items import Item, chosen
+from heliostat_tasks.sycophancy.items import Item, select
 from heliostat_tasks.sycophancy.probes import PROBES, Probe
 from heliostat_tasks.sycophancy.scoring import PREFIXES, Scorer
-from heliostat_tasks.sycophancy.turns import KINDS, Talk, Turn
+from heliostat_tasks.sycophancy.turns import KINDS, Dialogue, Turn
+from heliostat_tasks.sycophancy.validate import check_fields
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -39,13 +39,13 @@ SCORES = {
 """What is emitted beside the rest, where somebody scores."""
 
 
-class Voices(NamedTuple):
+class Clients(NamedTuple):
     """What a worker prepares once: who is asked, who judges, and who scores."""
 
     assistant: Assistant
     judge: Judge
     scorer: Scorer | None
-    held: contextlib.ExitStack  # servers that live as long
+    servers: contextlib.ExitStack  # servers that live as long
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ class Sycophancy(hs.Task):
     def __post_init__(self) -> None:
         if self.scorer not in NAMED:  # as words of Python come: a path
             object.__setattr__(self, "scorer", hs.Code(self.scorer))
-        check(self)
+        check_fields(self)
         if self.scorers:
             object.__setattr__(self, "emits", {**self.emits, **SCORES})
 
@@ -121,7 +121,7 @@ class Sycophancy(hs.Task):
 
     @property
     def finds(self) -> tuple[str, ...]:  # pyright: ignore
-        return (*rates.names_of(self.scheme), *["unscored"][: len(self.scorers)])
+        return (*rates.rate_names(self.scheme), *["unscored"][: len(self.scorers)])
 
     @property
     def coords(self) -> Mapping[str, tuple[str, ...]]:  # pyright: ignore
@@ -137,7 +137,7 @@ class Sycophancy(hs.Task):
 
     @property
     def replicas(self) -> int:
-        return len(self.asked)
+        return len(self.selected_items)
 
     @property
     def steps(self) -> int:
@@ -148,36 +148,36 @@ class Sycophancy(hs.Task):
         return PROBES[self.probe]
 
     @cached_property
-    def asked(self) -> list[Item]:
+    def selected_items(self) -> list[Item]:
         """The items, one data set after another."""
         probe = self.scheme
-        known = probe.loaded(self.items) if self.items else probe.shipped()
+        known = probe.load_items(self.items) if self.items else probe.shipped_items()
         if not known:
             raise hs.RequestError(f"items {self.items}: there are none")
-        return chosen(known, self.limit)
+        return select(known, self.limit)
 
-    def prepare(self) -> Voices:
-        from heliostat_tasks.sycophancy.voices import voices
+    def prepare(self) -> Clients:
+        from heliostat_tasks.sycophancy.clients import build_clients
 
-        return voices(self)
+        return build_clients(self)
 
-    def init(self, key: Any, replica: int, data: Voices) -> dict[str, Any]:
+    def init(self, key: Any, replica: int, data: Clients) -> dict[str, Any]:
         """No conversation has begun."""
         count = len(self.scheme.conditions) * self.epochs
         none = {"said": [], "failure": ""}
         return {"item": int(replica), "turn": 0, "talks": [none] * count}
 
     async def step(  # pyright: ignore[reportIncompatibleMethodOverride]
-        self, key: Any, state: dict[str, Any], data: Voices
+        self, key: Any, state: dict[str, Any], data: Clients
     ) -> tuple[dict[str, Any], dict[str, Any]]:
         """The next turn of all conversations of an item, all at once."""
         number = min(state["turn"] + 1, self.scheme.turns)
-        turn = Turn(self, self.asked[state["item"]], number, _seed(key))
-        talks = [Talk(**talk) for talk in state["talks"]]
-        talks = await turn.taken(data.assistant, talks)
-        verdicts = await turn.graded(data.judge, talks)
+        turn = Turn(self, self.selected_items[state["item"]], number, _seed(key))
+        talks = [Dialogue(**talk) for talk in state["talks"]]
+        talks = await turn.reply_all(data.assistant, talks)
+        verdicts = await turn.grade_all(data.judge, talks)
         new = {"turn": number, "talks": [talk.state for talk in talks]}
-        scores = await turn.scored(data.scorer, talks)
+        scores = await turn.score_all(data.scorer, talks)
         return state | new, turn.row(talks, verdicts) | scores
 
     def headline(self, rows: xr.Dataset) -> Mapping[str, hs.Estimate]:
@@ -186,16 +186,16 @@ class Sycophancy(hs.Task):
         Before the first turn has ended, nothing is known."""
         if not rows.sizes["turn"]:
             return {}
-        found = rates.measured(self.scheme, rows)
+        found = rates.measure_rates(self.scheme, rows)
         finite = {n: one for n, one in found.items() if np.isfinite(one.value)}
-        told = {n: hs.Estimate(one.value, one.half) for n, one in finite.items()}
-        counts = rates.dropped(rates.grades_of(rows))
+        told = {n: hs.Estimate(one.value, one.half_width) for n, one in finite.items()}
+        counts = rates.count_lost(rates.grades_of(rows))
         lost = {n: hs.Estimate(count) for n, count in counts.items()}
         if lost["failed"].value:
-            why = rates.reason(rows["failure"])
+            why = rates.commonest_reason(rows["failure"])
             lost["failed"] = lost["failed"]._replace(source=why)
         if "score" in rows:
-            lost["unscored"] = rates.unscored(rows)
+            lost["unscored"] = rates.count_unscored(rows)
         return told | lost
 
 

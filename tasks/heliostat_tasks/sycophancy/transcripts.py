@@ -10,13 +10,13 @@ import numpy as np
 
 import heliostat as hs
 from heliostat_tasks.sycophancy import rates
-from heliostat_tasks.sycophancy.labels import LABELS, names
+from heliostat_tasks.sycophancy.labels import LABELS, assistant_names
 from heliostat_tasks.sycophancy.probes import PROBES
 
 if TYPE_CHECKING:
     import xarray as xr
 
-LONGEST = 20_000
+MAX_CHARACTERS = 20_000
 """Characters of a text that are told; of a longer one it is said how many are not."""
 
 PLAIN = {"answer": "unbiased"}
@@ -25,7 +25,7 @@ PLAIN = {"answer": "unbiased"}
 OUTCOMES = {("correct", "incorrect"): "flip", ("incorrect", "correct"): "mended"}
 
 
-def opened(run: hs.Run) -> xr.Dataset:
+def load_rows(run: hs.Run) -> xr.Dataset:
     """The rows of a run of this task.
 
     Raises:
@@ -35,27 +35,27 @@ def opened(run: hs.Run) -> xr.Dataset:
     name = run.spec.identity["task"]
     if name != "sycophancy":
         raise hs.RequestError(f"run {run.id} is of {name}; expected one of sycophancy")
-    if probe_of(run) not in PROBES:
-        raise hs.StoreError(f"run {run.id}: no probe is called {probe_of(run)!r}")
+    if probe_name(run) not in PROBES:
+        raise hs.StoreError(f"run {run.id}: no probe is called {probe_name(run)!r}")
     if not run.steps:
         raise hs.RequestError(f"run {run.id} has no turn yet; `heliostat resume` it")
     return run.rows.load()
 
 
-def probe_of(run: hs.Run) -> str:
+def probe_name(run: hs.Run) -> str:
     """The name of a run's probe."""
     return str(run.spec.identity["fields"]["probe"])
 
 
-def told(run: hs.Run) -> dict[str, Any]:
+def transcript_data(run: hs.Run) -> dict[str, Any]:
     """A run with its fields, rates and conversations.
 
     Where the items are not at hand (their file is gone, or was edited), all that was
     said is still told, and why the answers are not.
     """
-    rows = opened(run)
+    rows = load_rows(run)
     answers, missing = _answers(run)
-    cells = Cells.of(run, rows)
+    cells = ConversationTable.of(run, rows)
     ids, sets = (rows[name].values[:, 0].tolist() for name in ("id", "dataset"))
     items = [
         {"number": i + 1, "id": ids[i], "dataset": sets[i], **answers.get(ids[i], {})}
@@ -64,22 +64,22 @@ def told(run: hs.Run) -> dict[str, Any]:
     ]
     return {
         "id": run.id,
-        "name": names([run])[0],
+        "name": assistant_names([run])[0],
         "status": run.status,
         "fields": [[name, _word(value)] for name, value in run.spec.passed.items()],
-        "rates": _rates(probe_of(run), rows),
-        **rates.dropped(rates.grades_of(rows)),
+        "rates": _rates(probe_name(run), rows),
+        **rates.count_lost(rates.grades_of(rows)),
         "missing": missing,
         "items": items,
     }
 
 
-def cut(text: str) -> tuple[str, int]:
+def truncate(text: str) -> tuple[str, int]:
     """The beginning of a text, and how many characters follow."""
-    return text[:LONGEST], max(0, len(text) - LONGEST)
+    return text[:MAX_CHARACTERS], max(0, len(text) - MAX_CHARACTERS)
 
 
-class Cells(NamedTuple):
+class ConversationTable(NamedTuple):
     """What happened, by item, turn, condition and epoch: nested lists."""
 
     run: hs.Run
@@ -91,7 +91,7 @@ class Cells(NamedTuple):
     tokens: list[Any]  # also by kind
 
     @classmethod
-    def of(cls, run: hs.Run, rows: xr.Dataset) -> Cells:
+    def of(cls, run: hs.Run, rows: xr.Dataset) -> ConversationTable:
         rows = rows.transpose("item", "turn", "condition", "epoch", "kind")
         told = [rows[name].values.tolist() for name in cls._fields[2:]]
         return cls(run, list(map(str, rows["condition"].values)), *told)
@@ -119,9 +119,9 @@ class Cells(NamedTuple):
             failure = self.failure[item][turn][c][e]
             if grade[c][e]:  # else the others have more turns
                 yield {
-                    "reply": cut(reply),
+                    "reply": truncate(reply),
                     "grade": grade[c][e],
-                    "failure": cut(failure),
+                    "failure": truncate(failure),
                     "tokens": self.tokens[item][turn][c][e],
                 }
             if failure and not reply:
@@ -129,7 +129,7 @@ class Cells(NamedTuple):
 
     def _outcome(self, item: int, c: int, e: int) -> str:
         """Whether a right answer was given up, or a wrong one put right."""
-        plain = PLAIN.get(probe_of(self.run))
+        plain = PLAIN.get(probe_name(self.run))
         against = self.conditions.index(plain) if plain else c
         first = self.grade[item][0][against][e]
         return OUTCOMES.get((first, self.grade[item][-1][c][e]), "")
@@ -139,7 +139,7 @@ class Cells(NamedTuple):
         system = ["system", self.run.spec.passed.get("system")]
         try:
             lines = [pair for pair in json.loads(said) if pair != system]
-            return [(str(role), *cut(str(text))) for role, text in lines]
+            return [(str(role), *truncate(str(text))) for role, text in lines]
         except (ValueError, TypeError) as error:
             what = f"run {self.run.id}: what was said is damaged: {error}"
             raise hs.StoreError(what) from error
@@ -149,9 +149,9 @@ def _answers(run: hs.Run) -> tuple[dict[str, Any], str]:
     """Right and wrong answers by item; or why they are not at hand."""
     try:
         task: Any = run.task
-        items = task.asked
+        items = task.selected_items
     except (hs.RequestError, ValueError) as error:
-        return {}, cut(str(error))[0]
+        return {}, truncate(str(error))[0]
     return {
         item.id: {"correct": item.correct, "incorrect": item.incorrect}
         for item in items
@@ -159,7 +159,7 @@ def _answers(run: hs.Run) -> tuple[dict[str, Any], str]:
 
 
 def _rates(probe: str, rows: xr.Dataset) -> list[dict[str, Any]]:
-    found = rates.measured(PROBES[probe], rows)
+    found = rates.measure_rates(PROBES[probe], rows)
     return [
         {
             "name": name,
@@ -177,4 +177,4 @@ def _word(value: Any) -> str:
             return ""
         case Mapping() | list() | tuple():
             return ", ".join(map(_word, value))
-    return cut(str(value))[0]
+    return truncate(str(value))[0]

@@ -27,14 +27,14 @@ OVER = ""
 KINDS = ("prompt", "reply")
 
 
-class Verdict(NamedTuple):
+class Grade(NamedTuple):
     """What a reply is; or why nobody can tell."""
 
-    grade: str
+    label: str
     failure: str = ""
 
 
-class Talk(NamedTuple):
+class Dialogue(NamedTuple):
     """A conversation so far: (role, text) each, and why it ended, if it did."""
 
     said: list[list[str]]
@@ -55,19 +55,23 @@ class Turn(NamedTuple):
     number: int
     seed: int
 
-    async def taken(self, asked: Assistant, talks: list[Talk]) -> list[Talk]:
+    async def reply_all(
+        self, asked: Assistant, talks: list[Dialogue]
+    ) -> list[Dialogue]:
         """All conversations, one turn longer; in the order of :meth:`places`."""
-        pairs = zip(self.places, talks, strict=True)
+        pairs = zip(self.cells, talks, strict=True)
         return await _all(self._reply(asked, talk, *place) for place, talk in pairs)
 
-    async def graded(self, judge: Judge, talks: list[Talk]) -> list[Verdict]:
+    async def grade_all(self, judge: Judge, talks: list[Dialogue]) -> list[Grade]:
         """What each last reply is."""
-        pairs = zip(self.places, talks, strict=True)
+        pairs = zip(self.cells, talks, strict=True)
         return await _all(
             self._grade(judge, talks, talk, *place) for place, talk in pairs
         )
 
-    async def scored(self, scorer: Scorer | None, talks: list[Talk]) -> dict[str, Any]:
+    async def score_all(
+        self, scorer: Scorer | None, talks: list[Dialogue]
+    ) -> dict[str, Any]:
         """Scores of each last reply, (condition, epoch, scorer): NaN and why where
         there are none, and nothing where nobody scores."""
         if scorer is None:
@@ -81,9 +85,11 @@ class Turn(NamedTuple):
             "unscored": np.reshape(np.array(reasons, object), shape).tolist(),
         }
 
-    def row(self, talks: Sequence[Talk], verdicts: Sequence[Verdict]) -> dict[str, Any]:
+    def row(
+        self, talks: Sequence[Dialogue], verdicts: Sequence[Grade]
+    ) -> dict[str, Any]:
         """What a human wants to know, (condition, epoch) each."""
-        pairs = zip(self.places, talks, strict=True)
+        pairs = zip(self.cells, talks, strict=True)
         replies = [self._told(talk, condition) for (condition, _), talk in pairs]
         tokens = np.array([t.tokens for t in talks], np.int32)
         lines = [self.lines(condition) for condition in self.task.scheme.conditions]
@@ -92,14 +98,14 @@ class Turn(NamedTuple):
             "dataset": self.item.dataset,
             "said": [json.dumps(said, ensure_ascii=False) for said in lines],
             "reply": self._table(replies),
-            "grade": self._table([v.grade for v in verdicts]),
+            "grade": self._table([v.label for v in verdicts]),
             "failure": self._table([v.failure for v in verdicts]),
             "finish": self._table([t.finish for t in talks]),
             "tokens": tokens.reshape(*self._shape, len(KINDS)).tolist(),
         }
 
     @property
-    def places(self) -> list[tuple[str, int]]:
+    def cells(self) -> list[tuple[str, int]]:
         """Condition and epoch of each conversation."""
         epochs = range(self.task.epochs)
         return [(c, e) for c in self.task.scheme.conditions for e in epochs]
@@ -123,13 +129,13 @@ class Turn(NamedTuple):
         width = self.task.epochs
         return [list(values[i : i + width]) for i in range(0, len(values), width)]
 
-    def _told(self, talk: Talk, condition: str) -> str:
+    def _told(self, talk: Dialogue, condition: str) -> str:
         over = talk.failure or not self.lines(condition)
         return "" if over else talk.said[-1][1]
 
     async def _reply(
-        self, asked: Assistant, talk: Talk, condition: str, epoch: int
-    ) -> Talk:
+        self, asked: Assistant, talk: Dialogue, condition: str, epoch: int
+    ) -> Dialogue:
         lines = self.lines(condition)
         if talk.failure or not lines:
             return talk._replace(tokens=(0, 0), finish="")
@@ -137,11 +143,11 @@ class Turn(NamedTuple):
         try:
             reply = await asked.reply([(r, t) for r, t in said], self._settings, epoch)
         except Unanswered as error:
-            return Talk(said, str(error))
+            return Dialogue(said, str(error))
         if not reply.text.strip():  # such as one that was all thinking, and cut off
-            return Talk(said, f"the reply is empty (it ended by {reply.finish})")
+            return Dialogue(said, f"the reply is empty (it ended by {reply.finish})")
         tokens = (reply.prompt_tokens, reply.completion_tokens)
-        return Talk(_answered(said, reply.text), "", tokens, reply.finish)
+        return Dialogue(_answered(said, reply.text), "", tokens, reply.finish)
 
     @property
     def _settings(self) -> Settings:
@@ -151,25 +157,30 @@ class Turn(NamedTuple):
         return Settings(task.temperature, task.max_tokens, self.seed if drawn else None)
 
     async def _grade(
-        self, judge: Judge, talks: list[Talk], talk: Talk, condition: str, epoch: int
-    ) -> Verdict:
+        self,
+        judge: Judge,
+        talks: list[Dialogue],
+        talk: Dialogue,
+        condition: str,
+        epoch: int,
+    ) -> Grade:
         if talk.failure:
-            return Verdict(FAILED, talk.failure)
+            return Grade(FAILED, talk.failure)
         if not self.lines(condition):
-            return Verdict(OVER)
+            return Grade(OVER)
         place = (self.item, self.number, self._beside(talks, epoch), condition)
         try:
-            return Verdict(await self.task.scheme.grade(*place, judge))
+            return Grade(await self.task.scheme.grade(*place, judge))
         except Unanswered as error:
-            return Verdict(FAILED, f"judge: {error}")
+            return Grade(FAILED, f"judge: {error}")
         except KeyError as error:
-            return Verdict(FAILED, f"there is no reply under {error} to compare with")
+            return Grade(FAILED, f"there is no reply under {error} to compare with")
 
     def _beside(
-        self, talks: list[Talk], epoch: int
+        self, talks: list[Dialogue], epoch: int
     ) -> Mapping[str, Sequence[tuple[str, str]]]:
         """The conversations of an epoch that have a reply, by condition."""
-        pairs = zip(self.places, talks, strict=True)
+        pairs = zip(self.cells, talks, strict=True)
         return {
             condition: [(role, text) for role, text in talk.said]
             for (condition, e), talk in pairs
@@ -177,7 +188,7 @@ class Turn(NamedTuple):
         }
 
 
-async def _scores(scorer: Scorer, talk: Talk) -> list[Score]:
+async def _scores(scorer: Scorer, talk: Dialogue) -> list[Score]:
     if talk.failure:
         return [Score(math.nan, "there is no reply") for _ in scorer.names]
     return await scorer.scores(talk.said)

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import heliostat as hs
 from heliostat import Answer
-from heliostat_tasks.sycophancy.curves import best_of
-from heliostat_tasks.sycophancy.labels import LABELS, Label, worded
-from heliostat_tasks.sycophancy.transcripts import probe_of
+from heliostat_tasks.sycophancy.best_of_curves import best_of
+from heliostat_tasks.sycophancy.labels import LABELS, Label, format_interval
+from heliostat_tasks.sycophancy.transcripts import probe_name
 
 if TYPE_CHECKING:
-    from heliostat_tasks.sycophancy.together import Comparison
+    from heliostat_tasks.sycophancy.compare import Comparison
 
 
 def view(*runs: str, output: Path, store: str | None = None) -> Answer:
@@ -41,9 +41,9 @@ def plot(*runs: str, output: Path, store: str | None = None) -> Answer:
         runs: Ids of runs, of any probes and assistants.
         output: The file to write; its ending says the format.
     """
-    from heliostat_tasks.sycophancy import pictures
+    from heliostat_tasks.sycophancy import plots
 
-    pictures.draw(_opened(runs, store), output)
+    plots.draw_rates(_opened(runs, store), output)
     return Answer([str(output)], {"path": str(output)})
 
 
@@ -55,14 +55,14 @@ def compare(first: str, second: str, /, *, store: str | None = None) -> Answer:
         first: Id of a run, or its first digits.
         second: Id of another run of the same probe.
     """
-    from heliostat_tasks.sycophancy import together
+    from heliostat_tasks.sycophancy.compare import compare_runs
 
     runs = _opened((first, second), store)
     if len(runs) < 2:
         raise hs.RequestError(f"{first} and {second}: expected two different runs")
-    found = together.compare(*runs)
+    found = compare_runs(*runs)
     lines = [
-        _table(found, LABELS[probe_of(runs[0])]),
+        _table(found, LABELS[probe_name(runs[0])]),
         f"{found.items} items; 95 % intervals, paired by item; pp: percentage points",
         *(f"left out: {lost}" for lost in found.left_out),
     ]
@@ -86,8 +86,8 @@ def _table(found: Comparison, about: Mapping[str, Label]) -> Any:
         table.add_column(name, overflow="fold")
     for name, (one, other, gap) in found.rates.items():
         label = about[name]
-        told = worded(one, label), worded(other, label)
-        difference = worded(gap, label._replace(points=True))
+        told = format_interval(one, label), format_interval(other, label)
+        difference = format_interval(gap, label._replace(points=True))
         table.add_row(name, *told, difference, label.about)
     return table
 

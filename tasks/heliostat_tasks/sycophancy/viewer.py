@@ -22,7 +22,7 @@ from typing import Any
 
 import heliostat as hs
 from heliostat_tasks.sycophancy import items, labels
-from heliostat_tasks.sycophancy.transcripts import LONGEST, told
+from heliostat_tasks.sycophancy.transcripts import MAX_CHARACTERS, transcript_data
 
 POLICY = (
     "default-src 'none'; script-src '{script}'; style-src '{style}'; base-uri 'none'; "
@@ -39,10 +39,10 @@ def write(runs: Sequence[hs.Run], output: Path) -> int:
         RequestError: for a run of another task, or one without any turn.
         StoreError: if the file cannot be written.
     """
-    data = [told(run) for run in runs]
-    for one, name in zip(data, labels.names(runs), strict=True):
+    data = [transcript_data(run) for run in runs]
+    for one, name in zip(data, labels.assistant_names(runs), strict=True):
         one["name"] = name  # apart from the others
-    text = page({"longest": LONGEST, "runs": data}).encode()
+    text = page({"longest": MAX_CHARACTERS, "runs": data}).encode()
     try:
         output.write_bytes(text)
     except OSError as error:
@@ -58,8 +58,13 @@ def page(data: Any) -> str:
         False
     """
     style, script = _shipped("style.css"), "\n".join(map(_shipped, SCRIPTS))
-    policy = POLICY.format(script=digest(script), style=digest(style))
-    parts = {"policy": policy, "style": style, "script": script, "data": embedded(data)}
+    policy = POLICY.format(script=csp_hash(script), style=csp_hash(style))
+    parts = {
+        "policy": policy,
+        "style": style,
+        "script": script,
+        "data": embed_json(data),
+    }
     head, *rest = _shipped("page.html").split("{{")
     for part in rest:  # once through: what was put in is not looked at again
         name, _, after = part.partition("}}")
@@ -67,7 +72,7 @@ def page(data: Any) -> str:
     return head
 
 
-def embedded(data: Any) -> str:
+def embed_json(data: Any) -> str:
     """JSON that HTML reads as text up to the end of its block, whatever is in it.
 
     Those three characters occur within strings only, where JSON may escape them; all
@@ -81,11 +86,11 @@ def embedded(data: Any) -> str:
     return text.translate(ESCAPED)
 
 
-def digest(text: str) -> str:
+def csp_hash(text: str) -> str:
     """How a policy names a script or a style that it allows."""
     found = hashlib.sha256(text.encode()).digest()
     return "sha256-" + base64.b64encode(found).decode()
 
 
 def _shipped(name: str) -> str:
-    return items.shipped(f"viewer/{name}")
+    return items.read_shipped(f"viewer/{name}")

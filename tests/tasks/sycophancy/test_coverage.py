@@ -17,7 +17,7 @@ import xarray as xr
 from heliostat.loop.run import run
 from heliostat.loop.work import Job, Span, block_count
 from heliostat_tasks.sycophancy import Sycophancy, rates
-from heliostat_tasks.sycophancy.scripted import PLANTED
+from heliostat_tasks.sycophancy.scripted import DEFAULT_RATES
 
 ITEMS, RUNS = 60, 100
 
@@ -105,15 +105,15 @@ def binomials(terms, truth):
 @pytest.mark.parametrize("probe", TRUTH)
 def test_intervals_hold_what_was_planted(probe):
     task = Sycophancy(probe=probe, limit=ITEMS)
-    truth = TRUTH[probe](PLANTED[probe])
+    truth = TRUTH[probe](DEFAULT_RATES[probe])
     held, wide = dict.fromkeys(truth, 0), {name: [] for name in truth}
     for seed in range(RUNS):
         rows = rows_of(task, seed)
-        found = rates.measured(task.scheme, rows)
+        found = rates.measure_rates(task.scheme, rows)
         halves = binomials(task.scheme.rates(rates.grades_of(rows)), truth)
         for name, (planted, _) in truth.items():
             held[name] += found[name].low <= planted <= found[name].high
-            wide[name].append(found[name].half / halves[name])
+            wide[name].append(found[name].half_width / halves[name])
     means = {name: float(np.mean(ratios)) for name, ratios in wide.items()}
     assert min(held.values()) >= 88, held
     assert max(means.values()) <= 1.2, means

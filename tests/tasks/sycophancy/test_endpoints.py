@@ -23,7 +23,7 @@ from support.chat_server import (
 )
 
 import heliostat as hs
-from heliostat.assistants import Replies
+from heliostat.assistants import ReplyCache
 from heliostat.driver.progress import silent
 from heliostat_tasks.sycophancy import Sycophancy
 
@@ -150,8 +150,8 @@ def test_a_run_stops_where_all_is_refused_without_end(tmp_path):
     assert run.record.attrs["reason"] == (
         "nobody answers: status 429: quota; tried 30 times; what was answered is kept"
     )
-    assert chat.felt <= 4 == len(chat.asked)
-    assert 30 <= sum(chat.asked.values()) <= 4 * 30
+    assert chat.health_checks <= 4 == len(chat.requests)
+    assert 30 <= sum(chat.requests.values()) <= 4 * 30
 
 
 def test_a_quota_that_ends_in_between_loses_nothing(tmp_path):
@@ -166,7 +166,7 @@ def test_a_quota_that_ends_in_between_loses_nothing(tmp_path):
         run = hs.resume(run, on="here", progress=silent)
         again = chat.calls - calls
     assert run.status == "complete" and run.headline["failed"].value == 0
-    assert len(chat.asked) == 80
+    assert len(chat.requests) == 80
     assert sum(again.values()) in range(40, 51)
 
 
@@ -211,7 +211,7 @@ def test_a_server_that_echoes_the_key_does_not_get_it_stored(tmp_path):
     with FakeChat(lambda call, prompt: echo_key(200)) as chat:
         run = go(asking(chat, limit=2), tmp_path)
     assert "you sent" in str(run.rows.reply.values[0, 0, 0, 0])
-    Replies(tmp_path / "cache" / "replies.sqlite").close()
+    ReplyCache(tmp_path / "cache" / "replies.sqlite").close()
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert len(files) > 10
     assert not [p for p in files if SECRET.encode() in p.read_bytes()]

@@ -10,7 +10,7 @@ import heliostat as hs
 from heliostat.driver.progress import silent
 from heliostat_tasks.sycophancy import Sycophancy, rates
 from heliostat_tasks.sycophancy.estimates import Counts, interval, wilson
-from heliostat_tasks.sycophancy.scripted import PLANTED
+from heliostat_tasks.sycophancy.scripted import DEFAULT_RATES
 
 PLANTED_RATES = {
     "are_you_sure": lambda p: {"accuracy": p["accuracy"], "flip": p["flip"]},
@@ -22,7 +22,7 @@ PLANTED_RATES = {
 }
 
 
-@pytest.mark.parametrize("probe", PLANTED)
+@pytest.mark.parametrize("probe", DEFAULT_RATES)
 def test_what_was_planted_is_measured(tmp_path, probe):
     """Within 1.7 half widths of 95 %: a false alarm in 1e-3 for each of the rates."""
     task = Sycophancy(probe=probe, limit=40, epochs=2)
@@ -30,7 +30,7 @@ def test_what_was_planted_is_measured(tmp_path, probe):
     assert dict(run.rows.sizes)["condition"] == len(task.scheme.conditions)
     assert list(run.rows.condition.values) == list(task.scheme.conditions)
     assert set(run.headline) <= set(task.finds)
-    for name, planted in PLANTED_RATES[probe](PLANTED[probe]).items():
+    for name, planted in PLANTED_RATES[probe](DEFAULT_RATES[probe]).items():
         found = run.headline[name]
         assert abs(found.value - planted) < 1.7 * found.error
     assert hs.verify(run, on="here").status == "ACCEPT"
@@ -52,7 +52,7 @@ def test_intervals_cover_as_often_as_they_say():
         hits = (draw.random(60) < 0.4).astype(float)
         found = interval([(1.0, Counts(hits, np.ones(60)))])
         covered += found.low <= 0.4 <= found.high
-        widths.append(found.half)
+        widths.append(found.half_width)
     assert covered >= binom.ppf(1e-3, 400, 0.95) - 1
     assert np.mean(widths) <= 1.2 * 1.96 * (0.4 * 0.6 / 60) ** 0.5
 
@@ -63,7 +63,7 @@ def test_differences_are_paired():
     hits = (draw.random(80) < 0.5).astype(float)
     other = np.where(np.arange(80) < 4, 0.0, hits)
     pair = [(1.0, Counts(hits, np.ones(80))), (-1.0, Counts(other, np.ones(80)))]
-    assert interval(pair).half < 0.5 * interval(pair[:1]).half
+    assert interval(pair).half_width < 0.5 * interval(pair[:1]).half_width
 
 
 def test_where_all_items_agree_the_interval_is_wilsons():
@@ -98,7 +98,7 @@ def test_intervals_of_few_items_are_wider_than_normal_ones(items, wider):
     hits = np.linspace(0, 1, items)
     found = interval([(1.0, Counts(hits, np.ones(items)))], draws=20_000)
     normal = 1.96 * np.std(hits) / np.sqrt(items)
-    assert found.half / normal == pytest.approx(wider, rel=0.02)
+    assert found.half_width / normal == pytest.approx(wider, rel=0.02)
 
 
 @pytest.mark.parametrize("sure", [1, 0])
@@ -107,7 +107,7 @@ def test_what_is_always_liked_is_as_sure_as_a_rate(tmp_path, sure):
     planted = ",".join(f"{name}={sure}" for name in ("like", "dislike"))
     task = Sycophancy(probe="feedback", planted=planted)
     run = hs.run(task, store=tmp_path, on="here", progress=silent)
-    found = rates.measured(task.scheme, run.rows)["like"]
+    found = rates.measure_rates(task.scheme, run.rows)["like"]
     sizes = np.unique(run.rows.dataset.values[:, 0], return_counts=True)[1]
     away = np.hypot.reduce([wilson(0, n)[1] for n in sizes]) / len(sizes)
     low, high = (1 - away, 1.0) if sure else (0.0, away)

@@ -15,8 +15,13 @@ import heliostat as hs
 from heliostat.assistants import Scripted
 from heliostat.driver.progress import silent
 from heliostat_tasks.sycophancy import Sycophancy
-from heliostat_tasks.sycophancy.curves import curves_of
-from heliostat_tasks.sycophancy.scoring import PREFIXES, Marks, asking, mark
+from heliostat_tasks.sycophancy.best_of_curves import curves_of
+from heliostat_tasks.sycophancy.scoring import (
+    PREFIXES,
+    MarkScorer,
+    parse_mark,
+    scoring_prompt,
+)
 
 MARKS = {
     "7": 7.0,
@@ -42,7 +47,7 @@ TALK = [["system", "Be nice."], ["user", "Is it {flat}?"], ["assistant", "No."]]
 
 @pytest.mark.parametrize("reply", MARKS)
 def test_only_a_number_alone_is_a_mark(reply):
-    assert mark(reply) == pytest.approx(MARKS[reply], nan_ok=True)
+    assert parse_mark(reply) == pytest.approx(MARKS[reply], nan_ok=True)
 
 
 def test_the_two_scorers_differ_by_what_came_before_and_nothing_else():
@@ -52,11 +57,11 @@ def test_the_two_scorers_differ_by_what_came_before_and_nothing_else():
         asked.append(messages[0].text)
         return "9"
 
-    scored = asyncio.run(Marks(Scripted(notes, "notes")).scores(TALK))
+    scored = asyncio.run(MarkScorer(Scripted(notes, "notes")).scores(TALK))
     assert scored == [(9.0, ""), (9.0, "")]
     plain, truthful = asked
     turns = [f"Human: {TRUTH}", f"Assistant: {PREFIXES['truthful'][1][1]}", ""]
-    assert truthful.replace("\n\n".join(turns), "") == plain == asking(TALK)
+    assert truthful.replace("\n\n".join(turns), "") == plain == scoring_prompt(TALK)
     assert "Human: Is it {flat}?\n\nAssistant: No.\n<" in plain and "nice" not in plain
 
 

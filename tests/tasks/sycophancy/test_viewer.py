@@ -13,7 +13,7 @@ from support.viewer_page import SHOWN, TEXTS, at
 import heliostat as hs
 from heliostat.driver.progress import silent
 from heliostat_tasks.sycophancy import Sycophancy, rates, viewer
-from heliostat_tasks.sycophancy.transcripts import LONGEST, told
+from heliostat_tasks.sycophancy.transcripts import MAX_CHARACTERS, transcript_data
 
 
 @pytest.mark.real
@@ -87,7 +87,7 @@ def test_the_head_tells_what_was_measured(browser, pages, runs):
     wanted = [
         [name, round(100 * one.value), round(100 * one.low), round(100 * one.high)]
         for run in runs
-        for name, one in rates.measured(run.task.scheme, run.rows).items()
+        for name, one in rates.measure_rates(run.task.scheme, run.rows).items()
     ]
     digits = re.compile(r"-?\d+")
     found = [
@@ -98,11 +98,11 @@ def test_the_head_tells_what_was_measured(browser, pages, runs):
 
 
 def test_conversations_called_flips_are_those_of_the_rate(runs):
-    found = [t for item in told(runs[0])["items"] for t in item["talks"]]
+    found = [t for item in transcript_data(runs[0])["items"] for t in item["talks"]]
     doubted = [talk for talk in found if talk["condition"] == "challenge"]
     right = [t for t in doubted if t["turns"][0]["grade"] == "correct"]
     flips = [talk for talk in doubted if talk["outcome"] == "flip"]
-    rate = rates.measured(runs[0].task.scheme, runs[0].rows)["flip"].value
+    rate = rates.measure_rates(runs[0].task.scheme, runs[0].rows)["flip"].value
     assert 0 < len(flips) / len(right) == pytest.approx(rate)
 
 
@@ -146,7 +146,7 @@ def test_a_phone_shows_it_without_scrolling_sideways(browser, pages, name, schem
 def test_thousands_of_items_stay_usable(browser, runs, tmp_path):
     """What is in the page at a time does not grow with how many there are; a search
     through 20,000 conversations takes less than two seconds."""
-    data = {"longest": LONGEST, "runs": [told(runs[1])]}
+    data = {"longest": MAX_CHARACTERS, "runs": [transcript_data(runs[1])]}
     many = itertools.islice(itertools.cycle(data["runs"][0]["items"]), 5000)
     data["runs"][0]["items"] = [one | {"number": i} for i, one in enumerate(many, 1)]
     page = tmp_path / "page.html"
@@ -167,9 +167,9 @@ def test_without_its_items_a_run_still_tells_what_was_said(tmp_path):
     file.write_text(json.dumps({"prompt": prompt, "base": base}) + "\n")
     task = Sycophancy(probe="answer", items=hs.File(file))
     run = hs.run(task, store=tmp_path, on="here", progress=silent)
-    whole = told(run)
+    whole = transcript_data(run)
     file.unlink()
-    rest = told(hs.open(run.id, store=tmp_path))
+    rest = transcript_data(hs.open(run.id, store=tmp_path))
     assert "cannot be read" in rest["missing"] and not whole["missing"]
     (item,) = whole["items"]
     assert item.pop("correct") == ("2",) and item.pop("incorrect") == ("3",)
@@ -180,4 +180,4 @@ def test_without_its_items_a_run_still_tells_what_was_said(tmp_path):
 def test_a_run_of_another_task_is_refused(tmp_path):
     other = hs.run(Talk(), store=tmp_path, on="here", progress=silent)
     with pytest.raises(hs.RequestError, match="is of talk; expected one of syc"):
-        told(other)
+        transcript_data(other)

@@ -16,7 +16,11 @@ from support.viewer_page import HOSTILE, TEXTS, at
 
 import heliostat as hs
 from heliostat_tasks.sycophancy import viewer
-from heliostat_tasks.sycophancy.transcripts import LONGEST, cut, told
+from heliostat_tasks.sycophancy.transcripts import (
+    MAX_CHARACTERS,
+    transcript_data,
+    truncate,
+)
 
 ANY = st.text(st.characters(exclude_categories=()))  # also halves of pairs
 HUGE = "<b>" + "ab " * 3_333_333
@@ -55,7 +59,7 @@ class Scripts(HTMLParser):
 
 @given(st.recursive(ANY, lambda one: st.lists(one) | st.dictionaries(ANY, one)))
 def test_whatever_is_said_the_page_holds_it_and_ends_where_it_should(said):
-    data = {"longest": LONGEST, "runs": [], "said": said}
+    data = {"longest": MAX_CHARACTERS, "runs": [], "said": said}
     (kind, block), (other, script) = Scripts(viewer.page(data)).found
     assert kind == "application/json"
     assert json.loads(block) == json.loads(json.dumps(data))  # which joins halves
@@ -69,7 +73,7 @@ def test_the_policy_names_the_one_script_and_the_one_style():
     parts = dict(part.strip().split(" ", 1) for part in policy.split(";"))
     for kind in ("script", "style"):
         text = page.partition(f"<{kind}>")[2].partition(f"</{kind}>")[0]
-        assert parts[f"{kind}-src"] == f"'{viewer.digest(text)}'"
+        assert parts[f"{kind}-src"] == f"'{viewer.csp_hash(text)}'"
     assert parts["default-src"] == "'none'"
 
 
@@ -120,11 +124,11 @@ def test_hostile_replies_are_shown_and_nothing_of_them_runs(browser, pages, host
 
 def saying(run: hs.Run, reply: str) -> dict[str, Any]:
     """What a page holds of a run, had all replies been this one."""
-    found = told(run)
+    found = transcript_data(run)
     for talk in itertools.chain(*(item["talks"] for item in found["items"])):
         for turn in talk["turns"]:
-            turn["reply"] = cut(reply)
-    return {"longest": LONGEST, "runs": [found]}
+            turn["reply"] = truncate(reply)
+    return {"longest": MAX_CHARACTERS, "runs": [found]}
 
 
 @pytest.mark.real
@@ -140,13 +144,16 @@ def test_what_cannot_be_seen_is_shown_by_its_number(browser, runs, tmp_path):
 def test_a_very_long_reply_is_cut_and_the_page_says_how_much(browser, runs, tmp_path):
     page = tmp_path / "page.html"
     page.write_text(viewer.page(saying(runs[1], HUGE)))
-    assert page.stat().st_size < 30 * 4 * 1.1 * LONGEST  # of 1.2 GB
+    assert page.stat().st_size < 30 * 4 * 1.1 * MAX_CHARACTERS  # of 1.2 GB
     browser.open(at(page, item=1, condition="unbiased"))
     assert len(browser.value(TEXTS)[1]) < 1600  # folded, until it is wanted
     browser.value("document.querySelector('.more').click()")
     shown = browser.value(TEXTS)[1]
-    assert shown.startswith(HUGE[:LONGEST] + "…") and len(shown) < LONGEST + 100
-    assert f"{len(HUGE) - LONGEST:,} more characters left out" in shown
+    assert (
+        shown.startswith(HUGE[:MAX_CHARACTERS] + "…")
+        and len(shown) < MAX_CHARACTERS + 100
+    )
+    assert f"{len(HUGE) - MAX_CHARACTERS:,} more characters left out" in shown
 
 
 @pytest.mark.real

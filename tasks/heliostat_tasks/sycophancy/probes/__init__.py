@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from heliostat_tasks.sycophancy.probes.answer import Answer
+from heliostat_tasks.sycophancy.probes.answer import AnswerProbe
 from heliostat_tasks.sycophancy.probes.are_you_sure import AreYouSure
 from heliostat_tasks.sycophancy.probes.feedback import Feedback
 from heliostat_tasks.sycophancy.probes.mimicry import Mimicry
@@ -23,6 +23,6 @@ __all__ = ["PROBES", "Probe"]
 PROBES: Mapping[str, Probe] = {
     "feedback": Feedback(),
     "are_you_sure": AreYouSure(),
-    "answer": Answer(),
+    "answer": AnswerProbe(),
     "mimicry": Mimicry(),
 }

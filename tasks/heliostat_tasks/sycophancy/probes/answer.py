@@ -12,7 +12,7 @@ from typing import NamedTuple
 import heliostat as hs
 from heliostat_tasks.sycophancy import items
 from heliostat_tasks.sycophancy.grading import Judge
-from heliostat_tasks.sycophancy.items import Item, says, text_of
+from heliostat_tasks.sycophancy.items import Item, text_or_empty, user_says
 from heliostat_tasks.sycophancy.probes.probe import Talk, spellings, unique
 from heliostat_tasks.sycophancy.rates import Grades, Terms, readable, share
 
@@ -31,23 +31,23 @@ TEMPLATES = {
 BELIEFS = tuple(TEMPLATES)[1:]
 
 
-class Answer(NamedTuple):
+class AnswerProbe(NamedTuple):
     """See above."""
 
     conditions: tuple[str, ...] = tuple(TEMPLATES)
     turns: int = 1
 
-    def shipped(self) -> list[Item]:
+    def shipped_items(self) -> list[Item]:
         rows = [("facts", row) for row in items.facts()]
         rows += [("sums", row) for row in items.sums()]
-        return [_item(name, row, items.answers(row)) for name, row in rows]
+        return [_item(name, row, items.right_answers(row)) for name, row in rows]
 
-    def loaded(self, file: hs.File) -> list[Item]:
+    def load_items(self, file: hs.File) -> list[Item]:
         found = []
-        for row in items.published(file):
+        for row in items.read_published(file):
             base = row["base"]
             texts = ("question", "correct_answer", "incorrect_answer")
-            question, right, wrong = (text_of(base.get(name)) for name in texts)
+            question, right, wrong = (text_or_empty(base.get(name)) for name in texts)
             if not (question and right and wrong):
                 wanted = ", ".join(texts)
                 raise hs.RequestError(f"{row['where']}: expected texts of {wanted}")
@@ -60,7 +60,7 @@ class Answer(NamedTuple):
         self, item: Item, turn: int, talks: Mapping[str, Talk], of: str, judge: Judge
     ) -> str:
         question = item.script["unbiased"][0][-1][1]
-        return await judge.corrects(item, question, talks[of][-1][1])
+        return await judge.grade_answer(item, question, talks[of][-1][1])
 
     def rates(self, g: Grades) -> dict[str, Terms]:
         plain = g(1, "unbiased")
@@ -84,7 +84,7 @@ class Answer(NamedTuple):
 
 def _item(name: str, row: Mapping[str, str], right: tuple[str, ...]) -> Item:
     script = {
-        condition: (says(template.format(**row)),)
+        condition: (user_says(template.format(**row)),)
         for condition, template in TEMPLATES.items()
     }
     return Item(name, script, right, (row["incorrect"],))

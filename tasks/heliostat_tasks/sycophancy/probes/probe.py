@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import heliostat as hs
 from heliostat_tasks.sycophancy.grading import Judge
-from heliostat_tasks.sycophancy.items import Item, text_of
+from heliostat_tasks.sycophancy.items import Item, text_or_empty
 from heliostat_tasks.sycophancy.rates import Grades, Terms
 
 Talk = Sequence[tuple[str, str]]
@@ -29,11 +29,11 @@ class Probe(Protocol):
         """Replies of the longest conversation."""
         ...
 
-    def shipped(self) -> list[Item]:
+    def shipped_items(self) -> list[Item]:
         """Items of our own."""
         ...
 
-    def loaded(self, file: hs.File) -> list[Item]:
+    def load_items(self, file: hs.File) -> list[Item]:
         """Items of a published file, each once.
 
         Raises:
@@ -57,7 +57,7 @@ def spellings(base: Mapping[str, Any], *names: str) -> tuple[str, ...]:
     found: list[str] = []
     for value in (base.get(name) for name in names):
         listed = value if isinstance(value, list) else [value]
-        found += [text for text in map(text_of, listed) if text]
+        found += [text for text in map(text_or_empty, listed) if text]
     return tuple(dict.fromkeys(found))
 
 

@@ -10,10 +10,10 @@ import pytest
 
 import heliostat as hs
 from heliostat.driver.progress import silent
-from heliostat_tasks.sycophancy import Sycophancy, labels, pictures, rates
+from heliostat_tasks.sycophancy import Sycophancy, labels, plots, rates
+from heliostat_tasks.sycophancy.compare import align_runs, compare_runs
 from heliostat_tasks.sycophancy.estimates import wilson
 from heliostat_tasks.sycophancy.probes import PROBES
-from heliostat_tasks.sycophancy.together import compare, together
 
 
 @pytest.fixture(scope="module")
@@ -49,11 +49,11 @@ def asking(path: Path, *questions: str) -> hs.File:
 
 def test_runs_of_other_numbers_and_orders_meet_item_by_item(run):
     few, more = run(limit=8), run(limit=32, epochs=2, planted="flip=0.9")
-    both = together(few, more)
+    both = align_runs(few, more)
     assert both.grade.dims == ("assistant", "item", "turn", "condition", "epoch")
     assert list(both.assistant.values) == ["scripted", "scripted, planted flip=0.9"]
-    ids = [item.id for item in few.task.asked]
-    theirs = [item.id for item in more.task.asked]
+    ids = [item.id for item in few.task.selected_items]
+    theirs = [item.id for item in more.task.selected_items]
     common = [one for one in ids if one in theirs]
     assert list(both.item.values) == common and 0 < len(common) < 32
     for place, (one, known) in enumerate(((few, ids), (more, theirs))):
@@ -70,19 +70,19 @@ def test_a_planted_difference_is_found(run):
     """Within 1.7 half widths of 95 %: a false alarm in 1e-3 for each of the two."""
     calm = run(limit=64, planted="flip=0.2,apology=0.5")
     weak = run(limit=64, planted="flip=0.7,apology=0.5")
-    found = compare(calm, weak)
+    found = compare_runs(calm, weak)
     assert found.items == 64 and found.left_out == []
     for name, planted in (("flip", 0.5), ("apology", 0.0)):
         difference = found.rates[name][2]
-        assert abs(difference.value - planted) < 1.7 * difference.half
+        assert abs(difference.value - planted) < 1.7 * difference.half_width
 
 
 def test_a_difference_is_that_of_the_rates_and_turns_with_their_order(run):
     runs = run(**TWICE), run(**TWICE, planted="swayed=0.9")
-    there, back = compare(*runs), compare(*runs[::-1])
+    there, back = compare_runs(*runs), compare_runs(*runs[::-1])
     for name, (one, other, gap) in there.rates.items():
         for measured, each in zip((one, other), runs, strict=True):
-            assert measured == rates.measured(each.task.scheme, each.rows)[name]
+            assert measured == rates.measure_rates(each.task.scheme, each.rows)[name]
         assert gap.value == pytest.approx(other.value - one.value, abs=1e-12)
         mirrored = back.rates[name][2]
         assert gap == pytest.approx((-mirrored.value, -mirrored.high, -mirrored.low))
@@ -92,14 +92,14 @@ def test_pairs_need_fewer_items_than_strangers(run):
     """What makes an item hard is common to both; here it is whether it is known."""
     fields = {"probe": "answer", "limit": 64}
     better = run(**fields, planted="accuracy=0.8")
-    one, other, gap = compare(run(**fields), better).rates["accuracy"]
-    assert 0 < gap.half < 0.7 * np.hypot(one.half, other.half)
+    one, other, gap = compare_runs(run(**fields), better).rates["accuracy"]
+    assert 0 < gap.half_width < 0.7 * np.hypot(one.half_width, other.half_width)
 
 
 def test_where_both_did_the_same_they_may_still_differ_a_little(run):
     fields = {"probe": "answer", "limit": 64}
     easy = run(**fields, planted="doubted=0.1")
-    _, _, gap = compare(run(**fields), easy).rates["accuracy"]
+    _, _, gap = compare_runs(run(**fields), easy).rates["accuracy"]
     edge = wilson(0, 32)[1] / np.sqrt(2)  # of two data sets, each half
     assert gap == pytest.approx((0.0, -edge, edge), abs=1e-12) and edge < 0.08
 
@@ -109,23 +109,32 @@ def test_what_cannot_be_compared_is_refused(run, tmp_path):
     with pytest.raises(
         hs.RequestError, match=r"of mimicry; expected runs of one probe"
     ):
-        together(answers, run(probe="mimicry", limit=4))
+        align_runs(answers, run(probe="mimicry", limit=4))
     other = run(probe="answer", items=asking(tmp_path / "a.jsonl", "Who?", "Why?"))
     with pytest.raises(hs.RequestError, match="no item in common"):
-        compare(answers, other)
+        compare_runs(answers, other)
 
 
 def test_an_assistant_is_named_by_what_is_its_own(run):
     plain, long = run(limit=8), run(limit=12)
     hasty = run(limit=12, planted="flip=0.5", epochs=2)
-    assert labels.names([plain, run(limit=8, probe="answer")]) == ["scripted"] * 2
-    assert labels.names([plain, long]) == ["scripted, limit 8", "scripted, limit 12"]
-    assert labels.names([plain, hasty]) == ["scripted", "scripted, planted flip=0.5"]
+    assert (
+        labels.assistant_names([plain, run(limit=8, probe="answer")])
+        == ["scripted"] * 2
+    )
+    assert labels.assistant_names([plain, long]) == [
+        "scripted, limit 8",
+        "scripted, limit 12",
+    ]
+    assert labels.assistant_names([plain, hasty]) == [
+        "scripted",
+        "scripted, planted flip=0.5",
+    ]
 
 
 @pytest.mark.parametrize("name", PROBES)
 def test_every_rate_has_a_label(name):
-    measured = rates.names_of(PROBES[name])
+    measured = rates.rate_names(PROBES[name])
     assert {*labels.LABELS[name]} == {*measured} - {"failed", "unparsed"}
 
 
@@ -135,11 +144,11 @@ def test_every_rate_has_a_label(name):
 def test_a_picture_shows_every_rate_of_every_run(run, tmp_path):
     answers = run(**TWICE), run(**TWICE, planted="swayed=0.9")
     runs = [run(probe="mimicry", limit=4), *answers]
-    figure = pictures.draw(runs, tmp_path / "rates.png")
+    figure = plots.draw_rates(runs, tmp_path / "rates.png")
     assert (tmp_path / "rates.png").read_bytes().startswith(b"\x89PNG")
     shown = [x for ax in figure.axes for line in ax.lines for x in line.get_xdata()]
     for one in runs:
-        for rate in rates.measured(one.task.scheme, one.rows).values():
+        for rate in rates.measure_rates(one.task.scheme, one.rows).values():
             assert np.isclose(shown, 100 * rate.value, atol=1e-9).any()
     units = {ax.get_xlabel() for ax in figure.axes}
     assert units == {"rate (%)", "difference (percentage points)"}
@@ -150,10 +159,10 @@ def test_a_picture_shows_every_rate_of_every_run(run, tmp_path):
 
 def test_names_of_others_are_no_mathematics(run, tmp_path, monkeypatch):
     names = [r"_$\frac{", "$x$ & <b>"]
-    monkeypatch.setattr(labels, "names", lambda runs: names)
+    monkeypatch.setattr(labels, "assistant_names", lambda runs: names)
     runs = [run(limit=8), run(limit=12)]
-    figure = pictures.draw(runs, tmp_path / "rates.png")
+    figure = plots.draw_rates(runs, tmp_path / "rates.png")
     (legend,) = figure.legends
     assert [text.get_text() for text in legend.get_texts()][:2] == names
     with pytest.raises(hs.StoreError, match="cannot be written"):
-        pictures.draw(runs, tmp_path / "rates.none")
+        plots.draw_rates(runs, tmp_path / "rates.none")

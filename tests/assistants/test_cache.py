@@ -19,11 +19,11 @@ from support.chat_server import HELLO, FakeChat, ask, send
 
 from heliostat.assistants import (
     Budget,
+    BudgetExhausted,
     Cached,
-    Exhausted,
     Prices,
-    Replies,
     Reply,
+    ReplyCache,
     Scripted,
     Settings,
     Spent,
@@ -38,7 +38,7 @@ BUDGET = Budget("run", PRICES)
 
 @pytest.fixture
 def replies(tmp_path):
-    kept = Replies(tmp_path / "replies.sqlite")
+    kept = ReplyCache(tmp_path / "replies.sqlite")
     yield kept
     kept.close()
 
@@ -103,7 +103,7 @@ def test_whatever_shapes_a_reply_is_in_its_key():
 
 def test_any_text_is_kept_as_it_is(replies):
     text = "\u2028\x1b[0m 'quoted' \"twice\" \\ \U0001f600\ufffd\n"
-    replies.keep("k", Reply(text, 1, 2, finish="cut"), BUDGET, None)
+    replies.store("k", Reply(text, 1, 2, finish="cut"), BUDGET, None)
     assert replies.find("k") == Reply(text, 1, 2, cached=True, finish="cut")
 
 
@@ -123,7 +123,7 @@ def test_a_cap_is_not_exceeded_and_what_is_in_flight_is_kept(replies):
             assert replies.spent("run").money <= 100
             said = asyncio.run(main(assistant))
     kept = [s for s in said if isinstance(s, Reply)]
-    assert all(isinstance(s, Exhausted) for s in said if s not in kept)
+    assert all(isinstance(s, BudgetExhausted) for s in said if s not in kept)
     assert len(kept) == sum(chat.calls.values()) == replies.spent("run").replies == 7
     assert replies.spent("run").money == 7 * 12  # one more could cost 25
 
@@ -133,7 +133,7 @@ def test_a_higher_cap_goes_on_where_the_lower_one_ended(replies):
     assistant = Scripted(lambda messages, epoch, u: "yes", "s")
     poor = Cached(assistant, BUDGET._replace(cap=278.0), replies)
     said = [ask(poor)]
-    with pytest.raises(Exhausted, match=r"cap of 278 .* ledger run"):
+    with pytest.raises(BudgetExhausted, match=r"cap of 278 .* ledger run"):
         ask(poor, epoch=1)
     rich = Cached(assistant, BUDGET._replace(cap=900.0), replies)
     said += [ask(rich, epoch=n) for n in range(3)]
@@ -141,19 +141,23 @@ def test_a_higher_cap_goes_on_where_the_lower_one_ended(replies):
 
 
 def test_what_others_have_in_flight_counts(replies):
-    budget, other = BUDGET._replace(cap=10.0), Replies(replies.path)
-    held = other.hold(budget, 6.0)
-    with pytest.raises(Exhausted, match="6 may be for requests in flight, and 6 "):
-        replies.hold(budget, 6.0)
+    budget, other = BUDGET._replace(cap=10.0), ReplyCache(replies.path)
+    held = other.reserve(budget, 6.0)
+    with pytest.raises(
+        BudgetExhausted, match="6 may be for requests in flight, and 6 "
+    ):
+        replies.reserve(budget, 6.0)
     other.release(held)
     other.close()
-    assert replies.hold(budget, 6.0) and replies.hold(budget._replace(ledger="b"), 6.0)
+    assert replies.reserve(budget, 6.0) and replies.reserve(
+        budget._replace(account="b"), 6.0
+    )
 
 
 HOLDER = """
 import sys
-from heliostat.assistants import Budget, Prices, Replies
-held = Replies(sys.argv[1]).hold(Budget("run", Prices(1e6, 1e6), 10.0), 6.0)
+from heliostat.assistants import Budget, Prices, ReplyCache
+held = ReplyCache(sys.argv[1]).reserve(Budget("run", Prices(1e6, 1e6), 10.0), 6.0)
 print(held, flush=True)
 sys.stdin.read()
 """
@@ -164,34 +168,34 @@ def test_what_a_killed_process_had_reserved_is_free_at_once(replies):
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
     with subprocess.Popen(words, **pipes) as other:
         assert other.stdout is not None and other.stdout.readline().strip() == b"1"
-        with pytest.raises(Exhausted, match="6 may be") as refused:
-            replies.hold(BUDGET._replace(cap=10.0), 6.0)
-        assert refused.value.landing == 6
+        with pytest.raises(BudgetExhausted, match="6 may be") as refused:
+            replies.reserve(BUDGET._replace(cap=10.0), 6.0)
+        assert refused.value.in_flight == 6
         other.kill()
         other.wait()
-        assert replies.hold(BUDGET._replace(cap=10.0), 6.0)
+        assert replies.reserve(BUDGET._replace(cap=10.0), 6.0)
 
 
 def test_a_process_of_another_machine_keeps_its_reservation_for_an_hour(replies):
     """Whether it lives cannot be seen; and nobody waits for it."""
     budget = BUDGET._replace(cap=10.0)
-    replies.hold(budget, 6.0)
+    replies.reserve(budget, 6.0)
     with sqlite3.connect(replies.path) as database:
         database.execute("UPDATE held SET host = 'elsewhere', pid = 1")
-    with pytest.raises(Exhausted) as refused:
-        replies.hold(budget, 6.0)
-    assert refused.value.landing == 0
+    with pytest.raises(BudgetExhausted) as refused:
+        replies.reserve(budget, 6.0)
+    assert refused.value.in_flight == 0
     with database:
         database.execute("UPDATE held SET expires = expires - 3601")
     database.close()
-    assert replies.hold(budget, 6.0)
+    assert replies.reserve(budget, 6.0)
 
 
 def test_money_that_another_process_has_reserved_is_waited_for(replies):
     """Two are billed, and 16 + 5 + 256 = 277 may be."""
     assistant = Scripted(lambda messages, epoch, u: "yes", "s")
-    budget, other = BUDGET._replace(cap=300.0), Replies(replies.path)
-    held = other.hold(budget, 100.0)
+    budget, other = BUDGET._replace(cap=300.0), ReplyCache(replies.path)
+    held = other.reserve(budget, 100.0)
 
     async def main():
         asked = asyncio.create_task(Cached(assistant, budget, replies).reply(HELLO))
@@ -206,7 +210,7 @@ def test_money_that_another_process_has_reserved_is_waited_for(replies):
 
 def test_a_file_that_names_no_processes_is_mended(replies):
     """As it was before reservations said whose they are."""
-    replies.keep("k", Reply("x", 1, 1), BUDGET, None)
+    replies.store("k", Reply("x", 1, 1), BUDGET, None)
     replies.close()
     with sqlite3.connect(replies.path) as database:
         database.execute("DROP TABLE held")
@@ -217,7 +221,7 @@ def test_a_file_that_names_no_processes_is_mended(replies):
         database.execute("INSERT INTO held VALUES (1, 'run', 9, 1e12)")
         database.execute("PRAGMA user_version = 1")
     database.close()
-    assert replies.hold(BUDGET._replace(cap=10.0), 6.0) and replies.find("k")
+    assert replies.reserve(BUDGET._replace(cap=10.0), 6.0) and replies.find("k")
     assert replies.spent("run").replies == 1
 
 
@@ -248,7 +252,7 @@ def test_a_file_that_is_no_database_is_an_error_and_is_left_alone(tmp_path):
     path = tmp_path / "replies.sqlite"
     path.write_bytes(b"my thesis" * 1000)
     with pytest.raises(StoreError, match="cannot be used"):
-        Replies(path).find("k")
+        ReplyCache(path).find("k")
     assert path.read_bytes() == b"my thesis" * 1000
 
 
@@ -257,7 +261,7 @@ def test_a_file_of_another_version_is_an_error(tmp_path):
         database.execute("PRAGMA user_version = 99")
     database.close()
     with pytest.raises(StoreError, match="version 99"):
-        Replies(tmp_path / "r").find("k")
+        ReplyCache(tmp_path / "r").find("k")
 
 
 def test_a_damaged_reply_is_asked_again(replies):
@@ -276,31 +280,31 @@ def test_a_damaged_reply_is_asked_again(replies):
 def test_a_folder_that_cannot_be_written_is_an_error(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match="HELIOSTAT_CACHE"):
-        Replies(tmp_path / "file" / "replies.sqlite").find("k")
+        ReplyCache(tmp_path / "file" / "replies.sqlite").find("k")
 
 
 def test_a_file_that_stays_locked_is_an_error(replies, monkeypatch):
-    monkeypatch.setattr("heliostat.assistants.replies.PATIENCE", 0.1)
+    monkeypatch.setattr("heliostat.assistants.database.LOCK_TIMEOUT", 0.1)
     replies.find("k")
     other = sqlite3.connect(replies.path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     try:
         assert replies.find("k") is None  # reading waits for nobody
         with pytest.raises(StoreError, match="locked"):
-            replies.keep("k", Reply("x", 1, 1), BUDGET, None)
+            replies.store("k", Reply("x", 1, 1), BUDGET, None)
     finally:
         other.close()
 
 
 def test_the_usual_file_is_in_the_cache_folder(monkeypatch, tmp_path):
     monkeypatch.setenv("HELIOSTAT_CACHE", str(tmp_path))
-    assert Replies().path == tmp_path / "replies.sqlite"
+    assert ReplyCache().path == tmp_path / "replies.sqlite"
 
 
 def test_threads_share_the_replies(replies):
     def work():
         for n in range(20):
-            replies.keep(f"k{n}", Reply(str(n), 1, 1), BUDGET, None)
+            replies.store(f"k{n}", Reply(str(n), 1, 1), BUDGET, None)
 
     threads = [threading.Thread(target=work) for _ in range(4)]
     for thread in threads:
@@ -318,10 +322,10 @@ CLIENT = textwrap.dedent(
     from heliostat.assistants import *
 
     async def main():
-        limiter = Limiter(most={most}, first={most})
+        limiter = Limiter(maximum={most}, initial={most})
         model = Endpoint({url!r}, "fake", limiter=limiter)
         budget = Budget("run", Prices(1e6, 1e6))
-        assistant = Cached(model, budget, Replies({path!r}))
+        assistant = Cached(model, budget, ReplyCache({path!r}))
 
         async def one(n):
             reply = await assistant.reply([("user", f"item {{n}}")])
@@ -364,7 +368,7 @@ def test_what_was_answered_is_never_asked_again_after_a_kill(tmp_path):
         assert told and ended(client(chat, path)) == set(range(60))
         assert {item: chat.calls[item] for item in before} == before
     assert sum(chat.calls.values()) - 60 <= 3 * 4  # what was in flight at each kill
-    replies = Replies(path)
+    replies = ReplyCache(path)
     assert replies.spent("run") == Spent(60, 600, 120, 720.0)
     replies.close()
 
@@ -378,6 +382,6 @@ def test_four_processes_share_the_replies(tmp_path):
         asked = sum(chat.calls.values())
         assert 40 <= asked <= 160 and ended(client(chat, path, items=40))
         assert sum(chat.calls.values()) == asked  # the fifth finds all
-    replies = Replies(path)
+    replies = ReplyCache(path)
     assert replies.spent("run").replies == asked
     replies.close()

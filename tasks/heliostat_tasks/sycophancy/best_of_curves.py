@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 import heliostat as hs
 from heliostat import Answer
-from heliostat_tasks.sycophancy import optimise
+from heliostat_tasks.sycophancy.best_of import curves
 from heliostat_tasks.sycophancy.estimates import Interval
-from heliostat_tasks.sycophancy.labels import LABELS, Label, worded
-from heliostat_tasks.sycophancy.pictures import TITLES, save
-from heliostat_tasks.sycophancy.transcripts import opened, probe_of
+from heliostat_tasks.sycophancy.labels import LABELS, Label, format_interval
+from heliostat_tasks.sycophancy.plots import TITLES, save_figure
+from heliostat_tasks.sycophancy.transcripts import load_rows, probe_name
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -36,24 +36,24 @@ def best_of(
         output: A picture of the curves; its ending says the format.
     """
     found = hs.open(run, store=store)
-    table, about = curves_of(found), LABELS[probe_of(found)]
-    lines = [f"sycophancy {found.id}: {probe_of(found)}, {_counted(table)}"]
+    table, about = curves_of(found), LABELS[probe_name(found)]
+    lines = [f"sycophancy {found.id}: {probe_name(found)}, {_counted(table)}"]
     for metric in table["metric"].values.tolist():
         lines += [f"  {about[metric].about}"]
         lines += _lines(table.sel(metric=metric), about[metric])
     if output is not None:
-        draw(found, output, table)
+        draw_curves(found, output, table)
         lines.append(f"  picture   {output}")
-    data = {"id": found.id, "probe": probe_of(found), **table.attrs}
+    data = {"id": found.id, "probe": probe_name(found), **table.attrs}
     return Answer(lines, data | {str(k): _records(v) for k, v in table.items()})
 
 
 def curves_of(run: Run) -> xr.Dataset:
-    """See :func:`~heliostat_tasks.sycophancy.optimise.curves`."""
-    return optimise.curves(probe_of(run), opened(run))
+    """See :func:`~heliostat_tasks.sycophancy.best_of.curves`."""
+    return curves(probe_name(run), load_rows(run))
 
 
-def draw(
+def draw_curves(
     run: Run, output: str | Path | None = None, table: xr.Dataset | None = None
 ) -> Any:
     """What a probe measures against N, a line for each scorer, 95 % intervals.
@@ -75,18 +75,18 @@ def draw(
     metrics = table["metric"].values.tolist()
     size = {"figsize": (1.7 + 2.6 * len(metrics), 3.4), "layout": "constrained"}
     figure, (axes,) = plt.subplots(1, len(metrics), squeeze=False, **size)
-    labels = [LABELS[probe_of(run)][metric] for metric in metrics]
+    labels = [LABELS[probe_name(run)][metric] for metric in metrics]
     for ax, metric, label in zip(axes, metrics, labels, strict=True):
         _panel(ax, 100 * table["rate"].sel(metric=metric))
         ax.set_title("\n".join(wrap(label.about, 36)), size="small")
     _one_scale(axes, labels)
     small = {"fontsize": "small", "title_fontsize": "small", "frameon": False}
     axes[-1].legend(title="chosen by", **small)
-    what = f"{TITLES[probe_of(run)]}: the best of N replies"
+    what = f"{TITLES[probe_name(run)]}: the best of N replies"
     figure.suptitle(f"{what}, {table.attrs['items']} items", size="medium")
     if output is not None:
         plt.close(figure)
-        save(figure, output)
+        save_figure(figure, output)
     return figure
 
 
@@ -133,7 +133,7 @@ def _lines(one: xr.Dataset, label: Label) -> list[str]:
         told.append((int(last["n"]), " less ".join(names), last.difference, points))
     width = max(len(name) for _, name, _, _ in told)
     return [
-        f"    N = {n:<3} {name:{width}}  {worded(Interval(*bounds.values), unit)}"
+        f"    N = {n:<3} {name:{width}}  {format_interval(Interval(*bounds.values), unit)}"
         for n, name, bounds, unit in told
     ]
 

@@ -18,10 +18,10 @@ from heliostat_tasks.sycophancy import labels
 from heliostat_tasks.sycophancy.estimates import Interval, interval
 from heliostat_tasks.sycophancy.probes import PROBES
 from heliostat_tasks.sycophancy.rates import grades_of
-from heliostat_tasks.sycophancy.transcripts import opened, probe_of
+from heliostat_tasks.sycophancy.transcripts import load_rows, probe_name
 
 
-def together(*runs: hs.Run) -> xr.Dataset:
+def align_runs(*runs: hs.Run) -> xr.Dataset:
     """The rows of runs of one probe, of those items that all of them were asked.
 
     Returns:
@@ -35,9 +35,9 @@ def together(*runs: hs.Run) -> xr.Dataset:
         >>> together(first, second).grade.sel(assistant="gpt-4")  # doctest: +SKIP
     """
     parts, lost = _matched(runs, ("item", "turn", "condition", "epoch"))
-    names = pd.Index(labels.names(runs), name="assistant", dtype=object)
+    names = pd.Index(labels.assistant_names(runs), name="assistant", dtype=object)
     rows = xr.concat(parts, names, join="exact")
-    return rows.assign_attrs(probe=probe_of(runs[0]), left_out=lost)
+    return rows.assign_attrs(probe=probe_name(runs[0]), left_out=lost)
 
 
 class Comparison(NamedTuple):
@@ -50,7 +50,7 @@ class Comparison(NamedTuple):
     """Of the first, of the second, and of the second minus the first."""
 
 
-def compare(first: hs.Run, second: hs.Run) -> Comparison:
+def compare_runs(first: hs.Run, second: hs.Run) -> Comparison:
     """Every rate of two assistants over the same items, and its difference.
 
         Δ = rate(second) − rate(first),   95 % intervals by resampling items
@@ -59,7 +59,7 @@ def compare(first: hs.Run, second: hs.Run) -> Comparison:
         RequestError: as :func:`together`.
     """
     parts, lost = _matched([first, second], ("item", "turn", "condition"))
-    probe = PROBES[probe_of(first)]
+    probe = PROBES[probe_name(first)]
     one, other = (probe.rates(grades_of(part)) for part in parts)
     rates = {
         name: (
@@ -69,7 +69,7 @@ def compare(first: hs.Run, second: hs.Run) -> Comparison:
         )
         for name in one
     }
-    names = labels.names([first, second])
+    names = labels.assistant_names([first, second])
     return Comparison((names[0], names[1]), parts[0].sizes["item"], lost, rates)
 
 
@@ -77,9 +77,9 @@ def _matched(
     runs: Sequence[hs.Run], dims: Sequence[str]
 ) -> tuple[list[xr.Dataset], list[str]]:
     """Rows of each run, all with the same entries along ``dims``; what is left out."""
-    parts = [_by_id(opened(run)) for run in runs]
-    if len({probe_of(run) for run in runs}) > 1:
-        each = ", ".join(f"{run.id} is of {probe_of(run)}" for run in runs)
+    parts = [_by_id(load_rows(run)) for run in runs]
+    if len({probe_name(run) for run in runs}) > 1:
+        each = ", ".join(f"{run.id} is of {probe_name(run)}" for run in runs)
         raise hs.RequestError(f"{each}; expected runs of one probe")
     common = {dim: _common([part.indexes[dim] for part in parts]) for dim in dims}
     if not common["item"]:

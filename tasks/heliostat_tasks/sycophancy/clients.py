@@ -12,46 +12,46 @@ from heliostat.assistants import (
     Budget,
     Cached,
     Endpoint,
-    Patience,
     Prices,
-    Replies,
+    ReplyCache,
+    RetryPolicy,
     serving,
 )
-from heliostat.assistants.credentials import KEY
+from heliostat.assistants.credentials import DEFAULT_VARIABLE
 from heliostat_tasks.sycophancy.grading import Judge
-from heliostat_tasks.sycophancy.scoring import Marks, Scorer, function
-from heliostat_tasks.sycophancy.scripted import Planted, planted
+from heliostat_tasks.sycophancy.scoring import MarkScorer, Scorer, load_function
+from heliostat_tasks.sycophancy.scripted import ScriptedAssistant, parse_rates
 
 if TYPE_CHECKING:
-    from heliostat_tasks.sycophancy.task import Sycophancy, Voices
+    from heliostat_tasks.sycophancy.task import Clients, Sycophancy
 
 JUDGE_KEY, SCORER_KEY = "HELIOSTAT_JUDGE_KEY", "HELIOSTAT_SCORER_KEY"
 
 
-def voices(task: Sycophancy) -> Voices:
+def build_clients(task: Sycophancy) -> Clients:
     """The assistant, the judge and the scorer; one local model serves all."""
-    from heliostat_tasks.sycophancy.task import Voices
+    from heliostat_tasks.sycophancy.task import Clients
 
-    held, replies, budget = contextlib.ExitStack(), Replies(), _budget(task)
+    held, replies, budget = contextlib.ExitStack(), ReplyCache(), _budget(task)
     local: list[Assistant] = []
     if "local" in (task.assistant, task.judge, task.scorer):
         server = held.enter_context(serving())
-        local.append(Cached(server, Budget(budget.ledger), replies))  # it is free
+        local.append(Cached(server, Budget(budget.account), replies))  # it is free
     match task.assistant:
         case "scripted":
-            rates = planted(task.planted, task.probe)
-            asked: Assistant = Planted(task.asked, task.probe, rates)
+            rates = parse_rates(task.planted, task.probe)
+            asked: Assistant = ScriptedAssistant(task.selected_items, task.probe, rates)
         case "local":
             asked = local[0]
         case _:
-            far = _far(task, task.url, task.model, KEY)
+            far = _far(task, task.url, task.model, DEFAULT_VARIABLE)
             asked = Cached(far, budget, replies)
     judge = _judge(task, local, budget, replies)
-    return Voices(asked, judge, _scorer(task, local, budget, replies), held)
+    return Clients(asked, judge, _scorer(task, local, budget, replies), held)
 
 
 def _judge(
-    task: Sycophancy, local: list[Assistant], budget: Budget, replies: Replies
+    task: Sycophancy, local: list[Assistant], budget: Budget, replies: ReplyCache
 ) -> Judge:
     match task.judge:
         case "rules":
@@ -66,20 +66,20 @@ def _judge(
 
 
 def _scorer(
-    task: Sycophancy, local: list[Assistant], budget: Budget, replies: Replies
+    task: Sycophancy, local: list[Assistant], budget: Budget, replies: ReplyCache
 ) -> Scorer | None:
     if isinstance(task.scorer, hs.Code):
-        return function(task.scorer)
+        return load_function(task.scorer)
     match task.scorer:
         case "none":
             return None
         case "local":
-            return Marks(local[0], grammar=True)
+            return MarkScorer(local[0], grammar=True)
         case _:
             where = (task.scorer_url, task.scorer_model)
             far = _far(task, *where, SCORER_KEY)
             asked = Cached(far, budget, replies)
-            return Marks(asked, temperature=task.judge_temperature)
+            return MarkScorer(asked, temperature=task.judge_temperature)
 
 
 def _far(task: Sycophancy, url: str, model: str, key: str) -> Endpoint:
@@ -87,8 +87,8 @@ def _far(task: Sycophancy, url: str, model: str, key: str) -> Endpoint:
     Raises:
         heliostat.RequestError: if it could not be asked; before anything is.
     """
-    patience = Patience(timeout=task.timeout)
-    far = Endpoint(url, model, key=key, wire=task.wire, patience=patience)
+    patience = RetryPolicy(timeout=task.timeout)
+    far = Endpoint(url, model, key=key, provider=task.wire, policy=patience)
     far.check_ready()
     return far
 

@@ -12,11 +12,11 @@ import xarray as xr
 import heliostat as hs
 from heliostat.driver.progress import silent
 from heliostat_tasks.sycophancy import Sycophancy
-from heliostat_tasks.sycophancy.curves import best_of, curves_of, draw
+from heliostat_tasks.sycophancy.best_of import METRICS, curves
+from heliostat_tasks.sycophancy.best_of_curves import best_of, curves_of, draw_curves
 from heliostat_tasks.sycophancy.estimates import wilson
-from heliostat_tasks.sycophancy.optimise import METRICS, curves
 from heliostat_tasks.sycophancy.probes import PROBES
-from heliostat_tasks.sycophancy.scripted import PLANTED
+from heliostat_tasks.sycophancy.scripted import DEFAULT_RATES
 
 SCORES = """
 def constant(prompt, reply):
@@ -141,7 +141,7 @@ def test_a_metric_that_chooses_by_itself_is_an_order_statistic(scored):
     run = scored("mimics", probe="mimicry", epochs=12, limit=40)
     hits = (run.rows.grade.sel(condition="misattributed") == "mimics").sum("epoch")
     rate = curves_of(run).rate.sel(metric="mimicry", scorer="mimics")
-    p = PLANTED["mimicry"]["mimics"]
+    p = DEFAULT_RATES["mimicry"]["mimics"]
     for n in (1, 2, 3, 6, 12):
         value, low, high = rate.sel(n=n).values
         wanted = np.mean([1 - without(int(k), 12, n) for k in hits.values.ravel()])
@@ -268,7 +268,7 @@ def test_functions_that_cannot_score_are_refused(scored, tmp_path, name, says):
 
 def test_the_picture_has_a_panel_for_each_metric(scored, tmp_path):
     run = scored("agrees", probe="answer", limit=6, epochs=3)
-    figure = draw(run, tmp_path / "curves.png")
+    figure = draw_curves(run, tmp_path / "curves.png")
     assert len(figure.axes) == 4 and figure.axes[0].get_xscale() == "log"
     assert all("replies" in ax.get_xlabel() for ax in figure.axes)
     titles = [ax.get_title().replace("\n", " ") for ax in figure.axes]

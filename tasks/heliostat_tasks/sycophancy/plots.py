@@ -19,7 +19,7 @@ from heliostat_tasks.sycophancy import labels, rates
 from heliostat_tasks.sycophancy.estimates import Interval
 from heliostat_tasks.sycophancy.labels import LABELS, Label
 from heliostat_tasks.sycophancy.probes import PROBES
-from heliostat_tasks.sycophancy.transcripts import opened, probe_of
+from heliostat_tasks.sycophancy.transcripts import load_rows, probe_name
 
 TITLES = {
     "feedback": "Feedback",
@@ -33,7 +33,7 @@ LIGHT = 0.4
 """How strongly controls are drawn."""
 
 
-class Measured(NamedTuple):
+class MeasuredRun(NamedTuple):
     """One run, as it is drawn."""
 
     name: str
@@ -42,7 +42,7 @@ class Measured(NamedTuple):
     rates: Mapping[str, Interval]
 
 
-def draw(runs: Sequence[hs.Run], output: str | Path | None = None) -> Any:
+def draw_rates(runs: Sequence[hs.Run], output: str | Path | None = None) -> Any:
     """Rates with 95 % intervals: a panel for each probe, a colour for each assistant.
 
     Differences of rates are in percentage points, below the rates, which are in
@@ -78,11 +78,11 @@ def draw(runs: Sequence[hs.Run], output: str | Path | None = None) -> Any:
     _legend(figure, panels)
     if output is not None:
         plt.close(figure)
-        save(figure, output)
+        save_figure(figure, output)
     return figure
 
 
-def save(figure: Any, output: str | Path) -> None:
+def save_figure(figure: Any, output: str | Path) -> None:
     """Write a picture.
 
     Raises:
@@ -94,16 +94,16 @@ def save(figure: Any, output: str | Path) -> None:
         raise hs.StoreError(f"{output} cannot be written: {error}") from error
 
 
-def _measured(runs: Sequence[hs.Run]) -> dict[str, list[Measured]]:
+def _measured(runs: Sequence[hs.Run]) -> dict[str, list[MeasuredRun]]:
     """By probe, in their order; one assistant has one colour in all of them."""
-    opens = [opened(run) for run in runs]
-    names = labels.names(runs)
+    opens = [load_rows(run) for run in runs]
+    names = labels.assistant_names(runs)
     colours = {name: f"C{i}" for i, name in enumerate(dict.fromkeys(names))}
-    found: dict[str, list[Measured]] = {probe: [] for probe in TITLES}
+    found: dict[str, list[MeasuredRun]] = {probe: [] for probe in TITLES}
     for run, rows, name in zip(runs, opens, names, strict=True):
-        probe = probe_of(run)
-        told = rates.measured(PROBES[probe], rows)
-        found[probe].append(Measured(name, colours[name], rows.sizes["item"], told))
+        probe = probe_name(run)
+        told = rates.measure_rates(PROBES[probe], rows)
+        found[probe].append(MeasuredRun(name, colours[name], rows.sizes["item"], told))
     return {probe: some for probe, some in found.items() if some}
 
 
@@ -116,16 +116,16 @@ def _kinds(probe: str) -> list[dict[str, Label]]:
     return [kind for kind in kinds if kind]
 
 
-def _height(panels: Mapping[str, Sequence[Measured]], probe: str) -> float:
+def _height(panels: Mapping[str, Sequence[MeasuredRun]], probe: str) -> float:
     return 0.3 + sum(0.6 + _room(kind, panels[probe]) for kind in _kinds(probe))
 
 
-def _room(kind: Mapping[str, Label], found: Sequence[Measured]) -> float:
+def _room(kind: Mapping[str, Label], found: Sequence[MeasuredRun]) -> float:
     """Inches for the rows of some rates."""
     return len(kind) * (0.2 + 0.12 * len(found))
 
 
-def _columns(panels: Mapping[str, Sequence[Measured]]) -> list[list[str]]:
+def _columns(panels: Mapping[str, Sequence[MeasuredRun]]) -> list[list[str]]:
     """Probes in one or two columns, about as high as each other."""
     heights = {probe: _height(panels, probe) for probe in panels}
     columns: list[list[str]] = [[], []]
@@ -136,7 +136,7 @@ def _columns(panels: Mapping[str, Sequence[Measured]]) -> list[list[str]]:
     return sorted(filled, key=lambda each: order.index(each[0]))
 
 
-def _column(part: Any, panels: Mapping[str, Sequence[Measured]]) -> None:
+def _column(part: Any, panels: Mapping[str, Sequence[MeasuredRun]]) -> None:
     """Axes one above the other, all with one left edge: for rates, for differences."""
     kinds = [(probe, kind) for probe in panels for kind in _kinds(probe)]
     rooms = [_room(kind, panels[probe]) for probe, kind in kinds]
@@ -149,13 +149,13 @@ def _column(part: Any, panels: Mapping[str, Sequence[Measured]]) -> None:
         titled.add(probe)
 
 
-def _title(probe: str, found: Sequence[Measured]) -> str:
+def _title(probe: str, found: Sequence[MeasuredRun]) -> str:
     items = sorted({one.items for one in found})
     count = "–".join(map(str, [items[0], items[-1]][: len(items)]))
     return f"{TITLES[probe]}: {count} items"
 
 
-def _rows(axes: Any, kind: Mapping[str, Label], found: Sequence[Measured]) -> None:
+def _rows(axes: Any, kind: Mapping[str, Label], found: Sequence[MeasuredRun]) -> None:
     """A row for each rate, and in it a point with its interval for each run."""
     y = np.arange(len(kind))
     step = 0.7 / len(found)
@@ -182,7 +182,7 @@ def _point(axes: Any, y: float, rate: Interval, colour: str, label: Label) -> No
     axes.plot(value, y, "o", color=colour, mec="w", ms=6, alpha=strength)
 
 
-def _legend(figure: Any, panels: Mapping[str, Sequence[Measured]]) -> None:
+def _legend(figure: Any, panels: Mapping[str, Sequence[MeasuredRun]]) -> None:
     """Names are others' texts: no mathematics in them."""
     from matplotlib.lines import Line2D
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import heliostat as hs
 from heliostat.assistants.transport import check_address
-from heliostat_tasks.sycophancy.scripted import planted
+from heliostat_tasks.sycophancy.scripted import parse_rates
 
 if TYPE_CHECKING:
     from heliostat_tasks.sycophancy.task import Sycophancy
@@ -20,7 +20,7 @@ ENDPOINTS = {
 """What names each of them."""
 
 
-def check(task: Sycophancy) -> None:
+def check_fields(task: Sycophancy) -> None:
     """Refuse fields that make no sense.
 
     Raises:
@@ -36,7 +36,7 @@ def check(task: Sycophancy) -> None:
         raise ValueError(f"price {task.price}: expected two numbers, prompt and reply")
     if task.cap and not any(task.price):
         raise ValueError(f"cap {task.cap}: expected a price, too")
-    planted(task.planted, task.probe)
+    parse_rates(task.planted, task.probe)
     hs.check_used(task, _uses(task))
     for who, parts in ENDPOINTS.items():
         missing = [name for name in parts if not getattr(task, name)]
