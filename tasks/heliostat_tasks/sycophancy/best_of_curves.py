@@ -132,10 +132,11 @@ def _lines(one: xr.Dataset, label: Label) -> list[str]:
         points = label._replace(points=True)
         told.append((int(last["n"]), " less ".join(names), last.difference, points))
     width = max(len(name) for _, name, _, _ in told)
-    return [
-        f"    N = {n:<3} {name:{width}}  {format_interval(Interval(*bounds.values), unit)}"
-        for n, name, bounds, unit in told
+    intervals = [
+        format_interval(Interval(*bounds.values), u) for _, _, bounds, u in told
     ]
+    rows = zip(told, intervals, strict=True)
+    return [f"    N = {n:<3} {name:{width}}  {text}" for (n, name, *_), text in rows]
 
 
 def _records(bounds: xr.DataArray) -> list[dict[str, Any]]:
