@@ -29,5 +29,6 @@ class Busy(StoreError):
 
 def did_you_mean(given: str, known: Iterable[str]) -> str:
     """``"; did you mean 'walkers'?"``, or nothing where no name is near."""
-    near = difflib.get_close_matches(given, list(known), n=1, cutoff=0.5)
-    return f"; did you mean '{near[0]}'?" if near else ""
+    names = {name.lower(): name for name in reversed(list(known))}
+    near = difflib.get_close_matches(given.lower(), names, n=1, cutoff=0.5)
+    return f"; did you mean '{names[near[0]]}'?" if near else ""

@@ -7,20 +7,21 @@
     X_k    = Σ_s χ_ks Σ_{i<j, one spin} p_ks(r_i) p_ks(r_j)       crowding of shells
     J(x)   = − Σ_{i<j} c_ij β²/(β + r_ij) − Σ_{iI} Z_I u_I(r_iI)
 
-Two scores make a 2 × 2 determinant: with g = φ₁ + φ₂ and a = (φ₁ − φ₂)/g,
+Two electrons of a spin make a 2 × 2 determinant: g = φ₁ + φ₂ and a = (φ₁ − φ₂)/g give
 
     g(1) g(2) [a(1) − a(2)] = 2 [φ₁(1) φ₂(2) − φ₂(1) φ₁(2)].
 
-So exponentials from Slater's rules and shares in the score make a first guess near
-Hartree-Fock without pretraining; h, the backbone's output, corrects it.  From three
-electrons of a spin on, gaps alone do not keep a core from holding two: X does.
+So exponentials from Slater's rules and shares in the score give a first guess near
+Hartree-Fock without pretraining, and h, the output of the backbone, corrects it.  With
+three electrons of a spin or more, gaps alone allow two of them in one core; X does not.
 
-Cusps are exact at any parameters.  J holds them: c = ½ for opposite, ¼ for parallel
-spins; u_I(r) = (1 − e^{−αr})/α.  All else sees a nucleus through s_I = r − u_I(r) ~ r²,
-and other electrons through r_ij², which have none; φ_ks = e^{−ζ_ks s}.
+The cusps are exact at any parameters, because J alone contains them: c = ½ for
+opposite and ¼ for parallel spins, u_I(r) = (1 − e^{−αr})/α.  All other parts see a
+nucleus through s_I = r − u_I(r) ~ r² and other electrons through r_ij², which are
+smooth at contact; φ_ks = e^{−ζ_ks s}.
 
-Reference: arXiv:2311.05598 (sortlets); arXiv:2211.13672 (attention).  The Jastrow that
-the first prints is replaced by the one whose slope at contact is c whatever β.
+Reference: arXiv:2311.05598 (sortlets); arXiv:2211.13672 (attention).  The Jastrow
+factor of the first is replaced by one whose slope at contact is c for every β.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ Params = dict[str, Any]
 
 @dataclass(frozen=True)
 class Ansatz:
-    """Sizes of the wavefunction; :meth:`init` makes parameters, a call evaluates it."""
+    """Sizes of the wavefunction; :meth:`init` draws parameters, a call evaluates it."""
 
     charges: tuple[int, ...]  # of the nuclei
     up: int  # electrons of spin up; they come first
@@ -54,9 +55,9 @@ class Ansatz:
     smooth: bool = False  # gaps ℓ tanh(g/ℓ), ℓ trained, instead of g
 
     def init(self, key: Array, nuclei: Array) -> Params:
-        """Parameters of a first guess near Hartree-Fock.
+        """Draw the parameters of a first guess near Hartree-Fock.
 
-        All noise is one draw: a draw per weight would take seconds to compile.
+        One draw serves all weights: a draw per weight would take seconds to compile.
 
         Args:
             key: of the random weights.
@@ -76,7 +77,7 @@ class Ansatz:
         return unravel(mean + spread * jax.random.normal(key, mean.shape, mean.dtype))
 
     def __call__(self, params: Params, x: Array, nuclei: Array) -> SignedLog:
-        """Sign and log|Ψ| of one walker ``x (n, 3)``, spin up first, bohr."""
+        """Evaluate sign and log|Ψ| of one walker ``x (n, 3)``, bohr, spin up first."""
         away = x[:, None, :] - nuclei[None, :, :]
         r = jnp.sqrt(jnp.sum(away**2, axis=-1) + TINY)
         alpha = jnp.exp(params["core"])
@@ -97,7 +98,7 @@ class Ansatz:
 
     @property
     def shells(self) -> tuple[tuple[int, int, float], ...]:
-        """(nucleus, shell from the outermost = 0, exponent) of every exponential."""
+        """Nucleus, shell (0 is the outermost) and exponent of every exponential."""
         return tuple(
             (nucleus, len(zetas) - 1 - n, zeta)
             for nucleus, charge in enumerate(self.charges)
@@ -115,12 +116,12 @@ class Ansatz:
         }
 
     def _orbitals(self, nuclei: Array) -> Params:
-        """Envelopes from Slater's rules, scores that tell the shells apart."""
+        """Guess envelopes from Slater's rules, and scores that separate the shells."""
         count = (2, self.terms, len(self.shells))
         wide = lambda x: jnp.broadcast_to(x, count)  # noqa: E731
         exponents = jnp.log(jnp.asarray([zeta for *_, zeta in self.shells], float))
         filling = jnp.stack([self._filling(self.up), self._filling(self.down)])
-        # up to two electrons of a spin are told apart by shell; more by direction too
+        # up to two electrons of a spin differ by shell; more differ by direction too
         spread = jnp.where(jnp.array([self.up, self.down]) > 2, 1.0, 0.05)
         directions = jnp.zeros((2, self.features, self.terms))
         return {
@@ -134,33 +135,33 @@ class Ansatz:
         }
 
     def _filling(self, electrons: int) -> Array:
-        """log π of each shell for one spin: normalised, 3/2 log ζ, where it is needed.
+        """Guess log π of each shell for one spin: 3/2 log ζ normalises the exponential.
 
-        Shells beyond what the electrons fill start near empty.
+        Shells that the electrons do not reach start almost empty.
         """
         logs, left = np.zeros(len(self.shells)), electrons
         for depth in sorted({depth for _, depth, _ in self.shells}, reverse=True):
-            here = [i for i, shell in enumerate(self.shells) if shell[1] == depth]
-            logs[here] = 1.5 * np.log([self.shells[i][2] for i in here])
-            logs[here] -= 4.0 if left <= 0 < electrons else 0.0
-            left -= sum(self._capacity(i) for i in here)
+            level = [i for i, shell in enumerate(self.shells) if shell[1] == depth]
+            logs[level] = 1.5 * np.log([self.shells[i][2] for i in level])
+            logs[level] -= 4.0 if left <= 0 < electrons else 0.0
+            left -= sum(self._capacity(i) for i in level)
         return jnp.asarray(logs)
 
     def _crowding(self) -> Array:
-        """χ of each shell for both spins, ``(2, shells)``: inner ones hold one."""
+        """Guess χ of each shell for both spins, ``(2, shells)``: inner hold one."""
         inner = np.array([depth > 0 for _, depth, _ in self.shells], float)
         return jnp.asarray([CROWD * inner * (n > 2) for n in (self.up, self.down)])
 
     def _capacity(self, index: int) -> int:
-        """Electrons of one spin in a shell: 1 in the innermost of a nucleus, else 4."""
+        """Count electrons of one spin in a shell: 1 in the innermost, else 4."""
         first = index == 0 or self.shells[index - 1][0] != self.shells[index][0]
         return 1 if first else 4
 
     def _contrast(self, nuclei: Array) -> Array:
-        """The score of each shell: inner ones high, outer ones low, ``(1, 1, shells)``.
+        """Guess the score of each shell: inner high, outer low, ``(1, 1, shells)``.
 
-        Where there are more electrons of one spin than kinds of shell, nuclei are told
-        apart too, by their place along the molecule's longest axis.
+        With more electrons of one spin than kinds of shell, the score also differs by
+        nucleus, along the longest axis of the molecule.
         """
         depth = np.array([depth for _, depth, _ in self.shells], float)
         score = jnp.asarray(2 * depth - depth.max())[None, None]
@@ -170,11 +171,11 @@ class Ansatz:
         axis = jnp.linalg.svd(centred, full_matrices=False)[2][0]
         along = centred @ axis
         along = along / jnp.max(jnp.abs(along))
-        places = np.array([nucleus for nucleus, *_ in self.shells])
-        return score + 0.5 * along[places][None, None]
+        nucleus_of = np.array([nucleus for nucleus, *_ in self.shells])
+        return score + 0.5 * along[nucleus_of][None, None]
 
     def _backbone(self, params: Params, x: Array, away: Array, s: Array) -> Array:
-        """Features of every electron among the others, ``(n, features)``."""
+        """Compute features of every electron among the others, ``(n, features)``."""
         near = away / (1 + s[..., None])
         inputs = [near.reshape(len(x), -1), jnp.log1p(s)]
         spin = jnp.asarray(self.spins, x.dtype)[:, None]
@@ -186,14 +187,14 @@ class Ansatz:
         return h
 
     def _pairs(self, x: Array) -> Array:
-        """Smooth functions of r_ij² by kind of spin pair, ``(n, n, 2 × lengths)``."""
+        """Compute smooth functions of r_ij² by kind of pair, ``(n, n, 2 lengths)``."""
         square = jnp.sum((x[:, None, :] - x[None, :, :]) ** 2, axis=-1)
         near = jnp.stack([1 / (1 + square / l**2) for l in PAIR_LENGTHS], axis=-1)
         same = jnp.asarray(np.equal.outer(self.spins, self.spins), x.dtype)[..., None]
         return jnp.concatenate([same * near, (1 - same) * near], axis=-1)
 
     def _attention(self, layer: Params, h: Array, pairs: Array) -> Array:
-        """Self-attention whose logits also know how near two electrons are."""
+        """Attend to other electrons; the logits include the distances of pairs."""
         n, size = h.shape
         parts = _apply(layer["attend"], h).reshape(n, 3, self.heads, -1)
         q, k, v = parts[:, 0], parts[:, 1], parts[:, 2]
@@ -204,7 +205,7 @@ class Ansatz:
         )
 
     def _envelope(self, params: Params, s: Array) -> tuple[Array, Array]:
-        """log g_k(r_i) ``(n, K)`` and the shares p_ks(r_i) ``(n, K, shells)``."""
+        """Compute log g_k(r_i) ``(n, K)`` and shares p_ks(r_i) ``(n, K, shells)``."""
         at = s[:, np.array([nucleus for nucleus, *_ in self.shells])]
         spin = np.repeat([0, 1], [self.up, self.down])
         logs = params["pi"][spin] - jnp.exp(params["zeta"])[spin] * at[:, None, :]
@@ -214,15 +215,15 @@ class Ansatz:
     def _terms(
         self, params: Params, h: Array, envelope: Array, shares: Array
     ) -> SignedLog:
-        """Sign and log of every term, ``(K,)``, weights included."""
+        """Compute sign and log of every term, ``(K,)``, weights included."""
         logs = jnp.sum(envelope + h @ params["factor"], axis=0)
         sign, weight = jnp.sign(params["weight"]), jnp.log(jnp.abs(params["weight"]))
         for spin, block in enumerate((slice(0, self.up), slice(self.up, None))):
             if (self.up, self.down)[spin] > 1:
-                one = self._sortlets(params, spin, h[block], shares[block])
+                product = self._sortlets(params, spin, h[block], shares[block])
                 crowding = params["crowd"][spin] * _pairs_within(shares[block])
-                logs = logs + one.log - jnp.sum(crowding, axis=-1)
-                sign = sign * one.sign
+                logs = logs + product.log - jnp.sum(crowding, axis=-1)
+                sign = sign * product.sign
         return SignedLog(sign, logs + weight)
 
     def _sortlets(
@@ -235,7 +236,7 @@ class Ansatz:
         return jax.vmap(sortlet)(scores.T)
 
     def _jastrow(self, params: Params, x: Array) -> Array:
-        """Electron-electron cusps, − Σ_{i<j} c β²/(β + r_ij): slope c at contact."""
+        """Compute −Σ_{i<j} c β²/(β + r_ij), whose slope at contact is c."""
         i, j = np.triu_indices(len(x), 1)
         r = jnp.sqrt(jnp.sum((x[i] - x[j]) ** 2, axis=-1) + TINY)
         opposite = (self.spins[i] != self.spins[j]).astype(int)
@@ -245,25 +246,31 @@ class Ansatz:
 
 
 CROWD = 6.0
-"""First χ of an inner shell: a second electron of its spin costs e⁻⁶ there."""
+"""First χ of an inner shell: a second electron of its spin costs a factor e⁻⁶."""
 
 TINY = 1e-20
-"""Added to squared distances (bohr²): the norm has no derivative at 0."""
+"""Added to squared distances, bohr²: the norm has no derivative at 0."""
 
 PAIR_LENGTHS = (0.7, 2.0)
-"""Ranges over which attention can tell how near two electrons are, bohr."""
+"""Length scales of distances between electrons in the attention, bohr."""
 
 
 def _pairs_within(shares: Array) -> Array:
-    """Σ_{i<j} p(i) p(j) over electrons, ``(K, shells)`` of ``(n, K, shells)``."""
+    """Sum p(i) p(j) over pairs i < j: ``(n, K, shells)`` to ``(K, shells)``."""
     return (jnp.sum(shares, axis=0) ** 2 - jnp.sum(shares**2, axis=0)) / 2
 
 
 def slater_exponents(charge: int) -> tuple[float, ...]:
-    """Exponents of an atom's shells by Slater's rules, innermost first, 1/bohr.
+    """Compute the exponents of an atom's shells by Slater's rules.
 
     ζ_n = (Z − σ_n)/n with screening 0.35 from the same shell (0.30 in the first), 0.85
-    from the one below and 1 from those deeper.
+    from the shell below and 1 from deeper ones.
+
+    Args:
+        charge: of the nucleus, elementary charges.
+
+    Returns:
+        Exponents in 1/bohr, innermost shell first.
 
     Example:
         >>> [round(z, 2) for z in slater_exponents(3)]
@@ -275,17 +282,17 @@ def slater_exponents(charge: int) -> tuple[float, ...]:
     for n, capacity in enumerate((2, 8, 8, 18, 18), start=1):
         if left <= 0:
             break
-        here = min(left, capacity)
-        screening = (0.3 if n == 1 else 0.35) * (here - 1)
+        count = min(left, capacity)
+        screening = (0.3 if n == 1 else 0.35) * (count - 1)
         screening += 0.85 * filled[-1] + sum(filled[:-1]) if filled else 0.0
         exponents.append((charge - screening) / n)
-        filled.append(here)
-        left -= here
+        filled.append(count)
+        left -= count
     return tuple(exponents)
 
 
 class Guess(NamedTuple):
-    """What one array of parameters starts from: its mean and its spread around it."""
+    """Mean and standard deviation that an array of parameters is drawn with."""
 
     mean: Array
     spread: Array | float = 0.0

@@ -1,8 +1,8 @@
 """Gaussian basis sets for all-electron reference energies, as large as a limit allows.
 
-The family is cc-pCVXZ, whose tight functions correlate the core as the sampled
-electrons do.  H and He have no core, so cc-pVXZ is theirs; elements that lack cc-pCVXZ
-take it too.  Where there is neither, def2 stands in, and the name says so.
+The family is cc-pCVXZ, whose tight functions also correlate the core.  H and He have no
+core and take cc-pVXZ, as do elements without cc-pCVXZ.  Elements with neither take
+def2, and the name of the basis says so.
 
 Reference: Dunning, J. Chem. Phys. 90, 1007 (1989); Woon and Dunning, J. Chem. Phys.
 103, 4572 (1995); Weigend and Ahlrichs, Phys. Chem. Chem. Phys. 7, 3297 (2005).
@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from heliostat_tasks.vmc.molecule import Molecule
 
 LIGHT = ("H", "He")
-"""Elements without a core: for them cc-pVXZ is what cc-pCVXZ is for others."""
+"""Elements without a core, for which cc-pVXZ is complete."""
 
 _FAMILIES = {
     "5": ("cc-pv5z",),
@@ -29,16 +29,16 @@ _FAMILIES = {
 
 
 class Basis(NamedTuple):
-    """Shells of every element, under one name, and whether CCSD(T) is affordable."""
+    """Shells of every element under one name, and their number of functions."""
 
     name: str  # such as cc-pCVTZ
     shells: dict[str, Any]  # by symbol
     size: int  # functions of all nuclei together
-    affordable: bool
+    affordable: bool  # for CCSD(T)
 
 
 def choose(molecule: Molecule, limit: int) -> Basis:
-    """The largest basis of at most ``limit`` functions, or the smallest there is.
+    """Choose the largest basis of at most ``limit`` functions, or else the smallest.
 
     Example:
         >>> [choose(Molecule.parse(m), 100).name for m in ("H2", "LiH")]
@@ -47,24 +47,24 @@ def choose(molecule: Molecule, limit: int) -> Basis:
     Raises:
         LookupError: if an element has no basis here.
     """
-    found = None
+    basis = None
     for size in _FAMILIES:
         sets = {symbol: _element(symbol, size) for symbol in molecule.symbols}
         if all(shells for _, shells in sets.values()):
             shells = {symbol: element for symbol, (_, element) in sets.items()}
             count = sum(_count(shells[symbol]) for symbol in molecule.symbols)
             used = {symbol: name for symbol, (name, _) in sets.items()}
-            found = Basis(_title(used), shells, count, count <= limit)
-            if found.affordable:
-                return found
-    if found is None:
+            basis = Basis(_title(used), shells, count, count <= limit)
+            if basis.affordable:
+                return basis
+    if basis is None:
         raise LookupError(f"no basis for all of {', '.join(set(molecule.symbols))}")
-    return found
+    return basis
 
 
 @lru_cache(maxsize=256)
 def _element(symbol: str, size: str) -> tuple[str, Any]:
-    """The first family that has the element, and its shells, or None."""
+    """Load the shells of an element from the first family that has it, or None."""
     from pyscf import gto
     from pyscf.lib.exceptions import BasisNotFoundError
 
@@ -72,19 +72,19 @@ def _element(symbol: str, size: str) -> tuple[str, Any]:
         return "", None  # without tight functions it is worse than cc-pCVQZ
     for name in _FAMILIES[size]:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # PySCF advertises another package
+            warnings.simplefilter("ignore")  # PySCF recommends another package
             with suppress(BasisNotFoundError, KeyError):
                 return name, gto.basis.load(name, symbol)
     return "", None
 
 
 def _count(shells: list[Any]) -> int:
-    """2l + 1 for every contraction of every shell ``[l, [exponent, c1, c2, …], …]``."""
+    """Count 2l + 1 functions per contraction of ``[l, [exponent, c1, c2, …], …]``."""
     return sum((2 * shell[0] + 1) * (len(shell[-1]) - 1) for shell in shells)
 
 
 def _title(used: dict[str, str]) -> str:
-    """One name; cc-pCVTZ implies cc-pVTZ on H and He, other mixtures are told."""
+    """Return one name: cc-pCVTZ implies cc-pVTZ on H and He; list other mixtures."""
     heavy = {name for symbol, name in used.items() if symbol not in LIGHT}
     names = heavy or set(used.values())
     if len(names) == 1 and (set(used.values()) == names or min(names) < "d"):

@@ -1,4 +1,4 @@
-"""What a run found: energies with honest errors, beside those of quantum chemistry."""
+"""Estimates of a run: energies with error bars, beside those of quantum chemistry."""
 
 from __future__ import annotations
 
@@ -15,47 +15,48 @@ if TYPE_CHECKING:
     import xarray as xr
 
 PROVISIONAL = 100
-"""Training rows that the energy shown before evaluation is a mean of."""
+"""Latest training rows that the energy is averaged over before evaluation."""
 
 
 def headline(rows: xr.Dataset, molecule: Molecule) -> Mapping[str, Estimate]:
-    """Energy and variance; once evaluation began, also what part of the correlation.
+    """Estimate energy, variance and, once evaluation began, the correlation fraction.
 
-    Before that the energy is a provisional one, of the latest training rows, whose
-    parameters still move.
+    Before evaluation the energy is provisional: the mean of the latest training rows,
+    whose parameters still change.
 
     Args:
-        rows: with dim ``step``; ``evaluating`` tells the phases apart.
+        rows: with dim ``step``; ``evaluating`` is 1 where parameters are frozen.
         molecule: for the reference energies.
+
+    Returns:
+        Estimates by name; none without a finite row.
     """
     energies, variances, evaluating = (
         rows[name].values.reshape(-1) for name in ("energy", "variance", "evaluating")
     )
-    done = bool((evaluating == 1).any())
+    frozen = evaluating == 1
     recent = np.arange(len(energies)) >= len(energies) - PROVISIONAL
-    # a step without one finite walker has no energy; the row nonfinite tells of it
-    kept = (evaluating == 1) if done else recent
-    kept &= np.isfinite(energies) & np.isfinite(variances)
-    if not kept.any():
+    # a step without a finite walker has no energy; the row `nonfinite` counts them
+    finite = np.isfinite(energies) & np.isfinite(variances)
+    chosen = (frozen if frozen.any() else recent) & finite
+    if not chosen.any():
         return {}
-    energy = blocked_mean(energies[kept])
-    variance = blocked_mean(variances[kept])
-    found = {
+    energy, variance = blocked_mean(energies[chosen]), blocked_mean(variances[chosen])
+    estimates = {
         "energy": Estimate(energy.mean, energy.error, "hartree"),
         "variance": Estimate(variance.mean, variance.error, "hartree^2"),
     }
-    if not done:
-        return found
-    memory = Estimate(round(energy.tau, 2), units="steps")
-    return (
-        found | compared(found["energy"], molecule) | {"autocorrelation_time": memory}
-    )
+    if not frozen.any():
+        return estimates
+    time = Estimate(round(energy.tau, 2), units="steps")
+    comparison = compare_energies(estimates["energy"], molecule)
+    return estimates | comparison | {"autocorrelation_time": time}
 
 
-def compared(energy: Estimate, molecule: Molecule) -> dict[str, Estimate]:
-    """Reference energies, and the fraction (E − E_HF)/(E_exact − E_HF) reached.
+def compare_energies(energy: Estimate, molecule: Molecule) -> dict[str, Estimate]:
+    """Return reference energies and the fraction (E − E_HF)/(E_exact − E_HF) reached.
 
-    CCSD(T) stands in for an exact energy that is not known.
+    CCSD(T) replaces an exact energy that is not known.
     """
     from heliostat_tasks.vmc.references import references
 

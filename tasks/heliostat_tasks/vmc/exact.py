@@ -1,4 +1,4 @@
-"""Published energies that count as exact: non-relativistic, nuclei clamped, hartree."""
+"""Published energies that count as exact: non-relativistic, clamped nuclei, hartree."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from heliostat import Estimate
 from heliostat_tasks.vmc.molecule import Molecule
 
 SAME = 1e-5
-"""Distances that differ by less, in bohr, are the same geometry: at a minimum energies
-then agree to 1e-10 hartree."""
+"""Largest difference of distances in one geometry, bohr; near a minimum it changes the
+energy by 1e-10 hartree."""
 
 _CHAKRAVORTY = "Chakravorty et al., Phys. Rev. A 47, 3649 (1993)"
 _FILIPPI = "Filippi and Umrigar, J. Chem. Phys. 105, 213 (1996)"
@@ -33,16 +33,16 @@ EXACT: dict[str, tuple[float, str]] = {
 }
 """Ground-state energies of built-ins at their pinned geometries, with their sources.
 
-Those of N … Ne are good to some 0.1 mHa: an accurate run may fall below them.  CH4 and
-H4 have none that could be traced to its publication.
+Those of N to Ne are accurate to some 0.1 mHa, so an accurate run may fall below them.
+CH4 and H4 have no energy that could be traced to its publication.
 """
 
 
 def exact(molecule: Molecule) -> Estimate | None:
-    """The exact energy, if the molecule is a built-in ground state.
+    """Return the exact energy if the molecule is the ground state of a built-in.
 
-    Nuclei may be in any order, turned, shifted or mirrored: distances decide.  Charge
-    and spin must be those of the table.
+    Distances are compared, so nuclei may be reordered, rotated, shifted or mirrored.
+    Charge and spin must be those of the table.
 
     Example:
         >>> exact(Molecule.parse("H 9 0 3.015; Li 9 0 0", unit="bohr")).value
@@ -65,5 +65,5 @@ def _same(a: Molecule, b: Molecule) -> bool:
 
 
 def _fingerprint(molecule: Molecule) -> list[tuple[int, int, float]]:
-    """Charges and distance of all pairs, sorted: equal for the same few-atom shape."""
+    """Sort charges and distances of all pairs: equal for equal shapes of few atoms."""
     return sorted((min(a, b), max(a, b), r) for a, b, r in molecule.pairs())

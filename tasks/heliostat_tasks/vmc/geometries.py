@@ -1,8 +1,8 @@
-"""The built-in atoms and molecules: where their nuclei sit, and who says so.
+"""Built-in atoms and molecules: positions of their nuclei, with sources.
 
-Bond lengths decide energies at the level that matters here, so geometries are those of
-the published energies that runs are compared with, never those of a general-purpose
-library: the same molecule's length differs between libraries by up to 0.2 bohr.
+Geometries are those of the published energies that runs are compared with, because bond
+lengths decide energies at this accuracy.  General-purpose libraries differ by up to
+0.2 bohr for the same molecule.
 """
 
 from __future__ import annotations
@@ -24,36 +24,32 @@ BOHR = 0.529177210903
 """One bohr in angstrom, CODATA 2018."""
 
 
-class Pinned(NamedTuple):
-    """A built-in system.
+class Geometry(NamedTuple):
+    """Geometry and ground-state spin of a built-in system."""
 
-    ``nuclei`` is one string of ``symbol x y z``, separated by semicolons, in bohr;
-    ``spin`` is n_up − n_down of the ground state; ``source`` is of the geometry.
-    """
-
-    nuclei: str
-    spin: int
-    source: str
+    nuclei: str  # "symbol x y z", separated by semicolons, bohr
+    spin: int  # n_up - n_down of the ground state
+    source: str  # of the geometry
 
 
-def _atom(symbol: str, spin: int) -> Pinned:
-    return Pinned(f"{symbol} 0 0 0", spin, "one nucleus; spin by Hund's rules")
+def _atom(symbol: str, spin: int) -> Geometry:
+    return Geometry(f"{symbol} 0 0 0", spin, "one nucleus; spin by Hund's rules")
 
 
-def _diatomic(a: str, b: str, length: str, source: str) -> Pinned:
-    return Pinned(f"{a} 0 0 0; {b} 0 0 {length}", 0, source)
+def _diatomic(a: str, b: str, length: str, source: str) -> Geometry:
+    return Geometry(f"{a} 0 0 0; {b} 0 0 {length}", 0, source)
 
 
 _PFAU = "Pfau et al., Phys. Rev. Research 2, 033429 (2020), in its public code"
 _SPINS = (1, 0, 1, 0, 1, 2, 3, 2, 1, 0)  # Hund, H … Ne
 
-BUILTIN: dict[str, Pinned] = {
+BUILTIN: dict[str, Geometry] = {
     **{s: _atom(s, spin) for s, spin in zip(SYMBOLS[:10], _SPINS, strict=True)},
     "H2": _diatomic(
         "H", "H", "1.4", "the length of the published energy, R = 1.4 bohr"
     ),
-    # the rectangle at 90 degrees, where its energy peaks and one determinant fails
-    "H4": Pinned(
+    # the square, where the energy peaks and one determinant fails
+    "H4": Geometry(
         "H 2.3223819174 2.3223819174 0; H 2.3223819174 -2.3223819174 0; "
         "H -2.3223819174 2.3223819174 0; H -2.3223819174 -2.3223819174 0",
         0,
@@ -63,18 +59,18 @@ BUILTIN: dict[str, Pinned] = {
     "Li2": _diatomic("Li", "Li", "5.051", "Filippi-Umrigar 1996"),
     "N2": _diatomic("N", "N", "2.068", "Filippi-Umrigar 1996"),
     "CO": _diatomic("C", "O", "2.173", _PFAU),
-    "H2O": Pinned(
+    "H2O": Geometry(
         "O 0 0 -0.12416437; H 0 1.426334 0.98528929; H 0 -1.426334 0.98528929",
         0,
         "the equilibrium geometry of the HEAT thermochemistry",
     ),
-    "NH3": Pinned(
+    "NH3": Geometry(
         "N 0 0 0.22013; H 0 1.77583 -0.51364; "
         "H 1.53791 -0.88791 -0.51364; H -1.53791 -0.88791 -0.51364",
         0,
         _PFAU,
     ),
-    "CH4": Pinned(
+    "CH4": Geometry(
         "C 0 0 0; H 1.18886 1.18886 1.18886; H -1.18886 -1.18886 1.18886; "
         "H 1.18886 -1.18886 -1.18886; H -1.18886 1.18886 -1.18886",
         0,

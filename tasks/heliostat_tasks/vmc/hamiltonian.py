@@ -3,7 +3,7 @@
     H = −½ Σ_i ∇_i² + Σ_{i<j} 1/r_ij − Σ_{iI} Z_I/r_iI + Σ_{I<J} Z_I Z_J/R_IJ
     E_L = Hψ/ψ = −½ (∇² log|ψ| + |∇ log|ψ||²) + V
 
-Everything is written for one walker, ``x (n, 3)`` in bohr; callers vmap.
+Every function is written for one walker, ``x (n, 3)`` in bohr; callers vmap.
 """
 
 from __future__ import annotations
@@ -13,16 +13,17 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 from jax import Array
+from jaxtyping import Float
 
 from heliostat.kernels.vmc.laplacian import derivatives
 
 
 class LocalEnergy(NamedTuple):
-    """The local energy of one walker and its two parts, in hartree."""
+    """Local energy of one walker and its two parts, in hartree."""
 
-    total: Array  # ()
-    kinetic: Array  # ()
-    potential: Array  # ()
+    total: Float[Array, ""]
+    kinetic: Float[Array, ""]
+    potential: Float[Array, ""]
 
 
 def local_energy(
@@ -30,12 +31,15 @@ def local_energy(
     potential: Callable[[Array], Array],
     method: str = "forward",
 ) -> Callable[[Array], LocalEnergy]:
-    """The function x ↦ E_L(x) of a real wavefunction.
+    """Return the function x ↦ E_L(x) of a real wavefunction.
 
     Args:
         logpsi: ``(n, 3)`` to log|ψ|.
         potential: ``(n, 3)`` to V, hartree.
         method: of the Laplacian, ``"forward"`` or ``"hessian"``.
+
+    Returns:
+        ``(n, 3)`` in bohr to the local energy and its parts in hartree.
 
     Example:
         >>> nucleus, charge = jnp.zeros((1, 3)), jnp.ones(1)
@@ -56,25 +60,34 @@ def local_energy(
     return at
 
 
-def coulomb(x: Array, nuclei: Array, charges: Array) -> Array:
-    """The potential V of electrons among clamped nuclei, hartree.
+def coulomb(
+    x: Float[Array, "n 3"],
+    nuclei: Float[Array, "nuclei 3"],
+    charges: Float[Array, " nuclei"],
+) -> Float[Array, ""]:
+    """Compute the potential V of electrons among clamped nuclei, hartree.
 
     Args:
-        x: ``(n, 3)`` electrons, bohr.
-        nuclei: ``(M, 3)``, bohr.
-        charges: ``(M,)``, elementary charges.
+        x: electrons, bohr.
+        nuclei: their positions, bohr.
+        charges: of the nuclei, elementary charges.
+
+    Returns:
+        The potential energy, hartree.
     """
     attraction = jnp.sum((1 / distances(x, nuclei)) @ charges)
     among_nuclei = charges[:, None] * charges[None, :]
     return pair_sum(x) - attraction + pair_sum(nuclei, among_nuclei)
 
 
-def pair_sum(points: Array, weights: Array | float = 1.0) -> Array:
-    """Σ_{i<j} w_ij/r_ij over the points ``(n, 3)``."""
-    apart = distances(points, points) + jnp.eye(len(points), dtype=points.dtype)
-    return jnp.sum(jnp.triu(weights / apart, 1))
+def pair_sum(
+    points: Float[Array, "n 3"], weights: Float[Array, "n n"] | float = 1.0
+) -> Float[Array, ""]:
+    """Compute Σ_{i<j} w_ij/r_ij over points."""
+    distance = distances(points, points) + jnp.eye(len(points), dtype=points.dtype)
+    return jnp.sum(jnp.triu(weights / distance, 1))
 
 
-def distances(a: Array, b: Array) -> Array:
-    """Distances ``(len(a), len(b))`` of two sets of points, bohr."""
+def distances(a: Float[Array, "n 3"], b: Float[Array, "m 3"]) -> Float[Array, "n m"]:
+    """Compute the distances of two sets of points, bohr."""
     return jnp.sqrt(jnp.sum((a[:, None, :] - b[None, :, :]) ** 2, axis=-1))

@@ -1,4 +1,4 @@
-"""A molecule: nuclei clamped in space, and how many electrons of each spin."""
+"""Molecules: nuclei clamped in space, and numbers of electrons of each spin."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import combinations
 
+from heliostat.errors import did_you_mean
 from heliostat_tasks.vmc.geometries import BUILTIN, SYMBOLS
 from heliostat_tasks.vmc.nuclei import (
     UNITS,
@@ -15,17 +16,16 @@ from heliostat_tasks.vmc.nuclei import (
     from_file,
     from_text,
     is_file,
-    near,
 )
 
 CLOSEST = 0.1
-"""Nuclei nearer than this, in bohr, count as on one point: no molecule is so tight
-(H2 has 1.4), but a mistaken unit or a copied line is."""
+"""Least distance of two nuclei, bohr. No molecule is so tight (H2 has 1.4); a mistaken
+unit or a repeated line is."""
 
 
 @dataclass(frozen=True)
 class Molecule:
-    """Nuclei of charges Z at positions R, and n_up + n_down electrons.
+    """Nuclei of charges Z at positions R, with n_up + n_down electrons.
 
     Example:
         >>> Molecule.parse("LiH").text()
@@ -43,7 +43,7 @@ class Molecule:
 
     @property
     def electrons(self) -> int:
-        """How many, of both spins."""
+        """Number of electrons of both spins."""
         return self.n_up + self.n_down
 
     @property
@@ -53,7 +53,7 @@ class Molecule:
 
     @property
     def spin(self) -> int:
-        """n_up − n_down, twice S_z: PySCF's convention."""
+        """n_up − n_down, twice S_z, as in PySCF."""
         return self.n_up - self.n_down
 
     @classmethod
@@ -64,19 +64,22 @@ class Molecule:
         spin: int | None = None,
         unit: str | None = None,
     ) -> Molecule:
-        """What a user wrote, as a molecule.
+        """Parse a molecule as users write it.
 
         Args:
             text: a built-in name (``"LiH"``), a path (it ends in .xyz or holds a path
                 separator), or inline text ``"Li 0 0 0; H 0 0 1.595"``.
             charge: net charge, elementary charges.
-            spin: n_up − n_down, not negative; ``None`` is the ground state's where
-                text names a neutral built-in, else 0 or 1, the lowest there is.
-            unit: of lengths, ``"angstrom"`` (``None`` means it) or ``"bohr"``.
-                Built-ins are pinned in bohr: for them ``"angstrom"`` is refused.
+            spin: n_up − n_down, not negative; ``None`` means that of the ground state
+                for a neutral built-in, and the lowest possible, 0 or 1, otherwise.
+            unit: of lengths, ``"angstrom"`` (the meaning of ``None``) or ``"bohr"``.
+                Built-ins are defined in bohr and refuse ``"angstrom"``.
+
+        Returns:
+            The molecule, in bohr.
 
         Raises:
-            ValueError: one line: what was given, what was expected, what to do.
+            ValueError: one line with the input, what was expected, and what to do.
 
         Example:
             >>> Molecule.parse("H 0 0 0; H 0 0 1.4", unit="bohr").name
@@ -84,7 +87,7 @@ class Molecule:
         """
         text = str(text).strip()
         nuclei = _read(text, unit)
-        _apart(nuclei)
+        _check_distances(nuclei)
         electrons = sum(_charge(n) for n in nuclei) - charge
         if spin is None:
             ground = BUILTIN[text].spin if text in BUILTIN and charge == 0 else None
@@ -100,15 +103,15 @@ class Molecule:
         )
 
     def text(self) -> str:
-        """Inline text in bohr that parses back to the very same numbers.
+        """Return inline text in bohr that parses to exactly the same numbers.
 
-        With ``charge``, ``spin`` and ``unit="bohr"`` it is the whole molecule.
+        Together with ``charge``, ``spin`` and ``unit="bohr"`` it defines the molecule.
         """
-        places = zip(self.symbols, self.positions, strict=True)
-        return "; ".join(f"{symbol} {x!r} {y!r} {z!r}" for symbol, (x, y, z) in places)
+        nuclei = zip(self.symbols, self.positions, strict=True)
+        return "; ".join(f"{symbol} {x!r} {y!r} {z!r}" for symbol, (x, y, z) in nuclei)
 
     def nuclear_repulsion(self) -> float:
-        """Σ_{I<J} Z_I Z_J / |R_I − R_J|, hartree.
+        """Compute Σ_{I<J} Z_I Z_J / |R_I − R_J|, hartree.
 
         Example:
             >>> Molecule.parse("H2").nuclear_repulsion()
@@ -117,21 +120,23 @@ class Molecule:
         return sum(a * b / distance for a, b, distance in self.pairs())
 
     def pairs(self) -> Iterator[tuple[int, int, float]]:
-        """Both charges and the distance in bohr, for every pair of nuclei."""
+        """Yield both charges and the distance in bohr for every pair of nuclei."""
         nuclei = zip(self.charges, self.positions, strict=True)
-        for (a, here), (b, there) in combinations(nuclei, 2):
-            yield a, b, math.dist(here, there)
+        for (a, position_a), (b, position_b) in combinations(nuclei, 2):
+            yield a, b, math.dist(position_a, position_b)
 
 
 def _read(text: str, unit: str | None) -> list[Nucleus]:
     if unit is not None and unit not in UNITS:
-        raise ValueError(f"unknown unit '{unit}'{near(unit, UNITS)} (angstrom or bohr)")
+        raise ValueError(
+            f"unknown unit '{unit}'{did_you_mean(unit, UNITS)} (angstrom or bohr)"
+        )
     if not text.strip("; \n"):
         raise ValueError("no molecule given; name one like LiH, a .xyz file or nuclei")
     if text in BUILTIN:
         if unit not in (None, "bohr"):
             raise ValueError(
-                f"unit '{unit}' does not apply to built-in '{text}', which is pinned "
+                f"unit '{unit}' does not apply to built-in '{text}', which is defined "
                 "in bohr; leave unit out, or write the nuclei inline"
             )
         return from_text(BUILTIN[text].nuclei, "bohr")
@@ -146,24 +151,24 @@ def _unknown(text: str) -> str:
     if text in SYMBOLS:
         return f"atom '{text}' is not built in (H to Ne are); write it '{text} 0 0 0'"
     return (
-        f"unknown molecule '{text}'{near(text, BUILTIN)} "
+        f"unknown molecule '{text}'{did_you_mean(text, BUILTIN)} "
         f"(built in: {', '.join(BUILTIN)}; or a .xyz file, or 'Li 0 0 0; H 0 0 1.595')"
     )
 
 
-def _apart(nuclei: list[Nucleus]) -> None:
+def _check_distances(nuclei: list[Nucleus]) -> None:
     for (i, a), (j, b) in combinations(enumerate(nuclei, start=1), 2):
         distance = math.dist(a.position, b.position)
         if distance < CLOSEST:
             raise ValueError(
-                f"nuclei {i} ({a.symbol}) and {j} ({b.symbol}) sit on one point "
-                f"({distance:.3g} bohr apart, at least {CLOSEST} needed); move one, or "
-                "check the unit"
+                f"nuclei {i} ({a.symbol}) and {j} ({b.symbol}) are too close: "
+                f"{distance:.3g} bohr, expected at least {CLOSEST}; move one, or check "
+                "the unit"
             )
 
 
 def _spins(electrons: int, charge: int, spin: int) -> tuple[int, int]:
-    """n_up and n_down."""
+    """Return n_up and n_down."""
     if electrons < 1:
         raise ValueError(
             f"charge {charge} leaves {electrons} electrons; at least 1 is needed, "
@@ -188,11 +193,11 @@ def _spins(electrons: int, charge: int, spin: int) -> tuple[int, int]:
 
 
 def _name(nuclei: list[Nucleus], charge: int) -> str:
-    """The built-in these nuclei are, or their formula; ``Li+``, ``O2-`` if charged."""
+    """Name the built-in with these nuclei, or return the formula: ``Li+``, ``O2-``."""
     counts = Counter(n.symbol for n in nuclei)
     name = "".join(f"{s}{n if n > 1 else ''}" for s, n in counts.items())
-    for known, pinned in BUILTIN.items():
-        name = known if from_text(pinned.nuclei, "bohr") == nuclei else name
+    for builtin, geometry in BUILTIN.items():
+        name = builtin if from_text(geometry.nuclei, "bohr") == nuclei else name
     if charge == 0:
         return name
     size = "" if abs(charge) == 1 else str(abs(charge))

@@ -1,14 +1,13 @@
-"""Nuclei from what a user writes: inline text, or the content of an .xyz file."""
+"""Nuclei as users write them: inline text or an .xyz file."""
 
 from __future__ import annotations
 
-import difflib
 import math
 import os
-from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
+from heliostat.errors import did_you_mean
 from heliostat_tasks.vmc.geometries import BOHR, SYMBOLS
 
 UNITS = {"angstrom": 1 / BOHR, "bohr": 1.0}
@@ -16,28 +15,31 @@ UNITS = {"angstrom": 1 / BOHR, "bohr": 1.0}
 
 
 class Nucleus(NamedTuple):
-    """An element's symbol, and where it sits in bohr."""
+    """Symbol of an element and its position in bohr."""
 
     symbol: str
     position: tuple[float, float, float]
 
 
 def is_file(text: str) -> bool:
-    """Whether ``text`` is meant as a path: it ends in .xyz or holds a separator."""
+    """Return true for a path: text that ends in .xyz or has a path separator."""
     return text.lower().endswith(".xyz") or "/" in text or os.sep in text
 
 
 def from_file(path: str, unit: str) -> list[Nucleus]:
-    """The nuclei of an .xyz file: a count, a comment, then ``symbol x y z`` per line.
+    """Read an .xyz file: a count, a comment, then ``symbol x y z`` on each line.
 
-    Columns behind the third coordinate (charges, forces) are passed over.
+    Columns after the third coordinate (charges, forces) are ignored.
 
     Args:
         path: ``~`` is expanded.
         unit: ``"angstrom"``, which the format prescribes, or ``"bohr"``.
 
+    Returns:
+        The nuclei, in bohr.
+
     Raises:
-        ValueError: one line that names the file, and the line at fault.
+        ValueError: one line that names the file and its faulty line.
     """
     try:
         lines = Path(path).expanduser().read_text(encoding="utf-8").splitlines()
@@ -49,37 +51,30 @@ def from_file(path: str, unit: str) -> list[Nucleus]:
     except UnicodeDecodeError:
         raise ValueError(f"cannot read '{path}': not a text file; give .xyz") from None
     count = _count(path, lines)
-    found = [(k, line) for k, line in enumerate(lines[2:], start=3) if line.strip()]
-    if len(found) != count:
+    rows = [(k, line) for k, line in enumerate(lines[2:], start=3) if line.strip()]
+    if len(rows) != count:
         raise ValueError(
-            f"'{path}' line 1 announces {count} nuclei but {len(found)} lines follow "
+            f"'{path}' line 1 announces {count} nuclei but {len(rows)} lines follow "
             "the comment; correct the count or the lines"
         )
-    return [_nucleus(line.split()[:4], f"'{path}' line {k}", unit) for k, line in found]
+    return [_nucleus(line.split()[:4], f"'{path}' line {k}", unit) for k, line in rows]
 
 
 def from_text(text: str, unit: str) -> list[Nucleus]:
-    """The nuclei of ``"Li 0 0 0; H 0 0 1.595"``; newlines do for semicolons.
+    """Read ``"Li 0 0 0; H 0 0 1.595"``; newlines may replace semicolons.
 
     Example:
         >>> from_text("Li 0 0 0; H 0 0 3.015", "bohr")[1]
         Nucleus(symbol='H', position=(0.0, 0.0, 3.015))
 
     Raises:
-        ValueError: one line that names the nucleus at fault.
+        ValueError: one line that names the faulty nucleus.
     """
     lines = [line for line in text.replace("\n", ";").split(";") if line.strip()]
     return [
         _nucleus(line.replace(",", " ").split(), f"nucleus {k}", unit)
         for k, line in enumerate(lines, start=1)
     ]
-
-
-def near(given: str, known: Iterable[str]) -> str:
-    """``"; did you mean 'LiH'?"``, whatever the case, or nothing if nothing is near."""
-    names = {name.lower(): name for name in reversed(list(known))}
-    found = difflib.get_close_matches(given.lower(), names, n=1, cutoff=0.5)
-    return f"; did you mean '{names[found[0]]}'?" if found else ""
 
 
 def _count(path: str, lines: list[str]) -> int:
@@ -92,29 +87,30 @@ def _count(path: str, lines: list[str]) -> int:
     return int(head)
 
 
-def _nucleus(fields: list[str], where: str, unit: str) -> Nucleus:
+def _nucleus(fields: list[str], location: str, unit: str) -> Nucleus:
     if len(fields) != 4:
         raise ValueError(
-            f"{where} must be 'symbol x y z' like 'H 0 0 1.4', got '{' '.join(fields)}'"
+            f"{location} must be 'symbol x y z' like 'H 0 0 1.4', "
+            f"got '{' '.join(fields)}'"
         )
     symbol, *numbers = fields
     if symbol not in SYMBOLS:
         raise ValueError(
-            f"{where}: unknown element '{symbol}'{near(symbol, SYMBOLS)} "
+            f"{location}: unknown element '{symbol}'{did_you_mean(symbol, SYMBOLS)} "
             "(elements H to Kr are known)"
         )
-    x, y, z = (_coordinate(number, where, unit) for number in numbers)
+    x, y, z = (_coordinate(number, location, unit) for number in numbers)
     return Nucleus(symbol, (x, y, z))
 
 
-def _coordinate(number: str, where: str, unit: str) -> float:
-    """In bohr."""
+def _coordinate(number: str, location: str, unit: str) -> float:
+    """Convert a coordinate to bohr."""
     try:
         value = float(number) * UNITS[unit]
     except ValueError:
         raise ValueError(
-            f"{where}: '{number}' is not a number; give coordinates like 1.595"
+            f"{location}: '{number}' is not a number; give coordinates like 1.595"
         ) from None
     if not math.isfinite(value):
-        raise ValueError(f"{where}: coordinate '{number}' must be finite")
-    return value + 0.0  # -0.0 becomes 0.0: one spelling of one place
+        raise ValueError(f"{location}: coordinate '{number}' must be finite")
+    return value + 0.0  # -0.0 becomes 0.0: one spelling of one position

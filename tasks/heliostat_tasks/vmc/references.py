@@ -1,12 +1,12 @@
-"""What a run is compared with: Hartree-Fock, CCSD(T), and the exact energy if known.
+"""Reference energies: Hartree-Fock, CCSD(T), and the exact energy where it is known.
 
-Of quintuple to double zeta, the basis is the largest with at most 100 functions in a
-closed shell, 60 in an open one, where CCSD costs four times more: LiH takes 2 s on one
-core, N2 14 s and CH4 17 s.  A molecule beyond that in double zeta gets Hartree-Fock
-alone, beyond 200 functions nothing.
+The basis is the largest from quintuple to double zeta with at most 100 functions for a
+closed shell, or 60 for an open one, where CCSD costs four times more.  LiH takes 2 s on
+one core, N2 14 s and CH4 17 s.  A molecule that exceeds this in double zeta gets
+Hartree-Fock only, and one with more than 200 functions gets no reference.
 
 Closed shells are restricted, as published limits are, unless an unrestricted solution
-lies 10 mHa below: then bonds are so stretched that the closed shell misleads (H4).
+lies 10 mHa lower: bonds are then so stretched that the closed shell misleads (H4).
 """
 
 from __future__ import annotations
@@ -22,39 +22,43 @@ from heliostat_tasks.vmc.exact import exact
 from heliostat_tasks.vmc.molecule import Molecule
 
 CLOSED, OPEN = 100, 60
-"""Basis functions that CCSD(T) is worth waiting for, by the kind of shell."""
+"""Most basis functions for CCSD(T), by the kind of shell."""
 
 HUGE = 200
-"""Basis functions beyond which not even Hartree-Fock is worth its memory and time."""
+"""Most basis functions for Hartree-Fock; more would take too much memory and time."""
 
 BROKEN = 1e-2
-"""An unrestricted solution this far below, in hartree, replaces the restricted one."""
+"""Energy difference, hartree, at which an unrestricted solution is preferred."""
 
 
 @lru_cache(maxsize=64)
 def _computed(molecule: Molecule) -> tuple[tuple[str, Estimate], ...]:
-    found: dict[str, Estimate] = {}
+    estimates: dict[str, Estimate] = {}
     try:
         for name, energy in _energies(molecule):
-            found[name] = energy
-    except Exception as error:  # a reference is a service: a run never dies of it
-        lost = "CCSD(T)" if found else "Hartree-Fock"
+            estimates[name] = energy
+    except Exception as error:  # a missing reference must not end a run
+        method = "CCSD(T)" if estimates else "Hartree-Fock"
         reason = (str(error) or type(error).__name__).splitlines()[0]
-        message = f"no {lost} reference for {molecule.name}: {reason}"
+        message = f"no {method} reference for {molecule.name}: {reason}"
         warnings.warn(message, RuntimeWarning, stacklevel=3)
-    known = exact(molecule)
-    return (*found.items(), *([("exact", known)] if known else []))
+    exact_energy = exact(molecule)
+    return (*estimates.items(), *([("exact", exact_energy)] if exact_energy else []))
 
 
 def references(molecule: Molecule) -> dict[str, Estimate]:
-    """Energies of the molecule in hartree, each with its source, computed once.
+    """Compute reference energies of a molecule in hartree, each with its source.
 
-    PySCF runs on the cores that OMP_NUM_THREADS or the process's affinity allow.
+    They are computed once per process.  PySCF runs on the cores that OMP_NUM_THREADS or
+    the affinity of the process allow.
+
+    Args:
+        molecule: in bohr.
 
     Returns:
         ``"hf"`` and ``"ccsd(t)"`` by PySCF with all electrons correlated, and
         ``"exact"`` for built-in ground states.  CCSD(T) is absent for one electron,
-        where there is nothing to correlate, and beyond the affordable size.  What does
+        which has no correlation, and beyond the affordable size.  A method that does
         not converge is absent, with a ``RuntimeWarning``; no value is ever NaN.
 
     Example:
@@ -69,8 +73,8 @@ def _energies(molecule: Molecule) -> Iterator[tuple[str, Estimate]]:
     if basis.size > HUGE:
         raise MemoryError(f"{basis.size} functions in {basis.name}, at most {HUGE}")
     hf = _hartree_fock(molecule, basis)
-    broke = hf.istype("UHF") and molecule.spin == 0
-    if broke and basis.size > OPEN:  # its CCSD costs what an open shell's does
+    broken = hf.istype("UHF") and molecule.spin == 0
+    if broken and basis.size > OPEN:  # CCSD then costs as much as for an open shell
         basis = choose(molecule, OPEN)
         hf = _hartree_fock(molecule, basis)
     if not hf.converged:
@@ -94,27 +98,28 @@ def _hartree_fock(molecule: Molecule, basis: Basis) -> Any:
         verbose=0,
     )
     if molecule.spin:
-        return _followed(_converge(scf.UHF(mol)))
+        return _leave_saddle(_converge(scf.UHF(mol)))
     closed = _converge(scf.RHF(mol))
-    # looking for a broken solution costs more than a large molecule's own energy
-    return _broken(closed) if basis.affordable and closed.converged else closed
+    # the search for a broken solution costs more than the energy of a large molecule
+    return _break_symmetry(closed) if basis.affordable and closed.converged else closed
 
 
-def _broken(closed: Any) -> Any:
-    """The unrestricted solution where it lies well below the restricted one."""
+def _break_symmetry(closed: Any) -> Any:
+    """Return the unrestricted solution if it lies well below the restricted one."""
     from pyscf import scf
 
     _, mixed, _, stable = closed.stability(external=True, return_status=True)
     if stable:
         return closed
-    opened, half = scf.UHF(closed.mol), closed.mo_occ / 2
-    opened = _followed(_converge(opened, opened.make_rdm1(mixed, (half, half))))
-    lower = opened.converged and opened.e_tot < closed.e_tot - BROKEN
-    return opened if lower else closed
+    open_shell, half = scf.UHF(closed.mol), closed.mo_occ / 2
+    density = open_shell.make_rdm1(mixed, (half, half))
+    open_shell = _leave_saddle(_converge(open_shell, density))
+    lower = open_shell.converged and open_shell.e_tot < closed.e_tot - BROKEN
+    return open_shell if lower else closed
 
 
 def _converge(hf: Any, density: Any = None) -> Any:
-    """SCF by DIIS, then by Newton's method where that wanders."""
+    """Converge SCF by DIIS, or by Newton's method if DIIS does not converge."""
     hf.chkfile = None
     hf.conv_tol = 1e-9
     hf.kernel(density)
@@ -127,8 +132,8 @@ def _converge(hf: Any, density: Any = None) -> Any:
     return hf
 
 
-def _followed(hf: Any) -> Any:
-    """Out of saddle points: along an unstable direction to lower energy, twice."""
+def _leave_saddle(hf: Any) -> Any:
+    """Follow an unstable direction to a lower energy, at most twice."""
     for _ in range(2):
         orbitals, _, stable, _ = hf.stability(return_status=True)
         if stable or not hf.converged:
@@ -138,7 +143,7 @@ def _followed(hf: Any) -> Any:
 
 
 def _coupled_cluster(hf: Any) -> float:
-    """Total CCSD(T) energy of all electrons, hartree."""
+    """Compute the CCSD(T) energy of all electrons, hartree."""
     from pyscf import cc
 
     ccsd = cc.CCSD(hf)

@@ -1,10 +1,10 @@
-"""Ground states of molecules: variational Monte Carlo with sortlets and SPRING."""
+"""Task ``vmc``: ground states of molecules with sortlets, Metropolis and SPRING."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property, lru_cache, partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from jax.flatten_util import ravel_pytree
+from jaxtyping import Float, Int
 
 import heliostat as hs
 from heliostat.kernels.vmc.metropolis import adapt_width, metropolis_sweep
@@ -20,50 +21,53 @@ from heliostat.kernels.vmc.sortlet import SignedLog
 from heliostat.kernels.vmc.spring import constrain_norm, spring
 from heliostat_tasks.vmc import estimates
 from heliostat_tasks.vmc.ansatz import Ansatz, Params
-from heliostat_tasks.vmc.hamiltonian import LocalEnergy, coulomb, local_energy
+from heliostat_tasks.vmc.hamiltonian import LocalEnergy
+from heliostat_tasks.vmc.initial_positions import assign_electrons, widths
 from heliostat_tasks.vmc.molecule import Molecule
-from heliostat_tasks.vmc.start import homes, spreads
+from heliostat_tasks.vmc.validate import check_fields
+from heliostat_tasks.vmc.wavefunction import (
+    Data,
+    compiled,
+    energy_function,
+    evaluate,
+    wavefunction,
+)
 
 if TYPE_CHECKING:
     import xarray as xr
 
 
 SETTLE = 20
-"""First steps, in which walkers find |ψ|² and the proposal its width, and no more."""
-
-
-class Data(NamedTuple):
-    """The molecule as arrays."""
-
-    nuclei: Any  # (M, 3) bohr
-    charges: Any  # (M,) elementary charges
-    start: Any  # (n, 3) bohr, where electrons start
-    spread: Any  # (n,) bohr, how far around it
+"""First steps, in which walkers reach |ψ|² and the width adapts; parameters wait."""
 
 
 class State(NamedTuple):
-    """Walkers, and the wavefunction they follow.
+    """Walkers and the wavefunction whose density they sample.
 
-    ``energies`` are those of ``walkers`` under ``params``: the last row's.
+    ``energies`` belong to ``walkers`` and ``params``; their mean is the last row.
     """
 
-    step: Array  # () int32, steps taken
-    walkers: Array  # (walkers, n, 3) bohr
-    energies: Array  # (walkers,) hartree
+    step: Int[Array, ""]  # steps taken
+    walkers: Float[Array, "walkers n 3"]  # bohr, spin up first
+    energies: Float[Array, " walkers"]  # hartree
     params: Params
-    momentum: Array  # (P,) SPRING's φ
-    width: Array  # () bohr
+    momentum: Float[Array, " params"]  # SPRING's φ, the last direction
+    width: Float[Array, ""]  # bohr, standard deviation of a proposed move
 
 
 @dataclass(frozen=True)
 class VMC(hs.Task):
-    """The ground state of a molecule, ψ = Σ of sortlets, by energy minimisation.
+    """Ground state of a molecule by variational Monte Carlo with a sum of sortlets.
 
         E[θ] = ⟨E_L⟩_{|ψ_θ|²},    E_L = Hψ/ψ
 
-    One step updates θ (SPRING) from the walkers and energies of the last one, moves the
-    walkers by Metropolis and measures E_L: a row always belongs to the state it leaves.
-    After ``train`` steps θ and the proposal are frozen and rows are plain evaluation.
+    One step updates θ by SPRING from the walkers and energies of the previous step,
+    moves the walkers by Metropolis and measures E_L, so a row belongs to the state that
+    the step returns. After ``train`` steps θ and the proposal are frozen, and rows are
+    plain evaluation.
+
+    Raises:
+        ValueError: for a molecule or a field that makes no sense, in one line.
 
     Example:
         >>> VMC(molecule="LiH").molecular.electrons
@@ -107,52 +111,24 @@ class VMC(hs.Task):
     }
 
     def __post_init__(self) -> None:
-        positive = (
-            "walkers",
-            "moves",
-            "burn_in",
-            "terms",
-            "features",
-            "layers",
-            "heads",
-        )
-        for name in positive:
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be positive, got {getattr(self, name)}")
-        if 0 < self.train <= SETTLE:
-            raise ValueError(
-                f"train must be 0 or more than {SETTLE}, the steps in which walkers "
-                f"settle before parameters move, got {self.train}"
-            )
-        for name in ("train", "lr", "damping", "norm"):
-            if not getattr(self, name) >= 0:
-                raise ValueError(
-                    f"{name} must not be negative, got {getattr(self, name)}"
-                )
-        if not 0 <= self.momentum < 1:
-            raise ValueError(f"momentum must be in [0, 1), got {self.momentum}")
-        if self.features % self.heads:
-            raise ValueError(
-                "features must be a multiple of heads, "
-                f"got {self.features} and {self.heads}"
-            )
-        _ = self.molecular  # says now, in one line, what is wrong with the molecule
+        check_fields(self, SETTLE)
+        _ = self.molecular  # a molecule that makes no sense is refused at once
 
     @property
     def steps(self) -> int:
-        """Training, and an evaluation a quarter as long (at least 100 steps)."""
+        """Training steps and a quarter as many of evaluation (at least 100)."""
         return self.train + max(100, self.train // 4)
 
     @cached_property
     def molecular(self) -> Molecule:
-        """The molecule that the fields describe."""
+        """Molecule that the fields describe."""
         return Molecule.parse(
             self.molecule, charge=self.charge, spin=self.spin, unit=self.unit
         )
 
     @cached_property
     def ansatz(self) -> Ansatz:
-        """The wavefunction's shape."""
+        """Wavefunction of this molecule, without its parameters."""
         m = self.molecular
         return Ansatz(
             charges=tuple(m.charges),
@@ -166,27 +142,38 @@ class VMC(hs.Task):
         )
 
     def canonical(self) -> dict[str, Any]:
-        """One spelling per molecule: inline text in bohr, charge and spin given."""
+        """Return one spelling per molecule: inline text in bohr, charge and spin."""
         m = self.molecular
         fields = {"charge": m.charge, "spin": m.spin, "unit": "bohr"}
         return {"molecule": m.text(), **fields}
 
     def prepare(self) -> Data:
+        """Return the molecule as arrays, and where its electrons start."""
         m = self.molecular
         nuclei = np.array(m.positions, dtype=float)
-        home = homes(m.charges, m.n_up, m.n_down)
-        spread = spreads(m.charges, home, m.n_up)
-        return Data(nuclei, np.array(m.charges, dtype=float), nuclei[home], spread)
+        assigned = assign_electrons(m.charges, m.n_up, m.n_down)
+        width = widths(m.charges, assigned, m.n_up)
+        return Data(nuclei, np.array(m.charges, dtype=float), nuclei[assigned], width)
 
     def init(self, key: Array, replica: Array, data: Data) -> State:
-        spreading, weighing = jax.random.split(key)
-        start, spread = jnp.asarray(data.start, float), jnp.asarray(data.spread, float)
-        away = jax.random.normal(spreading, (self.walkers, *start.shape))
-        params = self.ansatz.init(weighing, jnp.asarray(data.nuclei, float))
+        """Draw walkers around the nuclei, and the parameters of the first guess.
+
+        Args:
+            key: of this replica and step 0.
+            replica: its index, always 0.
+            data: from :meth:`prepare`.
+
+        Returns:
+            The state before the first step.
+        """
+        walker_key, params_key = jax.random.split(key)
+        centres, width = (jnp.asarray(v, float) for v in (data.centres, data.widths))
+        noise = jax.random.normal(walker_key, (self.walkers, *centres.shape))
+        params = self.ansatz.init(params_key, jnp.asarray(data.nuclei, float))
         return State(
             step=jnp.zeros((), jnp.int32),
-            walkers=start[None] + spread[None, :, None] * away,
-            energies=jnp.zeros(self.walkers),  # all equal: the first update is none
+            walkers=centres[None] + width[None, :, None] * noise,
+            energies=jnp.zeros(self.walkers),  # all equal: the first update is zero
             params=params,
             momentum=jnp.zeros_like(ravel_pytree(params)[0]),
             width=jnp.asarray(0.3, float),
@@ -195,17 +182,28 @@ class VMC(hs.Task):
     def step(
         self, key: Array, state: State, data: Data
     ) -> tuple[State, dict[str, Array]]:
+        """Update the parameters, move the walkers, and measure the local energy.
+
+        Args:
+            key: of this replica and step.
+            state: after the previous step.
+            data: from :meth:`prepare`.
+
+        Returns:
+            The next state, and the row of its walkers.
+        """
         state = state._replace(step=state.step + 1)
         training = state.step <= self.train
-        state, update = self._learn(state, data, training)
+        state, update = self._update(state, data, training)
         settling = state.step <= SETTLE
-        settle = jnp.where(settling, -(-self.burn_in // SETTLE), self.moves)
-        moves = jnp.where(state.step == self.train + 1, self.burn_in, settle)
+        regular = jnp.where(settling, -(-self.burn_in // SETTLE), self.moves)
+        moves = jnp.where(state.step == self.train + 1, self.burn_in, regular)
         logpsi = partial(self._log, state.params, data=data)
         walkers, accepted = metropolis_sweep(
             logpsi, key, state.walkers, state.width, moves
         )
-        energy = jax.vmap(self._energy(state.params, data))(walkers)
+        energy_of = energy_function(self.ansatz, state.params, data)
+        energy = jax.vmap(energy_of)(walkers)
         row = _row(energy, accepted, state.width) | update
         row["evaluating"] = 1 - training.astype(jnp.int32)
         adapted = adapt_width(
@@ -215,33 +213,54 @@ class VMC(hs.Task):
         return state._replace(walkers=walkers, energies=energy.total, width=width), row
 
     def headline(self, rows: xr.Dataset) -> Mapping[str, hs.Estimate]:
+        """Estimate the energy, and compare it with quantum chemistry.
+
+        Args:
+            rows: of the run so far, with dim ``step``.
+
+        Returns:
+            Energies in hartree by name, the variance, and the correlation fraction.
+        """
         return estimates.headline(rows, self.molecular)
 
     def logpsi(self, state: State, x: Array) -> SignedLog:
-        """Sign and log|Ψ| of electrons ``(..., n, 3)`` in bohr, spin up first."""
-        return _over(_program(self.ansatz), self.prepare(), state.params, x)
+        """Evaluate the wavefunction of a state.
+
+        Args:
+            state: whose parameters are used.
+            x: electrons ``(..., n, 3)`` in bohr, spin up first.
+
+        Returns:
+            Sign and log|Ψ|, each ``(...)``.
+        """
+        return evaluate(compiled(self.ansatz), self.prepare(), state.params, x)
 
     def local_energy(
         self, state: State, x: Array, method: str = "forward"
     ) -> LocalEnergy:
-        """E_L and its parts at electrons ``(..., n, 3)``, hartree.
+        """Evaluate E_L and its parts; at ``state.walkers`` these are the last row's.
 
-        At ``state.walkers`` it gives ``state.energies``, whose mean is the last row.
+        Args:
+            state: whose parameters are used.
+            x: electrons ``(..., n, 3)`` in bohr, spin up first.
+            method: of the Laplacian, ``"forward"`` or ``"hessian"``.
+
+        Returns:
+            Total, kinetic and potential energy in hartree, each ``(...)``.
         """
-        program = _program(self.ansatz, method)
-        return _over(program, self.prepare(), state.params, x)
+        program = compiled(self.ansatz, method)
+        return evaluate(program, self.prepare(), state.params, x)
 
     def _log(self, params: Params, x: Array, data: Data) -> Array:
-        return _psi(self.ansatz, params, x, data).log
+        return wavefunction(self.ansatz, params, x, data).log
 
-    def _energy(self, params: Params, data: Data) -> Any:
-        return _energy(self.ansatz, params, data)
-
-    def _learn(self, state: State, data: Data, training: Array) -> tuple[State, dict]:
-        """One SPRING update while training, none after."""
+    def _update(
+        self, state: State, data: Data, training: Array
+    ) -> tuple[State, dict[str, Array]]:
+        """Take one SPRING step while training, none after."""
         flat, unravel = ravel_pytree(state.params)
 
-        def learn(flat: Array, last: Array) -> tuple[Array, Array, Array, Array]:
+        def train(flat: Array, last: Array) -> tuple[Array, Array, Array, Array]:
             scores = self._scores(state, data)
             direction = spring(
                 scores, state.energies, last, self.damping, self.momentum
@@ -254,17 +273,17 @@ class VMC(hs.Task):
             length = jnp.linalg.norm(change)
             return flat + change, momentum, length, 1 - good.astype(jnp.int32)
 
-        def rest(flat: Array, last: Array) -> tuple[Array, Array, Array, Array]:
+        def freeze(flat: Array, last: Array) -> tuple[Array, Array, Array, Array]:
             return flat, last, jnp.zeros(()), jnp.zeros((), jnp.int32)
 
         flat, last, length, skipped = jax.lax.cond(
-            training, learn, rest, flat, state.momentum
+            training, train, freeze, flat, state.momentum
         )
         state = state._replace(params=unravel(flat), momentum=last)
         return state, {"update": length, "skipped": skipped}
 
     def _scores(self, state: State, data: Data) -> Array:
-        """∂ log|Ψ|/∂θ of every walker, ``(walkers, P)``."""
+        """Compute the scores ∂ log|Ψ|/∂θ of every walker, ``(walkers, P)``."""
         score = jax.grad(partial(self._log, data=data))
         leaves = jax.tree.leaves(
             jax.vmap(score, (None, 0))(state.params, state.walkers)
@@ -274,55 +293,20 @@ class VMC(hs.Task):
         )
 
 
-def _psi(ansatz: Ansatz, params: Params, x: Array, data: Data) -> SignedLog:
-    return ansatz(params, x, jnp.asarray(data.nuclei, x.dtype))
-
-
-def _energy(
-    ansatz: Ansatz, params: Params, data: Data, method: str = "forward"
-) -> Callable[[Array], LocalEnergy]:
-    nuclei = jnp.asarray(data.nuclei, float)
-    charges = jnp.asarray(data.charges, float)
-    return local_energy(
-        lambda x: _psi(ansatz, params, x, data).log,
-        partial(coulomb, nuclei=nuclei, charges=charges),
-        method,
-    )
-
-
-@lru_cache(maxsize=8)
-def _program(ansatz: Ansatz, method: str | None = None) -> Any:
-    """log|Ψ|, or E_L by a method, of many walkers: compiled once per shape."""
-
-    def one(params: Params, x: Array, data: Data) -> Any:
-        with jax.default_matmul_precision("highest"):  # as in runs
-            if method is None:
-                return _psi(ansatz, params, x, data)
-            return _energy(ansatz, params, data, method)(x)
-
-    return jax.jit(jax.vmap(one, (None, 0, None)))
-
-
-def _over(program: Any, data: Data, params: Params, x: Array) -> Any:
-    """A program's values at electrons with any leading axes ``(..., n, 3)``.
-
-    In the precision of the parameters, which is that of the run they come from.
-    """
-    dtype = params["weight"].dtype
-    with jax.enable_x64(dtype == jnp.float64):
-        x = jnp.asarray(x, dtype)
-        values = program(params, x.reshape(-1, *x.shape[-2:]), data)
-        return jax.tree.map(lambda v: v.reshape(x.shape[:-2]), values)
-
-
 def schedule(step: Array, train: int, warm: int = 50) -> Array:
-    """The learning rate's course: nothing while walkers settle, then a linear rise, a
-    plateau and a linear fall.
+    """Scale the learning rate: 0 while walkers settle, a rise, a plateau, a fall.
 
     Args:
-        step: from 1.
+        step: (), counted from 1.
         train: last training step.
-        warm: steps of the rise; the first directions are the wildest.
+        warm: steps of the linear rise; the first directions are the noisiest.
+
+    Returns:
+        The factor on the learning rate, () in [0, 1].
+
+    Example:
+        >>> [round(float(schedule(t, 1000)), 3) for t in (20, 45, 400, 700, 1000)]
+        [0.0, 0.5, 1.0, 0.5, 0.02]
     """
     progress = step / max(train, 1)
     fall = jnp.clip((1 - progress) / 0.6, 0.02, 1.0)
@@ -330,13 +314,13 @@ def schedule(step: Array, train: int, warm: int = 50) -> Array:
 
 
 def _row(energy: LocalEnergy, accepted: Array, width: Array) -> dict[str, Array]:
-    """What a step tells of its walkers; not-finite ones are left out and counted."""
-    # three numbers per walker: gathered, so that every layout sums in the same order
+    """Average over the walkers; those that are not finite are left out and counted."""
+    # three numbers per walker are gathered, so that every layout sums in one order
     total, kinetic, accepted = replicate(
         jnp.stack([energy.total, energy.kinetic, accepted])
     )
     valid = jnp.isfinite(total)
-    count = jnp.sum(valid)  # none: NaN, and no number that looks like an energy
+    count = jnp.sum(valid)  # 0 gives NaN, not a number that looks like an energy
     mean = lambda v: jnp.sum(jnp.where(valid, v, 0.0)) / count  # noqa: E731
     average = mean(total)
     return {

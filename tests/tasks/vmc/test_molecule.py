@@ -116,7 +116,7 @@ def test_minus_zero_is_zero():
 
 
 @pytest.mark.parametrize(
-    ("text", "charge", "spin", "found"),
+    ("text", "charge", "spin", "electrons"),
     [
         ("N", 0, None, (5, 2)),
         ("N", 0, 1, (4, 3)),
@@ -128,9 +128,9 @@ def test_minus_zero_is_zero():
         ("Ar 0 0 0", 0, None, (9, 9)),
     ],
 )
-def test_charge_and_spin_deal_the_electrons(text, charge, spin, found):
+def test_charge_and_spin_deal_the_electrons(text, charge, spin, electrons):
     m = Molecule.parse(text, charge=charge, spin=spin)
-    assert (m.n_up, m.n_down) == found
+    assert (m.n_up, m.n_down) == electrons
     assert m.charge == charge
 
 
@@ -160,8 +160,8 @@ MISTAKES = [
     ("H 0 0 0; H 0 0 1.4x", {}, "nucleus 2: '1.4x' is not a number"),
     ("H 0 0 nan", {}, "nucleus 1: coordinate 'nan' must be finite"),
     ("H 0 1e308 0", {}, "nucleus 1: coordinate '1e308' must be finite"),
-    ("H 0 0 0; He 0 0 0", {}, r"nuclei 1 \(H\) and 2 \(He\) sit on one point"),
-    ("H 0 0 0; H 0 0 0.09", {"unit": "bohr"}, "0.09 bohr apart, at least 0.1 needed"),
+    ("H 0 0 0; He 0 0 0", {}, r"nuclei 1 \(H\) and 2 \(He\) are too close"),
+    ("H 0 0 0; H 0 0 0.09", {"unit": "bohr"}, "0.09 bohr, expected at least 0.1"),
     ("Li", {"spin": 2}, "spin 2 does not fit 3 electrons.*must be odd; set spin to 1"),
     ("H2", {"spin": 1}, "spin 1 does not fit 2 electrons.*must be even"),
     ("LiH", {"charge": 1, "spin": 0}, "spin 0 does not fit 3 electrons"),
@@ -224,13 +224,13 @@ nuclei = st.lists(
 
 
 @given(nuclei, st.integers(0, 3))
-def test_any_molecule_round_trips_exactly(found, pairs):
+def test_any_molecule_round_trips_exactly(nuclei, pairs):
     """``text`` keeps every bit of every coordinate, and charge and spin the rest."""
-    places = [place for _, *place in found]
+    places = [place for _, *place in nuclei]
     near = [math.dist(a, b) for i, a in enumerate(places) for b in places[:i]]
     assume(all(distance >= CLOSEST for distance in near))
-    text = "; ".join(f"{s} {x!r} {y!r} {z!r}" for s, x, y, z in found)
-    electrons = sum(SYMBOLS.index(s) + 1 for s, *_ in found)
+    text = "; ".join(f"{s} {x!r} {y!r} {z!r}" for s, x, y, z in nuclei)
+    electrons = sum(SYMBOLS.index(s) + 1 for s, *_ in nuclei)
     spin = min(electrons, electrons % 2 + 2 * pairs)
     m = Molecule.parse(text, spin=spin, unit="bohr")
     assert [list(p) for p in m.positions] == places

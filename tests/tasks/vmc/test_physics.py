@@ -15,7 +15,7 @@ from heliostat.system.jit import jit
 from heliostat_tasks.vmc import VMC
 from heliostat_tasks.vmc.ansatz import slater_exponents
 from heliostat_tasks.vmc.hamiltonian import coulomb, local_energy
-from heliostat_tasks.vmc.start import homes
+from heliostat_tasks.vmc.initial_positions import assign_electrons
 from heliostat_tasks.vmc.task import SETTLE
 
 TINY = {"features": 8, "layers": 1, "heads": 2, "terms": 3}
@@ -38,7 +38,7 @@ def stirred(task, seed=0):
 
 
 def sample(task, count=3, seed=0):
-    start = task.prepare().start
+    start = task.prepare().centres
     draw = np.random.default_rng(seed)
     return jnp.asarray(start[None] + draw.normal(size=(count, *start.shape)))
 
@@ -66,7 +66,7 @@ def test_psi_changes_sign_under_every_swap_of_equal_spins(x64, molecule, smooth)
 
 
 def test_opposite_spins_are_told_apart(x64):
-    """Swapping them may change |ψ|: else spin would not be there."""
+    """Swapping them may change |ψ|; otherwise spin would have no effect."""
     task = VMC(molecule="LiH", **TINY)
     state, [x] = stirred(task), sample(task, 1)
     both = psi(task, state, [x, x[jnp.array([2, 1, 0, 3])]])
@@ -109,9 +109,9 @@ def test_electron_cusps_are_exact(x64, partner, cusp):
     """½ for opposite spins; ¼ for parallel ones, beside the node log r."""
     task = VMC(molecule="LiH", **TINY)
     state, [x] = stirred(task), sample(task, 1)
-    found = slope(task, state, x, 0, x[partner])
+    difference = slope(task, state, x, 0, x[partner])
     node = np.log(2) / 1e-5 if partner == 1 else 0.0
-    assert found - node == pytest.approx(cusp, abs=2e-3)
+    assert difference - node == pytest.approx(cusp, abs=2e-3)
 
 
 def test_the_hydrogen_ground_state_has_one_local_energy(x64):
@@ -128,8 +128,8 @@ def test_the_ansatz_holds_the_hydrogen_ground_state(x64):
     task = VMC(molecule="H", **TINY)
     state = first(task)
     exact = state.params | {"zeta": jnp.zeros_like(state.params["zeta"])}
-    found = task.local_energy(state._replace(params=exact), sample(task, 20))
-    np.testing.assert_allclose(found.total, -0.5, atol=1e-9)
+    energy = task.local_energy(state._replace(params=exact), sample(task, 20))
+    np.testing.assert_allclose(energy.total, -0.5, atol=1e-9)
 
 
 def trap(x):
@@ -188,9 +188,9 @@ def test_half_the_squared_gradient_is_the_kinetic_energy():
     @jit
     def differences(key, walkers):
         walkers, _ = metropolis_sweep(logpsi, key, walkers, jnp.array(0.25), 40)
-        found = jax.vmap(derivatives(logpsi))(walkers)
-        square = jnp.sum(found.gradient**2, axis=(1, 2))
-        return walkers, jnp.mean(0.5 * square + 0.5 * (found.laplacian + square))
+        values = jax.vmap(derivatives(logpsi))(walkers)
+        square = jnp.sum(values.gradient**2, axis=(1, 2))
+        return walkers, jnp.mean(0.5 * square + 0.5 * (values.laplacian + square))
 
     walkers, means = state.walkers, []
     for i in range(36):
@@ -341,9 +341,9 @@ def test_what_makes_no_sense_is_said_in_one_line(fields, message):
 
 
 def test_electrons_are_dealt_by_charge_with_spins_alternating():
-    assert homes((3, 1), 2, 2).tolist() == [0, 0, 0, 1]
-    assert homes((1, 1, 1, 1), 2, 2).tolist() == [0, 2, 1, 3]
-    assert homes((7, 7), 7, 7).tolist().count(0) == 7
+    assert assign_electrons((3, 1), 2, 2).tolist() == [0, 0, 0, 1]
+    assert assign_electrons((1, 1, 1, 1), 2, 2).tolist() == [0, 2, 1, 3]
+    assert assign_electrons((7, 7), 7, 7).tolist().count(0) == 7
 
 
 def test_slater_rules():

@@ -34,10 +34,10 @@ from heliostat_tasks.vmc.references import references
     ],
 )
 def test_hartree_fock_against_numbers_of_record(name, energy, tolerance, source):
-    found = references(Molecule.parse(name))["hf"]
-    assert found.value == pytest.approx(energy, abs=tolerance)
-    assert found.source == source
-    assert found.units == "hartree"
+    energies = references(Molecule.parse(name))["hf"]
+    assert energies.value == pytest.approx(energy, abs=tolerance)
+    assert energies.source == source
+    assert energies.units == "hartree"
 
 
 @pytest.mark.parametrize(
@@ -45,32 +45,32 @@ def test_hartree_fock_against_numbers_of_record(name, energy, tolerance, source)
 )
 def test_coupled_cluster_lies_between_hartree_fock_and_exact(name, tolerance):
     """What the basis leaves out is a positive energy of a few mHa."""
-    found = references(Molecule.parse(name))
-    assert found["ccsd(t)"].value < found["hf"].value
-    missing = found["ccsd(t)"].value - found["exact"].value
+    energies = references(Molecule.parse(name))
+    assert energies["ccsd(t)"].value < energies["hf"].value
+    missing = energies["ccsd(t)"].value - energies["exact"].value
     assert 0 < missing < tolerance
 
 
 def test_one_electron_has_no_coupled_cluster():
-    found = references(Molecule.parse("H2", charge=1))
-    assert set(found) == {"hf"}
-    assert found["hf"].value == pytest.approx(-0.5698, abs=5e-4)
+    energies = references(Molecule.parse("H2", charge=1))
+    assert set(energies) == {"hf"}
+    assert energies["hf"].value == pytest.approx(-0.5698, abs=5e-4)
 
 
 @pytest.mark.slow
 def test_two_electrons_of_one_spin():
     """He 2³S: no spin-down electron at all, an edge that libraries trip over."""
-    found = references(Molecule.parse("He", spin=2))
-    assert set(found) == {"hf", "ccsd(t)"}
-    assert found["ccsd(t)"].value < found["hf"].value
+    energies = references(Molecule.parse("He", spin=2))
+    assert set(energies) == {"hf", "ccsd(t)"}
+    assert energies["ccsd(t)"].value < energies["hf"].value
 
 
 @pytest.mark.slow
 def test_stretched_bond_leaves_the_closed_shell():
     """H2 at 6 bohr is two atoms of −½: UHF says so, RHF would dissociate to ions."""
-    found = references(Molecule.parse("H 0 0 0; H 0 0 6", unit="bohr"))["hf"]
-    assert found.value == pytest.approx(-1.0, abs=1e-3)
-    assert found.source.startswith("UHF/")
+    energies = references(Molecule.parse("H 0 0 0; H 0 0 6", unit="bohr"))["hf"]
+    assert energies.value == pytest.approx(-1.0, abs=1e-3)
+    assert energies.source.startswith("UHF/")
 
 
 @pytest.mark.slow
@@ -84,9 +84,9 @@ def test_stretched_bond_leaves_the_closed_shell():
     ],
 )
 def test_larger_molecules(name, energy, tolerance):
-    found = references(Molecule.parse(name))
-    assert found["ccsd(t)"].value == pytest.approx(energy, abs=tolerance)
-    assert found["hf"].source.startswith("RHF/")
+    energies = references(Molecule.parse(name))
+    assert energies["ccsd(t)"].value == pytest.approx(energy, abs=tolerance)
+    assert energies["hf"].source.startswith("RHF/")
 
 
 def test_exact_is_known_for_the_listed_and_no_others():
@@ -96,10 +96,10 @@ def test_exact_is_known_for_the_listed_and_no_others():
 
 @pytest.mark.parametrize("name", EXACT)
 def test_exact_lies_below_hartree_fock_and_has_a_source(name):
-    found = exact(Molecule.parse(name))
-    assert found is not None
-    assert found.value == EXACT[name][0]
-    assert found.source
+    energies = exact(Molecule.parse(name))
+    assert energies is not None
+    assert energies.value == EXACT[name][0]
+    assert energies.source
 
 
 def test_exact_does_not_care_how_the_molecule_lies():
@@ -165,9 +165,9 @@ def test_failure_leaves_what_was_found(monkeypatch):
     monkeypatch.setattr(module, "_coupled_cluster", fail)
     molecule = Molecule.parse("H 0 0 0; H 0 0 1.5", unit="bohr")
     with pytest.warns(RuntimeWarning, match=r"no CCSD\(T\) reference for H2: CCSD did"):
-        found = references(molecule)
-    assert set(found) == {"hf"}
-    assert all(math.isfinite(e.value) for e in found.values())
+        energies = references(molecule)
+    assert set(energies) == {"hf"}
+    assert all(math.isfinite(e.value) for e in energies.values())
 
 
 def test_second_call_is_free_and_its_own_dict(monkeypatch):
