@@ -54,7 +54,7 @@ def test_a_cell_in_a_slab_has_the_bits_of_the_cell_alone(count, x64):
     for lane in {1 % count, count - 1}:
         chunks = alone(*CELLS[lane], 2, x64)
         assert len(chunks) == len(slabs)
-        for here, there in zip(chunks, [s.chunk(lane) for s in slabs], strict=True):
+        for here, there in zip(chunks, [s.member(lane) for s in slabs], strict=True):
             assert here.strides == there.strides
             for name, rows in here.rows.items():
                 np.testing.assert_array_equal(rows, there.rows[name], strict=True)

@@ -10,7 +10,7 @@ from heliostat.driver.finish import complete, finish, finish_on_error, missing_s
 from heliostat.driver.placement import ChunkSource, Placement, chunks
 from heliostat.driver.progress import Progress, silent
 from heliostat.errors import Busy, StoreError
-from heliostat.loop.work import Chunk, Job, Slab
+from heliostat.loop.work import Chunk, Job
 from heliostat.results.goal import Goal
 from heliostat.store.lock import Lock
 from heliostat.store.record import Record
@@ -106,9 +106,8 @@ def _commit_all(
     return True
 
 
-def _commit(record: Record, chunk: Chunk | Slab, task: Task, until: int) -> None:
-    lanes = chunk.members if isinstance(chunk, Slab) else ()
-    cells = {"cells": [lanes[0].cell, lanes[-1].cell + 1]} if lanes else {}
+def _commit(record: Record, chunk: Chunk, task: Task, until: int) -> None:
+    cells = {"cells": [c.start, c.stop]} if (c := chunk.cells) else {}
     try:
         record.commit(chunk, task, until)
         record.log.append(

@@ -52,7 +52,7 @@ def chunks(
     on_event: Callable[..., None],
     goal: Callable[[], int] = unbounded,
 ) -> Generator[Chunk, None, None]:
-    """The chunks of a job from wherever it is computed; slabs, of several lanes."""
+    """Yield the chunks of a job from wherever it is computed."""
     if placement.on == "here":
         _configure_here(placement.gpus)
         yield from run_here(job, placement.seconds, goal)

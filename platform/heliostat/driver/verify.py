@@ -216,7 +216,7 @@ def _choose(
         others = draw.sample(spans[1:], min(segments - 1, len(spans) - 1))
         spans = sorted([spans[0], *others])
     return [
-        Span(b, start, stop, partial(run.record.checkpoints.load, b, start))
+        Span(b, start, stop, partial(run.record.load_state, b, start))
         if start or parent
         else Span(b, start, stop)
         for b, start, stop in spans
@@ -227,7 +227,7 @@ def _compare(
     chunk: Chunk, stored: dict[tuple[int, int], StrideDigests], stride: int
 ) -> list[str]:
     """The first stride of a chunk whose digests do not come out as they were."""
-    for found in chunk.strides:
+    for found in chunk.strides[0]:
         there = stored[chunk.block, found.stop]
         what = [n for n in ("state", "rows") if getattr(found, n) != getattr(there, n)]
         if what:
@@ -245,7 +245,7 @@ def _distance(run: Run, task: Task, chunk: Chunk) -> float:
     there = run.record.block_rows(task, chunk.block, chunk.start, stop)
     worst = 0.0
     for name, stored in there.items():
-        here = chunk.rows[name][:, : stop - chunk.start]
+        here = chunk.rows[name][0][:, : stop - chunk.start]
         if stored.dtype.kind not in "fiu":
             if not np.array_equal(here, stored):
                 return np.inf

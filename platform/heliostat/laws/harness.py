@@ -54,7 +54,7 @@ class Bench:
             block: Unfolded(
                 _joined([c.rows for c in cs]),
                 _joined([c.observed for c in cs]),
-                tuple(s for c in cs for s in c.strides),
+                tuple(s for c in cs for s in c.strides[0]),
                 cs[-1],
             )
             for block, cs in by_block.items()
@@ -65,7 +65,7 @@ def _joined(tables: list[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
     """What chunks tell, one after another; a tail may have nothing to tell."""
     told = [table for table in tables if table]
     names = told[0] if told else ()
-    return {name: np.concatenate([t[name] for t in told], axis=1) for name in names}
+    return {name: np.concatenate([t[name][0] for t in told], axis=1) for name in names}
 
 
 def differ(expected: dict[int, Unfolded], found: dict[int, Unfolded]) -> str | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Any
 
 import jax
 import numpy as np
@@ -27,16 +26,15 @@ ROUNDING, WITHIN = 1e-12, 1e-6
 def packed_is_alone(bench: Bench) -> str | None:
     """A cell with other numbers, stepped by the program of this one, beside it."""
     other, block = _retuned(bench.task), bench.blocks[-1]
-    lanes = (
+    members = (
         Member(bench.seed + 1, config.traced_fields(bench.task), 0),
         Member(bench.seed, config.traced_fields(other), 1),
     )
     span = Span(block, 0, bench.length)
     alone = bench.job(span)._replace(task=other)
-    packed = bench.job(span._replace(members=lanes))
-    slabs: Any = run(packed, seconds=1e-9)
+    packed = bench.job(span._replace(members=members))
     whole = bench.collect(run(alone, seconds=1e-9))
-    return differ(whole, bench.collect(slab.chunk(1) for slab in slabs))
+    return differ(whole, bench.collect(c.member(1) for c in run(packed, seconds=1e-9)))
 
 
 def data_has_no_knobs(bench: Bench) -> str | None:

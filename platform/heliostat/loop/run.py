@@ -1,16 +1,25 @@
-"""The loop, pure, the only loop: unfolds a task into strides, here in this process.
+"""The only loop of the platform: it runs the spans of a job and yields their chunks.
 
-Traced tasks run as one compiled program, a ``fori_loop`` with a traced bound and a row
-buffer of one stride: the same executable and hence the same bits for every split of the
-steps.  Untraced tasks run as plain or async Python in the same place.
+One iteration takes the span that is furthest behind, runs some of its strides, and
+yields them as a chunk:
+
+1. ``Loop.seek`` places a cursor at the start of the span: from a stored state, or from
+   ``init``;
+2. ``Loop.next_chunk`` has the engine step the block, one stride after another, and
+   digests the state and the rows of each;
+3. ``ChunkSizer`` decides how many strides the next chunk has, so that commits are
+   ``seconds`` apart.
+
+A traced task runs as one compiled program, a ``fori_loop`` with a traced bound and a
+row buffer of one stride: the same executable, and hence the same bits, for any split of
+the steps. Other tasks run as plain or async Python.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -22,7 +31,7 @@ from heliostat.loop.engine import Engine
 from heliostat.loop.python import Python
 from heliostat.loop.sharding import AXIS
 from heliostat.loop.state import State, StrideDigests, batch_digests, with_observed
-from heliostat.loop.work import Chunk, Job, Member, Slab, Span, needs_init, unbounded
+from heliostat.loop.work import Chunk, Job, Member, Span, needs_init, unbounded
 from heliostat.system import device
 from heliostat.task import Task
 
@@ -30,39 +39,47 @@ from heliostat.task import Task
 def run(
     job: Job, seconds: float = 2.0, goal: Callable[[], int] = unbounded
 ) -> Iterator[Chunk]:
-    """Every chunk of a job, computed in this process, the span furthest behind first.
-
-    Spans of several lanes give slabs.
+    """Yield every chunk of a job, computed in this process.
 
     Args:
-        seconds: decides how many strides go into one chunk, and nothing else.
-        goal: a step that no block may pass yet; whoever takes the chunks may move it
-            before taking the next one.
+        seconds: time between chunks; affects their length and nothing else.
+        goal: returns a step that no block may pass yet. Whoever takes the chunks may
+            move it before taking the next one.
+
+    Yields:
+        Chunks of any span, the one furthest behind first; in one span, in order.
     """
-    pace = ChunkSizer(seconds)
-    with precision(job.x64):
+    sizer = ChunkSizer(seconds)
+    with jax.enable_x64(job.x64):
         loop = Loop(job.task, job.seed)
         loop.compile(needs_init(job))
-    reached, held = [span.start for span in job.spans], {}
-    while behind := [
-        (0 if job.in_order else step, index)
-        for index, (step, span) in enumerate(zip(reached, job.spans, strict=True))
-        if step < min(span.stop, goal())
-    ]:
-        index = min(behind)[1]
+    steps = [span.start for span in job.spans]
+    cursors: dict[int, Cursor] = {}
+    while (index := _furthest_behind(job, steps, goal())) is not None:
         span = job.spans[index]
-        with precision(job.x64):  # not around the yield: the caller has its own
-            at = held.pop(index, None) or loop.seek(span)
-            chunk, at = loop.next_chunk(at, pace.strides, min(span.stop, goal()))
-        reached[index] = at.step
-        if at.step < span.stop:
-            held[index] = at
-        pace.update(chunk)
+        with jax.enable_x64(job.x64):  # not around the yield: the caller has its own
+            cursor = cursors.pop(index, None) or loop.seek(span)
+            until = min(span.stop, goal())
+            chunk, cursor = loop.next_chunk(cursor, sizer.strides, until)
+        steps[index] = cursor.step
+        if cursor.step < span.stop:
+            cursors[index] = cursor
+        sizer.update(chunk)
         yield chunk
 
 
+def _furthest_behind(job: Job, steps: Sequence[int], goal: int) -> int | None:
+    """Return the index of the span to run next; None if all have reached the goal."""
+    behind = [
+        (0 if job.in_order else step, index)
+        for index, (step, span) in enumerate(zip(steps, job.spans, strict=True))
+        if step < min(span.stop, goal)
+    ]
+    return min(behind)[1] if behind else None
+
+
 class ChunkSizer:
-    """How many strides fill the wanted seconds, learnt from the chunks seen so far.
+    """Number of strides that take about ``seconds``, estimated from the last chunk.
 
     It starts with one stride, so that the first commit comes early, and at most
     doubles, so that one fast chunk does not make the next one endless.
@@ -72,26 +89,27 @@ class ChunkSizer:
         self.seconds, self.strides = seconds, strides
 
     def update(self, chunk: Chunk) -> None:
-        per_stride = chunk.seconds / len(chunk.strides)
-        wanted = int(self.seconds / max(per_stride, 1e-9))
-        self.strides = max(1, min(wanted, 2 * self.strides))
+        """Adapt the number of strides to the time that a chunk took."""
+        per_stride = chunk.seconds / len(chunk.strides[0])
+        fitting = int(self.seconds / max(per_stride, 1e-9))
+        self.strides = max(1, min(fitting, 2 * self.strides))
 
 
 class Cursor(NamedTuple):
-    """Where one block stands, as the engine holds it."""
+    """A block in progress: its step, and its state as the engine holds it."""
 
     block: int
     step: int
-    held: Any
-    lanes: tuple[Member, ...] = ()
+    state: Any
+    members: tuple[Member, ...]
 
 
 class Loop:
     """One task, prepared and compiled once, for any of its blocks.
 
     Args:
-        task: what to unfold.
-        seed: the run's; the root of all keys.
+        task: the task to run.
+        seed: of the run; the root of all keys.
         mesh: devices over which ``task.sharded`` fields are split; default one device.
     """
 
@@ -104,105 +122,98 @@ class Loop:
 
     @property
     def layout(self) -> str:
-        """What the loop runs on, as it is written beside each chunk."""
+        """Number and platform of the devices, recorded with each chunk: ``1 cpu``."""
         return f"{self.mesh.size} {self.mesh.devices.flat[0].platform}"
 
     def reseed(self, seed: int) -> None:
-        """Go on as the loop of another seed: the programs are the same."""
-        self._own = (Member(seed, traced_fields(self.task)),)
+        """Continue with another seed; the compiled programs stay the same."""
+        self._alone = (Member(seed, traced_fields(self.task)),)
 
     def compile(self, fresh: bool = True) -> None:
-        """Make ready to run; ``fresh`` if some block will start from ``init``."""
+        """Compile all programs; that of ``init`` only if ``fresh``."""
         self._engine.compile(fresh)
 
     def seek(self, span: Span) -> Cursor:
-        """A block at the start of a span, from its state, or from ``init``."""
-        block, start, state, lanes = span.block, span.start, span.load(), span.members
+        """Return a cursor at the start of a span: at its state, or after ``init``."""
+        state, members = span.load(), span.members or self._alone
         if state is None:
-            held = self._engine.init(block, lanes or self._own)
-            return Cursor(block, 0, held, lanes)
-        if not lanes:
-            state = {name: array[None] for name, array in state.items()}
-        held = self._engine.unpack(block, state, lanes or self._own)
-        return Cursor(block, start, held, lanes)
+            return Cursor(
+                span.block, 0, self._engine.init(span.block, members), members
+            )
+        held = self._engine.unpack(span.block, state, members)
+        return Cursor(span.block, span.start, held, members)
 
     def next_chunk(
-        self, position: Cursor, strides: int, until: int
+        self, cursor: Cursor, strides: int, until: int
     ) -> tuple[Chunk, Cursor]:
-        """The next strides of a block, never past ``until``; a slab of several lanes.
+        """Run the next strides of a block, up to step ``until`` at most.
 
         A chunk that would end between two multiples of the stride ends at the last
         multiple instead, unless it is shorter than a stride: extending a run starts
-        from there.  Where every state is kept, a chunk is one stride: it has one state.
+        from there. Where every state is kept, a chunk is one stride: it has one state.
+
+        Returns:
+            The chunk, and the cursor behind it.
         """
-        strides = strides if self.task.kept is not None else 1
         began, stride = time.perf_counter(), self.task.stride
-        block, start, held, lanes = position
-        done, rows, observed, packed = [], [], [], {}
+        strides = strides if self.task.kept is not None else 1
+        block, start, state, members = cursor
+        rows, observed, digests, packed = [], [], [], {}
         for stop in _stops(start, strides, stride, until):
-            held, row = self._engine.advance(block, held, start, stop)
-            packed, seen = self._engine.pack(block, held), {}
+            state, stride_rows = self._engine.advance(block, state, start, stop)
+            packed, seen = self._engine.pack(block, state), {}
             if self.task.observes and stop % stride == 0:
-                seen = self._engine.observe(block, held)
+                seen = self._engine.observe(block, state)
                 observed.append(seen)
-            done.append(_digests(stop, packed, row, seen, len(lanes) or 1))
-            rows.append(row)
+            digests.append(_digests(stop, packed, stride_rows, seen, len(members)))
+            rows.append(stride_rows)
             start = stop
-        slab = Slab(
+        chunk = Chunk(
             block,
-            position.step,
+            cursor.step,
             start,
             _concatenate(rows),
-            tuple(done),
+            tuple(zip(*digests, strict=True)),
             packed,
             time.perf_counter() - began,
             self.layout,
             device.fingerprint(),
             _concatenate(observed),
-            lanes,
+            members,
         )
-        at = Cursor(block, start, held, lanes)
-        return cast(Chunk, slab) if lanes else slab.chunk(), at
+        return chunk, Cursor(block, start, state, members)
 
     def replica_state(self, index: int, state: State) -> Any:
-        """One replica out of its block's state, as the task's own pytree."""
+        """Return one replica of a stored block's state as the task's own pytree."""
         return self._engine.pick(state, index % self.task.width)
 
     def all_replicas(self, states: Sequence[State]) -> Any:
-        """All replicas out of the states of all blocks, along one leading axis."""
+        """Return the replicas of all blocks along one leading axis."""
         return self._engine.stack(states)
 
 
 def mesh_of(devices: Sequence[Any]) -> Mesh:
-    """The one-dimensional mesh over which sharded state is split."""
+    """Return the one-dimensional mesh over which sharded state is split."""
     return Mesh(np.array(devices), (AXIS,), axis_types=(AxisType.Auto,))
 
 
-@contextmanager
-def precision(x64: bool) -> Iterator[None]:
-    """Within it, JAX's default floats are 64 bits wide, or 32."""
-    with jax.enable_x64(x64):
-        yield
-
-
 def _digests(
-    stop: int, state: State, rows: State, observed: State, lanes: int
-) -> tuple[StrideDigests, ...]:
-    """Of one stride, for each lane: what it is digested to alone."""
-    states = batch_digests(state, lanes)
-    told = batch_digests(with_observed(rows, observed), lanes)
-    return tuple(StrideDigests(stop, *pair) for pair in zip(states, told, strict=True))
+    stop: int, state: State, rows: State, observed: State, members: int
+) -> list[StrideDigests]:
+    """Return the digests of one stride, for each member: those that it has alone."""
+    states = batch_digests(state, members)
+    tables = batch_digests(with_observed(rows, observed), members)
+    return [StrideDigests(stop, *pair) for pair in zip(states, tables, strict=True)]
 
 
 def _concatenate(tables: Sequence[State]) -> State:
-    """Tables of arrays ``(lanes, replicas, steps, ...)``, one behind another."""
+    """Join tables of arrays ``(members, replicas, steps, ...)`` along their steps."""
     names = tables[0] if tables else ()
     return {n: np.concatenate([t[n] for t in tables], axis=2) for n in names}
 
 
 def _stops(start: int, strides: int, stride: int, until: int) -> list[int]:
-    """Where the strides of a chunk end; see :meth:`Loop.chunk`."""
+    """Return the step at which each stride of a chunk ends; see ``next_chunk``."""
     first = (start // stride + 1) * stride
     stops = [first + i * stride for i in range(strides)]
-    full = [s for s in stops if s <= until]
-    return full or [until]
+    return [stop for stop in stops if stop <= until] or [until]

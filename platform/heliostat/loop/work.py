@@ -1,4 +1,4 @@
-"""Units of work: blocks of replicas, spans of steps, chunks computed from them."""
+"""Units of work: a job is made of spans, a span is computed as chunks."""
 
 from __future__ import annotations
 
@@ -12,123 +12,116 @@ from heliostat.loop.state import State, StrideDigests
 from heliostat.task import Task
 
 MAX_MEMBERS = 64
-"""Cells that one compiled program can step, one after another: a slab of a pack.
+"""Runs that one compiled program can step, one after another.
 
-Each commit of a slab costs the same: with so many it is little beside short cells."""
+A commit costs the same for any number of runs; shared by 64, it costs little beside
+their steps."""
 
 
 class Member(NamedTuple):
-    """In what a cell differs from the others of its pack, and which one it is."""
+    """One run of a batch: its seed and the values of its traced fields."""
 
     seed: int
     traced_fields: Mapping[str, float]
-    cell: int = 0
+    cell: int | None = None  # index in a pack; None for a run that is alone
 
 
 class Chunk(NamedTuple):
-    """Some strides of one block: the unit of a commit."""
+    """Some strides of one block of a batch of runs: the unit of a commit.
 
-    block: int
-    start: int
-    stop: int
-    rows: Mapping[str, np.ndarray]  # each (replicas of the block, stop - start, ...)
-    strides: tuple[StrideDigests, ...]
-    state: State  # after ``stop``
-    seconds: float
-    layout: str = "1 device"
-    environment: str = ""  # fingerprint of what decides about bits
-    observed: Mapping[str, np.ndarray] = {}  # each (replicas, full strides, ...)
-
-
-class Slab(NamedTuple):
-    """Some strides of one block of several cells: the unit of a commit of a pack.
-
-    Arrays are those of chunks, with an axis of lanes before them.
+    Every array has a leading axis of members. A run that is alone is its only member.
     """
 
     block: int
     start: int
     stop: int
-    rows: Mapping[str, np.ndarray]
-    strides: tuple[tuple[StrideDigests, ...], ...]  # one after another, of every lane
-    state: State
+    rows: Mapping[str, np.ndarray]  # each (members, replicas, stop - start, ...)
+    strides: tuple[tuple[StrideDigests, ...], ...]  # (members, strides)
+    state: State  # after ``stop``, each (members, ...)
     seconds: float
-    layout: str
-    environment: str
-    observed: Mapping[str, np.ndarray]
+    layout: str = "1 device"
+    environment: str = ""  # fingerprint of everything that affects bits
+    observed: Mapping[str, np.ndarray] = {}  # each (members, replicas, full strides, .)
     members: tuple[Member, ...] = ()
 
-    def chunk(self, lane: int = 0) -> Chunk:
-        """What one of the cells would have computed alone."""
-        rows, state, observed = (
-            {name: array[lane] for name, array in table.items()}
-            for table in (self.rows, self.state, self.observed)
+    @property
+    def cells(self) -> slice | None:
+        """The cells of a pack that the members are; None for a run that is alone."""
+        if not self.members or self.members[0].cell is None:
+            return None
+        return slice(self.members[0].cell, self.members[0].cell + len(self.members))
+
+    def member(self, index: int) -> Chunk:
+        """Return the chunk that one member would give if it ran alone."""
+        one = slice(index, index + 1)
+        return self._replace(
+            rows={name: array[one] for name, array in self.rows.items()},
+            strides=self.strides[one],
+            state={name: array[one] for name, array in self.state.items()},
+            observed={name: array[one] for name, array in self.observed.items()},
+            members=self.members[one],
         )
-        strides = tuple(stride[lane] for stride in self.strides)
-        told = (self.seconds, self.layout, self.environment, observed)
-        return Chunk(self.block, self.start, self.stop, rows, strides, state, *told)
 
 
 class Span(NamedTuple):
-    """A stretch of one block: all that a worker needs to compute it."""
+    """A range of steps of one block: all that a worker needs to compute it."""
 
     block: int
     start: int
     stop: int
-    state: State | Callable[[], State] | None = None  # after ``start``; None: ``init``
-    members: tuple[
-        Member, ...
-    ] = ()  # cells of a pack; none: the run that the job is of
+    state: State | Callable[[], State] | None = None
+    """After ``start``, each ``(members, ...)``; or its loader. None: from ``init``."""
+    members: tuple[Member, ...] = ()  # cells of a pack; empty for the job's own run
 
     def load(self) -> State | None:
-        """The state in memory: of many spans that wait it need not be there."""
+        """Return the state, read only now if the span has a loader for it."""
         return self.state() if callable(self.state) else self.state
 
 
 class Limits(NamedTuple):
-    """What a worker may take: replays of strangers' runs are kept inside it."""
+    """Resources that a worker may use while it replays a stranger's run."""
 
     cores: int = 1
-    memory: float | None = None  # bytes of address space beyond those of the start
+    memory: float | None = None  # bytes of address space beyond those at the start
     seconds: float | None = None  # for one chunk
 
 
 class Job(NamedTuple):
-    """What is to be computed of one run: to continue it, or to replay parts of it."""
+    """Spans of one run, or of one pack, that are to be computed."""
 
     task: Task
     seed: int
     x64: bool
     spans: tuple[Span, ...]
     limits: Limits = Limits()
-    in_order: bool = False  # spans one after another, not the one furthest behind
+    in_order: bool = False  # finish one span before the next; else the last one first
 
 
 def unbounded() -> int:
-    """The goal of a job that ends nowhere but where its spans do."""
+    """Return the goal of a job that ends where its spans end."""
     return sys.maxsize
 
 
 def needs_init(job: Job) -> bool:
-    """Whether some span of a job starts from ``init``."""
+    """Return True if some span of a job starts from ``init``."""
     return any(span.state is None for span in job.spans)
 
 
 def block_count(task: Task) -> int:
-    """How many blocks a run has: replicas over width, rounded up."""
+    """Return the number of blocks of a run: replicas over width, rounded up."""
     return -(-task.replicas // task.width)
 
 
 def block_replicas(task: Task, block: int) -> np.ndarray:
-    """The replica indices of a block, ``(width,)``; the last block is padded."""
+    """Return the replica indices of a block, ``(width,)``, padded in the last one."""
     return np.arange(block * task.width, (block + 1) * task.width, dtype=np.int32)
 
 
-def has_replica_dim(task: Task) -> bool:
-    """Whether rows have an axis of replicas: if there are several, or it has a name."""
-    return task.replicas > 1 or task.replica_dim != Task.replica_dim
-
-
 def valid_replicas(task: Task, block: int) -> int:
-    """How many replicas of a block are no padding."""
+    """Return the number of replicas of a block that are not padding."""
     return min(task.width, task.replicas - block * task.width)
+
+
+def has_replica_dim(task: Task) -> bool:
+    """Return True if rows have a replica dim: for several, or if the task names it."""
+    return task.replicas > 1 or task.replica_dim != Task.replica_dim

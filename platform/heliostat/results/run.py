@@ -182,9 +182,11 @@ class Run:
 
     def _with_loop(self, make: Callable[[Any], Any]) -> Any:
         """What the task's own loop makes of stored states, in the run's precision."""
-        from heliostat.loop.run import Loop, precision
+        import jax
 
-        with precision(self.spec.identity["x64"]):
+        from heliostat.loop.run import Loop
+
+        with jax.enable_x64(self.spec.identity["x64"]):
             return make(Loop(self.task, self.spec.identity["seed"]))
 
     def kept(self, block: int = 0) -> list[int]:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from heliostat.loop.work import Chunk, Slab, has_replica_dim, valid_replicas
+from heliostat.loop.work import Chunk, has_replica_dim, valid_replicas
 from heliostat.store import layout
 from heliostat.store.layout import (
     CELL,
@@ -45,7 +45,7 @@ class VariableGroup(NamedTuple):
         """The entries that the steps (start, stop] have; from a full stride on."""
         return slice(start // self.every, stop // self.every)
 
-    def arrays(self, chunk: Chunk | Slab) -> Mapping[str, np.ndarray]:
+    def arrays(self, chunk: Chunk) -> Mapping[str, np.ndarray]:
         return chunk.rows if self.group == EVERY_STEP else chunk.observed
 
 
@@ -58,7 +58,7 @@ def observed_group(task: Task) -> VariableGroup:
 
 
 def write_chunk(
-    root: Any, series: VariableGroup, chunk: Chunk | Slab, task: Task, until: int
+    root: Any, series: VariableGroup, chunk: Chunk, task: Task, until: int
 ) -> None:
     """The part of a chunk that belongs to a series; the first one lays it out."""
     arrays = series.arrays(chunk)
@@ -70,8 +70,8 @@ def write_chunk(
     entries = series.entries(chunk.start, chunk.stop)
     where = (*cells, *region(task, chunk.block, entries))
     for name, values in arrays.items():
-        one = values if has_replica_dim(task) else values.take(0, axis=len(cells))
-        write_all_chunks(group[name])[where] = one
+        values = values if has_replica_dim(task) else values[:, 0]
+        write_all_chunks(group[name])[where] = values if cells else values[0]
 
 
 def region(task: Task, block: int, entries: slice) -> tuple[slice, ...]:
@@ -166,7 +166,7 @@ def _create_array(
     entries: int,
     lead: LeadingAxes,
 ) -> None:
-    several, sizes = has_replica_dim(task), values.shape[len(lead.dims) + 2 :]
+    several, sizes = has_replica_dim(task), values.shape[3:]
     length = _chunk_length(task, series, int(np.prod(sizes)))
     text = values.dtype.kind == "T"
     replicas, width = ((task.replicas,), (task.width,)) if several else ((), ())

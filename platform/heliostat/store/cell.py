@@ -130,9 +130,13 @@ def _stored(cell: CellRecord, task: Task, block: int, start: int, stop: int) -> 
         block,
         start,
         stop,
-        cell.block_rows(task, block, start, stop),
-        tuple(stride for stride in strides if start < stride.stop <= stop),
-        cell.checkpoints.load(block, stop),
+        _one_member(cell.block_rows(task, block, start, stop)),
+        (tuple(stride for stride in strides if start < stride.stop <= stop),),
+        cell.load_state(block, stop),
         seconds=0.0,
-        observed=cell.block_observed(task, block, start, stop),
+        observed=_one_member(cell.block_observed(task, block, start, stop)),
     )
+
+
+def _one_member(arrays: State) -> State:
+    return {name: array[None] for name, array in arrays.items()}

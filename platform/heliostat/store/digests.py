@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from heliostat.loop.state import StrideDigests
-from heliostat.loop.work import Chunk, Slab
+from heliostat.loop.work import Chunk
 from heliostat.store.layout import cell_index, write_all_chunks
 
 
@@ -31,9 +31,7 @@ def next_link(previous: bytes, stride: StrideDigests) -> bytes:
     return hashlib.sha256(previous + step + stride.state + stride.rows).digest()
 
 
-def write_chain(
-    root: Any, chunk: Chunk | Slab, stride: int, geneses: Sequence[str]
-) -> None:
+def write_chain(root: Any, chunk: Chunk, stride: int, geneses: Sequence[str]) -> None:
     """Go on with the chains that the strides of a chunk belong to.
 
     Args:
@@ -45,18 +43,11 @@ def write_chain(
     else:
         before = np.reshape(root["digests"][(*where, first - 1, 2)], (-1, 32))
         links = [link.tobytes() for link in before]
-    pairs = zip(links, _strides(chunk), strict=True)
+    pairs = zip(links, chunk.strides, strict=True)
     table = np.stack([_chained(link, strides) for link, strides in pairs])
-    entries = slice(first, first + len(chunk.strides))
+    entries = slice(first, first + len(chunk.strides[0]))
     digests = write_all_chunks(root["digests"])
     digests[(*where, entries)] = table if cell_index(chunk) else table[0]
-
-
-def _strides(chunk: Chunk | Slab) -> list[tuple[StrideDigests, ...]]:
-    """The strides of each cell of a chunk."""
-    if isinstance(chunk, Chunk):
-        return [chunk.strides]
-    return list(zip(*chunk.strides, strict=True))
 
 
 def _chained(link: bytes, strides: Sequence[StrideDigests]) -> np.ndarray:

@@ -19,7 +19,7 @@ from zarr.codecs import Crc32cCodec, ZstdCodec
 
 from heliostat.errors import StoreError
 from heliostat.loop.state import State
-from heliostat.loop.work import MAX_MEMBERS, Chunk, Slab, block_count
+from heliostat.loop.work import MAX_MEMBERS, Chunk, block_count
 from heliostat.store.checkpoints import Checkpoints
 from heliostat.task import Task
 
@@ -49,12 +49,9 @@ def leading_axes(root: Any) -> LeadingAxes:
     return LeadingAxes(dims[:-4], links.shape[:-4], links.chunks[:-4])
 
 
-def cell_index(chunk: Chunk | Slab) -> tuple[slice, ...]:
-    """Where along the leading axis the cells of a chunk are."""
-    if isinstance(chunk, Chunk):
-        return ()
-    first = chunk.members[0].cell
-    return (slice(first, first + len(chunk.members)),)
+def cell_index(chunk: Chunk) -> tuple[slice, ...]:
+    """Return the index of a chunk along the leading axes of stored arrays."""
+    return () if chunk.cells is None else (chunk.cells,)
 
 
 def create_folder(

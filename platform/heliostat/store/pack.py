@@ -25,7 +25,8 @@ import xarray as xr
 from heliostat import config
 from heliostat.config import Spec
 from heliostat.errors import StoreError
-from heliostat.loop.work import MAX_MEMBERS, Chunk, Job, Member, Slab, Span, block_count
+from heliostat.loop.state import State
+from heliostat.loop.work import MAX_MEMBERS, Chunk, Job, Member, Span, block_count
 from heliostat.store import layout
 from heliostat.store.layout import CELL, create_folder
 from heliostat.store.record import HeadlineFunction, Record, as_store_error
@@ -122,13 +123,15 @@ class Pack(Record):
         blocks = self._marks.shape[1]
         return cell // self._lanes * blocks + block
 
-    def _number(self, chunk: Chunk | Slab) -> int:
-        assert isinstance(chunk, Slab)
-        return self.number(chunk.members[0].cell, chunk.block)
+    def _number(self, chunk: Chunk) -> int:
+        assert chunk.cells is not None
+        return self.number(chunk.cells.start, chunk.block)
 
-    def _geneses(self, chunk: Chunk | Slab) -> Sequence[str]:
-        assert isinstance(chunk, Slab)
-        return [self.specs[lane.cell].genesis for lane in chunk.members]
+    def _geneses(self, chunk: Chunk) -> Sequence[str]:
+        return [spec.genesis for spec in self.specs[chunk.cells or slice(None)]]
+
+    def _stored_state(self, chunk: Chunk) -> State:
+        return chunk.state
 
     def headline_attrs(self, task: Task, find: HeadlineFunction) -> dict[str, Any]:
         """What each cell found, in a file of its own: the rows are read once."""

@@ -30,7 +30,7 @@ import zarr
 from heliostat.config import SCHEMA, Spec
 from heliostat.errors import StoreError
 from heliostat.loop.state import State, StrideDigests, rows_digest
-from heliostat.loop.work import Chunk, Job, Slab, Span, block_count, has_replica_dim
+from heliostat.loop.work import Chunk, Job, Span, block_count, has_replica_dim
 from heliostat.store import arrays, digests, layout
 from heliostat.store.arrays import EVERY_STEP, EVERY_STRIDE, VariableGroup
 from heliostat.store.checkpoints import Checkpoints
@@ -159,7 +159,7 @@ class Record:
         for block in range(block_count(task)):
             start = self._resumes_at(block, int(self.committed[block]), task.stride)
             begun = start or "parent" in identity
-            state = self.checkpoints.load(block, start) if begun else None
+            state = self.load_state(block, start) if begun else None
             spans.append(Span(block, start, until, state))
         return Job(task, identity["seed"], identity["x64"], tuple(spans))
 
@@ -172,7 +172,7 @@ class Record:
         kept = self.checkpoints.steps(number)
         return max((s for s in kept if s <= come and s % stride == 0), default=0)
 
-    def commit(self, chunk: Chunk | Slab, task: Task, until: int) -> None:
+    def commit(self, chunk: Chunk, task: Task, until: int) -> None:
         """Rows, digests, state, and last the marker that makes them count."""
         root = self._root("r+")
         number, marks = self._number(chunk), root["committed"]
@@ -184,16 +184,24 @@ class Record:
         for told in (arrays.rows_group(task), arrays.observed_group(task)):
             arrays.write_chunk(root, told, chunk, task, until)
         digests.write_chain(root, chunk, task.stride, self._geneses(chunk))
-        self.checkpoints.save(number, chunk.stop, chunk.state)
+        self.checkpoints.save(number, chunk.stop, self._stored_state(chunk))
         marks[where] = chunk.stop
         if task.kept is not None:
             self.checkpoints.thin(number, task.stride, task.kept)
 
-    def _number(self, chunk: Chunk | Slab) -> int:
+    def load_state(self, block: int, step: int) -> State:
+        """Return a kept state as a span has it: with an axis of one member."""
+        return {n: a[None] for n, a in self.checkpoints.load(block, step).items()}
+
+    def _stored_state(self, chunk: Chunk) -> State:
+        """Return the state of a chunk as a checkpoint has it: of its only member."""
+        return {name: array[0] for name, array in chunk.state.items()}
+
+    def _number(self, chunk: Chunk) -> int:
         """Which sequence of states it belongs to: one for each block."""
         return chunk.block
 
-    def _geneses(self, chunk: Chunk | Slab) -> Sequence[str]:
+    def _geneses(self, chunk: Chunk) -> Sequence[str]:
         """What the chains of its cells begin with."""
         return [self.spec.genesis]
 

@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from heliostat.driver.progress import Progress, format_duration
-from heliostat.loop.work import Chunk, Slab
+from heliostat.loop.work import Chunk
 from heliostat.store.record import Record
 from heliostat.sweeps.cells import Cell
 from heliostat.sweeps.journal import Journal
@@ -58,10 +58,8 @@ class ActiveCell:
         self.share = self._now()
         yield
 
-    def on_chunk(self, chunk: Chunk | Slab) -> None:
-        first = chunk.members[0].cell if isinstance(chunk, Slab) else 0
-        lanes = len(chunk.members) if isinstance(chunk, Slab) else 1
-        self._come[first : first + lanes, chunk.block] = chunk.stop
+    def on_chunk(self, chunk: Chunk) -> None:
+        self._come[chunk.cells or 0, chunk.block] = chunk.stop
         before, self.share = self.share, self._now()
         self._seen(len(self._come) * (self.share - before))
 

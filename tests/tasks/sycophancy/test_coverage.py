@@ -31,7 +31,7 @@ def rows_of(task, seed):
     found = {}
     for name in ("grade", "dataset"):
         parts = [
-            np.concatenate([rows[name] for rows in blocks[b]], axis=1)
+            np.concatenate([rows[name][0] for rows in blocks[b]], axis=1)
             for b in sorted(blocks)
         ]
         dims = ("item", "turn", *task.emits[name].dims)

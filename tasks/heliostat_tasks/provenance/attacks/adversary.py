@@ -79,12 +79,12 @@ class Forger:
         """A forgery with all that follows from a state by honest training."""
         forged.states[step] = state
         task = forged.task or self.task
-        span = Span(0, step, task.train, {n: a[None] for n, a in state.items()})
+        span = Span(0, step, task.train, {n: a[None, None] for n, a in state.items()})
         for chunk in run(Job(task, 0, False, (span,)), seconds=0.0):
-            forged.states[chunk.stop] = {n: a[0] for n, a in chunk.state.items()}
+            forged.states[chunk.stop] = {n: a[0, 0] for n, a in chunk.state.items()}
             part = forged.log[chunk.start : chunk.stop]
-            part["loss"] = chunk.rows["loss"][0]
-            part["checksum"] = chunk.rows["checksum"][0]
+            part["loss"] = chunk.rows["loss"][0, 0]
+            part["checksum"] = chunk.rows["checksum"][0, 0]
         return forged
 
 

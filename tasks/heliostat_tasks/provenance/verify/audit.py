@@ -147,7 +147,7 @@ def _scored(found: Audit, place: Placement, deadline: Deadline) -> Audit:
     scored = deadline.kept(chunks(job, place, lambda *_, **__: None))
     rows = {chunk.block: chunk.rows for chunk in scored}
     table = {
-        name: np.stack([rows[i][name][0, 0] for i in range(len(rows))])
+        name: np.stack([rows[i][name][0, 0, 0] for i in range(len(rows))])
         for name in job.task.emits
     }
     fresh, sizes = table["held_out"], [b - a for a, b in segments_of(claims)]
@@ -218,7 +218,7 @@ def _replayed(found: Audit, place: Placement, deadline: Deadline, tell: Tell) ->
 
 def _job(claims: Transcript, found: Audit) -> Job:
     def state(step: int) -> dict[str, np.ndarray]:
-        return {name: array[None] for name, array in claims.state(step).items()}
+        return {name: a[None, None] for name, a in claims.state(step).items()}
 
     spans = [
         Span(0, start, stop, lambda step=start: state(step))

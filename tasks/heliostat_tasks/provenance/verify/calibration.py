@@ -70,13 +70,13 @@ def replays(
     chosen = [ends[i] for i in which]
     states = {step: claims.state(step) for pair in chosen for step in pair}
     spans = [
-        Span(0, a, b, {name: array[None] for name, array in states[a].items()})
+        Span(0, a, b, {name: array[None, None] for name, array in states[a].items()})
         for a, b in chosen
     ]
     job = Job(claims.task, 0, False, tuple(spans), Limits(cores), True)
     found = []
     for chunk in chunks(job, place, lambda *_, **__: None):
-        state = {name: array[0] for name, array in chunk.state.items()}
+        state = {name: array[0, 0] for name, array in chunk.state.items()}
         before, after = states[chunk.start], states[chunk.stop]
         found.append(distances(state, after, movement(before, after)))
         tell(f"{len(found)} of {len(spans)}: r = {max(found[-1].values()):.1e}")

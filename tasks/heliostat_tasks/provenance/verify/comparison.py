@@ -68,9 +68,9 @@ class Replay(NamedTuple):
 def compared(claims: Transcript, segment: int, moved: Movement, chunk: Chunk) -> Replay:
     """A replayed segment beside the claim."""
     claimed = claims.state(chunk.stop)
-    state = {name: array[0] for name, array in chunk.state.items()}
+    state = {name: array[0, 0] for name, array in chunk.state.items()}
     logged = claims.log[chunk.start : chunk.stop]
-    loss, words = chunk.rows["loss"][0], chunk.rows["checksum"][0]
+    loss, words = (chunk.rows[name][0, 0] for name in ("loss", "checksum"))
     same = loss.view(np.uint32) == logged["loss"].view(np.uint32)
     same &= (words == logged["checksum"]).all(axis=1)
     near = np.abs(loss - logged["loss"]) <= LOSS_TOLERANCE * np.maximum(1, np.abs(loss))

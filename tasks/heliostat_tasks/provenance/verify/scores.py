@@ -129,8 +129,8 @@ def scoring(claims: Transcript, points: int, pictured: tuple[int, int]) -> Job:
 
     def state(number: int, step: int) -> dict[str, np.ndarray]:
         weights = {n: a for n, a in claims.state(step).items() if "params" in n}
-        look = {"number": np.array([number], np.int32)}
-        return look | {name: a[None] for name, a in weights.items()}
+        look = {"number": np.array([[number]], np.int32)}
+        return look | {name: a[None, None] for name, a in weights.items()}
 
     task = Scores(claims.task, points, pictured)
     spans = [
