@@ -9,11 +9,13 @@ distribution functions are Säilynoja, Bürkner and Vehtari, Stat. Comput. 32, 3
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from heliostat.errors import StoreError
 from heliostat.kernels.diagnostics.convergence import ess_bulk
 
 Array = NDArray[np.float64]
@@ -29,6 +31,19 @@ BAND = {"color": "k", "alpha": 0.12, "lw": 0}
 
 LEVELS = 60
 """Whole numbers that get a bar each; a wider range is binned."""
+
+
+def save_figure(figure: Any, output: str | Path, dpi: float = 150) -> Path:
+    """Write a matplotlib figure to a file; the ending of its name gives the format.
+
+    Raises:
+        StoreError: if the file cannot be written, or no format has this ending.
+    """
+    try:
+        figure.savefig(output, dpi=dpi)
+    except (OSError, ValueError) as error:
+        raise StoreError(f"{output} cannot be written: {error}") from error
+    return Path(output)
 
 
 def trace(axes: Any, steps: Array, lines: Array) -> None:

@@ -8,9 +8,10 @@ from typing import Any, TypeVar
 import numpy as np
 import xarray as xr
 
-from heliostat.errors import RequestError, StoreError, did_you_mean
+from heliostat.errors import RequestError, did_you_mean
 from heliostat.kernels.diagnostics import convergence
 from heliostat.results import figures
+from heliostat.results.figures import save_figure
 from heliostat.results.run import Run, as_run
 from heliostat.task import Estimate, Task
 
@@ -62,7 +63,7 @@ def plot(
         title += _draw_settled(axes, run, data, kind)
     _legend_below(axes)
     axes.set_title(title, fontsize="medium")
-    return axes if output is None else written(axes, Path(output))
+    return axes if output is None else save_figure(axes.figure, output)
 
 
 def after_warmup(rows: Rows, task: Task) -> Rows:
@@ -111,18 +112,6 @@ def new_axes(output: str | Path | None) -> Any:
     from matplotlib.figure import Figure
 
     return Figure(figsize=(8, 4.5), layout="constrained").subplots()
-
-
-def written(axes: Any, output: Path) -> Path:
-    """
-    Raises:
-        StoreError: if the file cannot be written.
-    """
-    try:
-        axes.figure.savefig(output, dpi=150)
-    except (OSError, ValueError) as error:
-        raise StoreError(f"{output} cannot be written: {error}") from error
-    return output
 
 
 def _draw_trace(axes: Any, run: Run, data: xr.DataArray) -> None:

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from heliostat.kernels.implicit.inverse_hessian import Neumann, Proximal
+from heliostat.results.figures import save_figure
 from heliostat.system.jit import jit
 from heliostat_tasks.bilevel.problems.linear import Linear, reached
 
@@ -70,7 +71,7 @@ def draw(run: Run, output: str | None = None) -> Any:
         axis.set(xlabel="outer step", ylabel=label)
     figure.suptitle(f"bilevel {run.id}: {task.problem}, {task.policy} start")
     if output is not None:
-        figure.savefig(output, dpi=120)
+        save_figure(figure, output, dpi=120)
     return figure
 
 
@@ -136,7 +137,7 @@ def landscape(
         figure.colorbar(image, ax=axis)
     figure.suptitle(f"bilevel, {task.problem}: outer solutions, all with F = 0")
     if output is not None:
-        figure.savefig(output, dpi=120)
+        save_figure(figure, output, dpi=120)
     return figure
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from heliostat.results.figures import save_figure
 from heliostat_tasks.learn.models import Pairwise
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def draw(run: Run, output: str | None = None) -> Any:
     _states(axes[3], shown, task, "persistent chains of the model")
     figure.suptitle(f"learn {run.id}: {task.model}, step {int(last.step)}", **INK)
     if output is not None:
-        figure.savefig(output, dpi=120)
+        save_figure(figure, output, dpi=120)
     return figure
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from heliostat.results.figures import save_figure
 from heliostat_tasks.preferences.effects import effects, probabilities, with_sums
 from heliostat_tasks.preferences.tables import Table
 
@@ -59,7 +60,7 @@ def plot_effects(run: Run, output: str | None = None) -> Any:
     axes.legend(loc="lower right", fontsize="small")
     axes.set_title(f"preferences {run.id}: Laplace prior, b = {task.scale:g}", size=10)
     if output is not None:
-        figure.savefig(output, dpi=120)
+        save_figure(figure, output, dpi=120)
         plt.close(figure)
     return figure
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from heliostat.results.figures import save_figure
 from heliostat_tasks.provenance.verify.comparison import PER_TENSOR
 
 EXACT = 1e-9
@@ -32,7 +33,7 @@ def draw(report: xr.Dataset, output: str | None = None) -> Any:
     _distances(axes[1], report)
     figure.suptitle(f"{report.attrs['verdict']}: {report.sizes['segment']} segments")
     if output is not None:
-        figure.savefig(output, dpi=120)
+        save_figure(figure, output, dpi=120)
         plt.close(figure)
     return figure
 

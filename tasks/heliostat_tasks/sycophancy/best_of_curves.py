@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 import heliostat as hs
 from heliostat import Answer
+from heliostat.results.figures import save_figure
 from heliostat_tasks.sycophancy.best_of import curves
 from heliostat_tasks.sycophancy.estimates import Interval
 from heliostat_tasks.sycophancy.labels import LABELS, Label, format_interval
-from heliostat_tasks.sycophancy.plots import TITLES, save_figure
+from heliostat_tasks.sycophancy.plots import TITLES
 from heliostat_tasks.sycophancy.transcripts import load_rows, probe_name
 
 if TYPE_CHECKING:

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import heliostat as hs
+from heliostat.results.figures import save_figure
 from heliostat_tasks.sycophancy import labels, rates
 from heliostat_tasks.sycophancy.estimates import Interval
 from heliostat_tasks.sycophancy.labels import LABELS, Label
@@ -80,18 +81,6 @@ def draw_rates(runs: Sequence[hs.Run], output: str | Path | None = None) -> Any:
         plt.close(figure)
         save_figure(figure, output)
     return figure
-
-
-def save_figure(figure: Any, output: str | Path) -> None:
-    """Write a picture.
-
-    Raises:
-        StoreError: if the file cannot be written.
-    """
-    try:
-        figure.savefig(output, dpi=150)
-    except (OSError, ValueError) as error:
-        raise hs.StoreError(f"{output} cannot be written: {error}") from error
 
 
 def _measured(runs: Sequence[hs.Run]) -> dict[str, list[MeasuredRun]]:

@@ -9,7 +9,8 @@ import numpy as np
 import xarray as xr
 
 from heliostat.errors import RequestError, did_you_mean
-from heliostat.results.plotting import new_axes, written
+from heliostat.results.figures import save_figure
+from heliostat.results.plotting import new_axes
 from heliostat.sweeps.axes import SEED, Range
 from heliostat.sweeps.plots import charts
 from heliostat.sweeps.results import Sweep
@@ -58,7 +59,7 @@ def plot(
     CHARTS[kind](axes, sweep, values, fields)
     task = sweep.plan.identity["task"]
     axes.set_title(f"{task}, sweep {sweep.id}", fontsize="medium")
-    return axes if output is None else written(axes, Path(output))
+    return axes if output is None else save_figure(axes.figure, output)
 
 
 def _values(sweep: Sweep, metric: str | None) -> xr.DataArray:
