@@ -22,13 +22,17 @@ CLASSIFIED = "accuracy retrained_accuracy fresh_accuracy".split()
 
 def reported(task: Bilevel) -> tuple[str, ...]:
     """Rows whose last values are reported, means over restarts."""
-    classified = CLASSIFIED if task.posed.classifies else []
-    return (*ALWAYS, *classified, *(["distance"] if task.posed.solved else []))
+    classified = CLASSIFIED if task.problem_instance.classifies else []
+    return (
+        *ALWAYS,
+        *classified,
+        *(["distance"] if task.problem_instance.solved else []),
+    )
 
 
 def finds(task: Bilevel) -> tuple[str, ...]:
     """What a headline may have."""
-    return (*reported(task), *task.posed.known())
+    return (*reported(task), *task.problem_instance.known())
 
 
 def headline(rows: xr.Dataset, task: Bilevel) -> Mapping[str, Estimate]:
@@ -36,12 +40,12 @@ def headline(rows: xr.Dataset, task: Bilevel) -> Mapping[str, Estimate]:
     if not rows.sizes.get("step"):
         return {}
     table = rows.variables  # a grid asks a thousand times: nothing is labelled anew
-    found = {n: over_restarts(table[n].values[..., -1]) for n in reported(task)}
+    found = {n: mean_over_restarts(table[n].values[..., -1]) for n in reported(task)}
     told = {name: one for name, one in found.items() if np.isfinite(one.value)}
-    return told | dict(task.posed.known())
+    return told | dict(task.problem_instance.known())
 
 
-def over_restarts(values: np.ndarray) -> Estimate:
+def mean_over_restarts(values: np.ndarray) -> Estimate:
     """The mean of independent restarts and its error, which one alone does not have.
 
     Example:

@@ -18,7 +18,7 @@ import heliostat as hs
 if TYPE_CHECKING:
     from heliostat.kernels.implicit.hypergradients import Hypergradient
     from heliostat_tasks.bilevel.problems.problem import Data, Problem
-    from heliostat_tasks.bilevel.retraining import Judged
+    from heliostat_tasks.bilevel.retraining import Evaluation
 
 ALWAYS = {
     "outer_loss": hs.Var(about="F(u, w), all examples", known=("floor",)),
@@ -47,7 +47,7 @@ SOLVED = {"distance": hs.Var(about="|u - u*|, u* the outer solution of least nor
 """What rows tell besides, of problems with a closed form."""
 
 
-def emitted(problem: Problem) -> dict[str, hs.Var]:
+def variables(problem: Problem) -> dict[str, hs.Var]:
     """The variables of a problem's rows."""
     classified = CLASSIFIED if problem.classifies else {}
     return ALWAYS | classified | (SOLVED if problem.solved else {})
@@ -57,7 +57,7 @@ Row = dict[str, Array]
 """Values of variables, each ()."""
 
 
-def of_pair(problem: Problem, u: Any, w: Any, start: Any, data: Data) -> Row:
+def pair_row(problem: Problem, u: Any, w: Any, start: Any, data: Data) -> Row:
     """Of u and of w, the response to it.
 
     Args:
@@ -76,7 +76,7 @@ def of_pair(problem: Problem, u: Any, w: Any, start: Any, data: Data) -> Row:
     return row
 
 
-def of_gradient(gradient: Hypergradient) -> Row:
+def gradient_row(gradient: Hypergradient) -> Row:
     """The lengths of its two terms."""
     return {
         "direct": optax.tree.norm(gradient.direct),
@@ -84,7 +84,7 @@ def of_gradient(gradient: Hypergradient) -> Row:
     }
 
 
-def of_judgement(problem: Problem, judged: Judged) -> Row:
+def evaluation_row(problem: Problem, judged: Evaluation) -> Row:
     """The last one, in rows until the next."""
     row = {
         "retrained_loss": judged.losses[0],

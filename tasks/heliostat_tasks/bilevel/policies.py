@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from heliostat_tasks.bilevel.problems.problem import Data
     from heliostat_tasks.bilevel.task import Bilevel, State
 
-Policy = Literal["cold", "warm", "reset", "anchor", "redrawn"]
+PolicyName = Literal["cold", "warm", "reset", "anchor", "redrawn"]
 """Inner descent starts at w₀, at the last w, at either, between them, or anywhere."""
 
 
-def starting(task: Bilevel, key: Array, state: State, data: Data) -> Any:
+def initial_point(task: Bilevel, key: Array, state: State, data: Data) -> Any:
     """Where the task's policy has this step's descent start, a pytree like w.
 
     Args:
@@ -37,7 +37,7 @@ def starting(task: Bilevel, key: Array, state: State, data: Data) -> Any:
     if task.policy == "cold":
         return w0
     if task.policy == "redrawn":
-        return task.posed.inner_start(key, data)
+        return task.problem_instance.inner_start(key, data)
     if task.policy == "reset":
         back = state.step % task.reset_every == 0
         return jax.tree.map(lambda a, b: jnp.where(back, a, b), w0, w)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from heliostat_tasks.bilevel.task import Bilevel, State
 
 
-class Judged(NamedTuple):
+class Evaluation(NamedTuple):
     """The last judgement; NaN before the first."""
 
     loss: Array  # () F of w as it was then
@@ -30,22 +30,22 @@ class Judged(NamedTuple):
     accuracies: Array  # (1 + inits,) of these
 
 
-def unjudged(inits: int) -> Judged:
+def not_evaluated(inits: int) -> Evaluation:
     """Nothing is known yet."""
-    return Judged(*(jnp.full(s, jnp.nan) for s in ((), 1 + inits, 1 + inits)))
+    return Evaluation(*(jnp.full(s, jnp.nan) for s in ((), 1 + inits, 1 + inits)))
 
 
-def retrained(
+def evaluate(
     task: Bilevel, key: Array, u: Any, w: Any, state: State, data: Data, due: Array
-) -> Judged:
+) -> Evaluation:
     """A new judgement of (u, w) where one is due, else the last one.
 
     It is a loop of no rounds where none is due, and not a branch: that costs nothing
     also for many runs side by side, where both sides of a branch would be computed.
     """
-    problem, numbers = task.posed, task.chosen
+    problem, numbers = task.problem_instance, task.resolved
 
-    def train(i: Array, judged: Judged) -> Judged:
+    def train(i: Array, judged: Evaluation) -> Evaluation:
         fresh = problem.inner_start(jax.random.fold_in(key, i), data)
         start = jax.tree.map(lambda a, b: jnp.where(i == 0, a, b), state.start, fresh)
         found = descend(

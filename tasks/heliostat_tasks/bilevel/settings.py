@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from heliostat_tasks.bilevel.task import Bilevel
 
 
-class Chosen(NamedTuple):
+class Resolved(NamedTuple):
     """Fields that a problem has numbers of its own for."""
 
     points: int
@@ -22,13 +22,13 @@ class Chosen(NamedTuple):
     retrain_steps: int
 
 
-def chosen(task: Bilevel) -> Chosen:
+def resolve(task: Bilevel) -> Resolved:
     """Each as given, or the problem's."""
     settings = PROBLEMS[task.problem].settings._asdict()
     found: dict[str, Any] = {
         name: settings.get(name) if (given := getattr(task, name)) is None else given
-        for name in Chosen._fields
+        for name in Resolved._fields
     }
     if found["retrain_steps"] is None:  # as long as it takes from a cold start
         found["retrain_steps"] = max(settings["inner_steps"], found["inner_steps"])
-    return Chosen(**found)
+    return Resolved(**found)

@@ -15,18 +15,20 @@ from jax.flatten_util import ravel_pytree
 
 import heliostat as hs
 from heliostat_tasks.bilevel import estimates, measures
-from heliostat_tasks.bilevel.checks import check
-from heliostat_tasks.bilevel.policies import Policy, starting
+from heliostat_tasks.bilevel.inner_solvers import MethodName, solve_inner
+from heliostat_tasks.bilevel.policies import PolicyName, initial_point
 from heliostat_tasks.bilevel.problems import PROBLEMS
-from heliostat_tasks.bilevel.problems.problem import Data, Problem, Seen
-from heliostat_tasks.bilevel.responses import Named, respond
-from heliostat_tasks.bilevel.retraining import Judged, retrained, unjudged
-from heliostat_tasks.bilevel.settings import Chosen, chosen
+from heliostat_tasks.bilevel.problems.problem import Data, Examples, Problem
+from heliostat_tasks.bilevel.retraining import Evaluation, evaluate, not_evaluated
+from heliostat_tasks.bilevel.settings import Resolved, resolve
+from heliostat_tasks.bilevel.validate import check
 
 if TYPE_CHECKING:
     import xarray as xr
 
-Posed = Literal["quadratic", "pair", "moons", "digits", "augment", "antidistillation"]
+ProblemName = Literal[
+    "quadratic", "pair", "moons", "digits", "augment", "antidistillation"
+]
 """Problems, see :mod:`heliostat_tasks.bilevel.problems`."""
 
 
@@ -38,7 +40,7 @@ class State(NamedTuple):
     w: Any  # inner variables, the response to the u before the last update
     start: Any  # like w: w₀
     optimiser: Any
-    judged: Judged
+    judged: Evaluation
 
 
 @dataclass(frozen=True)
@@ -59,9 +61,9 @@ class Bilevel(hs.Task):
     Reference: Vicol et al., arXiv:2212.14032.
     """
 
-    problem: Posed = "digits"  # what is learned
-    policy: Policy = "cold"  # where the inner descent of a step starts
-    method: Named | None = None  # how w is differentiated; default the problem's
+    problem: ProblemName = "digits"  # what is learned
+    policy: PolicyName = "cold"  # where the inner descent of a step starts
+    method: MethodName | None = None  # how w is differentiated; default the problem's
     terms: int = 20  # Neumann terms, last steps of truncated, iterations of a solver
     epsilon: float = 0.01  # added to curvatures by methods proximal and damped
     inner_steps: int | None = None  # of descent in a step; default the problem's
@@ -90,7 +92,7 @@ class Bilevel(hs.Task):
 
     def __post_init__(self) -> None:
         check(self)
-        object.__setattr__(self, "emits", measures.emitted(self.posed))
+        object.__setattr__(self, "emits", measures.variables(self.problem_instance))
 
     @property
     def finds(self) -> tuple[str, ...]:
@@ -106,28 +108,33 @@ class Bilevel(hs.Task):
         return PROBLEMS[self.problem].settings.steps
 
     @cached_property
-    def chosen(self) -> Chosen:
+    def resolved(self) -> Resolved:
         """Fields that were left to the problem, with its numbers."""
-        return chosen(self)
+        return resolve(self)
 
     @cached_property
-    def posed(self) -> Problem:
+    def problem_instance(self) -> Problem:
         """The problem that the fields describe."""
-        return PROBLEMS[self.problem](self.chosen.points, self.hidden, self.data_seed)
+        return PROBLEMS[self.problem](self.resolved.points, self.hidden, self.data_seed)
 
     def canonical(self) -> dict[str, Any]:
         """Fields that were left to the problem are its numbers."""
-        return self.chosen._asdict()
+        return self.resolved._asdict()
 
     def prepare(self) -> Data:
-        return self.posed.data()
+        return self.problem_instance.data()
 
     def init(self, key: Array, replica: Array, data: Data) -> State:
         above, below = jax.random.split(key)
-        u = self.posed.outer_start(above, data)
-        w = self.posed.inner_start(below, data)
+        u = self.problem_instance.outer_start(above, data)
+        w = self.problem_instance.inner_start(below, data)
         return State(
-            jnp.zeros((), jnp.int32), u, w, w, self._outer.init(u), unjudged(self.inits)
+            jnp.zeros((), jnp.int32),
+            u,
+            w,
+            w,
+            self._outer.init(u),
+            not_evaluated(self.inits),
         )
 
     def step(
@@ -136,14 +143,14 @@ class Bilevel(hs.Task):
         starts, batches, judges = jax.random.split(key, 3)
         u, step = state.u, state.step + 1
         seen = self._seen(batches, data.train)
-        start = starting(self, starts, state, data)
-        w, gradient = respond(self, u, start, seen, data)
+        start = initial_point(self, starts, state, data)
+        w, gradient = solve_inner(self, u, start, seen, data)
         moved, optimiser = self._moved(u, gradient.total, state.optimiser)
         due = step % self.stride == 0
-        judged = retrained(self, judges, u, w, state, data, due)
-        row = measures.of_pair(self.posed, u, w, state.start, data)
-        row |= measures.of_gradient(gradient)
-        row |= measures.of_judgement(self.posed, judged)
+        judged = evaluate(self, judges, u, w, state, data, due)
+        row = measures.pair_row(self.problem_instance, u, w, state.start, data)
+        row |= measures.gradient_row(gradient)
+        row |= measures.evaluation_row(self.problem_instance, judged)
         return State(step, moved, w, state.start, optimiser, judged), row
 
     def observe(self, state: State, data: Data) -> dict[str, Array]:
@@ -154,7 +161,7 @@ class Bilevel(hs.Task):
 
     def validation(self, state: State, data: Data) -> Array:
         """F of both variables as they are, all examples; of the run, its fields."""
-        return self.posed.outer(state.u, state.w, data.train)
+        return self.problem_instance.outer(state.u, state.w, data.train)
 
     def headline(self, rows: xr.Dataset) -> Mapping[str, hs.Estimate]:
         return estimates.headline(rows, self)
@@ -162,19 +169,19 @@ class Bilevel(hs.Task):
     @property
     def _outer(self) -> optax.GradientTransformation:
         """The direction of an outer step; its length is the rate's business."""
-        plain = self.chosen.optimiser == "sgd"
+        plain = self.resolved.optimiser == "sgd"
         return optax.identity() if plain else optax.scale_by_adam()
 
     def _moved(self, u: Any, gradient: Any, optimiser: Any) -> tuple[Any, Any]:
         """u ← u − η (the direction), and the optimiser's state after it."""
         updates, optimiser = self._outer.update(gradient, optimiser)
-        rate = self.chosen.outer_lr
+        rate = self.resolved.outer_lr
         return jax.tree.map(lambda a, b: a - rate * b, u, updates), optimiser
 
-    def _seen(self, key: Array, examples: Seen) -> Seen:
+    def _seen(self, key: Array, examples: Examples) -> Examples:
         """The examples of one outer step, without replacement."""
         if not self.batch:
             return examples
         n = len(examples.y)
         picked = jax.random.choice(key, n, (self.batch,), replace=False)
-        return Seen(*(jnp.asarray(a)[picked] for a in examples))
+        return Examples(*(jnp.asarray(a)[picked] for a in examples))

@@ -38,7 +38,7 @@ def target_of(task: Discrete) -> Target:
 def _ising(task: Discrete) -> Target:
     if task.couplings is None:
         return ising(task.size, task.coupling, task.field)
-    j = matrix(task.couplings)
+    j = read_matrix(task.couplings)
     return pairwise(task.coupling * j, task.field)
 
 
@@ -95,7 +95,7 @@ def _users(task: Discrete) -> Target:
     return Target(log_p, task.size, task.values or 2)
 
 
-def matrix(given: hs.File | str) -> np.ndarray:
+def read_matrix(given: hs.File | str) -> np.ndarray:
     """A matrix from a ``.npy`` file, or from text with a row per line.
 
     Raises:

@@ -29,9 +29,9 @@ from heliostat.kernels.discrete.target import (
 )
 from heliostat.kernels.discrete.tempering import Ladder, target_chain
 from heliostat_tasks.discrete import estimates
-from heliostat_tasks.discrete.checks import check
 from heliostat_tasks.discrete.samplers import kernel_of
-from heliostat_tasks.discrete.targets import TARGETS, VALUES, matrix, target_of
+from heliostat_tasks.discrete.targets import TARGETS, VALUES, read_matrix, target_of
+from heliostat_tasks.discrete.validate import check
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -43,7 +43,7 @@ WIDTHS = ((16, 8), (1024, 32))
 """Up to so many chains, blocks of so many; beyond, of 1024."""
 
 
-Named = Literal[
+TargetName = Literal[
     "ising",
     "potts",
     "random-graph",
@@ -55,7 +55,7 @@ Named = Literal[
 ]
 """Targets that need no file."""
 
-Sampler = Literal[
+SamplerName = Literal[
     "gwg",
     "multi",
     "path",
@@ -104,7 +104,7 @@ class Discrete(hs.Task):
     Reference: Grathwohl et al., arXiv:2102.04509.
     """
 
-    target: Named | hs.Code = "ising"  # built-in, or your own log p: FILE.py:NAME
+    target: TargetName | hs.Code = "ising"  # built-in, or your own log p: FILE.py:NAME
     size: int = 10  # side of a lattice; else the number of sites (FHMM: of times)
     coupling: float = 0.4  # K = J / kT of every edge, each counted once
     field: float = 0.0  # h / kT of every spin; log-odds of an independent site
@@ -115,7 +115,7 @@ class Discrete(hs.Task):
     couplings: hs.File | None = None  # .npy or text: J in place of the Ising lattice
     begin_at: hs.File | None = None  # .npy or text: the state that chains start from
     starts: int = 0  # distinct random starts that chains share; 0 is one each
-    sampler: Sampler = "gwg"  # how a step is taken
+    sampler: SamplerName = "gwg"  # how a step is taken
     balancing: Literal["sqrt", "ratio", "min", "max"] = "sqrt"  # of informed samplers
     differences: Literal["taylor", "exact"] = "taylor"  # what they see
     longest: int = 8  # most sites of a multi-flip or path; sites of a Hamming ball
@@ -254,7 +254,7 @@ class Discrete(hs.Task):
     def _given(self) -> np.ndarray:
         """The state that chains start from, if one was given."""
         assert self.begin_at is not None
-        return checked_state(self.model, matrix(self.begin_at).ravel())
+        return checked_state(self.model, read_matrix(self.begin_at).ravel())
 
     @property
     def _fixed(self) -> np.ndarray:

@@ -9,7 +9,7 @@ import numpy as np
 import heliostat as hs
 from heliostat_tasks.learn import lattice
 from heliostat_tasks.learn.loaders import load, split
-from heliostat_tasks.learn.models import Model
+from heliostat_tasks.learn.models import DensityFamily
 
 if TYPE_CHECKING:
     from heliostat_tasks.learn.task import Learn
@@ -96,7 +96,7 @@ def baseline(base: np.ndarray, x: np.ndarray) -> float:
     return float(chosen.sum(1).mean())
 
 
-def prepared(found: States, model: Model) -> Data:
+def prepared(found: States, model: DensityFamily) -> Data:
     """States with all that is computed of them once."""
     base = log_weights(found.train, model.values)
     both = (found.train, found.test)

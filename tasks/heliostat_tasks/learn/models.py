@@ -39,7 +39,7 @@ from heliostat.kernels.discrete.target import Target
 Params = Any
 
 
-class Model(Protocol):
+class DensityFamily(Protocol):
     """A family of densities, one per value of its parameters."""
 
     linear: ClassVar[bool]

@@ -20,7 +20,6 @@ from heliostat.kernels.discrete.proposals import informed
 from heliostat.kernels.discrete.target import Target
 from heliostat.kernels.vmc.sharding import replicate
 from heliostat_tasks.learn import estimates
-from heliostat_tasks.learn.checks import check
 from heliostat_tasks.learn.data import Data, States, prepared, states_of
 from heliostat_tasks.learn.evaluation import (
     Particles,
@@ -30,8 +29,9 @@ from heliostat_tasks.learn.evaluation import (
     start_pass,
     walk,
 )
-from heliostat_tasks.learn.models import Model, Pairwise, Params, Residual
-from heliostat_tasks.learn.updates import Learner, begin, schedule, update
+from heliostat_tasks.learn.models import DensityFamily, Pairwise, Params, Residual
+from heliostat_tasks.learn.updates import Learner, init_learner, learning_rate, update
+from heliostat_tasks.learn.validate import check
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -158,7 +158,7 @@ class Learn(hs.Task):
         return states_of(self)
 
     @cached_property
-    def learned(self) -> Model:
+    def learned(self) -> DensityFamily:
         """The family of densities that the fields describe."""
         lattice = self.data is None and self.model != "ebm"
         sites = self.size**2 if lattice else self.states.train.shape[1]
@@ -185,7 +185,7 @@ class Learn(hs.Task):
         return State(
             step=jnp.zeros((), jnp.int32),
             buffer=buffer,
-            learner=begin(self.learned.start(weighing, base)),
+            learner=init_learner(self.learned.start(weighing, base)),
             size=jnp.asarray(self._sizes.start if self._sizes else 1.0, float),
             forward=nobody,
             backward=nobody,
@@ -237,7 +237,7 @@ class Learn(hs.Task):
 
         ascent = jax.value_and_grad(likelihood, has_aux=True)
         (gap, train), gradient = ascent(params)
-        rate = schedule(state.step, self.train, self.lr, self.warmup, self.decay)
+        rate = learning_rate(state.step, self.train, self.lr, self.warmup, self.decay)
         learner, told = update(state.learner, gradient, rate, self.penalty, self.ema)
         test = self.learned.mean(params, self._seen(testing, data, 1))
         state = state._replace(

@@ -37,21 +37,21 @@ class Learner(NamedTuple):
     adam: Any  # count (), and first and second moments like params
 
 
-class Told(NamedTuple):
+class UpdateInfo(NamedTuple):
     """What a person wants to know of an update."""
 
     gradient: Array  # () its length
     skipped: Array  # () int32, 1 if it was not finite
 
 
-def begin(params: Any) -> Learner:
+def init_learner(params: Any) -> Learner:
     """The optimiser before its first step."""
     return Learner(params, params, ADAM.init(params))
 
 
 def update(
     learner: Learner, gradient: Any, rate: Array, l1: float, average: float
-) -> tuple[Learner, Told]:
+) -> tuple[Learner, UpdateInfo]:
     """One step uphill; one that is not finite is left out, and leaves no trace.
 
     Args:
@@ -64,14 +64,14 @@ def update(
     params = jax.tree.map(lambda p, d: p + rate * d, learner.params, direction)
     if l1 and isinstance(params, Couplings):
         scale = _scale(adam).pairs
-        params = params._replace(pairs=shrunk(params.pairs, rate * l1 / scale))
+        params = params._replace(pairs=shrink(params.pairs, rate * l1 / scale))
     old = _memory(average, adam)
     mean = jax.tree.map(lambda a, p: old * a + (1 - old) * p, learner.averaged, params)
     length = optax.tree.norm(gradient)
     good = jnp.isfinite(length) & jnp.isfinite(optax.tree.norm(params))
     new = Learner(params, mean, adam)
     kept = jax.tree.map(lambda a, b: jnp.where(good, a, b), new, learner)
-    return kept, Told(jnp.where(good, length, 0.0), 1 - good.astype(jnp.int32))
+    return kept, UpdateInfo(jnp.where(good, length, 0.0), 1 - good.astype(jnp.int32))
 
 
 def _memory(average: float, adam: Any) -> Array:
@@ -85,7 +85,7 @@ def _scale(adam: Any) -> Any:
     return jax.tree.map(lambda v: jnp.sqrt(v / seen) + TINY, adam.nu)
 
 
-def shrunk(pairs: Array, by: Array) -> Array:
+def shrink(pairs: Array, by: Array) -> Array:
     """Couplings (P, ...) with their norms made smaller, and no smaller than nothing.
 
     Args:
@@ -101,7 +101,9 @@ def shrunk(pairs: Array, by: Array) -> Array:
     return pairs * jnp.maximum(0.0, 1 - by / jnp.maximum(norm, 1e-30))
 
 
-def schedule(step: Array, train: int, rate: float, warmup: int, decay: float) -> Array:
+def learning_rate(
+    step: Array, train: int, rate: float, warmup: int, decay: float
+) -> Array:
     """The learning rate: a rise, a plateau, and a fall to nearly nothing at the end.
 
     While it falls, the noise of the last few gradients averages out, and the persistent

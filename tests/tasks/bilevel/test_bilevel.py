@@ -16,9 +16,9 @@ from heliostat.driver.placement import Placement
 from heliostat.loop.forward_mode import ForwardMode
 from heliostat.system.jit import jit
 from heliostat_tasks.bilevel import Bilevel
-from heliostat_tasks.bilevel.pictures import draw, landscape
+from heliostat_tasks.bilevel.inner_solvers import solve_inner
+from heliostat_tasks.bilevel.plots import plot_landscape, plot_leak
 from heliostat_tasks.bilevel.problems import PROBLEMS
-from heliostat_tasks.bilevel.responses import respond
 
 
 def test_a_cell_of_a_grid_is_the_same_run_alone(tmp_path):
@@ -87,8 +87,8 @@ def test_hypergradients_are_the_slope_of_the_outer_loss(name):
 
     def through(h, data):
         u = tree(flat + h * direction)
-        w, gradient = respond(task, u, start, data.train, data)
-        loss = task.posed.outer(u, w, data.train)
+        w, gradient = solve_inner(task, u, start, data.train, data)
+        loss = task.problem_instance.outer(u, w, data.train)
         return loss, ravel_pytree(gradient.total)[0] @ direction
 
     program, h = jit(through), 1e-5
@@ -105,18 +105,18 @@ def test_the_laws_hold():
 
 def test_pictures_are_drawn(tmp_path):
     run = here(Bilevel(problem="pair", inner_steps=3), tmp_path, steps=100)
-    (axis,) = draw(run, str(tmp_path / "leak.png")).axes
+    (axis,) = plot_leak(run, str(tmp_path / "leak.png")).axes
     assert (axis.get_xlabel(), axis.get_ylabel()) == ("outer step", "outer loss F")
     said = [text.get_text() for text in axis.get_legend().texts]  # no new starts here
     floor = "floor: Eckart and Young, rank 1"
     assert said == ["w of the run", "re-trained, same start", floor]
     assert axis.lines[1].get_xdata().tolist() == [100]  # where it was judged
     task = Bilevel(problem="antidistillation")
-    landscape(task, (1, 5), (0.1, 1.0), str(tmp_path / "map.png"))
+    plot_landscape(task, (1, 5), (0.1, 1.0), str(tmp_path / "map.png"))
     assert (tmp_path / "leak.png").stat().st_size > 1000
     assert (tmp_path / "map.png").stat().st_size > 1000
     with pytest.raises(ValueError, match="problem pair: expected quadratic"):
-        landscape(Bilevel(problem="pair"))
+        plot_landscape(Bilevel(problem="pair"))
 
 
 REFUSED = [
@@ -167,7 +167,7 @@ def test_what_makes_no_sense_is_refused_in_one_line(fields, reason):
 @pytest.mark.parametrize("name", PROBLEMS)
 def test_a_problem_knows_its_data_before_they_are_loaded(name):
     """How many examples there are, and which starts a key draws."""
-    problem = Bilevel(problem=name).posed
+    problem = Bilevel(problem=name).problem_instance
     data = problem.data()
     assert problem.examples == len(data.train.y) == len(data.train.x)
     for which, start in (("u", problem.outer_start), ("w", problem.inner_start)):

@@ -16,9 +16,9 @@ from heliostat.kernels.implicit.inverse_hessian import (
 from heliostat.kernels.implicit.pseudo_inverse import PseudoInverse
 from heliostat.system.jit import jit
 from heliostat_tasks.bilevel import Bilevel
-from heliostat_tasks.bilevel.pictures import norms
-from heliostat_tasks.bilevel.problems.linear import reached
-from heliostat_tasks.bilevel.responses import THEOREM, respond
+from heliostat_tasks.bilevel.inner_solvers import INVERSE_HESSIANS, solve_inner
+from heliostat_tasks.bilevel.plots import solution_norms
+from heliostat_tasks.bilevel.problems.linear import solution_of
 
 
 @pytest.mark.parametrize(
@@ -56,8 +56,8 @@ def test_a_run_finds_what_its_approximation_stands_for(name):
     fields, method = METHODS[name]
     task = Bilevel(problem="quadratic", method=name, inits=0, **fields)
     rows, state = unfolded(task, 1000)
-    phi, v, y = (jnp.asarray(a) for a in task.posed.matrices())
-    expected = jit(lambda: reached(phi, v, y, method))()
+    phi, v, y = (jnp.asarray(a) for a in task.problem_instance.matrices())
+    expected = jit(lambda: solution_of(phi, v, y, method))()
     np.testing.assert_allclose(state.u, expected, atol=1e-6)
     assert rows.outer_loss[-1] < 1e-12
     assert rows.distance[-1] > 1e-3
@@ -82,8 +82,8 @@ def test_methods_that_are_exact_agree():
     u = jnp.asarray(np.random.default_rng(0).normal(size=12))
 
     def gradients(u, data):
-        start = tasks[0].posed.inner_start(None, data)
-        answers = (respond(task, u, start, data.train, data) for task in tasks)
+        start = tasks[0].problem_instance.inner_start(None, data)
+        answers = (solve_inner(task, u, start, data.train, data) for task in tasks)
         return [gradient.total for _, gradient in answers]
 
     expected, *others = jit(gradients)(u, data)
@@ -98,7 +98,9 @@ def test_a_solver_takes_as_many_terms_as_it_is_given(name):
     s = jnp.arange(1.0, 5.0)
 
     def residual(terms):
-        method = THEOREM[name](Bilevel(problem="augment", method=name, terms=terms))
+        method = INVERSE_HESSIANS[name](
+            Bilevel(problem="augment", method=name, terms=terms)
+        )
         x = jit(lambda v: inverse_hvp(lambda x: s * x, v, method))(jnp.ones(4))
         return float(jnp.max(jnp.abs(s * x - 1)))
 
@@ -109,7 +111,7 @@ def test_fewer_terms_find_longer_labels_and_shorter_weights():
     """Anti-distillation: |u| falls with K, |w| rises, and K → ∞ is the closed form."""
     task = Bilevel(problem="antidistillation")
     terms = (1, 5, 20, 1000)
-    u, w, gap = norms(task, terms, [1e-6])[:, 0].T
+    u, w, gap = solution_norms(task, terms, [1e-6])[:, 0].T
     for falling in (u, -w, gap):
         assert np.all(np.diff(falling) < 1e-4)
     assert gap[-1] < 1e-3 and u[0] > 1.2 * u[-1] and w[0] < 0.6 * w[-1]

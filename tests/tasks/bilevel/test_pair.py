@@ -57,4 +57,6 @@ def test_no_pairs_can_teach_a_larger_rank(points):
     w = unfolded(task, 1, key=4)[1].w
     s = np.linalg.svd(w, compute_uv=False)
     assert np.all(s[points:] < 1e-5 * s[0]) and s[points - 1] > 1e-3 * s[0]
-    assert float(task.posed.outer(None, w, data.train)) > floor(*data.train, points)
+    assert float(task.problem_instance.outer(None, w, data.train)) > floor(
+        *data.train, points
+    )

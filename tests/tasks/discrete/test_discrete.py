@@ -19,9 +19,9 @@ from heliostat.config import specify
 from heliostat.driver.progress import silent
 from heliostat.kernels.discrete.target import value
 from heliostat_tasks.discrete import Discrete
-from heliostat_tasks.discrete.checks import SAMPLERS_THAT_READ, TARGETS_THAT_READ
 from heliostat_tasks.discrete.samplers import SAMPLERS, kernel_of
 from heliostat_tasks.discrete.targets import TARGETS, target_of
+from heliostat_tasks.discrete.validate import SAMPLERS_THAT_READ, TARGETS_THAT_READ
 
 SMALL = {"size": 4, "coupling": 0.2, "warmup": 100}
 PLAIN = {"sampler": "chromatic"}

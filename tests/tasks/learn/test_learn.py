@@ -31,7 +31,7 @@ from heliostat_tasks.learn.evaluation import (
     walk,
 )
 from heliostat_tasks.learn.models import Couplings, Pairwise, Residual, zero_sum
-from heliostat_tasks.learn.updates import begin, schedule, shrunk, update
+from heliostat_tasks.learn.updates import init_learner, learning_rate, shrink, update
 
 
 def every_state(sites, values=2):
@@ -154,7 +154,7 @@ def test_digits_are_split_once_and_for_all():
 
 
 def test_an_update_that_is_not_finite_leaves_no_trace():
-    learner = begin(Couplings(jnp.ones(3), jnp.ones(3)))
+    learner = init_learner(Couplings(jnp.ones(3), jnp.ones(3)))
     bad = Couplings(jnp.array([1.0, jnp.nan, 0.0]), jnp.zeros(3))
     step = jit(lambda learner, bad, rate: update(learner, bad, rate, 0.1, 0.9))
     kept, told = step(learner, bad, jnp.asarray(0.1))
@@ -166,7 +166,7 @@ def test_an_update_that_is_not_finite_leaves_no_trace():
 def test_what_stands_still_is_the_penalised_maximum():
     """Of the gradient a − J and λ = 0.3: J = 0.7 for a = 1, and 0 for a = 0.2."""
     a = jnp.array([1.0, 0.2, -1.0])
-    learner = begin(Couplings(jnp.zeros(3), jnp.zeros(1)))
+    learner = init_learner(Couplings(jnp.zeros(3), jnp.zeros(1)))
     step = jit(
         lambda learner, rate: update(
             learner,
@@ -177,13 +177,13 @@ def test_what_stands_still_is_the_penalised_maximum():
         )[0]
     )
     for t in range(1, 401):
-        learner = step(learner, schedule(jnp.asarray(t), 400, 0.03, 5, 0.5))
+        learner = step(learner, learning_rate(jnp.asarray(t), 400, 0.03, 5, 0.5))
     np.testing.assert_allclose(learner.averaged.pairs, [0.7, 0.0, -0.7], atol=0.02)
 
 
 def test_potts_blocks_shrink_as_a_whole():
     block = jnp.array([[[3.0, 0.0], [0.0, 4.0]], [[0.1, 0.0], [0.0, 0.0]]])
-    found = shrunk(block, jnp.ones_like(block))
+    found = shrink(block, jnp.ones_like(block))
     np.testing.assert_allclose(found[0], block[0] * 0.8, rtol=1e-6)
     assert not found[1].any()
 
@@ -274,11 +274,11 @@ def test_a_lattice_of_100_sites_is_recovered(tmp_path, coupling):
 @pytest.mark.timeout(900)
 def test_potts_couplings_are_recovered_in_the_zero_sum_gauge(tmp_path, monkeypatch):
     monkeypatch.setenv("MPLBACKEND", "Agg")
-    from heliostat_tasks.learn import pictures
+    from heliostat_tasks.learn import plots
 
     run = here(Learn(model="potts", size=5, coupling=0.5), tmp_path)
     assert run.headline["rmse"].value < 0.03
-    figure = pictures.draw(run, str(tmp_path / "learned.png"))
+    figure = plots.plot_learned(run, str(tmp_path / "learned.png"))
     titles = [axes.get_title() for axes in figure.axes if axes.get_title()]
     assert titles[:3] == [
         "learned couplings, norms of q × q blocks",

@@ -27,7 +27,7 @@ from heliostat_tasks.bilevel.problems.distillation import (
     cross_entropy,
     network,
 )
-from heliostat_tasks.bilevel.problems.problem import Data, Seen, Settings
+from heliostat_tasks.bilevel.problems.problem import Data, Examples, Settings
 
 NOISE, WIDTH = 8, 32
 """Numbers of z, and hidden units of g."""
@@ -48,8 +48,8 @@ class Augment(Classification):
         train, test = digits(self.seed)
         n = self.points
         z = self._draw.normal(size=(n, NOISE))
-        given = Seen(np.concatenate([train.x[:n], z], axis=1), train.y[:n])
-        return Data(Seen(train.x[n:], train.y[n:]), test, given)
+        given = Examples(np.concatenate([train.x[:n], z], axis=1), train.y[:n])
+        return Data(Examples(train.x[n:], train.y[n:]), test, given)
 
     def outer_start(self, key: Array, data: Data) -> Network:
         pixels = data.train.x.shape[1]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from heliostat_tasks.bilevel.problems.distillation import Distillation
-from heliostat_tasks.bilevel.problems.problem import Data, Seen, Settings
+from heliostat_tasks.bilevel.problems.problem import Data, Examples, Settings
 
 TRAIN = 1400
 """Images to learn from; the other 397 are for tests."""
@@ -32,11 +32,11 @@ class Digits(Distillation):
         return Data(*digits(self.seed))
 
 
-def digits(seed: int) -> tuple[Seen, Seen]:
+def digits(seed: int) -> tuple[Examples, Examples]:
     """1,400 images to learn from and 397 to test on, shuffled by the seed."""
     from sklearn.datasets import load_digits
 
     x, y = load_digits(return_X_y=True)
     order = np.random.default_rng(seed).permutation(len(x))
     x, y = np.asarray(x)[order] / 16, np.asarray(y)[order].astype(np.int32)
-    return Seen(x[:TRAIN], y[:TRAIN]), Seen(x[TRAIN:], y[TRAIN:])
+    return Examples(x[:TRAIN], y[:TRAIN]), Examples(x[TRAIN:], y[TRAIN:])

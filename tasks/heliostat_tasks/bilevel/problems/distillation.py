@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from heliostat_tasks.bilevel.problems.problem import Data, Problem, Seen
+from heliostat_tasks.bilevel.problems.problem import Data, Examples, Problem
 
 
 class Synthetic(NamedTuple):
@@ -70,11 +70,11 @@ class Classification(Problem):
     def inner_start(self, key: Array, data: Data) -> Network:
         return network(key, data.train.x.shape[1], self.hidden, self.classes)
 
-    def outer(self, u: Any, w: Network, seen: Seen) -> Array:
+    def outer(self, u: Any, w: Network, seen: Examples) -> Array:
         labels = jax.nn.one_hot(seen.y, self.classes)
         return cross_entropy(w, jnp.asarray(seen.x, float), labels)
 
-    def accuracy(self, w: Network, seen: Seen) -> Array:
+    def accuracy(self, w: Network, seen: Examples) -> Array:
         found = jnp.argmax(apply(w, jnp.asarray(seen.x, float)), axis=1)
         return jnp.mean((found == seen.y).astype(float))
 

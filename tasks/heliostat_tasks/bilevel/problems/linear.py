@@ -27,7 +27,7 @@ from jax import Array
 
 import heliostat as hs
 from heliostat.kernels.implicit.inverse_hessian import Method, inverse_hvp
-from heliostat_tasks.bilevel.problems.problem import Data, Problem, Seen
+from heliostat_tasks.bilevel.problems.problem import Data, Examples, Problem
 
 
 @dataclass(frozen=True)
@@ -43,8 +43,8 @@ class Linear(Problem):
 
     def data(self) -> Data:
         phi, v, y = self.matrices()
-        seen = Seen(v, y)
-        return Data(seen, seen, phi, solution(phi, v, y))
+        seen = Examples(v, y)
+        return Data(seen, seen, phi, least_norm_solution(phi, v, y))
 
     def outer_start(self, key: Array, data: Data) -> Array:
         return jnp.zeros(self.points)
@@ -56,7 +56,7 @@ class Linear(Problem):
     def inner(self, u: Any, w: Any, data: Data) -> Array:
         return 0.5 * jnp.sum((jnp.asarray(data.inner, float) @ w - u) ** 2)
 
-    def outer(self, u: Any, w: Any, seen: Seen) -> Array:
+    def outer(self, u: Any, w: Any, seen: Examples) -> Array:
         x, y = (jnp.asarray(a, float) for a in seen)
         return 0.5 * self.examples * jnp.mean((x @ w - y) ** 2)
 
@@ -71,10 +71,10 @@ class Linear(Problem):
 @lru_cache(maxsize=8)
 def _least_norm(problem: Linear) -> float:
     """A grid asks a thousand times."""
-    return float(np.linalg.norm(problem.data().closed))
+    return float(np.linalg.norm(problem.data().solution))
 
 
-def solution(phi: np.ndarray, v: np.ndarray, y: np.ndarray) -> np.ndarray:
+def least_norm_solution(phi: np.ndarray, v: np.ndarray, y: np.ndarray) -> np.ndarray:
     """u* = (V Φ⁺)⁺ y, (points,).
 
     Example:
@@ -84,7 +84,7 @@ def solution(phi: np.ndarray, v: np.ndarray, y: np.ndarray) -> np.ndarray:
     return np.linalg.pinv(v @ np.linalg.pinv(phi)) @ y
 
 
-def reached(phi: Any, v: Any, y: Any, method: Method) -> Array:
+def solution_of(phi: Any, v: Any, y: Any, method: Method) -> Array:
     """The u that descent from zero comes to, (points,), if a method stands for H⁻¹.
 
     Every step is a combination of the columns of B = Φ H⁻¹ Vᵀ, and V Φ⁺ u = y in the

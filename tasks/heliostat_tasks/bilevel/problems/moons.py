@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from heliostat_tasks.bilevel.problems.distillation import Distillation
-from heliostat_tasks.bilevel.problems.problem import Data, Seen, Settings
+from heliostat_tasks.bilevel.problems.problem import Data, Examples, Settings
 
 NOISE = 0.15
 TRAIN = 200
@@ -30,4 +30,4 @@ class Moons(Distillation):
 
         x, y = make_moons(TRAIN + 1000, noise=NOISE, random_state=self.seed)
         x, y = np.asarray(x), np.asarray(y).astype(np.int32)
-        return Data(Seen(x[:TRAIN], y[:TRAIN]), Seen(x[TRAIN:], y[TRAIN:]))
+        return Data(Examples(x[:TRAIN], y[:TRAIN]), Examples(x[TRAIN:], y[TRAIN:]))

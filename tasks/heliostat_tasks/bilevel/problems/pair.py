@@ -27,7 +27,7 @@ import numpy as np
 from jax import Array
 
 import heliostat as hs
-from heliostat_tasks.bilevel.problems.problem import Data, Problem, Seen, Settings
+from heliostat_tasks.bilevel.problems.problem import Data, Examples, Problem, Settings
 
 INPUTS, OUTPUTS, REAL = 6, 4, 200
 
@@ -55,7 +55,7 @@ class Pair(Problem):
         draw = self._draw
         x = draw.normal(size=(REAL, INPUTS))
         y = x @ draw.normal(size=(INPUTS, OUTPUTS)) + draw.normal(size=(REAL, OUTPUTS))
-        return Data(Seen(x, y), Seen(x, y))
+        return Data(Examples(x, y), Examples(x, y))
 
     def outer_start(self, key: Array, data: Data) -> Pairs:
         keys = jax.random.split(key)
@@ -69,7 +69,7 @@ class Pair(Problem):
     def inner(self, u: Pairs, w: Any, data: Data) -> Array:
         return 0.5 * jnp.sum((u.x @ w.T - u.y) ** 2)
 
-    def outer(self, u: Pairs, w: Any, seen: Seen) -> Array:
+    def outer(self, u: Pairs, w: Any, seen: Examples) -> Array:
         x, y = (jnp.asarray(a, float) for a in seen)
         return 0.5 * jnp.mean(jnp.sum((x @ w.T - y) ** 2, axis=1))
 

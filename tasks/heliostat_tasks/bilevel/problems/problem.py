@@ -13,7 +13,7 @@ from jax import Array
 import heliostat as hs
 
 
-class Seen(NamedTuple):
+class Examples(NamedTuple):
     """Examples that an outer loss is taken over."""
 
     x: Any  # (n, ...)
@@ -23,10 +23,10 @@ class Seen(NamedTuple):
 class Data(NamedTuple):
     """All that a problem is made of, on the host."""
 
-    train: Seen  # of the outer loss
-    test: Seen  # of accuracy
+    train: Examples  # of the outer loss
+    test: Examples  # of accuracy
     inner: Any = ()  # what the inner loss sees besides u
-    closed: Any = ()  # the outer solution in closed form, where there is one
+    solution: Any = ()  # the outer solution in closed form, where there is one
 
 
 class Settings(NamedTuple):
@@ -86,17 +86,17 @@ class Problem:
         """f(u, w), which w descends."""
         raise NotImplementedError
 
-    def outer(self, u: Any, w: Any, seen: Seen) -> Array:
+    def outer(self, u: Any, w: Any, seen: Examples) -> Array:
         """F(u, w) of some examples, which u descends."""
         raise NotImplementedError
 
-    def accuracy(self, w: Any, seen: Seen) -> Array:
+    def accuracy(self, w: Any, seen: Examples) -> Array:
         """Share of examples that w classifies as they are."""
         return jnp.full((), jnp.nan)
 
     def distance(self, u: Any, data: Data) -> Array:
         """|u − u*| to the outer solution in closed form."""
-        return jnp.linalg.norm(u - jnp.asarray(data.closed, float))
+        return jnp.linalg.norm(u - jnp.asarray(data.solution, float))
 
     @property
     def solved(self) -> bool:

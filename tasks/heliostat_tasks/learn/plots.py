@@ -24,7 +24,7 @@ INK = {"fontsize": "medium"}
 GAP = "0.7"  # grey between images
 
 
-def draw(run: Run, output: str | None = None) -> Any:
+def plot_learned(run: Run, output: str | None = None) -> Any:
     """Four panels: couplings, the truth or how the two directions of annealing meet,
     states of the data, states of the model.
 

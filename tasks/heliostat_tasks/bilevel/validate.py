@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import heliostat as hs
 from heliostat import config
-from heliostat_tasks.bilevel.responses import COUNTED, DAMPED
+from heliostat_tasks.bilevel.inner_solvers import COUNTED, DAMPED
 
 if TYPE_CHECKING:
     from heliostat_tasks.bilevel.task import Bilevel
@@ -44,7 +44,7 @@ def check(task: Bilevel) -> None:
 
 def _check_counts(task: Bilevel) -> None:
     counts = {name: getattr(task, name) for name in AT_LEAST}
-    counts |= {name: getattr(task.chosen, name) for name in CHOSEN_AT_LEAST}
+    counts |= {name: getattr(task.resolved, name) for name in CHOSEN_AT_LEAST}
     for name, least in (AT_LEAST | CHOSEN_AT_LEAST).items():
         if counts[name] < least:
             raise ValueError(f"{name} {counts[name]}: expected {least} or more")
@@ -53,7 +53,7 @@ def _check_counts(task: Bilevel) -> None:
 
 
 def _check_rates(task: Bilevel) -> None:
-    rates = {name: getattr(task.chosen, name) for name in ("inner_lr", "outer_lr")}
+    rates = {name: getattr(task.resolved, name) for name in ("inner_lr", "outer_lr")}
     for name, rate in (rates | {"epsilon": task.epsilon}).items():
         if rate <= 0:
             raise ValueError(f"{name} {rate}: expected a positive number")
@@ -63,7 +63,7 @@ def _check_rates(task: Bilevel) -> None:
 
 def _check_examples(task: Bilevel) -> None:
     """What the outer loss is taken over must be there, and as much as is asked for."""
-    points, examples = task.chosen.points, task.posed.examples
+    points, examples = task.resolved.points, task.problem_instance.examples
     if examples < 1:
         raise ValueError(
             f"points {points}: expected at most {points + examples - 1}, the outer "
@@ -78,7 +78,7 @@ def _check_examples(task: Bilevel) -> None:
 
 def _check_starts(task: Bilevel) -> None:
     """Where nothing is drawn, to draw it again gives the same numbers again."""
-    drawn, problem = task.posed.drawn, task.problem
+    drawn, problem = task.problem_instance.drawn, task.problem
     if task.policy == "redrawn" and "w" not in drawn:
         raise ValueError(
             f"policy redrawn: w₀ of {problem} is always zero, which is policy cold"
@@ -91,13 +91,13 @@ def _check_starts(task: Bilevel) -> None:
 
 
 def _check_method(task: Bilevel) -> None:
-    method, steps = task.chosen.method, task.chosen.inner_steps
+    method, steps = task.resolved.method, task.resolved.inner_steps
     if method == "truncated" and task.terms > steps:
         raise ValueError(
             f"terms {task.terms}: expected at most {steps}, the inner_steps that are "
             "truncated"
         )
-    if method in ("cg", "gmres") and task.posed.singular:
+    if method in ("cg", "gmres") and task.problem_instance.singular:
         raise ValueError(
             f"method {method}: the Hessian of {task.problem} is singular, where it "
             "fails; take normal-cg, proximal or pinv"
@@ -110,10 +110,13 @@ def _check_uses(task: Bilevel) -> None:
     hs.check_used(
         task,
         {
-            "terms": (task.chosen.method in COUNTED, f"methods {counted}"),
-            "epsilon": (task.chosen.method in DAMPED, "methods proximal, damped"),
+            "terms": (task.resolved.method in COUNTED, f"methods {counted}"),
+            "epsilon": (task.resolved.method in DAMPED, "methods proximal, damped"),
             "reset_every": (task.policy == "reset", "policy reset"),
             "anchor": (task.policy == "anchor", "policy anchor"),
-            "hidden": (task.posed.classifies, "problems that teach a network"),
+            "hidden": (
+                task.problem_instance.classifies,
+                "problems that teach a network",
+            ),
         },
     )

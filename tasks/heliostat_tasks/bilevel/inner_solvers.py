@@ -22,10 +22,10 @@ from heliostat.kernels.implicit.pseudo_inverse import PseudoInverse
 from heliostat.kernels.implicit.solutions import projected
 
 if TYPE_CHECKING:
-    from heliostat_tasks.bilevel.problems.problem import Data, Seen
+    from heliostat_tasks.bilevel.problems.problem import Data, Examples
     from heliostat_tasks.bilevel.task import Bilevel
 
-Named = Literal[
+MethodName = Literal[
     "identity",
     "neumann",
     "cg",
@@ -41,9 +41,9 @@ Named = Literal[
 ]
 """How the response of w to u is differentiated."""
 
-THEOREM: dict[str, Callable[[Bilevel], Method]] = {
-    "identity": lambda task: Identity(task.chosen.inner_lr),
-    "neumann": lambda task: Neumann(task.terms, task.chosen.inner_lr),
+INVERSE_HESSIANS: dict[str, Callable[[Bilevel], Method]] = {
+    "identity": lambda task: Identity(task.resolved.inner_lr),
+    "neumann": lambda task: Neumann(task.terms, task.resolved.inner_lr),
     "cg": lambda task: ConjugateGradient(maxiter=task.terms),
     "normal-cg": lambda task: NormalCG(maxiter=task.terms),
     "gmres": lambda task: GMRES(maxiter=1, restart=task.terms),
@@ -52,7 +52,7 @@ THEOREM: dict[str, Callable[[Bilevel], Method]] = {
         task.epsilon, ConjugateGradient(maxiter=task.terms)
     ),
     "damped": lambda task: Proximal(
-        task.epsilon, Neumann(task.terms, task.chosen.inner_lr)
+        task.epsilon, Neumann(task.terms, task.resolved.inner_lr)
     ),
 }
 """Methods of the implicit function theorem: how each approximates H⁻¹."""
@@ -67,8 +67,8 @@ DAMPED = ("proximal", "damped")
 """Methods that read ``epsilon``."""
 
 
-def respond(
-    task: Bilevel, u: Any, start: Any, seen: Seen, data: Data
+def solve_inner(
+    task: Bilevel, u: Any, start: Any, seen: Examples, data: Data
 ) -> tuple[Any, Hypergradient]:
     """Descend on f(u, ·) from a start, and dF/du where it ends.
 
@@ -77,7 +77,7 @@ def respond(
         start: inner variables, a constant.
         seen: the examples that F is taken over.
     """
-    problem, numbers = task.posed, task.chosen
+    problem, numbers = task.problem_instance, task.resolved
     rate, steps = numbers.inner_lr, numbers.inner_steps
 
     def inner(u: Any, w: Any) -> Any:
@@ -86,11 +86,13 @@ def respond(
     def outer(u: Any, w: Any) -> Any:
         return problem.outer(u, w, seen)
 
-    if task.chosen.method in STEPS:
-        last = task.terms if task.chosen.method == "truncated" else None
-        mode = task.chosen.method == "forward"
+    if task.resolved.method in STEPS:
+        last = task.terms if task.resolved.method == "truncated" else None
+        mode = task.resolved.method == "forward"
         return unrolled(outer, inner, u, start, rate, steps, last, mode)
     w = descend(inner, u, start, rate, steps)
-    if task.chosen.method == "projection":
+    if task.resolved.method == "projection":
         return w, projected(outer, inner, u, w, start)
-    return w, hypergradient(outer, inner, u, w, THEOREM[task.chosen.method](task))
+    return w, hypergradient(
+        outer, inner, u, w, INVERSE_HESSIANS[task.resolved.method](task)
+    )

@@ -17,7 +17,7 @@ import numpy as np
 from heliostat.kernels.implicit.inverse_hessian import Neumann, Proximal
 from heliostat.results.figures import save_figure
 from heliostat.system.jit import jit
-from heliostat_tasks.bilevel.problems.linear import Linear, reached
+from heliostat_tasks.bilevel.problems.linear import Linear, solution_of
 
 if TYPE_CHECKING:
     from heliostat import Run
@@ -43,7 +43,7 @@ LINES = {
 """How a variable is drawn, by what is before its name."""
 
 
-def draw(run: Run, output: str | None = None) -> Any:
+def plot_leak(run: Run, output: str | None = None) -> Any:
     """Of w, of w re-trained from its own start and from new ones: loss, and accuracy.
 
     Args:
@@ -61,9 +61,9 @@ def draw(run: Run, output: str | None = None) -> Any:
     import matplotlib.pyplot as plt
 
     task: Any = run.task
-    panels = {"loss": "outer loss F" + " (nat)" * task.posed.classifies}
-    panels |= {"accuracy": "test accuracy"} if task.posed.classifies else {}
-    panels |= {"distance": "|u − u*|"} if task.posed.solved else {}
+    panels = {"loss": "outer loss F" + " (nat)" * task.problem_instance.classifies}
+    panels |= {"accuracy": "test accuracy"} if task.problem_instance.classifies else {}
+    panels |= {"distance": "|u − u*|"} if task.problem_instance.solved else {}
     size = (5 * len(panels), 4)
     figure, axes = plt.subplots(1, len(panels), figsize=size, layout="constrained")
     for axis, (name, label) in zip(np.atleast_1d(axes), panels.items(), strict=True):
@@ -78,7 +78,7 @@ def draw(run: Run, output: str | None = None) -> Any:
 def _panel(axis: Any, run: Run, name: str) -> None:
     """One quantity of the run, with what it is compared with."""
     task: Any = run.task
-    rows, problem = run.rows.load(), task.posed
+    rows, problem = run.rows.load(), task.problem_instance
     axis.set_yscale("log" if problem.solved else "linear")  # down to rounding
     for before, style in LINES.items():
         whole = "outer_loss" if name == "loss" and not before else before + name
@@ -97,7 +97,7 @@ def _panel(axis: Any, run: Run, name: str) -> None:
         axis.legend(frameon=False, fontsize="small")
 
 
-def landscape(
+def plot_landscape(
     task: Bilevel,
     terms: Sequence[int] = TERMS,
     epsilons: Sequence[float] = EPSILONS,
@@ -124,7 +124,7 @@ def landscape(
     """
     import matplotlib.pyplot as plt
 
-    found = norms(task, terms, epsilons)
+    found = solution_norms(task, terms, epsilons)
     figure, axes = plt.subplots(1, 3, figsize=(13, 4), layout="constrained")
     titles = ("|u|", "|w|", "|u − u*|")
     for axis, title, values in zip(
@@ -141,20 +141,22 @@ def landscape(
     return figure
 
 
-def norms(task: Bilevel, terms: Sequence[int], epsilons: Sequence[float]) -> np.ndarray:
+def solution_norms(
+    task: Bilevel, terms: Sequence[int], epsilons: Sequence[float]
+) -> np.ndarray:
     """|u|, |w| and |u − u*| for each K and ε, ``(terms, epsilons, 3)``."""
-    posed = task.posed
+    posed = task.problem_instance
     if not isinstance(posed, Linear):
         raise ValueError(
             f"problem {task.problem}: expected quadratic or antidistillation, whose "
             "outer solutions are known in closed form"
         )
     phi, v, y = (jnp.asarray(a, float) for a in posed.matrices())
-    best = jnp.asarray(posed.data().closed, float)
+    best = jnp.asarray(posed.data().solution, float)
 
     def three(k: int, epsilon: float) -> Any:
-        method = Proximal(epsilon, Neumann(k, task.chosen.inner_lr))
-        u = reached(phi, v, y, method)
+        method = Proximal(epsilon, Neumann(k, task.resolved.inner_lr))
+        u = solution_of(phi, v, y, method)
         return jnp.stack(
             [jnp.linalg.norm(a) for a in (u, jnp.linalg.pinv(phi) @ u, u - best)]
         )
