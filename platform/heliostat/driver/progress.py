@@ -1,6 +1,7 @@
-"""What a person sees while a run goes on: step, rate, time left, estimate so far.
+"""Progress of a run on standard error: step, rate, time left, latest estimate.
 
-The only module that prints while computing, and only to standard error.
+``StatusLine`` is shared with the displays of sweeps and of tasks. Only this module and
+those displays print while something is computed, and only to standard error.
 """
 
 from __future__ import annotations
@@ -8,11 +9,11 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any, Protocol
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.live import Live
 from rich.text import Text
 
@@ -20,18 +21,24 @@ from heliostat.loop.work import Chunk, block_count
 from heliostat.store.record import Record
 from heliostat.task import Task
 
+INTERVAL = 10.0
+"""Seconds between two printed lines, where a line cannot be redrawn."""
+
+RECENT = 20
+"""Chunks that the rate is an average over."""
+
 
 class Progress(Protocol):
-    """Somebody who follows a run; all of it may be ignored."""
+    """Observer of a run. Every method may do nothing."""
 
     def follow(self, record: Record, task: Task, until: int) -> Any:
-        """A context manager for the length of the run."""
+        """Return a context manager that spans the computation of the run."""
 
     def on_chunk(self, chunk: Chunk) -> None:
-        """A chunk has been committed."""
+        """Note that a chunk has been committed."""
 
     def on_event(self, event: str, details: dict[str, Any]) -> None:
-        """Something happened to the workers."""
+        """Note an event of the workers."""
 
 
 class _Silent:
@@ -50,114 +57,146 @@ silent: Progress = _Silent()
 
 
 def default_progress() -> Progress:
-    """A live line on a terminal or in a notebook, else a plain line now and then."""
-    return RunDisplay(Console(stderr=True, highlight=False))
+    """Return a display on standard error, for a terminal, a notebook or a log."""
+    return RunDisplay()
+
+
+class StatusLine:
+    """Line that is redrawn on a terminal, and elsewhere printed every ten seconds.
+
+    Args:
+        line: returns the current text.
+        draw: returns something richer for a terminal; default the line itself.
+        console: default standard error.
+        interval: seconds between two printed lines.
+    """
+
+    def __init__(
+        self,
+        line: Callable[[], str],
+        draw: Callable[[], RenderableType] | None = None,
+        console: Console | None = None,
+        interval: float = INTERVAL,
+    ) -> None:
+        self._line, self._draw = line, draw or self.text
+        self.console = console or Console(stderr=True, highlight=False)
+        self._interval, self._printed = interval, float("-inf")
+
+    def text(self) -> Text:
+        """Return the current line, cut at the width of the terminal."""
+        return Text(self._line(), no_wrap=True, overflow="ellipsis")
+
+    def live(self) -> Any:
+        """Return a context manager that redraws the line on a terminal."""
+        if not self.console.is_terminal:
+            return nullcontext()
+        return Live(
+            get_renderable=self._draw,
+            console=self.console,
+            refresh_per_second=4,
+            transient=True,
+        )
+
+    @property
+    def due(self) -> bool:
+        """True if the line must be printed now, because nothing redraws it."""
+        waited = time.monotonic() - self._printed
+        return not self.console.is_terminal and waited > self._interval
+
+    def update(self) -> None:
+        """Print the line if it is due."""
+        if self.due:
+            self._printed = time.monotonic()
+            self.say(self._line())
+
+    def say(self, message: str) -> None:
+        """Print a message above the line."""
+        self.console.print(Text(message), soft_wrap=True)
 
 
 class RunDisplay:
-    """One line that is kept up to date; where it cannot be, one every ten seconds."""
+    """Status line of one run."""
 
-    EVERY = 10.0
-    RECENT = 20  # chunks that the rate is taken from
-
-    def __init__(self, console: Console) -> None:
-        self.console = console
+    def __init__(self) -> None:
+        self._status = StatusLine(self._line)
         self._estimate = ""
-        self._asking: threading.Thread | None = None
-        self._shown = -self.EVERY
+        self._estimator: threading.Thread | None = None
 
     @contextmanager
     def follow(self, record: Record, task: Task, until: int) -> Iterator[None]:
         self.record, self.task, self.until = record, task, until
-        self._began = time.monotonic()
-        self._at = record.steps
+        self._start = time.monotonic()
+        self._step = record.steps
         self._block_steps = dict(enumerate(record.committed.tolist()))
-        self._asked = (0.0, 0.0)  # when the estimate was renewed, and for how long
-        self._recent: deque[tuple[float, int]] = deque(maxlen=self.RECENT)
-        self._say(
-            f"{type(task).__name__}: {self._at} of {until} steps, in {record.path}"
+        self._estimated = (0.0, 0.0)  # start and duration of the last estimate, s
+        self._recent: deque[tuple[float, int]] = deque(maxlen=RECENT)
+        self._status.say(
+            f"{type(task).__name__}: {self._step} of {until} steps, in {record.path}"
         )
-        with (
-            Live(
-                get_renderable=lambda: Text(
-                    self._line(), no_wrap=True, overflow="ellipsis"
-                ),
-                console=self.console,
-                refresh_per_second=4,
-                transient=True,
-            )
-            if self.console.is_terminal
-            else _nothing()
-        ):
+        with self._status.live():
             yield
-        if self._asking:
-            self._asking.join(timeout=120)
+        if self._estimator:
+            self._estimator.join(timeout=120)
 
     def on_chunk(self, chunk: Chunk) -> None:
         self._block_steps[chunk.block] = chunk.stop
-        self._at = sum(self._block_steps.values()) // block_count(self.task)
-        now = time.monotonic()
-        self._recent.append((now, self._at))
-        self._ask()
-        if not self.console.is_terminal and now - self._shown > self.EVERY:
-            if self._asking:
-                self._asking.join(timeout=1)
-            self._shown = now
-            self._say(self._line())
+        self._step = sum(self._block_steps.values()) // block_count(self.task)
+        self._recent.append((time.monotonic(), self._step))
+        self._start_estimate()
+        if self._estimator and self._status.due:
+            self._estimator.join(timeout=1)
+        self._status.update()
 
     def on_event(self, event: str, details: dict[str, Any]) -> None:
         if event == "placed":
             pids = ", ".join(map(str, details["pids"]))
-            self._say(f"workers ready: {details['layout']} (process {pids})")
+            self._status.say(f"workers ready: {details['layout']} (process {pids})")
         else:
-            self._say(f"{event}: {details.get('reason', '')}")
-
-    def _say(self, text: str) -> None:
-        self.console.print(Text(text), soft_wrap=True)
+            self._status.say(f"{event}: {details.get('reason', '')}")
 
     def _line(self) -> str:
-        share = f"step {self._at}/{self.until}"
+        share = f"step {self._step}/{self.until}"
         if not self._recent:
-            waited = time.monotonic() - self._began
-            at_what = "compiling" if self.task.traced else "waiting for the first"
-            return f"{share}  starting and {at_what}, {waited:.0f} s"
-        (then, before), (now, at) = self._recent[0], self._recent[-1]
-        quiet = time.monotonic() - now
-        if quiet > self.EVERY and quiet > 3 * (now - then):
+            waited = time.monotonic() - self._start
+            activity = "compiling" if self.task.traced else "waiting for the first"
+            return f"{share}  starting and {activity}, {waited:.0f} s"
+        (first, before), (last, step) = self._recent[0], self._recent[-1]
+        quiet = time.monotonic() - last
+        if quiet > INTERVAL and quiet > 3 * (last - first):
             return f"{share}  waiting for the next, {quiet:.0f} s  {self._estimate}"
-        if at <= before or now <= then:
+        if step <= before or last <= first:
             return f"{share}  {self._estimate}"
-        rate = (at - before) / (now - then)
-        left = (self.until - self._at) / rate
-        speed = f"{rate:.3g} steps/s  {format_duration(left)} left"
-        return f"{share}  {speed}  {self._estimate}"
+        rate = (step - before) / (last - first)
+        left = format_duration((self.until - self._step) / rate)
+        return f"{share}  {rate:.3g} steps/s  {left} left  {self._estimate}"
 
-    def _ask(self) -> None:
-        """Renew the estimate beside the run, which never waits, and seldom if slow."""
-        began, took = self._asked
-        idle = self._asking is None or not self._asking.is_alive()
-        if idle and time.monotonic() > began + 10 * took:
-            self._asking = threading.Thread(target=self._renew, daemon=True)
-            self._asking.start()
+    def _start_estimate(self) -> None:
+        """Renew the estimate in a thread, at most a tenth of the time."""
+        start, duration = self._estimated
+        idle = self._estimator is None or not self._estimator.is_alive()
+        if idle and time.monotonic() > start + 10 * duration:
+            self._estimator = threading.Thread(target=self._renew_estimate, daemon=True)
+            self._estimator.start()
 
-    def _renew(self) -> None:
-        began = time.monotonic()
+    def _renew_estimate(self) -> None:
+        start = time.monotonic()
         try:
             headline = self.task.headline(self.record.rows().load())
         except Exception as error:  # the display must not end the run
             self._estimate = f"(no estimate: {error})"
             return
-        self._asked = (began, time.monotonic() - began)
+        self._estimated = (start, time.monotonic() - start)
         own = [(n, e) for n, e in headline.items() if e.source == "this run"]
         self._estimate = "  ".join(f"{name} {value}" for name, value in own[:2])
 
 
-@contextmanager
-def _nothing() -> Iterator[None]:
-    yield
-
-
 def format_duration(seconds: float) -> str:
+    """Format seconds as minutes and seconds, with hours if there are any.
+
+    Example:
+        >>> format_duration(26), format_duration(3725.9)
+        ('0:26', '1:02:05')
+    """
     minutes, seconds = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return (

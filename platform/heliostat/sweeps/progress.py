@@ -5,16 +5,15 @@ from __future__ import annotations
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 import numpy as np
 from rich.console import Console, Group, RenderableType
-from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from heliostat.driver.progress import Progress, format_duration
+from heliostat.driver.progress import INTERVAL, Progress, StatusLine, format_duration
 from heliostat.loop.work import Chunk
 from heliostat.store.record import Record
 from heliostat.sweeps.cells import Cell
@@ -73,13 +72,12 @@ class ActiveCell:
 class SweepDisplay:
     """A table that is kept up to date; where it cannot be, a line every ten seconds."""
 
-    EVERY = 10.0
+    EVERY = INTERVAL
     SHOWN = 10  # cells in the table
     RECENT = 50  # commits that the rate is taken from
 
     def __init__(self, console: Console | None = None) -> None:
-        self.console = console or Console(stderr=True, highlight=False)
-        self._shown = 0.0
+        self._status = StatusLine(self._line, self._table, console, self.EVERY)
 
     @contextmanager
     def following(self, ledger: Journal, runs: int) -> Iterator[None]:
@@ -89,16 +87,12 @@ class SweepDisplay:
         self._underway: dict[str, ActiveCell] = {}  # by run
         self._gained = 0.0  # by commits, in cells
         self._recent: deque[tuple[float, float]] = deque(maxlen=self.RECENT)
-        self._say(f"sweep {ledger.path.name}: {self._all} runs, in {ledger.path}")
-        live = Live(
-            get_renderable=self._table,
-            console=self.console,
-            refresh_per_second=4,
-            transient=True,
+        self._status.say(
+            f"sweep {ledger.path.name}: {self._all} runs, in {ledger.path}"
         )
-        with live if self.console.is_terminal else nullcontext():
+        with self._status.live():
             yield
-        self._say(self._line())
+        self._status.say(self._line())
 
     def on_start(self, cells: Sequence[Cell]) -> ActiveCell:
         found = ActiveCell(len(cells), self._seen)
@@ -111,25 +105,16 @@ class SweepDisplay:
         self._underway.pop(cell.spec.id, None)
         self._ended.append((cell, outcome))
         if outcome.state == "failed":
-            self._say(f"failed: {cell}: {outcome.reason}")
-        self._now_and_then()
+            self._status.say(f"failed: {cell}: {outcome.reason}")
+        self._status.update()
 
     def on_event(self, event: str, details: dict[str, Any]) -> None:
-        self._say(f"{event}: {details.get('reason', '')}")
+        self._status.say(f"{event}: {details.get('reason', '')}")
 
     def _seen(self, gained: float) -> None:
         self._gained += gained
         self._recent.append((time.monotonic(), self._gained))
-        self._now_and_then()
-
-    def _now_and_then(self) -> None:
-        now = time.monotonic()
-        if not self.console.is_terminal and now - self._shown > self.EVERY:
-            self._shown = now
-            self._say(self._line())
-
-    def _say(self, text: str) -> None:
-        self.console.print(Text(text), soft_wrap=True)
+        self._status.update()
 
     def _line(self) -> str:
         ended, took = self._states.total(), time.monotonic() - self._began
@@ -159,7 +144,7 @@ class SweepDisplay:
         )
 
     def _table(self) -> RenderableType:
-        line = Text(self._line(), no_wrap=True, overflow="ellipsis")
+        line = self._status.text()
         if not self._ended:
             return line
         table = Table(box=None)

@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
-from typing import Literal, NamedTuple
-
-from rich.console import Console
-from rich.live import Live
-from rich.text import Text
+from contextlib import contextmanager
+from typing import Any, Literal, NamedTuple
 
 import heliostat as hs
 from heliostat.assistants import (
@@ -22,6 +18,7 @@ from heliostat.assistants import (
     Settings,
     serving,
 )
+from heliostat.driver.progress import StatusLine, format_duration
 from heliostat_tasks.preferences.labels import Ask, verdict
 
 GRAMMAR = 'root ::= "A" | "B" | "N"'
@@ -82,47 +79,31 @@ def _as_function(assistant: Assistant, settings: Settings) -> Ask:
 
 
 class LabellingProgress:
-    """Assistant that counts its replies and shows the progress on standard error.
-
-    On a terminal one line is kept up to date; elsewhere it is printed every ten
-    seconds.
-    """
-
-    INTERVAL = 10.0  # s
+    """Assistant that counts its replies and shows the progress on standard error."""
 
     def __init__(self, ask: Ask, total: int) -> None:
         self._ask, self.total = ask, total
         self.replies = self.unparsed = 0
-        self.console = Console(stderr=True, highlight=False)
-        self._start = self._printed = time.monotonic()
+        self._start = time.monotonic()
+        self._status = StatusLine(self.line)
 
     async def __call__(self, prompt: str) -> str:
         """Ask, and count the reply."""
         reply = await self._ask(prompt)
         self.replies += 1
         self.unparsed += verdict(reply) is None
-        now = time.monotonic()
-        if not self.console.is_terminal and now - self._printed > self.INTERVAL:
-            self._printed = now
-            self.console.print(Text(self.line()), soft_wrap=True)
+        self._status.update()
         return reply
 
-    @contextmanager
-    def live(self) -> Iterator[None]:
-        """Keep the line on a terminal up to date until the end of the block."""
-        live = Live(
-            get_renderable=lambda: Text(self.line(), no_wrap=True, overflow="ellipsis"),
-            console=self.console,
-            refresh_per_second=4,
-            transient=True,
-        )
-        with live if self.console.is_terminal else nullcontext():
-            yield
+    def live(self) -> Any:
+        """Return a context manager that keeps the line on a terminal up to date."""
+        return self._status.live()
 
     def line(self) -> str:
         """Format the progress: ``replies 12/92  3.1/s  0:26 left  1 unparsed``."""
         rate = self.replies / max(time.monotonic() - self._start, 1e-9)
-        left = divmod(round((self.total - self.replies) / rate), 60) if rate else None
         parts = [f"replies {self.replies}/{self.total}", f"{rate:.3g}/s"]
-        parts += [f"{left[0]}:{left[1]:02d} left"] if left else []
+        if rate:
+            left = (self.total - self.replies) / rate
+            parts += [f"{format_duration(round(left))} left"]
         return "  ".join([*parts, f"{self.unparsed} unparsed"])
