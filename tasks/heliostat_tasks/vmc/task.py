@@ -18,12 +18,12 @@ import heliostat as hs
 from heliostat.kernels.vmc.metropolis import adapt_width, metropolis_sweep
 from heliostat.kernels.vmc.sharding import replicate
 from heliostat.kernels.vmc.sortlet import SignedLog
-from heliostat.kernels.vmc.spring import constrain_norm, spring
 from heliostat_tasks.vmc import estimates
 from heliostat_tasks.vmc.ansatz import Ansatz, Params
 from heliostat_tasks.vmc.hamiltonian import LocalEnergy
 from heliostat_tasks.vmc.initial_positions import assign_electrons, widths
 from heliostat_tasks.vmc.molecule import Molecule
+from heliostat_tasks.vmc.training import Update, schedule, scores, spring_update
 from heliostat_tasks.vmc.validate import check_fields
 from heliostat_tasks.vmc.wavefunction import (
     Data,
@@ -259,58 +259,28 @@ class VMC(hs.Task):
     ) -> tuple[State, dict[str, Array]]:
         """Take one SPRING step while training, none after."""
         flat, unravel = ravel_pytree(state.params)
+        logpsi = partial(self._log, data=data)
 
-        def train(flat: Array, last: Array) -> tuple[Array, Array, Array, Array]:
-            scores = self._scores(state, data)
-            direction = spring(
-                scores, state.energies, last, self.damping, self.momentum
+        def train(flat: Array, last: Array) -> Update:
+            score = scores(logpsi, state.params, state.walkers)
+            rate = self.lr * schedule(state.step, self.train, SETTLE)
+            return spring_update(
+                flat,
+                last,
+                score,
+                state.energies,
+                rate=rate,
+                damping=self.damping,
+                momentum=self.momentum,
+                norm=self.norm,
             )
-            rate = self.lr * schedule(state.step, self.train)
-            change = constrain_norm(direction, rate, self.norm)
-            good = jnp.all(jnp.isfinite(change))
-            change = jnp.where(good, change, 0.0)
-            momentum = jnp.where(good, direction, 0.0)
-            length = jnp.linalg.norm(change)
-            return flat + change, momentum, length, 1 - good.astype(jnp.int32)
 
-        def freeze(flat: Array, last: Array) -> tuple[Array, Array, Array, Array]:
-            return flat, last, jnp.zeros(()), jnp.zeros((), jnp.int32)
+        def freeze(flat: Array, last: Array) -> Update:
+            return Update(flat, last, jnp.zeros(()), jnp.zeros((), jnp.int32))
 
-        flat, last, length, skipped = jax.lax.cond(
-            training, train, freeze, flat, state.momentum
-        )
-        state = state._replace(params=unravel(flat), momentum=last)
-        return state, {"update": length, "skipped": skipped}
-
-    def _scores(self, state: State, data: Data) -> Array:
-        """Compute the scores ∂ log|Ψ|/∂θ of every walker, ``(walkers, P)``."""
-        score = jax.grad(partial(self._log, data=data))
-        leaves = jax.tree.leaves(
-            jax.vmap(score, (None, 0))(state.params, state.walkers)
-        )
-        return jnp.concatenate(
-            [leaf.reshape(self.walkers, -1) for leaf in leaves], axis=1
-        )
-
-
-def schedule(step: Array, train: int, warm: int = 50) -> Array:
-    """Scale the learning rate: 0 while walkers settle, a rise, a plateau, a fall.
-
-    Args:
-        step: (), counted from 1.
-        train: last training step.
-        warm: steps of the linear rise; the first directions are the noisiest.
-
-    Returns:
-        The factor on the learning rate, () in [0, 1].
-
-    Example:
-        >>> [round(float(schedule(t, 1000)), 3) for t in (20, 45, 400, 700, 1000)]
-        [0.0, 0.5, 1.0, 0.5, 0.02]
-    """
-    progress = step / max(train, 1)
-    fall = jnp.clip((1 - progress) / 0.6, 0.02, 1.0)
-    return jnp.clip((step - SETTLE) / warm, 0.0, 1.0) * fall
+        update = jax.lax.cond(training, train, freeze, flat, state.momentum)
+        state = state._replace(params=unravel(update.params), momentum=update.momentum)
+        return state, {"update": update.length, "skipped": update.skipped}
 
 
 def _row(energy: LocalEnergy, accepted: Array, width: Array) -> dict[str, Array]:

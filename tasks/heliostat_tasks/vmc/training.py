@@ -1,0 +1,103 @@
+"""Training of the parameters: scores, one SPRING update, the learning-rate schedule."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+from jaxtyping import Float, Int
+
+from heliostat.kernels.vmc.spring import constrain_norm, spring
+from heliostat_tasks.vmc.ansatz import Params
+
+
+class Update(NamedTuple):
+    """Parameters after an update, and its size."""
+
+    params: Float[Array, " params"]
+    momentum: Float[Array, " params"]  # SPRING's φ
+    length: Float[Array, ""]  # of the change
+    skipped: Int[Array, ""]  # 1 if the change was not finite
+
+
+def scores(
+    logpsi: Callable[[Params, Array], Array],
+    params: Params,
+    walkers: Float[Array, "walkers n 3"],
+) -> Float[Array, "walkers params"]:
+    """Compute the scores ∂ log|Ψ|/∂θ of every walker.
+
+    Args:
+        logpsi: parameters and one walker ``(n, 3)`` to log|Ψ|.
+        params: where it is differentiated.
+        walkers: bohr.
+
+    Returns:
+        One row per walker.
+    """
+    score = jax.vmap(jax.grad(logpsi), (None, 0))
+    leaves = jax.tree.leaves(score(params, walkers))
+    return jnp.concatenate([leaf.reshape(len(walkers), -1) for leaf in leaves], axis=1)
+
+
+def spring_update(
+    params: Float[Array, " params"],
+    last: Float[Array, " params"],
+    score: Float[Array, "walkers params"],
+    energies: Float[Array, " walkers"],
+    *,
+    rate: Float[Array, ""],
+    damping: float,
+    momentum: float,
+    norm: float,
+) -> Update:
+    """Move the parameters by SPRING; skip a change that is not finite.
+
+    Args:
+        params: θ, flat.
+        last: the previous direction.
+        score: from :func:`scores`.
+        energies: of the walkers, hartree.
+        rate: learning rate.
+        damping: added to the Gram matrix of the scores.
+        momentum: decay of the previous direction, in [0, 1).
+        norm: largest squared length of the change.
+
+    Returns:
+        The new parameters and direction.
+
+    Reference: Goldshlager et al., arXiv:2401.10190.
+    """
+    direction = spring(score, energies, last, damping, momentum)
+    change = constrain_norm(direction, rate, norm)
+    finite = jnp.all(jnp.isfinite(change))
+    change = jnp.where(finite, change, 0.0)
+    direction = jnp.where(finite, direction, 0.0)
+    length = jnp.linalg.norm(change)
+    return Update(params + change, direction, length, 1 - finite.astype(jnp.int32))
+
+
+def schedule(
+    step: Int[Array, ""] | int, train: int, settling: int, warm: int = 50
+) -> Float[Array, ""]:
+    """Scale the learning rate: 0 while walkers settle, a rise, a plateau, a fall.
+
+    Args:
+        step: counted from 1.
+        train: last training step.
+        settling: first steps, at rate 0.
+        warm: steps of the linear rise; the first directions are the noisiest.
+
+    Returns:
+        The factor on the learning rate, in [0, 1].
+
+    Example:
+        >>> [round(float(schedule(t, 1000, 20)), 3) for t in (20, 45, 400, 700, 1000)]
+        [0.0, 0.5, 1.0, 0.5, 0.02]
+    """
+    progress = step / max(train, 1)
+    fall = jnp.clip((1 - progress) / 0.6, 0.02, 1.0)
+    return jnp.clip((step - settling) / warm, 0.0, 1.0) * fall
