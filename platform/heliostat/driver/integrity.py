@@ -1,0 +1,88 @@
+"""Compare what a run stored with its digest chain, its headline and its parent.
+
+Nothing is computed again here: ``verify`` replays strides after these checks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from heliostat.driver.parent import mismatch, of_run
+from heliostat.loop.state import digest
+from heliostat.loop.work import block_count
+from heliostat.results.run import Run
+from heliostat.store.digests import first_link, next_link
+from heliostat.task import Estimate
+
+
+def contradictions(run: Run) -> list[str]:
+    """Return the contradictions within what a run stored; empty if it is consistent.
+
+    Raises:
+        StoreError: if stored data cannot be read.
+    """
+    chain = [*_coordinates(run)]
+    for block in range(block_count(run.task)):
+        chain += [*_strides(run, block), *_states(run, block)]
+    return chain or _headline(run) or [reason for reason in [mismatch(run)] if reason]
+
+
+def stride_start(stop: int, stride: int) -> int:
+    """Return the step before the first one of the stride that ends with ``stop``."""
+    return (stop - 1) // stride * stride
+
+
+def _coordinates(run: Run) -> Iterator[str]:
+    for name, (labels, expected) in run.record.coordinates(run.task).items():
+        if not np.array_equal(labels, expected):
+            yield f"the labels of {name} are wrong"
+
+
+def _strides(run: Run, block: int) -> Iterator[str]:
+    """Yield the first stride of a block whose link or rows contradict the chain."""
+    task, link = run.task, first_link(run.spec.genesis, block)
+    for stride, stored_link in run.record.strides(block, task.stride):
+        link = next_link(link, stride)
+        start = stride_start(stride.stop, task.stride)
+        where = f"block {block}, steps {start + 1} to {stride.stop}"
+        if link != stored_link:
+            yield f"the chain is broken at {where}"
+            return
+        if run.record.rows_digest(task, block, start, stride.stop) != stride.rows:
+            yield f"rows differ from their digest at {where}"
+            return
+
+
+def _states(run: Run, block: int) -> Iterator[str]:
+    """Yield the kept states of a block that are missing or contradict the chain."""
+    strides = run.record.strides(block, run.task.stride)
+    digests = {stride.stop: stride.state for stride, _ in strides}
+    steps = set(run.kept(block))
+    if int(run.record.committed[block]) not in steps:
+        yield f"the last state of block {block} is missing"
+    if parent := of_run(run):
+        digests[0] = bytes.fromhex(parent.states[block])
+        steps.add(0)
+    for step in sorted(steps):
+        if digests.get(step) != digest(run.record.checkpoints.load(block, step)):
+            yield f"the state of block {block} at step {step} differs"
+
+
+def _headline(run: Run) -> list[str]:
+    """Return the estimates of a complete run that its rows do not give."""
+    if run.record.attrs.get("status") != "complete":
+        return []
+    stored, expected = run.headline, run.task.headline(run.rows.load())
+    return [
+        f"the headline says {name} = {stored.get(name)}, the rows say {value}"
+        for name, value in expected.items()
+        if value.source == "this run" and not _close(stored.get(name), value)
+    ]
+
+
+def _close(stored: Estimate | None, expected: Estimate) -> bool:
+    return stored is not None and np.allclose(
+        stored[:2], expected[:2], rtol=1e-6, equal_nan=True
+    )
