@@ -35,6 +35,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from jax.flatten_util import ravel_pytree
+from jaxtyping import Float, Key
 
 from heliostat.kernels.vmc.sortlet import SignedLog, signed_logsumexp, sortlet
 
@@ -54,14 +55,17 @@ class Ansatz:
     terms: int = 8
     smooth: bool = False  # gaps ℓ tanh(g/ℓ), ℓ trained, instead of g
 
-    def init(self, key: Array, nuclei: Array) -> Params:
+    def init(self, key: Key[Array, ""], nuclei: Float[Array, "nuclei 3"]) -> Params:
         """Draw the parameters of a first guess near Hartree-Fock.
 
         One draw serves all weights: a draw per weight would take seconds to compile.
 
         Args:
             key: of the random weights.
-            nuclei: ``(M, 3)``, bohr.
+            nuclei: bohr.
+
+        Returns:
+            Arrays by name.
         """
         guess = {
             "entry": _dense(4 * len(self.charges) + 1, self.features),
@@ -76,7 +80,9 @@ class Ansatz:
         )
         return unravel(mean + spread * jax.random.normal(key, mean.shape, mean.dtype))
 
-    def __call__(self, params: Params, x: Array, nuclei: Array) -> SignedLog:
+    def __call__(
+        self, params: Params, x: Float[Array, "n 3"], nuclei: Float[Array, "nuclei 3"]
+    ) -> SignedLog:
         """Evaluate sign and log|Ψ| of one walker ``x (n, 3)``, bohr, spin up first."""
         away = x[:, None, :] - nuclei[None, :, :]
         r = jnp.sqrt(jnp.sum(away**2, axis=-1) + TINY)
@@ -115,7 +121,7 @@ class Ansatz:
             "near": Guess(jnp.zeros((len(PAIR_LENGTHS) * 2, self.heads))),
         }
 
-    def _orbitals(self, nuclei: Array) -> Params:
+    def _orbitals(self, nuclei: Float[Array, "nuclei 3"]) -> Params:
         """Guess envelopes from Slater's rules, and scores that separate the shells."""
         count = (2, self.terms, len(self.shells))
         wide = lambda x: jnp.broadcast_to(x, count)  # noqa: E731
@@ -134,7 +140,7 @@ class Ansatz:
             "crowd": Guess(wide(self._crowding()[:, None])),
         }
 
-    def _filling(self, electrons: int) -> Array:
+    def _filling(self, electrons: int) -> Float[Array, " shells"]:
         """Guess log π of each shell for one spin: 3/2 log ζ normalises the exponential.
 
         Shells that the electrons do not reach start almost empty.
@@ -147,8 +153,8 @@ class Ansatz:
             left -= sum(self._capacity(i) for i in level)
         return jnp.asarray(logs)
 
-    def _crowding(self) -> Array:
-        """Guess χ of each shell for both spins, ``(2, shells)``: inner hold one."""
+    def _crowding(self) -> Float[Array, "2 shells"]:
+        """Guess χ of each shell for both spins: inner shells hold one electron."""
         inner = np.array([depth > 0 for _, depth, _ in self.shells], float)
         return jnp.asarray([CROWD * inner * (n > 2) for n in (self.up, self.down)])
 
@@ -157,8 +163,8 @@ class Ansatz:
         first = index == 0 or self.shells[index - 1][0] != self.shells[index][0]
         return 1 if first else 4
 
-    def _contrast(self, nuclei: Array) -> Array:
-        """Guess the score of each shell: inner high, outer low, ``(1, 1, shells)``.
+    def _contrast(self, nuclei: Float[Array, "nuclei 3"]) -> Float[Array, "1 1 shells"]:
+        """Guess the score of each shell: high for inner, low for outer ones.
 
         With more electrons of one spin than kinds of shell, the score also differs by
         nucleus, along the longest axis of the molecule.
@@ -174,8 +180,14 @@ class Ansatz:
         nucleus_of = np.array([nucleus for nucleus, *_ in self.shells])
         return score + 0.5 * along[nucleus_of][None, None]
 
-    def _backbone(self, params: Params, x: Array, away: Array, s: Array) -> Array:
-        """Compute features of every electron among the others, ``(n, features)``."""
+    def _backbone(
+        self,
+        params: Params,
+        x: Float[Array, "n 3"],
+        away: Float[Array, "n nuclei 3"],
+        s: Float[Array, "n nuclei"],
+    ) -> Float[Array, "n features"]:
+        """Compute features of every electron among the others."""
         near = away / (1 + s[..., None])
         inputs = [near.reshape(len(x), -1), jnp.log1p(s)]
         spin = jnp.asarray(self.spins, x.dtype)[:, None]
@@ -186,14 +198,19 @@ class Ansatz:
             h = h + jnp.tanh(_apply(layer["dense"], h))
         return h
 
-    def _pairs(self, x: Array) -> Array:
-        """Compute smooth functions of r_ij² by kind of pair, ``(n, n, 2 lengths)``."""
+    def _pairs(self, x: Float[Array, "n 3"]) -> Float[Array, "n n functions"]:
+        """Compute smooth functions of r_ij², apart for equal and opposite spins."""
         square = jnp.sum((x[:, None, :] - x[None, :, :]) ** 2, axis=-1)
         near = jnp.stack([1 / (1 + square / l**2) for l in PAIR_LENGTHS], axis=-1)
         same = jnp.asarray(np.equal.outer(self.spins, self.spins), x.dtype)[..., None]
         return jnp.concatenate([same * near, (1 - same) * near], axis=-1)
 
-    def _attention(self, layer: Params, h: Array, pairs: Array) -> Array:
+    def _attention(
+        self,
+        layer: Params,
+        h: Float[Array, "n features"],
+        pairs: Float[Array, "n n functions"],
+    ) -> Float[Array, "n features"]:
         """Attend to other electrons; the logits include the distances of pairs."""
         n, size = h.shape
         parts = _apply(layer["attend"], h).reshape(n, 3, self.heads, -1)
@@ -204,8 +221,10 @@ class Ansatz:
             layer["mix"], jnp.einsum("ijh,jhd->ihd", weights, v).reshape(n, -1)
         )
 
-    def _envelope(self, params: Params, s: Array) -> tuple[Array, Array]:
-        """Compute log g_k(r_i) ``(n, K)`` and shares p_ks(r_i) ``(n, K, shells)``."""
+    def _envelope(
+        self, params: Params, s: Float[Array, "n nuclei"]
+    ) -> tuple[Float[Array, "n terms"], Float[Array, "n terms shells"]]:
+        """Compute log g_k(r_i) and the shares p_ks(r_i)."""
         at = s[:, np.array([nucleus for nucleus, *_ in self.shells])]
         spin = np.repeat([0, 1], [self.up, self.down])
         logs = params["pi"][spin] - jnp.exp(params["zeta"])[spin] * at[:, None, :]
@@ -213,9 +232,13 @@ class Ansatz:
         return total, jnp.exp(logs - total[..., None])
 
     def _terms(
-        self, params: Params, h: Array, envelope: Array, shares: Array
+        self,
+        params: Params,
+        h: Float[Array, "n features"],
+        envelope: Float[Array, "n terms"],
+        shares: Float[Array, "n terms shells"],
     ) -> SignedLog:
-        """Compute sign and log of every term, ``(K,)``, weights included."""
+        """Compute sign and log of every term, ``(terms,)``, weights included."""
         logs = jnp.sum(envelope + h @ params["factor"], axis=0)
         sign, weight = jnp.sign(params["weight"]), jnp.log(jnp.abs(params["weight"]))
         for spin, block in enumerate((slice(0, self.up), slice(self.up, None))):
@@ -227,7 +250,11 @@ class Ansatz:
         return SignedLog(sign, logs + weight)
 
     def _sortlets(
-        self, params: Params, spin: int, h: Array, shares: Array
+        self,
+        params: Params,
+        spin: int,
+        h: Float[Array, "n features"],
+        shares: Float[Array, "n terms shells"],
     ) -> SignedLog:
         scores = h @ params["score"][spin]
         scores = scores + jnp.einsum("ks,iks->ik", params["share"][spin], shares)
@@ -235,7 +262,7 @@ class Ansatz:
             return jax.vmap(sortlet)(scores.T, jnp.exp(params["length"]))
         return jax.vmap(sortlet)(scores.T)
 
-    def _jastrow(self, params: Params, x: Array) -> Array:
+    def _jastrow(self, params: Params, x: Float[Array, "n 3"]) -> Float[Array, ""]:
         """Compute −Σ_{i<j} c β²/(β + r_ij), whose slope at contact is c."""
         i, j = np.triu_indices(len(x), 1)
         r = jnp.sqrt(jnp.sum((x[i] - x[j]) ** 2, axis=-1) + TINY)
@@ -255,8 +282,10 @@ PAIR_LENGTHS = (0.7, 2.0)
 """Length scales of distances between electrons in the attention, bohr."""
 
 
-def _pairs_within(shares: Array) -> Array:
-    """Sum p(i) p(j) over pairs i < j: ``(n, K, shells)`` to ``(K, shells)``."""
+def _pairs_within(
+    shares: Float[Array, "n terms shells"],
+) -> Float[Array, "terms shells"]:
+    """Sum p(i) p(j) over pairs of electrons i < j."""
     return (jnp.sum(shares, axis=0) ** 2 - jnp.sum(shares**2, axis=0)) / 2
 
 
@@ -307,5 +336,5 @@ def _dense(inputs: int, outputs: int) -> Params:
     return {"w": weights, "b": Guess(jnp.zeros(outputs))}
 
 
-def _apply(dense: Params, x: Array) -> Array:
+def _apply(dense: Params, x: Float[Array, "n inputs"]) -> Float[Array, "n outputs"]:
     return x @ dense["w"] + dense["b"][None]

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from jaxtyping import Float, Int
 
 from heliostat_tasks.vmc.ansatz import slater_exponents
 
 
-def assign_electrons(charges: Sequence[int], up: int, down: int) -> np.ndarray:
+def assign_electrons(
+    charges: Sequence[int], up: int, down: int
+) -> Int[np.ndarray, " n"]:
     """Assign every electron to a nucleus.
 
     A nucleus gets about as many electrons as its charge. Spins alternate on it, so that
@@ -22,7 +25,7 @@ def assign_electrons(charges: Sequence[int], up: int, down: int) -> np.ndarray:
         down: electrons of spin down.
 
     Returns:
-        Index of the nucleus of each electron, ``(up + down,)``, spin up first.
+        Index of the nucleus of each electron, spin up first.
 
     Example:
         >>> assign_electrons((3, 1), 2, 2).tolist()  # Li: 2 up and 1 down, H: 1 down
@@ -43,7 +46,9 @@ def assign_electrons(charges: Sequence[int], up: int, down: int) -> np.ndarray:
     return np.array(ordered, dtype=np.int32)
 
 
-def widths(charges: Sequence[int], nuclei: np.ndarray, up: int) -> np.ndarray:
+def widths(
+    charges: Sequence[int], nuclei: Int[np.ndarray, " n"], up: int
+) -> Float[np.ndarray, " n"]:
     """Return the standard deviation of each electron's start around its nucleus.
 
     It is 1/ζ of the shell that an electron of this spin fills next, at most 1.5 bohr: a
@@ -51,11 +56,11 @@ def widths(charges: Sequence[int], nuclei: np.ndarray, up: int) -> np.ndarray:
 
     Args:
         charges: of the nuclei, elementary charges.
-        nuclei: nucleus of each electron, ``(n,)``, from :func:`assign_electrons`.
+        nuclei: nucleus of each electron, from :func:`assign_electrons`.
         up: electrons of spin up, which come first.
 
     Returns:
-        Widths per coordinate, ``(n,)`` bohr.
+        Widths per coordinate, bohr.
 
     Example:
         >>> widths((3, 1), np.array([0, 0, 0, 1]), 2).round(2).tolist()

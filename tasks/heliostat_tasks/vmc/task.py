@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from jax.flatten_util import ravel_pytree
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Key
 
 import heliostat as hs
 from heliostat.kernels.vmc.metropolis import adapt_width, metropolis_sweep
@@ -155,7 +155,7 @@ class VMC(hs.Task):
         width = widths(m.charges, assigned, m.n_up)
         return Data(nuclei, np.array(m.charges, dtype=float), nuclei[assigned], width)
 
-    def init(self, key: Array, replica: Array, data: Data) -> State:
+    def init(self, key: Key[Array, ""], replica: Array, data: Data) -> State:
         """Draw walkers around the nuclei, and the parameters of the first guess.
 
         Args:
@@ -180,7 +180,7 @@ class VMC(hs.Task):
         )
 
     def step(
-        self, key: Array, state: State, data: Data
+        self, key: Key[Array, ""], state: State, data: Data
     ) -> tuple[State, dict[str, Array]]:
         """Update the parameters, move the walkers, and measure the local energy.
 
@@ -223,30 +223,30 @@ class VMC(hs.Task):
         """
         return estimates.headline(rows, self.molecular)
 
-    def logpsi(self, state: State, x: Array) -> SignedLog:
+    def logpsi(self, state: State, x: Float[Array, "*batch n 3"]) -> SignedLog:
         """Evaluate the wavefunction of a state.
 
         Args:
             state: whose parameters are used.
-            x: electrons ``(..., n, 3)`` in bohr, spin up first.
+            x: electrons in bohr, spin up first.
 
         Returns:
-            Sign and log|Ψ|, each ``(...)``.
+            Sign and log|Ψ|, each ``(*batch)``.
         """
         return evaluate(compiled(self.ansatz), self.prepare(), state.params, x)
 
     def local_energy(
-        self, state: State, x: Array, method: str = "forward"
+        self, state: State, x: Float[Array, "*batch n 3"], method: str = "forward"
     ) -> LocalEnergy:
         """Evaluate E_L and its parts; at ``state.walkers`` these are the last row's.
 
         Args:
             state: whose parameters are used.
-            x: electrons ``(..., n, 3)`` in bohr, spin up first.
+            x: electrons in bohr, spin up first.
             method: of the Laplacian, ``"forward"`` or ``"hessian"``.
 
         Returns:
-            Total, kinetic and potential energy in hartree, each ``(...)``.
+            Total, kinetic and potential energy in hartree, each ``(*batch)``.
         """
         program = compiled(self.ansatz, method)
         return evaluate(program, self.prepare(), state.params, x)

@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from jax.typing import ArrayLike
 from jaxtyping import Float
 
 from heliostat.kernels.vmc.sortlet import SignedLog
@@ -30,8 +31,10 @@ class Data(NamedTuple):
     widths: Float[np.ndarray, " n"]  # bohr, standard deviation of the start around it
 
 
-def wavefunction(ansatz: Ansatz, params: Params, x: Array, data: Data) -> SignedLog:
-    """Evaluate sign and log|Ψ| of one walker ``x (n, 3)`` in bohr, spin up first."""
+def wavefunction(
+    ansatz: Ansatz, params: Params, x: Float[Array, "n 3"], data: Data
+) -> SignedLog:
+    """Evaluate sign and log|Ψ| of one walker ``x`` in bohr, spin up first."""
     return ansatz(params, x, jnp.asarray(data.nuclei, x.dtype))
 
 
@@ -62,8 +65,10 @@ def compiled(ansatz: Ansatz, method: str | None = None) -> Any:
     return jax.jit(jax.vmap(one_walker, (None, 0, None)))
 
 
-def evaluate(program: Any, data: Data, params: Params, x: Array) -> Any:
-    """Evaluate a compiled program at electrons with any leading axes ``(..., n, 3)``.
+def evaluate(
+    program: Any, data: Data, params: Params, x: Float[ArrayLike, "*batch n 3"]
+) -> Any:
+    """Evaluate a compiled program at electrons with any leading axes.
 
     It computes in the precision of the parameters, which is that of their run.
     """
