@@ -1,4 +1,4 @@
-"""The shelves stay shelves, the front door stays light, the README keeps its word."""
+"""Layout of the checkout: top-level folders, light imports, the README's commands."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ import pytest
 import heliostat as hs
 
 ROOT = Path(__file__).resolve().parents[2]
-SHELVES = ("platform", "tasks", "clusters", "tests", "notebooks")
+FOLDERS = ("platform", "tasks", "clusters", "tests", "notebooks")
 
 
 def _python(code: str, **env: str) -> str:
-    """What a fresh interpreter at the root of the checkout prints."""
+    """Return the output of a fresh interpreter at the root of the checkout."""
     done = subprocess.run(
         [sys.executable, "-c", code],
         cwd=ROOT,
@@ -30,11 +30,11 @@ def _python(code: str, **env: str) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize("shelf", SHELVES)
-def test_a_shelf_is_no_package(shelf):
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_a_top_level_folder_is_no_package(folder):
     """``platform/__init__.py`` would hide the standard library's ``platform``."""
-    assert (ROOT / shelf).is_dir()
-    assert not (ROOT / shelf / "__init__.py").exists()
+    assert (ROOT / folder).is_dir()
+    assert not (ROOT / folder / "__init__.py").exists()
 
 
 def test_platform_holds_no_modules():
@@ -56,13 +56,13 @@ def test_importing_heliostat_imports_neither_ray_nor_pyscf():
 
 @pytest.mark.parametrize("name", hs.__all__)
 def test_every_public_name_resolves(name):
-    """And is no module: a module of a verb's name would take the verb's place."""
+    """A module with the name of a verb would replace the verb."""
     assert not isinstance(getattr(hs, name), type(sys))
     assert name in dir(hs)
 
 
 def test_no_task_imports_ray_or_zarr():
-    """The same law as the import contracts, for scripts beside the package as well."""
+    """This is the law of the import contracts, also for scripts beside the package."""
     guilty = [
         str(path.relative_to(ROOT))
         for path in (ROOT / "tasks").rglob("*.py")
@@ -72,13 +72,13 @@ def test_no_task_imports_ray_or_zarr():
 
 
 def _imported(path: Path) -> set[str]:
-    found = set()
+    names = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
-            found |= {alias.name.partition(".")[0] for alias in node.names}
+            names |= {alias.name.partition(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and not node.level:
-            found.add(str(node.module).partition(".")[0])
-    return found
+            names.add(str(node.module).partition(".")[0])
+    return names
 
 
 def test_the_readme_begins_with_the_two_commands():

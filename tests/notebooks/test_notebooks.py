@@ -7,8 +7,8 @@ from pathlib import Path
 import nbformat
 import pytest
 
-SHELF = Path(__file__).resolve().parents[2] / "notebooks"
-NOTEBOOKS = sorted(SHELF.glob("*.ipynb"))
+FOLDER = Path(__file__).resolve().parents[2] / "notebooks"
+NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
 
 
 @pytest.fixture(params=NOTEBOOKS, ids=lambda path: path.stem)
@@ -27,7 +27,7 @@ def test_outputs_are_cleared(notebook):
 
 def test_the_new_task_is_short():
     """The promise of the notebook: a whole science in at most 45 lines."""
-    lesson = nbformat.read(SHELF / "01_write_a_task.ipynb", as_version=4)
+    lesson = nbformat.read(FOLDER / "01_write_a_task.ipynb", as_version=4)
     task = next(c.source for c in lesson.cells if c.cell_type == "code")
     assert "class Hydrogen(hs.Task)" in task
     assert len(task.splitlines()) <= 45
