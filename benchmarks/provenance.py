@@ -17,12 +17,14 @@ import time
 from pathlib import Path
 
 import heliostat as hs
-from heliostat.driver.placement import Placement
 from heliostat.driver.progress import silent
 from heliostat_tasks.provenance import Provenance
-from heliostat_tasks.provenance.transcript import writer
-from heliostat_tasks.provenance.transcript.signing import own_key
-from heliostat_tasks.provenance.verify.audit import Policy, audit
+from heliostat_tasks.provenance.transcript import layout, writer
+from heliostat_tasks.provenance.transcript.files import write_file
+from heliostat_tasks.provenance.transcript.nonce import issue_nonce
+from heliostat_tasks.provenance.transcript.signing import load_key
+from heliostat_tasks.provenance.verify.audit import audit
+from heliostat_tasks.provenance.verify.findings import AuditPolicy, ReplayPlace
 
 LONG = {"train": 7500, "segment": 150}
 QUICK = {"train": 200, "segment": 20}
@@ -30,25 +32,25 @@ QUICK = {"train": 200, "segment": 20}
 
 def trained(task: Provenance, folder: Path) -> tuple[float, float]:
     """Wall time and seconds of work of a training; its transcript is in the folder."""
-    task = writer.commit(task, task.data.tobytes(), folder, own_key("prover"))
-    envelope = (folder / writer.COMMITMENT).read_bytes()
-    nonce = writer.issue(envelope, own_key("verifier"), folder / "issued.jsonl")
-    writer.write(folder / writer.NONCE, nonce)
-    task = writer.committed(task, folder)
+    task = writer.commit(task, task.data.tobytes(), folder, load_key("prover"))
+    envelope = (folder / layout.COMMITMENT).read_bytes()
+    nonce = issue_nonce(envelope, load_key("verifier"), folder / "issued.jsonl")
+    write_file(folder / layout.NONCE, nonce)
+    task = writer.committed_task(task, folder)
     began = time.perf_counter()
     store = str(folder / "store")
     run = hs.run(task, store=store, workers=1, gpus=0, progress=silent)
     wall = time.perf_counter() - began
-    writer.export(run, folder, own_key("prover"))
+    writer.export(run, folder, load_key("prover"))
     work = sum(e["seconds"] for e in run.events() if e["event"] == "committed")
     return wall, work
 
 
 def verified(folder: Path, workers: int) -> float:
     """Wall time of an audit that must end with ACCEPT."""
-    policy = Policy(issuers=(own_key("verifier").name,))
+    policy = AuditPolicy(issuers=(load_key("verifier").name,))
     began = time.perf_counter()
-    found = audit(folder, folder / "work", policy, Placement("local", workers))
+    found = audit(folder, folder / "work", policy, ReplayPlace("local", workers))
     wall = time.perf_counter() - began
     equal = sum(replay.equal for replay in found.replays)
     assert found.verdict == "ACCEPT", found.reasons

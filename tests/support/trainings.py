@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from heliostat_tasks.provenance import Provenance
-from heliostat_tasks.provenance.transcript import writer as written
-from heliostat_tasks.provenance.transcript.signing import own_key, sealed
+from heliostat_tasks.provenance.transcript import writer
+from heliostat_tasks.provenance.transcript.signing import load_key, seal
 
 SMALL = {"model": "mlp", "channels": 8, "layers": 1, "batch": 16, "held_out": 64}
 TASK = Provenance(**SMALL, train=24, segment=6)
@@ -13,10 +13,10 @@ TASK = Provenance(**SMALL, train=24, segment=6)
 def resealed(folder, kind, change, key=None):
     """Change what an envelope says, and sign it again."""
     name = f"{kind}.dsse.json"
-    body = written.contents(folder, name, kind).body
+    body = writer.read_envelope(folder, name, kind).body
     change(body)
     role = "verifier" if kind == "nonce" else "prover"
-    (folder / name).write_bytes(sealed(body, kind, key or own_key(role)))
+    (folder / name).write_bytes(seal(body, kind, key or load_key(role)))
 
 
 def elsewhere(folder, *segments):

@@ -1,4 +1,4 @@
-"""Proof of training data: training, transcripts, and replays that verify them."""
+"""Proof of training data: trainings, transcripts, and replays that verify them."""
 
 from heliostat_tasks.provenance.task import Provenance
 

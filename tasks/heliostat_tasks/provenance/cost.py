@@ -1,38 +1,36 @@
-"""What a replay would take, from the fields alone: told before anything is computed."""
+"""Cost of a replay, estimated from the fields before anything is computed."""
 
 from __future__ import annotations
 
 import math
 import time
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
-from heliostat_tasks.provenance.models import MODELS
+from heliostat_tasks.provenance.models import tensor_specs
+from heliostat_tasks.provenance.task import Provenance
 
-if TYPE_CHECKING:
-    from heliostat_tasks.provenance.task import Provenance
+Item = TypeVar("Item")
 
-Thing = TypeVar("Thing")
+MAX_DATA = 1 << 30
+"""Bytes of records; several copies are in memory."""
 
-MOST_DATA = 1 << 30
-"""Bytes of records; they are held in memory, several times."""
-
-SLOWEST = 5e8
-"""Operations per second that even a slow core makes of small matrices."""
+MIN_SPEED = 5e8
+"""Operations per second of a slow core on small matrices."""
 
 
-class Budget(NamedTuple):
-    """What a verifier is willing to spend."""
+class ReplayBudget(NamedTuple):
+    """Resources that a verifier is willing to spend."""
 
     memory: float = 4 * 2**30  # bytes of each worker
     seconds: float = 1800.0  # for one segment
-    total: float = 24 * 3600.0  # seconds for all of it, by the clock
+    total: float = 24 * 3600.0  # seconds for the whole audit, by the clock
 
 
-UNLIMITED = Budget(math.inf, math.inf, math.inf)
+UNLIMITED = ReplayBudget(math.inf, math.inf, math.inf)
 
 
-class Cost(NamedTuple):
+class ReplayCost(NamedTuple):
     """An estimate, right within a factor of a few."""
 
     parameters: int
@@ -40,61 +38,65 @@ class Cost(NamedTuple):
     flops: float  # of one segment
 
 
-class Beyond(Exception):
-    """A transcript whose replay would take more than the verifier's limits."""
+class OverBudget(Exception):
+    """A replay would take more than the verifier's budget."""
 
 
-def cost(task: Provenance, records: int) -> Cost:
-    """Of replaying a segment of a task with so many records."""
-    tensors = MODELS[task.model].tensors(task).values()
-    parameters = sum(math.prod(tensor.shape) for tensor in tensors)
-    places = task.length if task.model == "tiny-lm" else 1
-    seen = task.batch * places
-    per_place = 16 * task.channels * task.layers + 2 * 256
+def estimate_cost(task: Provenance, records: int) -> ReplayCost:
+    """Estimate the cost of replaying a segment.
+
+    Args:
+        task: the training.
+        records: number of records.
+    """
+    specs = tensor_specs(task.architecture).values()
+    parameters = sum(math.prod(spec.shape) for spec in specs)
+    positions = task.length if task.model == "tiny-lm" else 1
+    seen = task.batch * positions
+    per_position = 16 * task.channels * task.layers + 2 * 256
     if task.model == "tiny-lm":
-        per_place += 3 * task.heads * task.length * task.layers
-    held = 4 * (12 * parameters + 3 * seen * per_place)
+        per_position += 3 * task.heads * task.length * task.layers
+    states = 4 * (12 * parameters + 3 * seen * per_position)
     attention = 2 * task.length * task.channels * task.layers
     flops = 6 * (parameters + attention) * seen * min(task.segment, task.train)
-    memory = held + records * (task.length + 1 + 64)
-    return Cost(parameters, memory, flops)
+    memory = states + records * (task.length + 1 + 64)
+    return ReplayCost(parameters, memory, flops)
 
 
-def within(task: Provenance, records: int, budget: Budget) -> Cost:
-    """The cost of a segment, if it is within the budget.
+def check_budget(task: Provenance, records: int, budget: ReplayBudget) -> None:
+    """Refuse a training whose replay would exceed a budget.
 
     Raises:
-        Beyond: saying which limit it is not within.
+        OverBudget: naming the limit.
     """
-    if records * (task.length + 1) > MOST_DATA:
-        raise Beyond(f"there are more than {MOST_DATA >> 30} GiB of records")
-    found = cost(task, records)
-    if found.bytes > budget.memory:
-        raise Beyond(
-            f"a segment would take {found.bytes / 2**30:.1f} GiB, the limit is "
+    if records * (task.length + 1) > MAX_DATA:
+        raise OverBudget(f"there are more than {MAX_DATA >> 30} GiB of records")
+    cost = estimate_cost(task, records)
+    if cost.bytes > budget.memory:
+        raise OverBudget(
+            f"a segment would take {cost.bytes / 2**30:.1f} GiB, the limit is "
             f"{budget.memory / 2**30:.1f}"
         )
-    seconds = found.flops / SLOWEST
+    seconds = cost.flops / MIN_SPEED
     if seconds > budget.seconds:
-        raise Beyond(
+        raise OverBudget(
             f"a segment might take {seconds:.0f} s, the limit is {budget.seconds:.0f}"
         )
-    return found
 
 
 class Deadline:
-    """The clock that a whole verification is kept to."""
+    """The time by which an audit must end."""
 
     def __init__(self, seconds: float) -> None:
         self.seconds, self.end = seconds, time.monotonic() + seconds
 
-    def kept(self, things: Iterable[Thing]) -> Iterator[Thing]:
-        """The same things.
+    def enforce(self, items: Iterable[Item]) -> Iterator[Item]:
+        """Yield the same items.
 
         Raises:
-            Beyond: once time is over.
+            OverBudget: after the deadline.
         """
-        for thing in things:
+        for item in items:
             if time.monotonic() > self.end:
-                raise Beyond(f"it took longer than {self.seconds:g} s in all")
-            yield thing
+                raise OverBudget(f"it took longer than {self.seconds:g} s in all")
+            yield item

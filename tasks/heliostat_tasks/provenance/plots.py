@@ -1,4 +1,4 @@
-"""A report as a picture: who was remembered when, and how near replays came."""
+"""Plot of a report: memorisation of each segment, and distances of the replays."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from heliostat.results.figures import save_figure
 from heliostat_tasks.provenance.verify.comparison import PER_TENSOR
 
 EXACT = 1e-9
-"""Where a distance of zero is drawn."""
+"""Position of a distance of zero."""
 
 COLOURS = {"bitwise": "C2", "tolerance": "C0", "reject": "C3"}
 
 
-def draw(report: xr.Dataset, output: str | None = None) -> Any:
-    """Two panels: change of memorisation by segment and interval, distances against ε.
+def plot_report(report: xr.Dataset, output: str | None = None) -> Any:
+    """Plot memorisation by segment and interval, and distances against ε.
 
     Args:
-        report: of ``heliostat provenance verify``, as its ``report.nc`` holds it.
-        output: a file to write (its ending says the format); default none.
+        report: of ``heliostat provenance verify``, as in its ``report.nc``.
+        output: a file to write, in the format of its ending; default none.
 
     Returns:
         The matplotlib Figure.
@@ -29,8 +29,8 @@ def draw(report: xr.Dataset, output: str | None = None) -> Any:
     import matplotlib.pyplot as plt
 
     figure, axes = plt.subplots(1, 2, figsize=(11, 4.2), layout="constrained")
-    _memorisation(figure, axes[0], report)
-    _distances(axes[1], report)
+    _plot_memorisation(figure, axes[0], report)
+    _plot_distances(axes[1], report)
     figure.suptitle(f"{report.attrs['verdict']}: {report.sizes['segment']} segments")
     if output is not None:
         save_figure(figure, output, dpi=120)
@@ -38,8 +38,8 @@ def draw(report: xr.Dataset, output: str | None = None) -> Any:
     return figure
 
 
-def _memorisation(figure: Any, axes: Any, report: xr.Dataset) -> None:
-    """ΔM of a few records of each segment over each interval: a diagonal."""
+def _plot_memorisation(figure: Any, axes: Any, report: xr.Dataset) -> None:
+    """ΔM of a few records of each segment over each interval: honest is a diagonal."""
     axes.set(xlabel="interval between checkpoints", ylabel="records of segment")
     if "memorisation" not in report:
         axes.text(0.5, 0.5, "not looked at", ha="center", transform=axes.transAxes)
@@ -64,19 +64,21 @@ def _memorisation(figure: Any, axes: Any, report: xr.Dataset) -> None:
     figure.colorbar(image, ax=axes, label="ΔM: memorised over the interval / nat")
 
 
-def _distances(axes: Any, report: xr.Dataset) -> None:
-    """Of all weights, to be below ε, and of the worst tensor, to be below 10 ε."""
+def _plot_distances(axes: Any, report: xr.Dataset) -> None:
+    """Distances of all weights, limit ε, and of the worst tensor, limit 10 ε."""
     epsilon = report.attrs["epsilon"]
     whole = report["distance"].sel(tensor="weights").values
     worst = report["distance"].max("tensor").values
     kinds = report["kind"].values.astype(str)
     for kind, colour in COLOURS.items():
-        here = kinds == kind
-        segments = report["segment"].values[here]
-        for far, fill, what in ((whole, colour, kind), (worst, "none", "worst tensor")):
-            y = np.maximum(np.where(np.isfinite(far[here]), far[here], 1e3), EXACT)
-            label = what if fill == colour or kind == "reject" else None
-            axes.semilogy(segments, y, "o", color=colour, mfc=fill, label=label, ms=4)
+        mask = kinds == kind
+        segments = report["segment"].values[mask]
+        series = ((whole, colour, kind), (worst, "none", "worst tensor"))
+        for distance, fill, name in series:
+            finite = np.where(np.isfinite(distance[mask]), distance[mask], 1e3)
+            label = name if fill == colour or kind == "reject" else None
+            style = {"color": colour, "mfc": fill, "label": label, "ms": 4}
+            axes.semilogy(segments, np.maximum(finite, EXACT), "o", **style)
     axes.axhline(epsilon, color="k", ls="--", lw=1, label=f"ε = {epsilon:g}")
     axes.axhline(PER_TENSOR * epsilon, color="k", ls=":", lw=1, label="10 ε, a tensor")
     axes.axhline(EXACT, color="0.7", lw=1)

@@ -1,14 +1,14 @@
-"""Numbers that anybody can draw again: initial weights and the order of data.
+"""Pseudorandom generator: initial weights and order of the data, from a seed.
 
-Both come from bytes of SHAKE-256 and from integer arithmetic, so that they are the same
-on every machine and in every version of every library::
+Both are integers made of bytes of SHAKE-256, so they are the same on every machine and
+in every version of every library::
 
-    seed   = SHA-256("heliostat/provenance/seed/v1" ‖ data root ‖ H(spec) ‖ nonce)
+    seed   = SHA-256("heliostat/provenance/seed/v1" ‖ data root ‖ H(spec) ‖ H(nonce))
     weight = (u · 2⁻²³ − 1) · bound,    u of 24 bits      one rounding, in float32
     order  = records by 128-bit keys, ties by their number
 
-The paper hashes every record into the seed, H(H(d₁) ∘ … ∘ s_rand); a Merkle root binds
-the same, and gives short proofs that a record was among them.
+The paper hashes every record into the seed, H(H(d₁) ∘ … ∘ s_rand). A Merkle root binds
+the same records, and gives short proofs of membership.
 
 Reference: Choi, Shavit and Duvenaud, arXiv:2307.00682, section 4.3.
 """
@@ -19,24 +19,39 @@ import hashlib
 from collections.abc import Sequence
 
 import numpy as np
+from jaxtyping import Float32, Int32
 
 PREFIX = b"heliostat/provenance/"
 
 
 def seed_of(data_root: bytes, spec: bytes, nonce: bytes) -> bytes:
-    """The seed of a training: fixed by data, fields and a nonce nobody chose.
+    """Compute the seed of a training from data, fields and a nonce.
 
     Args:
         data_root: (32,) Merkle root of the records.
-        spec: canonical JSON of what is trained, and how.
-        nonce: drawn by somebody else, after the other two were committed.
+        spec: canonical JSON of the fields.
+        nonce: drawn by somebody else, after data and fields were committed.
+
+    Returns:
+        (32,) bytes.
     """
     parts = (data_root, hashlib.sha256(spec).digest(), hashlib.sha256(nonce).digest())
     return hashlib.sha256(PREFIX + b"seed/v1" + b"".join(parts)).digest()
 
 
-def weights(seed: bytes, name: str, shape: Sequence[int], bound: float) -> np.ndarray:
-    """Uniform numbers in [−bound, bound), float32, of one named tensor.
+def weights(
+    seed: bytes, name: str, shape: Sequence[int], bound: float
+) -> Float32[np.ndarray, ...]:
+    """Draw a named tensor uniformly from [−bound, bound).
+
+    Args:
+        seed: (32,) bytes.
+        name: of the tensor; each name has numbers of its own.
+        shape: of the tensor.
+        bound: largest absolute value.
+
+    Returns:
+        ``shape`` float32.
 
     Example:
         >>> float(weights(bytes(32), "w", (2, 2), 1.0)[0, 0])
@@ -49,11 +64,18 @@ def weights(seed: bytes, name: str, shape: Sequence[int], bound: float) -> np.nd
     return (centred * np.float32(bound)).reshape(tuple(shape))
 
 
-def order(seed: bytes, count: int) -> np.ndarray:
-    """A permutation of ``count`` records, int32.
+def permutation(seed: bytes, count: int) -> Int32[np.ndarray, " count"]:
+    """Draw a permutation of ``count`` records.
+
+    Args:
+        seed: (32,) bytes.
+        count: number of records.
+
+    Returns:
+        (count,) int32.
 
     Example:
-        >>> order(bytes(32), 5).tolist()
+        >>> permutation(bytes(32), 5).tolist()
         [4, 2, 3, 1, 0]
     """
     raw = np.frombuffer(_bytes(seed, "order", 16 * count), ">u8").reshape(-1, 2)
@@ -61,7 +83,7 @@ def order(seed: bytes, count: int) -> np.ndarray:
 
 
 def _bytes(seed: bytes, label: str, count: int) -> bytes:
-    """SHAKE-256 over the seed and a label with its length before it."""
+    """SHAKE-256 of the label, with its length before it, and the seed."""
     name = label.encode()
     head = PREFIX + len(name).to_bytes(4, "big") + name
     return hashlib.shake_256(head + seed).digest(count)

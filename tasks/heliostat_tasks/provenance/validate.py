@@ -1,16 +1,9 @@
-"""What a task's fields must satisfy, each said in one line.
-
-The same ranges hold for the fields of a transcript, before anything is computed.
-"""
+"""Valid ranges of the fields; those of a transcript are checked before any compute."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-import heliostat as hs
-
-if TYPE_CHECKING:
-    from heliostat_tasks.provenance.task import Provenance
+from collections.abc import Mapping
+from typing import Any
 
 RANGES = {
     "length": (1, 2048),
@@ -24,36 +17,45 @@ RANGES = {
     "warmup": (0, 1_000_000),
 }
 
-CHECKPOINTS = 20_000
-"""Most segments of a training: their digests are one signed table."""
+MAX_CHECKPOINTS = 20_000
+"""Segments of a training: their digests are one signed table."""
 
 
-def check(task: Provenance) -> None:
-    """Refuse fields that make no sense.
+def check_fields(spec: Mapping[str, Any]) -> None:
+    """Refuse fields outside of their ranges.
+
+    Args:
+        spec: fields by name, without data and nonce.
 
     Raises:
-        ValueError: with what was given and what was expected.
+        ValueError: naming the value and its range.
     """
     for name, (least, most) in RANGES.items():
-        if not least <= getattr(task, name) <= most:
-            given = getattr(task, name)
-            raise ValueError(f"{name} {given}: expected {least} to {most}")
-    if task.train > CHECKPOINTS * task.segment:
-        least = -(-task.train // CHECKPOINTS)
+        if not least <= spec[name] <= most:
+            raise ValueError(f"{name} {spec[name]}: expected {least} to {most}")
+    if spec["train"] > MAX_CHECKPOINTS * spec["segment"]:
+        least = -(-spec["train"] // MAX_CHECKPOINTS)
         raise ValueError(
-            f"segment {task.segment}: expected at least {least}, for no more than "
-            f"{CHECKPOINTS:,} checkpoints"
+            f"segment {spec['segment']}: expected at least {least}, for no more than "
+            f"{MAX_CHECKPOINTS:,} checkpoints"
         )
-    if not 0 < task.lr < 1:
-        raise ValueError(f"lr {task.lr}: expected more than 0 and less than 1")
-    if not 0 <= task.decay < 1:
-        raise ValueError(f"decay {task.decay}: expected 0 to less than 1")
-    if not 0 < task.clip <= 1e6:
-        raise ValueError(f"clip {task.clip}: expected more than 0, up to 1e6")
-    hs.check_used(task, {"heads": (task.model == "tiny-lm", "model tiny-lm")})
-    if task.model == "tiny-lm" and task.channels % task.heads:
-        raise ValueError(f"channels {task.channels}: expected a multiple of heads")
+    if not 0 < spec["lr"] < 1:
+        raise ValueError(f"lr {spec['lr']}: expected more than 0 and less than 1")
+    if not 0 <= spec["decay"] < 1:
+        raise ValueError(f"decay {spec['decay']}: expected 0 to less than 1")
+    if not 0 < spec["clip"] <= 1e6:
+        raise ValueError(f"clip {spec['clip']}: expected more than 0, up to 1e6")
+    if spec["model"] == "tiny-lm" and spec["channels"] % spec["heads"]:
+        raise ValueError(f"channels {spec['channels']}: expected a multiple of heads")
+
+
+def check_nonce(nonce: str) -> None:
+    """Refuse a nonce that is not hexadecimal.
+
+    Raises:
+        ValueError: naming the nonce.
+    """
     try:
-        bytes.fromhex(task.nonce)
+        bytes.fromhex(nonce)
     except ValueError:
-        raise ValueError(f"nonce {task.nonce!r}: expected hexadecimal digits") from None
+        raise ValueError(f"nonce {nonce!r}: expected hexadecimal digits") from None

@@ -1,4 +1,4 @@
-"""``heliostat provenance VERB``: what provers, issuers and verifiers type."""
+"""Commands of ``heliostat provenance``, for provers, issuers and verifiers."""
 
 from __future__ import annotations
 
@@ -6,36 +6,40 @@ import sys
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import heliostat as hs
 from heliostat import Answer
-from heliostat.driver.placement import Placement
 from heliostat_tasks.provenance import corpus
-from heliostat_tasks.provenance.attacks import bench
-from heliostat_tasks.provenance.cost import Budget
+from heliostat_tasks.provenance.attacks import bench, catalog
+from heliostat_tasks.provenance.canonical import MAX_JSON, Refused
+from heliostat_tasks.provenance.cost import ReplayBudget
 from heliostat_tasks.provenance.task import Provenance
-from heliostat_tasks.provenance.transcript import writer as written
-from heliostat_tasks.provenance.transcript.files import read
-from heliostat_tasks.provenance.transcript.formats import LONGEST_JSON, Refused
-from heliostat_tasks.provenance.transcript.signing import own_key
-from heliostat_tasks.provenance.verify import calibration, report
-from heliostat_tasks.provenance.verify.audit import Audit, Policy, audit
+from heliostat_tasks.provenance.transcript import writer
+from heliostat_tasks.provenance.transcript.files import read_file, write_file
+from heliostat_tasks.provenance.transcript.layout import COMMITMENT, NONCE, TRANSCRIPT
+from heliostat_tasks.provenance.transcript.nonce import issue_nonce
+from heliostat_tasks.provenance.transcript.signing import load_key
+from heliostat_tasks.provenance.verify import calibration
+from heliostat_tasks.provenance.verify.audit import audit
+from heliostat_tasks.provenance.verify.findings import Audit, AuditPolicy, ReplayPlace
+from heliostat_tasks.provenance.verify.report import publish_report
+from heliostat_tasks.provenance.verify.statement import not_established, scope
 
 STATUS = {"ACCEPT": 0, "REJECT": 1, "INCONCLUSIVE": 3}
 
 
 def commit(task: Provenance, *, out: Path, data: Path | None = None) -> Answer:
-    """Write down and sign what will be trained on, and how: the first step.
+    """Write and sign a commitment to data and fields: the prover's first step.
 
     Args:
         out: Folder of the transcript.
         data: A folder of files to train on; default the standard library, or digits.
     """
     out = out.absolute()
-    if (out / written.COMMITMENT).exists():
+    if (out / COMMITMENT).exists():
         raise hs.RequestError(f"{out} holds a commitment already")
-    task = written.commit(task, _records(task, data), out, own_key("prover"))
+    task = writer.commit(task, _records(task, data), out, load_key("prover"))
     lines = [
         f"committed {len(task.data)} records in {out}",
         f"  next    heliostat provenance issue {out}  (whoever shall believe it)",
@@ -44,17 +48,17 @@ def commit(task: Provenance, *, out: Path, data: Path | None = None) -> Answer:
 
 
 def issue(folder: Path, /) -> Answer:
-    """Draw a nonce for a commitment and sign it: the verifier's part, before training.
+    """Draw and sign a nonce for a commitment: the verifier's part, before training.
 
     Args:
         folder: Folder of the transcript.
     """
     try:
-        envelope = read(folder, written.COMMITMENT, LONGEST_JSON)
+        envelope = read_file(folder, COMMITMENT, MAX_JSON)
     except Refused as error:
         raise hs.RequestError(f"{folder} holds no commitment: {error}") from error
-    key = own_key("verifier")
-    written.write(folder / written.NONCE, written.issue(envelope, key))
+    key = load_key("verifier")
+    write_file(folder / NONCE, issue_nonce(envelope, key))
     lines = [f"issued a nonce for {folder}", f"  issuer  {key.name}"]
     return Answer(lines, {"path": str(folder), "issuer": key.name})
 
@@ -70,37 +74,37 @@ def train(
 ) -> Answer:
     """Train under the protocol, and write the transcript.
 
-    Where the folder holds a commitment and a nonce, they are used; else both are made,
-    the nonce with this machine's own verifier key.
+    A commitment and a nonce in the folder are used. Missing ones are made, the nonce
+    with this machine's own verifier key.
 
     Args:
         out: Folder of the transcript.
         data: A folder of files to train on; default the standard library, or digits.
         store: Folder of runs; default $HELIOSTAT_STORE, else ./runs.
-        on: local (an own Ray), here (this process), auto, or an address.
+        on: local (a Ray of its own), here (this process), auto, or an address.
         gpus: GPUs to train on; default all there are.
     """
     out = out.absolute()
-    if (out / written.TRANSCRIPT).exists():
+    if (out / TRANSCRIPT).exists():
         raise hs.RequestError(f"{out} holds a transcript already")
-    if not (out / written.COMMITMENT).exists():
+    if not (out / COMMITMENT).exists():
         commit(task, out=out, data=data)
     elif data or task.records:
         raise hs.RequestError(
             f"{out} holds a commitment, with its data; leave out --data and --records"
         )
-    if not (out / written.NONCE).exists():
+    if not (out / NONCE).exists():
         issue(out)
-    task = written.committed(task, out)
+    task = writer.committed_task(task, out)
     run = hs.run(task, store=store, on=on, workers=1, gpus=gpus)
-    written.export(run, out, own_key("prover"))
+    writer.export(run, out, load_key("prover"))
     lines = [
         f"provenance {run.id}: {run.steps} steps, loss {run.headline['loss']}",
         f"  transcript  {out}",
         f"  verify      heliostat provenance verify {out}",
     ]
     about = {"id": run.id, "status": "complete", "path": str(out)}
-    headline = {name: found._asdict() for name, found in run.headline.items()}
+    headline = {name: estimate._asdict() for name, estimate in run.headline.items()}
     return Answer(lines, about | {"headline": headline})
 
 
@@ -127,70 +131,68 @@ def verify(
     Args:
         folder: The transcript.
         report: Folder of the verifier's own; default FOLDER-report.
-        segments: How many to replay, or all.
+        segments: Number of segments to replay, or all.
         epsilon: Largest distance allowed where bits cannot agree.
-        points: Records that memorisation looks at, per segment; 0 is none.
+        points: Records per test of memorisation; 0 is no test.
         prover: The prover's public key, if it is known.
-        issuer: Public keys that may issue nonces, besides this machine's own.
-        challenge: 64 hexadecimal digits that decide the sample; default drawn now.
-        memory: GiB that a worker may take; what runs here has no such limit.
+        issuer: Public keys of trusted issuers of nonces, besides this machine's own.
+        challenge: 64 hexadecimal digits that determine the sample; default drawn now.
+        memory: GiB that a worker may take; --on here has no such limit.
         seconds: Time that a segment may take.
-        hours: Time that all of it may take.
+        hours: Time that the whole audit may take.
         all_failures: Go on after the first segment that fails.
-        on: local (an own Ray), here (this process), auto, or an address.
-        workers: Worker processes; default the whole machine or cluster.
+        on: local (a Ray of its own), here (this process), auto, or an address.
+        workers: Number of workers; default the whole machine or cluster.
     """
     if not folder.is_dir():
         raise hs.RequestError(f"{folder}: expected the folder of a transcript")
     folder = folder.resolve()
-    if not 0 < epsilon < 1:
-        raise hs.RequestError(f"epsilon {epsilon}: expected between 0 and 1")
-    if points is not None and points < 0:
-        raise hs.RequestError(f"points {points}: expected 0 or more")
-    if not all(limit > 0 for limit in (memory, seconds, hours)):
-        raise hs.RequestError("memory, seconds and hours: expected more than 0")
-    policy = Policy(
+    _check_limits(epsilon, points, (memory, seconds, hours))
+    policy = AuditPolicy(
         epsilon,
         _count(segments),
         points,
         _digits(prover, "prover") if prover else None,
-        (own_key("verifier").name, *(_digits(key, "issuer") for key in issuer)),
+        (load_key("verifier").name, *(_digits(key, "issuer") for key in issuer)),
         bytes.fromhex(_digits(challenge, "challenge")) if challenge else None,
-        Budget(memory * 2**30, seconds, 3600 * hours),
+        ReplayBudget(memory * 2**30, seconds, 3600 * hours),
         all_failures,
     )
+    place = ReplayPlace(on, workers)
+    hs.replay(Provenance(), (), **place._asdict())  # checks the place now
     out = report or folder.with_name(folder.name + "-report")
-    place = Placement(on, workers).checked()
-    return _told(audited(folder, out, policy, place), folder, out)
+    return _answer(audit_and_report(folder, out, policy, place), folder, out)
 
 
-def audited(folder: Path, out: Path, policy: Policy, place: Placement) -> Audit:
-    """An audit, and its report in a folder of the verifier's own."""
+def audit_and_report(
+    folder: Path, out: Path, policy: AuditPolicy, place: ReplayPlace
+) -> Audit:
+    """Audit a transcript, and write the report to a folder of the verifier's own."""
     if out.is_symlink() or out.resolve() == folder.resolve():
         raise hs.RequestError(f"report {out}: expected a folder of the verifier's own")
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out, prefix=".work-") as work:
-        found = audit(folder, Path(work), policy, place, _say)
-        report.publish(found, out, Path(work), own_key("verifier"))
-    return found
+        result = audit(folder, Path(work), policy, place, _print)
+        publish_report(result, out, Path(work), load_key("verifier"))
+    return result
 
 
 def attack(
     name: str, /, *, transcript: Path, out: Path, workers: int | None = None
 ) -> Answer:
-    """Write a dishonest transcript made from an honest one; all: also try each.
+    """Forge a transcript from an honest one; all: forge and audit every attack.
 
     Args:
-        name: An attack, or all: then a table says what catches each.
+        name: An attack, or all, for a table of the evidence against each.
         transcript: An honest transcript of this machine's prover.
-        out: Folder of the dishonest one, or of all.
-        workers: Worker processes that verify, with all.
+        out: Folder of the forged transcript, or of all.
+        workers: Number of workers of the audits, with all.
     """
     if out.exists() and any(out.iterdir()):
         raise hs.RequestError(f"{out} is not empty")
     if name == "all":
-        return bench.table(transcript, out, workers, _say)
-    bench.forged(name, transcript, out)
+        return bench.run_attacks(transcript, out, workers, _print)
+    catalog.forge(name, transcript, out)
     lines = [f"{name}: a dishonest transcript in {out}"]
     return Answer(lines, {"attack": name, "path": str(out)})
 
@@ -198,53 +200,67 @@ def attack(
 def calibrate(
     folder: Path, /, *, cores: int = 2, segments: int = 8, workers: int | None = None
 ) -> Answer:
-    """Replay an honest transcript on other numbers of cores, and say which epsilon
-    that calls for.
+    """Replay an honest transcript on other numbers of cores, and derive epsilon.
 
     Args:
         folder: A transcript that is known to be honest.
         cores: Cores of each replay; a worker trains on one.
-        segments: How many to replay, early ones and late ones.
+        segments: Number of segments to replay, spread over the training.
         workers: Replays at a time; default as many as the cores allow.
     """
-    return calibration.measured(folder, cores, segments, workers, _say)
+    return calibration.calibrate_epsilon(folder, cores, segments, workers, _print)
 
 
-def _told(found: Audit, folder: Path, out: Path) -> Answer:
-    replays = found.replays
-    epsilon = found.policy.epsilon
-    kinds = [replay.judged(epsilon)[0] for replay in replays]
-    counted = ", ".join(f"{kinds.count(k)} {k}" for k in sorted(set(kinds)))
-    lines = [found.verdict, *(f"  {reason}" for reason in found.reasons)]
-    if found.moves:
-        total = len(found.moves)
-        lines.append(f"  replayed  {len(replays)} of {total} segments: {counted}")
-        if caught := report.scope(found)["catches"]:
-            told = ", ".join(f"{n} bad: {p:.0%}" for n, p in caught.items())
-            lines.append(f"  a sample  catches one of {told}")
-    lines += [
-        f"  flagged   segment {s + 1}: {', '.join(w)}" for s, w in found.flags.items()
-    ]
-    lines += ["  not established", *(f"    {w}" for w in report.not_established(found))]
-    lines.append(f"  report    {out}")
+def _answer(result: Audit, folder: Path, out: Path) -> Answer:
+    kinds = [replay.classify(result.policy.epsilon)[0] for replay in result.replays]
+    catches = scope(result)["catches"] if result.moves else {}
     about = {
-        "verdict": found.verdict,
-        "reasons": found.reasons,
-        "segments": len(found.moves),
+        "verdict": result.verdict,
+        "reasons": result.reasons,
+        "segments": len(result.moves),
         "replayed": [
             {
                 "segment": replay.segment + 1,
                 "class": kind,
                 "distance": replay.worst[1],
             }
-            for replay, kind in zip(replays, kinds, strict=True)
+            for replay, kind in zip(result.replays, kinds, strict=True)
         ],
-        "catches": report.scope(found)["catches"] if found.moves else {},
-        "not_established": report.not_established(found),
+        "catches": catches,
+        "not_established": not_established(result),
         "transcript": str(folder),
         "report": str(out),
     }
-    return Answer(lines, about, STATUS[found.verdict])
+    lines = [*_lines(result, kinds, catches), f"  report    {out}"]
+    return Answer(lines, about, STATUS[result.verdict])
+
+
+def _lines(result: Audit, kinds: list[Any], catches: Mapping[str, float]) -> list[str]:
+    """The answer for a person."""
+    lines = [result.verdict, *(f"  {reason}" for reason in result.reasons)]
+    if total := len(result.moves):
+        counts = ", ".join(f"{kinds.count(k)} {k}" for k in sorted(set(kinds)))
+        lines.append(f"  replayed  {len(kinds)} of {total} segments: {counts}")
+    if catches:
+        chances = ", ".join(f"{n} bad: {p:.0%}" for n, p in catches.items())
+        lines.append(f"  a sample  catches one of {chances}")
+    lines += [
+        f"  flagged   segment {segment + 1}: {', '.join(reasons)}"
+        for segment, reasons in result.flags.items()
+    ]
+    limits = (f"    {limit}" for limit in not_established(result))
+    return [*lines, "  not established", *limits]
+
+
+def _check_limits(
+    epsilon: float, points: int | None, limits: tuple[float, ...]
+) -> None:
+    if not 0 < epsilon < 1:
+        raise hs.RequestError(f"epsilon {epsilon}: expected between 0 and 1")
+    if points is not None and points < 0:
+        raise hs.RequestError(f"points {points}: expected 0 or more")
+    if not all(limit > 0 for limit in limits):
+        raise hs.RequestError("memory, seconds and hours: expected more than 0")
 
 
 def _records(task: Provenance, data: Path | None) -> bytes:
@@ -254,7 +270,7 @@ def _records(task: Provenance, data: Path | None) -> bytes:
         raise hs.RequestError("--data and --records: expected one of them")
     if task.model != "tiny-lm":
         raise hs.RequestError("--data is text, for tiny-lm; use --records for a file")
-    text, width = corpus.folder(data), task.length + 1
+    text, width = corpus.read_folder(data), task.length + 1
     return text[: len(text) // width * width]
 
 
@@ -266,14 +282,14 @@ def _count(segments: str) -> int | Literal["all"]:
     raise hs.RequestError(f"segments {segments}: expected a whole number, or all")
 
 
-def _digits(text: str, what: str) -> str:
-    """64 hexadecimal digits, in lower case: a key, or a challenge."""
+def _digits(text: str, name: str) -> str:
+    """Return 64 hexadecimal digits, in lower case: a key, or a challenge."""
     if len(text) == 64 and set(text.lower()) <= set("0123456789abcdef"):
         return text.lower()
-    raise hs.RequestError(f"{what} {text}: expected 64 hexadecimal digits")
+    raise hs.RequestError(f"{name} {text}: expected 64 hexadecimal digits")
 
 
-def _say(line: str) -> None:
+def _print(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 

@@ -7,10 +7,10 @@ import shutil
 import pytest
 from support.trainings import TASK
 
-from heliostat.driver.placement import Placement
 from heliostat_tasks.provenance import verbs
-from heliostat_tasks.provenance.transcript.signing import own_key
-from heliostat_tasks.provenance.verify.audit import Policy, audit
+from heliostat_tasks.provenance.transcript.signing import load_key
+from heliostat_tasks.provenance.verify.audit import audit
+from heliostat_tasks.provenance.verify.findings import AuditPolicy, ReplayPlace
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -39,9 +39,9 @@ def judge(tmp_path):
     """An audit with a verifier's own policy, here unless said otherwise."""
 
     def judged(folder, on="here", workers=None, **policy):
-        fields = {"issuers": (own_key("verifier").name,), "points": 0} | policy
+        fields = {"issuers": (load_key("verifier").name,), "points": 0} | policy
         return audit(
-            folder, tmp_path / "work", Policy(**fields), Placement(on, workers)
+            folder, tmp_path / "work", AuditPolicy(**fields), ReplayPlace(on, workers)
         )
 
     return judged

@@ -13,10 +13,10 @@ from support.trainings import SMALL, TASK
 import heliostat as hs
 from heliostat.system.device import cores
 from heliostat_tasks.provenance import Provenance, verbs
-from heliostat_tasks.provenance.attacks import attacks, bench
-from heliostat_tasks.provenance.attacks.attacks import ATTACKS
-from heliostat_tasks.provenance.transcript import writer as written
-from heliostat_tasks.provenance.transcript.signing import own_key
+from heliostat_tasks.provenance.attacks import bench
+from heliostat_tasks.provenance.attacks.catalog import ATTACKS, forge
+from heliostat_tasks.provenance.transcript import layout
+from heliostat_tasks.provenance.transcript.signing import load_key
 
 pytestmark = pytest.mark.slow
 
@@ -26,10 +26,10 @@ BELOW = {"permuted-batch", "sub-epsilon-nudge"}
 
 @pytest.mark.parametrize("name", ATTACKS)
 def test_every_attack_is_rejected(name, honest, judge):
-    bench.forged(name, honest, honest.with_name("forged"))
+    forge(name, honest, honest.with_name("forged"))
     found = judge(honest.with_name("forged"), "local", 2, all_failures=True)
     assert found.verdict == "REJECT"
-    elsewhere = [r.judged(found.policy.epsilon, False)[0] for r in found.replays]
+    elsewhere = [r.classify(found.policy.epsilon, False)[0] for r in found.replays]
     if found.replays:
         assert ("reject" in elsewhere) != (name in BELOW)
     else:
@@ -38,8 +38,8 @@ def test_every_attack_is_rejected(name, honest, judge):
 
 def test_an_attack_that_is_none_is_refused(honest, tmp_path):
     with pytest.raises(hs.RequestError, match="did you mean 'glue'"):
-        bench.forged("glu", honest, tmp_path / "x")
-    assert set(attacks.ATTACKS) >= BELOW and not (tmp_path / "x").exists()
+        forge("glu", honest, tmp_path / "x")
+    assert set(ATTACKS) >= BELOW and not (tmp_path / "x").exists()
 
 
 @pytest.mark.timeout(900)
@@ -103,8 +103,8 @@ def test_training_leaves_traces(fleet_ray, tmp_path, judge):
 def _chance(found):
     """How often six random intervals of training would have lowered the losses of the
     last six segments by as much as those that trained on them."""
-    change = np.diff(found.pictured, axis=0)[:, : len(found.shown)].T
-    own = np.asarray(found.shown)[-6:]
+    change = np.diff(found.memorisation, axis=0)[:, : len(found.plotted)].T
+    own = np.asarray(found.plotted)[-6:]
     rng, late = np.random.default_rng(0), change[-6:]
     drawn = rng.integers(late.shape[1], size=(100_000, len(own)))
     return np.mean(_seen(late, drawn) >= _seen(late, own))
@@ -115,10 +115,10 @@ def _seen(change, intervals):
 
 
 def test_the_bench_writes_a_table(fleet_ray, honest, tmp_path):
-    answer = bench.table(honest, tmp_path / "bench", 2, lambda line: None)
+    answer = bench.run_attacks(honest, tmp_path / "bench", 2, lambda line: None)
     text = (tmp_path / "bench" / bench.TABLE).read_text()
     assert answer.status == 0 and all(name in text for name in ATTACKS)
     rows = {row["attack"]: row for row in answer.data["attacks"]}
     assert {n for n, row in rows.items() if "ACCEPT" in str(row)} == BELOW
-    assert written.checkpoint(0) == "ckpt/000000.safetensors"
-    assert own_key("prover").name != own_key("verifier").name
+    assert layout.checkpoint_name(0) == "ckpt/000000.safetensors"
+    assert load_key("prover").name != load_key("verifier").name

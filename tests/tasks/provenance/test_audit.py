@@ -17,17 +17,25 @@ from support.trainings import SMALL, TASK, elsewhere, resealed
 
 import heliostat as hs
 from heliostat_tasks.provenance import Provenance, verbs
-from heliostat_tasks.provenance.attacks import bench
-from heliostat_tasks.provenance.cost import Budget
-from heliostat_tasks.provenance.transcript import writer as written
-from heliostat_tasks.provenance.transcript.signing import fresh_key, opened, own_key
+from heliostat_tasks.provenance.attacks.catalog import forge
+from heliostat_tasks.provenance.canonical import sha256
+from heliostat_tasks.provenance.cost import ReplayBudget
+from heliostat_tasks.provenance.transcript import layout, writer
+from heliostat_tasks.provenance.transcript.nonce import issue_nonce
+from heliostat_tasks.provenance.transcript.signing import (
+    generate_key,
+    load_key,
+    open_envelope,
+)
 from heliostat_tasks.provenance.verify import report
-from heliostat_tasks.provenance.verify.audit import Policy
-from heliostat_tasks.provenance.verify.sampling import odd
+from heliostat_tasks.provenance.verify.findings import AuditPolicy
+from heliostat_tasks.provenance.verify.report import publish_report
+from heliostat_tasks.provenance.verify.sampling import flag_segments
+from heliostat_tasks.provenance.verify.statement import not_established, statement
 
 
 def kinds(found):
-    return [replay.judged(found.policy.epsilon)[0] for replay in found.replays]
+    return [replay.classify(found.policy.epsilon)[0] for replay in found.replays]
 
 
 def test_an_honest_training_is_accepted_bit_for_bit(honest, judge, tmp_path):
@@ -36,24 +44,24 @@ def test_an_honest_training_is_accepted_bit_for_bit(honest, judge, tmp_path):
     for workers in (1, 2):
         found = judge(honest, "local", workers, points=64)
         assert found.verdict == "ACCEPT" and kinds(found) == ["bitwise"] * 4
-        report.publish(found, tmp_path / "report", tmp_path, own_key("verifier"))
+        publish_report(found, tmp_path / "report", tmp_path, load_key("verifier"))
         reports.append((tmp_path / "report" / report.STATEMENT).read_bytes())
     assert reports[0] == reports[1]
     told = xr.load_dataset(tmp_path / "report" / report.NUMBERS)
     assert dict(told.sizes)["segment"] == 4 and float(told.distance.max()) == 0
-    assert (tmp_path / "report" / report.PICTURE).stat().st_size > 5_000
-    body = written.contents(tmp_path / "report", report.STATEMENT, "report").body
+    assert (tmp_path / "report" / report.PLOT).stat().st_size > 5_000
+    body = writer.read_envelope(tmp_path / "report", report.STATEMENT, "report").body
     assert body["_type"] == "https://in-toto.io/Statement/v1"
     assert body["predicate"]["verdict"] == "ACCEPT"
     assert len(body["subject"][0]["digest"]["sha256"]) == 64
 
 
 def test_elsewhere_a_replay_must_be_near_and_says_what_it_cannot_tell(honest, judge):
-    bench.forged("sub-epsilon-nudge", honest, honest.with_name("nudged"))
+    forge("sub-epsilon-nudge", honest, honest.with_name("nudged"))
     elsewhere(honest.with_name("nudged"), 3)
     found = judge(honest.with_name("nudged"))
     assert found.verdict == "ACCEPT" and kinds(found).count("tolerance") == 1
-    assert any("nudged" in line for line in report.not_established(found))
+    assert any("nudged" in line for line in not_established(found))
     strict = judge(honest.with_name("nudged"), epsilon=1e-9)
     assert strict.verdict == "REJECT" and "away in" in strict.reasons[0]
 
@@ -62,14 +70,14 @@ def test_whoever_claims_another_environment_is_asked_why_bits_agree(honest, judg
     """A nudge hidden behind a false claim: the other segments give it away."""
     elsewhere(honest)
     assert judge(honest).verdict == "ACCEPT"  # an honest one, of a machine alike
-    bench.forged("sub-epsilon-nudge", honest, honest.with_name("nudged"))
+    forge("sub-epsilon-nudge", honest, honest.with_name("nudged"))
     found = judge(honest.with_name("nudged"))
     assert found.verdict == "INCONCLUSIVE"
     assert found.reasons[0].startswith("segment 3 ends with other bits, within epsilon")
 
 
 def test_where_bits_agree_a_nudge_is_rejected(honest, judge):
-    bench.forged("sub-epsilon-nudge", honest, honest.with_name("nudged"))
+    forge("sub-epsilon-nudge", honest, honest.with_name("nudged"))
     found = judge(honest.with_name("nudged"), "local", 2)
     assert found.verdict == "REJECT"
     assert "segment 3 (steps 13 to 18)" in found.reasons[0]
@@ -79,23 +87,23 @@ def test_where_bits_agree_a_nudge_is_rejected(honest, judge):
 
 @pytest.mark.parametrize("attack", ["forged-init", "seed-grinding"])
 def test_what_the_seed_decides_is_rejected_before_any_replay(honest, judge, attack):
-    bench.forged(attack, honest, honest.with_name("forged"))
+    forge(attack, honest, honest.with_name("forged"))
     found = judge(honest.with_name("forged"))
     assert found.verdict == "REJECT" and not found.replays
 
 
 def test_a_step_that_differs_is_named(honest, judge):
-    bench.forged("swapped-order", honest, honest.with_name("swapped"))
+    forge("swapped-order", honest, honest.with_name("swapped"))
     elsewhere(honest.with_name("swapped"))
     found = judge(honest.with_name("swapped"))
     assert found.verdict == "REJECT" and "they part at step 13" in found.reasons[0]
 
 
 def test_a_log_that_lies_is_rejected(honest, judge):
-    log = np.fromfile(honest / written.LOG, written.LOGGED)
+    log = np.fromfile(honest / layout.LOG, layout.LOG_ENTRY)
     log["loss"][7] *= 1.01
-    (honest / written.LOG).write_bytes(log.tobytes())
-    digest = written.sha256(log.tobytes())
+    (honest / layout.LOG).write_bytes(log.tobytes())
+    digest = sha256(log.tobytes())
     resealed(honest, "transcript", lambda body: body.update(log=digest))
     elsewhere(honest)
     found = judge(honest)
@@ -103,10 +111,10 @@ def test_a_log_that_lies_is_rejected(honest, judge):
 
 
 def test_where_bits_agree_the_log_must_too_whatever_is_claimed(honest, judge):
-    log = np.fromfile(honest / written.LOG, written.LOGGED)
+    log = np.fromfile(honest / layout.LOG, layout.LOG_ENTRY)
     log["loss"] *= 1 + 5e-5
-    (honest / written.LOG).write_bytes(log.tobytes())
-    digest = written.sha256(log.tobytes())
+    (honest / layout.LOG).write_bytes(log.tobytes())
+    digest = sha256(log.tobytes())
     resealed(honest, "transcript", lambda body: body.update(log=digest))
     elsewhere(honest)
     found = judge(honest)
@@ -118,14 +126,14 @@ def test_a_sample_says_what_it_is_worth(honest, judge):
     found = judge(honest, segments=3, challenge=bytes(32))
     assert found.verdict == "ACCEPT" and len(found.replays) == 3
     assert {0, 3} <= set(found.plan)  # the first and the last, always
-    told = report.statement(found)["predicate"]
+    told = statement(found)["predicate"]
     assert told["scope"]["catches"] == {"1": 0.5, "2": 1.0}
     assert "1 segments that were not replayed" in " ".join(told["notEstablished"])
     assert judge(honest, segments=3, challenge=bytes(32)).plan == found.plan
 
 
 def test_a_nonce_of_nobody_trusted_leaves_it_open(honest, judge):
-    stranger = fresh_key()
+    stranger = generate_key()
     found = judge(honest, issuers=(stranger.name,))
     assert found.verdict == "INCONCLUSIVE" and "--issuer" in found.reasons[0]
     assert not judge(honest, prover=stranger.name).replays
@@ -171,19 +179,19 @@ def test_a_worker_that_dies_again_and_again_is_no_acceptance(honest, judge):
 
 
 def test_what_takes_too_much_is_not_begun(honest, judge):
-    found = judge(honest, budget=Budget(memory=1e5))
+    found = judge(honest, budget=ReplayBudget(memory=1e5))
     assert found.verdict == "INCONCLUSIVE" and "GiB" in found.reasons[0]
-    found = judge(honest, budget=Budget(seconds=1e-6))
+    found = judge(honest, budget=ReplayBudget(seconds=1e-6))
     assert found.verdict == "INCONCLUSIVE" and " s, the limit is" in found.reasons[0]
     assert not found.moves
-    found = judge(honest, budget=Budget(total=0.0))
+    found = judge(honest, budget=ReplayBudget(total=0.0))
     assert found.verdict == "INCONCLUSIVE" and "longer than 0 s" in found.reasons[0]
 
 
 @pytest.mark.slow
 def test_a_replay_beyond_its_memory_is_inconclusive(honest, judge):
     """The estimate is fooled here; the worker's own limit is not."""
-    found = judge(honest, "local", 1, budget=Budget(memory=3e7))
+    found = judge(honest, "local", 1, budget=ReplayBudget(memory=3e7))
     assert found.verdict == "INCONCLUSIVE" and not found.replays
 
 
@@ -196,7 +204,7 @@ def test_what_is_held_in_memory_does_not_grow_with_the_segments(
     out = tmp_path / "wide"
     task = Provenance(**wide, train=90, segment=1)
     verbs.train(task, out=out, store=str(tmp_path / "s"), gpus=0)
-    found = judge(out, "local", 1, budget=Budget(memory=220e6))
+    found = judge(out, "local", 1, budget=ReplayBudget(memory=220e6))
     assert found.verdict == "ACCEPT" and len(found.replays) == 90
 
 
@@ -210,9 +218,9 @@ def test_commitment_nonce_and_training_may_be_three_acts(tmp_path):
     with pytest.raises(hs.RequestError, match="a commitment already"):
         verbs.commit(task, out=out)
     verbs.issue(out)
-    nonce = (out / written.NONCE).read_bytes()
+    nonce = (out / layout.NONCE).read_bytes()
     verbs.issue(out)
-    assert (out / written.NONCE).read_bytes() == nonce  # asking again is no new try
+    assert (out / layout.NONCE).read_bytes() == nonce  # asking again is no new try
     with pytest.raises(hs.RequestError, match="to other fields"):
         verbs.train(TASK, out=out, store=store, on="here")
     answer = verbs.train(task, out=out, store=store, on="here")
@@ -260,7 +268,7 @@ def test_another_commitment_of_the_same_prover_is_counted(tmp_path):
         out = tmp_path / str(number)
         verbs.commit(Provenance(**SMALL, train=5 + number, segment=6), out=out)
         verbs.issue(out)
-        told = written.contents(out, written.NONCE, "nonce").body
+        told = writer.read_envelope(out, layout.NONCE, "nonce").body
         if number == 1:
             before = told["sequence"]
     assert told["sequence"] == before + 1
@@ -272,10 +280,10 @@ def test_the_same_data_under_another_key_are_counted(tmp_path):
     for number in (1, 2):
         out = tmp_path / str(number)
         task = Provenance(**SMALL, train=3 + number, segment=6)
-        written.commit(task, task.data.tobytes(), out, fresh_key())
-        envelope = (out / written.COMMITMENT).read_bytes()
-        nonce = written.issue(envelope, fresh_key(), tmp_path / "issued.jsonl")
-        sequence.append(opened(nonce, "nonce", "it").body["sequence"])
+        writer.commit(task, task.data.tobytes(), out, generate_key())
+        envelope = (out / layout.COMMITMENT).read_bytes()
+        nonce = issue_nonce(envelope, generate_key(), tmp_path / "issued.jsonl")
+        sequence.append(open_envelope(nonce, "nonce", "it").body["sequence"])
     assert sequence == [1, 2]
 
 
@@ -289,7 +297,7 @@ def test_any_folder_of_text_can_be_trained_on(tmp_path):
     out = tmp_path / "t"
     data = tmp_path / "texts"
     verbs.train(task, out=out, data=data, store=str(tmp_path / "s"), on="here")
-    assert (out / written.RECORDS).read_bytes().startswith(b"a.txt a.txt ")
+    assert (out / layout.RECORDS).read_bytes().startswith(b"a.txt a.txt ")
     assert verbs.verify(out, on="here", points=0).data["verdict"] == "ACCEPT"
     with pytest.raises(hs.RequestError, match="expected a folder"):
         verbs.commit(task, out=tmp_path / "u", data=tmp_path / "none")
@@ -300,12 +308,12 @@ def test_segments_that_look_odd_are_flagged():
     leave none, and that is not odd."""
     lengths, p_values = [1.0] * 40, [0.5] * 5 + [0.001] * 35
     lengths[7], lengths[9], p_values[30] = 21.0, 0.0, 0.4
-    assert odd(lengths, p_values) == {
+    assert flag_segments(lengths, p_values) == {
         7: ["the weights jump"],
         9: ["the weights stand still"],
         30: ["no trace of its data"],
     }
-    assert not odd([1.0] * 3, [])
+    assert not flag_segments([1.0] * 3, [])
 
 
 @pytest.mark.slow
@@ -315,7 +323,7 @@ def test_a_training_that_moved_says_where_each_segment_was(tmp_path, judge):
     task = Provenance(**SMALL, train=12, segment=6)
     verbs.commit(task, out=out)
     verbs.issue(out)
-    task = written.committed(task, out)
+    task = writer.committed_task(task, out)
     run = hs.run(task, store=store, steps=6, on="here")
     events = run.path / "events.jsonl"
     text = events.read_text()
@@ -323,13 +331,13 @@ def test_a_training_that_moved_says_where_each_segment_was(tmp_path, judge):
     later = events.read_text()[len(text) :]
     print_ = next(e["environment"] for e in run.events() if e["event"] == "committed")
     events.write_text(text.replace(print_, "0123456789abcdef") + later)
-    written.export(hs.open(run.id, store=store), out, own_key("prover"))
+    writer.export(hs.open(run.id, store=store), out, load_key("prover"))
     found = judge(out)
     assert found.verdict == "ACCEPT" and kinds(found) == ["bitwise", "bitwise"]
     assert [replay.exact for replay in found.replays] == [False, True]
-    told = report.statement(found)["predicate"]["environments"]
+    told = statement(found)["predicate"]["environments"]
     assert [environment for _, environment in told] == ["0123456789abcdef", print_]
 
 
 def test_a_policy_is_never_read_from_a_transcript():
-    assert Policy().epsilon == 1e-5 and Policy().segments == "all"
+    assert AuditPolicy().epsilon == 1e-5 and AuditPolicy().segments == "all"

@@ -6,14 +6,17 @@ import numpy as np
 import pytest
 from safetensors.numpy import load
 
-from heliostat_tasks.provenance.transcript.formats import (
+from heliostat_tasks.provenance.canonical import (
     Refused,
-    canonical,
-    number,
-    packed,
-    parsed,
+    parse_float,
+    parse_json,
+    to_json,
+)
+from heliostat_tasks.provenance.transcript.tensors import (
+    pack,
     state_digest,
-    unpacked,
+    tensor_types,
+    unpack,
 )
 
 TENSORS = {
@@ -21,11 +24,11 @@ TENSORS = {
     "b": np.float32([0.5]),
     "step": np.array(7, np.int32),
 }
-SHAPES = {name: (a.dtype.newbyteorder("<"), a.shape) for name, a in TENSORS.items()}
+TYPES = tensor_types(TENSORS)
 
 
 def with_header(change):
-    content = packed(TENSORS)
+    content = pack(TENSORS)
     size = int.from_bytes(content[:8], "little")
     header = change(content[8 : 8 + size])
     return len(header).to_bytes(8, "little") + header + content[8 + size :]
@@ -41,8 +44,8 @@ def with_table(change):
 
 
 def test_tensors_come_back_and_the_library_agrees():
-    content = packed(TENSORS)
-    for found in (unpacked(content, SHAPES, "it"), load(content)):
+    content = pack(TENSORS)
+    for found in (unpack(content, TYPES, "it"), load(content)):
         assert set(found) == set(TENSORS)
         for name, array in TENSORS.items():
             np.testing.assert_array_equal(found[name], array)
@@ -68,10 +71,10 @@ BAD = {
     "negative": with_table(lambda t: t["a"].update(data_offsets=[-24, 0])),
     "overlap": with_table(lambda t: t["b"].update(data_offsets=[0, 4])),
     "fractions": with_table(lambda t: t["a"].update(data_offsets=[0.0, 24.0])),
-    "trailing": packed(TENSORS) + b"\x00",
-    "cut off": packed(TENSORS)[:-1],
-    "NaN": packed(TENSORS | {"b": np.float32([np.nan])}),
-    "infinite": packed(TENSORS | {"b": np.float32([np.inf])}),
+    "trailing": pack(TENSORS) + b"\x00",
+    "cut off": pack(TENSORS)[:-1],
+    "NaN": pack(TENSORS | {"b": np.float32([np.nan])}),
+    "infinite": pack(TENSORS | {"b": np.float32([np.inf])}),
     "pickle": b"\x80\x04\x95" + b"cposix\nsystem\n" * 8,
 }
 
@@ -79,7 +82,7 @@ BAD = {
 @pytest.mark.parametrize("name", BAD)
 def test_malformed_tensors_are_refused(name):
     with pytest.raises(Refused) as caught:
-        unpacked(BAD[name], SHAPES, "it")
+        unpack(BAD[name], TYPES, "it")
     assert "\n" not in str(caught.value) and len(str(caught.value)) < 120
 
 
@@ -88,7 +91,7 @@ def test_a_tensor_that_stands_twice_is_refused():
         lambda h: b'{"a":' + json.dumps(json.loads(h)["a"]).encode() + b"," + h[1:]
     )
     with pytest.raises(Refused, match="no JSON"):
-        unpacked(content, SHAPES, "it")
+        unpack(content, TYPES, "it")
 
 
 @pytest.mark.parametrize(
@@ -115,14 +118,14 @@ def test_a_tensor_that_stands_twice_is_refused():
 )
 def test_json_that_is_not_canonical_is_refused(content):
     with pytest.raises(Refused) as caught:
-        parsed(content, "it")
+        parse_json(content, "it")
     assert len(str(caught.value)) < 120
 
 
 def test_canonical_json_comes_back():
     value = {"b": [1, -2, None, True], "a": {"é": "\u2028"}, "f": 0.1}
-    found = parsed(canonical(value), "it")
-    assert number(found.pop("f"), "f") == 0.1
+    found = parse_json(to_json(value), "it")
+    assert parse_float(found.pop("f"), "f") == 0.1
     assert found == {"b": [1, -2, None, True], "a": {"é": "\u2028"}}
 
 
@@ -131,7 +134,7 @@ def test_canonical_json_comes_back():
 )
 def test_floats_are_hexadecimal_and_finite(text):
     with pytest.raises(Refused):
-        number(text, "it")
+        parse_float(text, "it")
 
 
 def test_a_state_is_bound_by_names_types_shapes_and_bits():

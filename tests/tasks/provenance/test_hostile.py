@@ -12,13 +12,14 @@ from support.trainings import TASK, resealed
 
 import heliostat as hs
 from heliostat_tasks.provenance import verbs
-from heliostat_tasks.provenance.cost import UNLIMITED, Beyond
-from heliostat_tasks.provenance.transcript import writer as written
-from heliostat_tasks.provenance.transcript.formats import Refused, packed, unpacked
-from heliostat_tasks.provenance.transcript.reader import transcript
-from heliostat_tasks.provenance.transcript.signing import opened, own_key, sealed
+from heliostat_tasks.provenance.canonical import Refused, sha256
+from heliostat_tasks.provenance.cost import UNLIMITED, OverBudget
+from heliostat_tasks.provenance.transcript import layout, writer
+from heliostat_tasks.provenance.transcript.reader import read_transcript
+from heliostat_tasks.provenance.transcript.signing import load_key, open_envelope, seal
+from heliostat_tasks.provenance.transcript.tensors import pack, tensor_types, unpack
 
-LAST = written.checkpoint(24)
+LAST = layout.checkpoint_name(24)
 
 
 def linked(folder):
@@ -33,12 +34,12 @@ def linked_folder(folder):
 
 
 def pipe(folder):
-    (folder / written.RECORDS).unlink()
-    os.mkfifo(folder / written.RECORDS)
+    (folder / layout.RECORDS).unlink()
+    os.mkfifo(folder / layout.RECORDS)
 
 
 def hole(folder):
-    with (folder / written.RECORDS).open("ab") as stream:
+    with (folder / layout.RECORDS).open("ab") as stream:
         stream.truncate(1 << 42)  # a file of four terabytes that takes no room
 
 
@@ -54,8 +55,8 @@ def committed(spoil):
     def change(folder):
         """Another commitment, and a nonce for it: an issuer does not look inside."""
         resealed(folder, "commitment", spoil)
-        signed = written.contents(folder, written.COMMITMENT, "commitment")
-        named = written.sha256(signed.content)
+        signed = writer.read_envelope(folder, layout.COMMITMENT, "commitment")
+        named = sha256(signed.content)
         resealed(folder, "nonce", lambda body: body.update(commitment=named))
 
     return change
@@ -69,7 +70,7 @@ def state(**tensors):
     """A checkpoint with other tensors, signed as if it were right."""
 
     def change(folder):
-        content = packed({"step": np.array(24, np.int32)} | tensors)
+        content = pack({"step": np.array(24, np.int32)} | tensors)
         signed(folder, content)
 
     return change
@@ -79,7 +80,7 @@ def signed(folder, content):
     (folder / LAST).write_bytes(content)
 
     def change(body):
-        digest = written.sha256(content)
+        digest = sha256(content)
         body["checkpoints"][-1].update(sha256=digest, size=len(content))
 
     resealed(folder, "transcript", change)
@@ -90,7 +91,7 @@ def not_finite(folder):
 
     tensors = load((folder / LAST).read_bytes())
     tensors["params.layer0.bias"] = tensors["params.layer0.bias"] * np.nan
-    signed(folder, packed(tensors))
+    signed(folder, pack(tensors))
 
 
 def negative(folder):
@@ -98,7 +99,7 @@ def negative(folder):
 
     tensors = load((folder / LAST).read_bytes())
     tensors["nu.layer0.bias"] = -np.ones_like(tensors["nu.layer0.bias"])
-    signed(folder, packed(tensors))
+    signed(folder, pack(tensors))
 
 
 BOMB = b"\x1f\x8b\x08" + bytes(1000)
@@ -118,7 +119,7 @@ HARM = {
     "a zip bomb": (replaced("transcript.dsse.json", BOMB), "no canonical JSON"),
     "a pickle": (replaced("commitment.dsse.json", PICKLE), "no canonical JSON"),
     "other bytes": (replaced(LAST, PICKLE), "has more than"),
-    "other data": (replaced(written.RECORDS, bytes(650)), "not those that were"),
+    "other data": (replaced(layout.RECORDS, bytes(650)), "not those that were"),
     "a signed pickle": (lambda f: signed(f, PICKLE), "larger|whole number|header"),
     "signed NaN": (not_finite, "not finite"),
     "negative squares": (negative, "squares that are negative"),
@@ -142,8 +143,8 @@ HARM = {
         lambda f: resealed(
             f,
             "nonce",
-            lambda b: b.update(issuer=own_key("prover").name),
-            own_key("prover"),
+            lambda b: b.update(issuer=load_key("prover").name),
+            load_key("prover"),
         ),
         "issued its own nonce",
     ),
@@ -252,16 +253,14 @@ def survives(read, content):
 
 def test_four_thousand_mutated_checkpoints_are_refused_or_the_same(trained):
     content = (trained / LAST).read_bytes()
-    task = written.committed(TASK, trained)
-    shapes = {
-        n: (a.dtype.newbyteorder("<"), a.shape) for n, a in written.first(task).items()
-    }
+    task = writer.committed_task(TASK, trained)
+    types = tensor_types(layout.initial_tensors(task))
     draw, taken = random.Random(0), 0
     head = 8 + int.from_bytes(content[:8], "little")
     for _ in range(4_000):
         edge = draw.choice([head, len(content)])
         other = mutated(content[:edge], draw) + content[edge:]
-        taken += survives(lambda c: unpacked(c, shapes, "it"), other)
+        taken += survives(lambda c: unpack(c, types, "it"), other)
     assert taken < 2_000  # changed numbers are numbers: their digest is another
 
 
@@ -272,14 +271,14 @@ def test_two_thousand_mutated_envelopes_are_refused(trained, kind):
     for _ in range(2_000):
         other = mutated(content, draw)
         if other != content:
-            assert not survives(lambda c: opened(c, kind, "it"), other)
+            assert not survives(lambda c: open_envelope(c, kind, "it"), other)
 
 
 def test_a_thousand_transcripts_that_were_signed_wrong_are_refused(honest, tmp_path):
     """Values of a body are exchanged for others, and the whole is signed again."""
     draw = random.Random(2)
     bodies = {
-        kind: written.contents(honest, f"{kind}.dsse.json", kind)
+        kind: writer.read_envelope(honest, f"{kind}.dsse.json", kind)
         for kind in ("commitment", "nonce", "transcript")
     }
     odd = [None, True, -1, 0, 1 << 52, "", "0" * 64, "x", [], {}, [[]], "0x1p-3"]
@@ -290,13 +289,13 @@ def test_a_thousand_transcripts_that_were_signed_wrong_are_refused(honest, tmp_p
         role = "verifier" if kind == "nonce" else "prover"
         path = honest / f"{kind}.dsse.json"
         kept = path.read_bytes()
-        path.write_bytes(sealed(body, kind, own_key(role)))
+        path.write_bytes(seal(body, kind, load_key(role)))
         claimed = body.pop("environments", None)  # may be any short texts
         before = json.loads(bodies[kind].content)
         free = before.pop("environments", None) != claimed and before == body
         if before != body or (free and not texts(claimed)):
-            with pytest.raises((Refused, Beyond)):
-                claims = transcript(honest, tmp_path / "copy", None, UNLIMITED)
+            with pytest.raises((Refused, OverBudget)):
+                claims = read_transcript(honest, tmp_path / "copy", None, UNLIMITED)
                 for step in claims.entries:
                     claims.state(step)
                 raise AssertionError("it was taken")

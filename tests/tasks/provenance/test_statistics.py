@@ -26,7 +26,7 @@ def test_traces_are_those_of_a_slow_count():
 def test_where_there_is_nothing_to_compare_nothing_is_claimed():
     found = memorisation.traces(np.ones(5), np.ones(0))
     assert found.p_value == 1.0 and np.isnan(found.effect) and found.bound == (1, 1)
-    assert np.isnan(memorisation.of(np.ones((3, 2)), np.ones((3, 0)))).all()
+    assert np.isnan(memorisation.memorisation(np.ones((3, 2)), np.ones((3, 0)))).all()
     assert max(memorisation.traces(np.arange(9.0), -np.arange(9.0)).bound) == 1.0
 
 
@@ -97,10 +97,10 @@ def test_samples_catch_as_often_as_the_formula_says(replayed, bad):
     caught = 0
     for i in range(2000):
         challenge = i.to_bytes(32, "big")
-        plan = sampling.chosen(range(40), replayed, challenge)
+        plan = sampling.sample_segments(range(40), replayed, challenge)
         assert len(plan) == len(set(plan)) == replayed
         caught += bool({*range(7, 7 + bad)} & {*plan})
-    chance = sampling.caught(40, replayed, bad)
+    chance = sampling.detection_probability(40, replayed, bad)
     low, high = binom.interval(0.999, 2000, chance)
     assert low <= caught <= high
 
@@ -109,14 +109,14 @@ def test_chances_are_those_of_counting():
     for segments, replayed, bad in [(6, 2, 1), (6, 3, 2), (7, 7, 1), (5, 0, 2)]:
         plans = list(itertools.combinations(range(segments), replayed))
         hits = sum(bool(set(plan) & set(range(bad))) for plan in plans)
-        found = sampling.caught(segments, replayed, bad)
+        found = sampling.detection_probability(segments, replayed, bad)
         assert found == pytest.approx(hits / len(plans))
     with pytest.raises(ValueError, match="3 bad and 1 replayed of 2"):
-        sampling.caught(2, 1, 3)
+        sampling.detection_probability(2, 1, 3)
 
 
 def test_what_is_forced_is_in_every_sample():
-    plan = sampling.chosen(range(20), 5, bytes(32), forced=(0, 19, 4))
+    plan = sampling.sample_segments(range(20), 5, bytes(32), forced=(0, 19, 4))
     assert {0, 4, 19} <= set(plan) and len(plan) == 5 and plan == sorted(plan)
 
 
@@ -162,7 +162,7 @@ def test_moments_are_measured_by_what_they_do():
     far = distances.distances(forged, state, moved)
     assert far["nu.w"] < 1e-9 and far["weights"] == 0
     assert far["update.w"] > 10 and far["scale.w"] > 100
-    assert set(far) == {*state, "weights", *distances.effects(state)}
+    assert set(far) == {*state, "weights", *distances.effect_names(state)}
     still = distances.distances(state, state, moved)
     assert not any(still.values())
 

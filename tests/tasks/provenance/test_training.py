@@ -34,7 +34,7 @@ def test_a_step_is_optax_adamw_on_a_clipped_gradient():
         optax.clip_by_global_norm(0.5), optax.adamw(rate, weight_decay=0.2)
     )
     params, memory = state.params, rule.init(dict(state.params))
-    mean = lambda p, batch: jnp.mean(models.losses(task, p, batch))  # noqa: E731
+    mean = lambda p, batch: jnp.mean(models.losses(task.architecture, p, batch))  # noqa: E731
     gradient, step = jit(jax.grad(mean)), jit(task.step)
     ruled = jit(rule.update)
     for t in range(6):
@@ -53,13 +53,16 @@ def test_no_byte_sees_a_later_one():
     """The loss of a prefix, by a model of that length, is part of the whole loss: true
     for every prefix only if each position depends on those before it alone."""
     task = Provenance(**TEXT, length=4)
-    params = {n: jnp.asarray(a) for n, a in models.start(task, bytes(32)).items()}
+    params = {
+        n: jnp.asarray(a)
+        for n, a in models.initial_weights(task.architecture, bytes(32)).items()
+    }
     record = jnp.asarray(np.random.default_rng(0).integers(0, 256, 5, np.uint8))
     totals = []
     for k in range(1, 5):
         short = replace(task, length=k)
         part = params | {"place": params["place"][:k]}
-        loss = jit(partial(models.losses, short))
+        loss = jit(partial(models.losses, short.architecture))
         totals.append(k * float(loss(part, record[None, : k + 1])[0]))
     each = np.diff([0.0, *totals])
     assert (each > 0).all() and each.mean() == pytest.approx(np.log(256), rel=0.2)

@@ -1,10 +1,10 @@
-"""Who says so: Ed25519 signatures over DSSE envelopes, and where keys are kept.
+"""Ed25519 signatures over DSSE envelopes, and the keys of this machine.
 
     signed text = "DSSEv1" ‖ len(type) ‖ type ‖ len(body) ‖ body      (PAE)
 
 Keys are files that only their owner can read, in ``$HELIOSTAT_KEYS`` (default
-``~/.config/heliostat/keys``); they are made when first needed, and never enter a
-transcript, a store or a log.
+``~/.config/heliostat/keys``). They are made at first use, and never enter a transcript,
+a store or a log.
 
 Reference: Dead Simple Signing Envelope v1.0, protocol.md.
 """
@@ -23,14 +23,14 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import (
 )
 
 import heliostat as hs
-from heliostat_tasks.provenance.transcript.formats import Refused, canonical, parsed
+from heliostat_tasks.provenance.canonical import Refused, parse_json, to_json
 
-TYPE = "application/vnd.heliostat.provenance.{}.v1+json"
+PAYLOAD_TYPE = "application/vnd.heliostat.provenance.{}.v1+json"
 IN_TOTO = "application/vnd.in-toto+json"
 
 
-class Key(NamedTuple):
-    """A pair of keys; the public one is its name."""
+class KeyPair(NamedTuple):
+    """A private key and its public key."""
 
     private: Ed25519PrivateKey
 
@@ -40,21 +40,21 @@ class Key(NamedTuple):
         return self.private.public_key().public_bytes_raw().hex()
 
 
-class Signed(NamedTuple):
-    """What an envelope says, and whose key it was signed with."""
+class SignedBody(NamedTuple):
+    """The body of an envelope, and the public key that signed it."""
 
     body: dict[str, Any]
     signer: str
     content: bytes  # of the body, as it was signed
 
 
-def fresh_key() -> Key:
-    """A key that nobody else has, and that is kept nowhere."""
-    return Key(Ed25519PrivateKey.generate())
+def generate_key() -> KeyPair:
+    """Generate a key that is stored nowhere."""
+    return KeyPair(Ed25519PrivateKey.generate())
 
 
-def own_key(role: str) -> Key:
-    """The key of a prover or a verifier on this machine, made if there is none.
+def load_key(role: str) -> KeyPair:
+    """Load the key of a prover or a verifier on this machine; make one at first use.
 
     Raises:
         RequestError: if it cannot be read or written.
@@ -62,9 +62,9 @@ def own_key(role: str) -> Key:
     path = keys_folder() / f"{role}.key"
     try:
         if not path.exists():
-            _keep(path, fresh_key().private.private_bytes_raw().hex())
+            _store_key(path, generate_key().private.private_bytes_raw().hex())
         raw = bytes.fromhex(path.read_text().strip())
-        return Key(Ed25519PrivateKey.from_private_bytes(raw))
+        return KeyPair(Ed25519PrivateKey.from_private_bytes(raw))
     except OSError as error:
         reason = error.strerror or error
         raise hs.RequestError(f"the key {path} cannot be used: {reason}") from error
@@ -75,12 +75,13 @@ def own_key(role: str) -> Key:
 
 
 def keys_folder() -> Path:
+    """Folder of this machine's keys: ``$HELIOSTAT_KEYS``, else below the home."""
     given = os.environ.get("HELIOSTAT_KEYS")
     return Path(given or Path.home() / ".config" / "heliostat" / "keys").expanduser()
 
 
-def _keep(path: Path, text: str) -> None:
-    """Write a file that others cannot read, or find that somebody just did."""
+def _store_key(path: Path, text: str) -> None:
+    """Write a file that only its owner can read, unless another process just did."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     try:
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -90,63 +91,76 @@ def _keep(path: Path, text: str) -> None:
         stream.write(text + "\n")
 
 
-def sealed(body: Any, kind: str, key: Key) -> bytes:
-    """An envelope over the canonical JSON of ``body``."""
-    content, kind = canonical(body), _typed(kind)
-    signature = key.private.sign(_pae(kind, content))
+def seal(body: Any, kind: str, key: KeyPair) -> bytes:
+    """Sign the canonical JSON of a body.
+
+    Args:
+        body: a JSON value.
+        kind: commitment, nonce, transcript or report.
+        key: the signer's.
+
+    Returns:
+        The bytes of an envelope.
+    """
+    content, payload_type = to_json(body), _payload_type(kind)
+    signature = key.private.sign(_signed_text(payload_type, content))
     envelope = {
         "payload": base64.b64encode(content).decode(),
-        "payloadType": kind,
+        "payloadType": payload_type,
         "signatures": [
             {"keyid": key.name, "sig": base64.b64encode(signature).decode()}
         ],
     }
-    return canonical(envelope)
+    return to_json(envelope)
 
 
-def opened(envelope: bytes, kind: str, what: str) -> Signed:
-    """The body of an envelope, read only after its signature was found good.
+def open_envelope(envelope: bytes, kind: str, label: str) -> SignedBody:
+    """Verify the signature of an envelope, then read its body.
 
-    Whose key it is is for the caller to judge: ``signer`` is whoever signed.
+    ``signer`` is the key that signed; to trust it or not is for the caller.
+
+    Args:
+        envelope: a stranger's bytes.
+        kind: commitment, nonce, transcript or report.
+        label: name of the envelope, for messages.
 
     Raises:
-        Refused: for another type, no signature, more than one, or one that is wrong.
+        Refused: for another type, no signature, more than one, or a wrong one.
     """
-    outer = parsed(envelope, what)
+    outer = parse_json(envelope, label)
     try:
-        (one,) = outer["signatures"]
-        signer, signature = bytes.fromhex(one["keyid"]), _unbase(one["sig"])
-        content, said = _unbase(outer["payload"]), outer["payloadType"]
-        names = (set(outer), set(one))
+        (signed,) = outer["signatures"]
+        signer, signature = bytes.fromhex(signed["keyid"]), _decode(signed["sig"])
+        content, payload_type = _decode(outer["payload"]), outer["payloadType"]
+        names = (set(outer), set(signed))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise Refused(f"{what} is no signed envelope") from error
-    wanted = ({"payload", "payloadType", "signatures"}, {"keyid", "sig"})
-    if names != wanted or said != _typed(kind):
-        raise Refused(f"{what} is no signed envelope of the type expected")
+        raise Refused(f"{label} is no signed envelope") from error
+    expected = ({"payload", "payloadType", "signatures"}, {"keyid", "sig"})
+    if names != expected or payload_type != _payload_type(kind):
+        raise Refused(f"{label} is no signed envelope of the type expected")
     try:
-        Ed25519PublicKey.from_public_bytes(signer).verify(
-            signature, _pae(said, content)
-        )
+        text = _signed_text(payload_type, content)
+        Ed25519PublicKey.from_public_bytes(signer).verify(signature, text)
     except (InvalidSignature, ValueError) as error:
-        raise Refused(f"{what}: the signature is wrong") from error
-    body = parsed(content, what)
+        raise Refused(f"{label}: the signature is wrong") from error
+    body = parse_json(content, label)
     if not isinstance(body, dict):
-        raise Refused(f"{what} holds no table")
-    return Signed(body, signer.hex(), content)
+        raise Refused(f"{label} holds no table")
+    return SignedBody(body, signer.hex(), content)
 
 
-def _typed(kind: str) -> str:
-    return IN_TOTO if kind == "report" else TYPE.format(kind)
+def _payload_type(kind: str) -> str:
+    return IN_TOTO if kind == "report" else PAYLOAD_TYPE.format(kind)
 
 
-def _unbase(text: Any) -> bytes:
-    """Base64 in its one spelling: the last digit may hold bits that mean nothing."""
-    found = base64.b64decode(text, validate=True)
-    if base64.b64encode(found).decode() != text:
+def _decode(text: Any) -> bytes:
+    """Decode base64 in its canonical spelling: its last digit may have unused bits."""
+    content = base64.b64decode(text, validate=True)
+    if base64.b64encode(content).decode() != text:
         raise ValueError("another spelling of the same bytes")
-    return found
+    return content
 
 
-def _pae(kind: str, body: bytes) -> bytes:
-    head = f"DSSEv1 {len(kind.encode())} {kind} {len(body)} "
+def _signed_text(payload_type: str, body: bytes) -> bytes:
+    head = f"DSSEv1 {len(payload_type.encode())} {payload_type} {len(body)} "
     return head.encode() + body

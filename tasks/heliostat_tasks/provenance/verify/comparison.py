@@ -1,36 +1,45 @@
-"""One replayed segment beside what was claimed: equal bits, near enough, or neither."""
+"""Comparison of a replayed segment with its claim: same bits, near, or neither."""
 
 from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
 import numpy as np
+from jaxtyping import Bool
 
-from heliostat.loop.work import Chunk
+import heliostat as hs
+from heliostat_tasks.provenance.transcript.layout import from_block
 from heliostat_tasks.provenance.transcript.reader import Transcript
 from heliostat_tasks.provenance.verify.distances import Movement, distances, same_bits
 
 LOSS_TOLERANCE = 1e-4
-"""Of a logged loss in another environment, relative."""
+"""Relative tolerance of a logged loss in another environment."""
 
 PER_TENSOR = 10.0
-"""A single tensor may be so many ε away: rounding gathers in small ones."""
+"""Tolerance of a single tensor, in ε: rounding accumulates in small ones."""
 
-Kind = Literal["bitwise", "tolerance", "reject"]
+ReplayClass = Literal["bitwise", "tolerance", "reject"]
 
 
-class Replay(NamedTuple):
-    """What the replay of one segment found."""
+class ReplayComparison(NamedTuple):
+    """Result of replaying one segment."""
 
     segment: int
-    exact: bool  # whether bits can be expected to agree: the same environment
-    equal: bool  # whether they do, of the state at the end
+    exact: bool  # the environment is the claimed one, so bits must agree
+    equal: bool  # the bits of the final state agree
     distances: dict[str, float]  # of each tensor, and of "weights"
-    differs: int | None  # the first step whose log has other bits
-    strays: int | None  # the first step whose logged loss is further than rounding
+    differs: int | None  # first step whose log has other bits
+    strays: int | None  # first step whose logged loss is beyond rounding
 
-    def judged(self, epsilon: float, exact: bool | None = None) -> tuple[Kind, str]:
-        """How it counts, and why, where bits must agree or where they cannot."""
+    def classify(
+        self, epsilon: float, exact: bool | None = None
+    ) -> tuple[ReplayClass, str]:
+        """Classify the replay, with the reason of a rejection.
+
+        Args:
+            epsilon: largest distance where bits cannot agree.
+            exact: overrides the field of that name.
+        """
         exact = self.exact if exact is None else exact
         worst, far = self.worst
         if exact and not self.equal:
@@ -46,43 +55,53 @@ class Replay(NamedTuple):
 
     @property
     def worst(self) -> tuple[str, float]:
-        """The tensor that is furthest away, and how far."""
+        """Name of the tensor with the largest distance, and the distance."""
         name = max(self.distances, key=lambda name: self.distances[name])
         return name, self.distances[name]
 
     @property
-    def place(self) -> str:
-        """Where it went wrong, as the end of a sentence."""
-        if self.parted is None and not (self.exact or self.equal):
-            return "; the log does not tell where"
-        if self.parted is None:
-            return "; the log is that of the replay, so the checkpoint was changed"
-        return f"; they part at step {self.parted}"
-
-    @property
-    def parted(self) -> int | None:
-        """The step at which training and replay parted, as far as the log tells."""
+    def first_bad_step(self) -> int | None:
+        """First step at which training and replay differ, as far as the log tells."""
         return self.differs if self.exact or self.equal else self.strays
 
+    @property
+    def location(self) -> str:
+        """Location of the difference, as the end of a sentence."""
+        if self.first_bad_step is None and not (self.exact or self.equal):
+            return "; the log does not tell where"
+        if self.first_bad_step is None:
+            return "; the log is that of the replay, so the checkpoint was changed"
+        return f"; they part at step {self.first_bad_step}"
 
-def compared(claims: Transcript, segment: int, moved: Movement, chunk: Chunk) -> Replay:
-    """A replayed segment beside the claim."""
+
+def compare_replay(
+    claims: Transcript, segment: int, moved: Movement, chunk: hs.Chunk
+) -> ReplayComparison:
+    """Compare a replayed segment with its claim.
+
+    Args:
+        claims: the transcript.
+        segment: number of the segment, from 0.
+        moved: claimed movement over the segment.
+        chunk: of the replay.
+    """
     claimed = claims.state(chunk.stop)
-    state = {name: array[0, 0] for name, array in chunk.state.items()}
+    state = from_block(chunk.state)
     logged = claims.log[chunk.start : chunk.stop]
-    loss, words = (chunk.rows[name][0, 0] for name in ("loss", "checksum"))
+    rows = from_block(chunk.rows)
+    loss, words = rows["loss"], rows["checksum"]
     same = loss.view(np.uint32) == logged["loss"].view(np.uint32)
     same &= (words == logged["checksum"]).all(axis=1)
     near = np.abs(loss - logged["loss"]) <= LOSS_TOLERANCE * np.maximum(1, np.abs(loss))
-    return Replay(
+    return ReplayComparison(
         segment,
         (chunk.layout, chunk.environment) == claims.environments[segment],
         same_bits(state, claimed),
         distances(state, claimed, moved),
-        _first_not(same, chunk.start),
-        _first_not(near, chunk.start),
+        _first_false(same, chunk.start),
+        _first_false(near, chunk.start),
     )
 
 
-def _first_not(fine: np.ndarray, start: int) -> int | None:
-    return None if fine.all() else start + int(np.argmin(fine)) + 1
+def _first_false(passes: Bool[np.ndarray, " steps"], start: int) -> int | None:
+    return None if passes.all() else start + int(np.argmin(passes)) + 1

@@ -1,20 +1,19 @@
-"""Did training leave the traces that data leave?  Tests that need no replay.
+"""Traces that training leaves in a model: tests that need no replay.
 
-A model fits what it has just seen a little better than what it has not, for a while::
+A model fits records it has just seen a little better than others, for a while::
 
     M(d, W)  = mean loss of held-out records − loss of d
     ΔM(d, i) = M(d, W_i) − M(d, W_{i−1})
 
-Records of a segment that were trained on have larger ΔM over it than held-out ones,
-which were not.  From that:
+Records that a segment trained on have larger ΔM over it than held-out ones. From that:
 
     PBQ(d)     the share of held-out records whose ΔM is below that of d
     FBQ(p)     the share of a segment's records with PBQ <= p: far below p if trained on
-    λ(p)       FBQ(p) / p, an upper bound on the share of records that were not
-    p-value    that the segment was not trained on at all, by exact permutation
+    λ(p)       FBQ(p) / p, an upper bound on the share of records not trained on
+    p-value    of "not trained on this segment at all", by exact permutation
 
-They are heuristic, have no power in the first segments, and see missing data from some
-20 % on.  So they decide what to look at, never what to believe.
+These tests are heuristic, have no power in the first segments, and detect missing data
+from about 20 % on. So they select segments for a closer look, and decide nothing.
 
 Reference: Choi, Shavit and Duvenaud, arXiv:2307.00682.
 """
@@ -24,6 +23,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Float, Float64
 from scipy.stats import beta, rankdata
 
 QUANTILES = (0.05, 0.1)
@@ -31,7 +31,7 @@ PERMUTATIONS = 999
 
 
 class Traces(NamedTuple):
-    """What a segment's records say about it."""
+    """Statistics of a segment's records."""
 
     effect: float  # difference of mean ΔM, in standard deviations
     auc: float  # P(ΔM of a trained record > ΔM of a held-out one)
@@ -40,32 +40,39 @@ class Traces(NamedTuple):
     p_value: float  # of "not trained on"
 
 
-def of(losses: np.ndarray, held_out: np.ndarray) -> np.ndarray:
-    """M of records under each checkpoint; NaN where nothing was held out.
+def memorisation(
+    losses: Float[np.ndarray, "checkpoints n"],
+    held_out: Float[np.ndarray, "checkpoints m"],
+) -> Float[np.ndarray, "checkpoints n"]:
+    """Compute M of records under each checkpoint; NaN without held-out records.
 
     Args:
         losses: (checkpoints, n) nats.
-        held_out: (checkpoints, m) nats, of records that nobody trained on.
+        held_out: (checkpoints, m) nats, of records that were never trained on.
+
+    Returns:
+        (checkpoints, n) nats.
     """
     if not held_out.shape[1]:
         return np.full_like(losses, np.nan)
     return held_out.mean(axis=1, keepdims=True) - losses
 
 
-def traces(trained: np.ndarray, held_out: np.ndarray, seed: int = 0) -> Traces:
-    """Of the changes in loss over a segment, −ΔM up to a constant.
+def traces(
+    trained: Float[np.ndarray, " n"], held_out: Float[np.ndarray, " m"], seed: int = 0
+) -> Traces:
+    """Test the changes in loss over a segment, which are −ΔM up to a constant.
+
+    With fewer than two records of either kind all statistics are NaN, and p is 1.
 
     Args:
         trained: (n,) loss after minus before, of records that the segment claims.
-        held_out: (m,) the same of records that nobody trained on.
+        held_out: (m,) the same of records that were never trained on.
         seed: of the permutations.
-
-    With fewer than two records of either kind there is nothing to compare: NaN, and p
-    is 1.
     """
     if min(len(trained), len(held_out)) < 2:
-        nothing = (np.nan,) * len(QUANTILES)
-        return Traces(np.nan, np.nan, nothing, (1.0,) * len(QUANTILES), 1.0)
+        missing = (np.nan,) * len(QUANTILES)
+        return Traces(np.nan, np.nan, missing, (1.0,) * len(QUANTILES), 1.0)
     a, b = -np.asarray(trained, float), -np.asarray(held_out, float)
     below = np.searchsorted(np.sort(b), a) / len(b)
     hits = [int(np.sum(below <= p)) for p in QUANTILES]
@@ -73,20 +80,18 @@ def traces(trained: np.ndarray, held_out: np.ndarray, seed: int = 0) -> Traces:
     gap = float(a.mean() - b.mean())
     ranks = rankdata(np.concatenate([a, b]))[: len(a)].sum()
     auc = (ranks - len(a) * (len(a) + 1) / 2) / (len(a) * len(b))
+    limits = (_upper(h, len(a)) / p for h, p in zip(hits, QUANTILES, strict=True))
     return Traces(
         gap / spread if spread > 0 else 0.0,
         float(auc),
         tuple(hit / len(a) for hit in hits),
-        tuple(
-            min(1.0, _upper(h, len(a)) / p)
-            for h, p in zip(hits, QUANTILES, strict=True)
-        ),
-        _permuted(a, b, gap, seed),
+        tuple(min(1.0, limit) for limit in limits),
+        _permutation_p_value(a, b, gap, seed),
     )
 
 
-def holm(p_values: np.ndarray) -> np.ndarray:
-    """p-values of many tests at once, adjusted after Holm.
+def holm(p_values: Float[np.ndarray, " n"]) -> Float64[np.ndarray, " n"]:
+    """Adjust the p-values of many tests by Holm's step-down procedure.
 
     Example:
         >>> holm(np.array([0.01, 0.04, 0.03])).tolist()
@@ -101,14 +106,16 @@ def holm(p_values: np.ndarray) -> np.ndarray:
 
 
 def _upper(hits: int, count: int, level: float = 0.95) -> float:
-    """The upper limit of a share, after Clopper and Pearson."""
+    """Upper limit of a proportion, by Clopper and Pearson."""
     return 1.0 if hits == count else float(beta.ppf(level, hits + 1, count - hits))
 
 
-def _permuted(a: np.ndarray, b: np.ndarray, gap: float, seed: int) -> float:
-    """How often records under shuffled labels differ as much: exact for any sizes."""
-    draw, both = np.random.default_rng(seed), np.concatenate([a, b])
-    shuffled = draw.permuted(np.tile(both, (PERMUTATIONS, 1)), axis=1)
+def _permutation_p_value(
+    a: Float64[np.ndarray, " n"], b: Float64[np.ndarray, " m"], gap: float, seed: int
+) -> float:
+    """Share of shuffled labels with at least this gap: exact for any sizes."""
+    rng, both = np.random.default_rng(seed), np.concatenate([a, b])
+    shuffled = rng.permuted(np.tile(both, (PERMUTATIONS, 1)), axis=1)
     n, m = len(a), len(b)
     sums = shuffled[:, :n].sum(axis=1)
     gaps = sums / n - (both.sum() - sums) / m

@@ -1,11 +1,11 @@
-"""Which segments to replay if not all of them, and how probably that catches a bad one.
+"""Selection of segments to replay, and its probability to catch a bad one.
 
 k of m segments without replacement catch at least one of s bad ones with probability
 
     P = 1 − C(m − s, k) / C(m, k)
 
-One bad segment, the natural attack, is only caught by replaying nearly all: so all is
-the default, and a sample says what it is worth.
+One bad segment, the natural attack, is only caught by replaying nearly all. So all is
+the default, and the report of a sample states its probabilities.
 """
 
 from __future__ import annotations
@@ -15,21 +15,29 @@ from math import comb
 
 import numpy as np
 
-from heliostat_tasks.provenance.prg import order
+from heliostat_tasks.provenance.prg import permutation
 
 SUSPICIOUS = 0.01
-"""p-value from which on a segment shows no trace of its data: not adjusted, since many
-segments are expected to be below it, and not few by chance."""
+"""p-value from which on a segment shows no trace of its data. It is not adjusted, since
+many segments are expected below it, and not few by chance."""
 
 JUMP = 5.0
-"""Movement of a segment, in medians of all, from which on it is looked at."""
+"""Movement of a segment, in medians of all, from which on it is flagged."""
 
 
-def caught(segments: int, replayed: int, bad: int) -> float:
-    """The probability that a uniform sample holds one of the bad segments.
+def detection_probability(segments: int, replayed: int, bad: int) -> float:
+    """Compute the probability that a uniform sample holds a bad segment.
+
+    Args:
+        segments: number of segments.
+        replayed: size of the sample.
+        bad: number of bad segments.
+
+    Raises:
+        ValueError: for more bad or replayed segments than there are.
 
     Example:
-        >>> round(caught(40, 21, 4), 4)
+        >>> round(detection_probability(40, 21, 4), 4)
         0.9576
     """
     if bad > segments or not 0 <= replayed <= segments:
@@ -37,28 +45,32 @@ def caught(segments: int, replayed: int, bad: int) -> float:
     return 1 - comb(segments - bad, replayed) / comb(segments, replayed)
 
 
-def chosen(
+def sample_segments(
     segments: Sequence[int], count: int, challenge: bytes, forced: Iterable[int] = ()
 ) -> list[int]:
-    """``count`` segments: those that are forced, and a uniform sample of the rest.
+    """Select ``count`` segments: the forced ones, and a uniform sample of the rest.
 
     Args:
-        challenge: 32 bytes that nobody knew when the transcript was signed.
-        forced: suspicious ones, the first and the last.
+        segments: to select from.
+        count: number of segments.
+        challenge: 32 bytes that were unknown when the transcript was signed.
+        forced: suspicious segments, the first and the last.
     """
-    sure = [s for s in segments if s in set(forced)]
-    rest = [s for s in segments if s not in sure]
-    free = max(0, min(count - len(sure), len(rest)))
-    drawn = [rest[i] for i in order(challenge, len(rest))[:free]] if rest else []
-    return sorted([*sure, *drawn])
+    always = [s for s in segments if s in set(forced)]
+    rest = [s for s in segments if s not in always]
+    free = max(0, min(count - len(always), len(rest)))
+    order = permutation(challenge, len(rest))[:free] if rest else []
+    return sorted([*always, *(rest[i] for i in order)])
 
 
-def odd(lengths: Sequence[float], p_values: Sequence[float]) -> dict[int, list[str]]:
-    """What looks odd about which segments.
+def flag_segments(
+    lengths: Sequence[float], p_values: Sequence[float]
+) -> dict[int, list[str]]:
+    """Flag segments that look suspicious, with the reasons.
 
     Args:
-        lengths: how far the weights moved in each.
-        p_values: of "not trained on" in each; none if nobody looked.
+        lengths: movement of the weights over each segment.
+        p_values: of "not trained on" for each segment; may be empty.
     """
     flags: dict[int, list[str]] = {}
     typical = float(np.median(lengths))

@@ -1,12 +1,11 @@
-"""The losses that memorisation is judged by: of chosen records at every checkpoint.
+"""Losses of selected records at every checkpoint, for the tests of memorisation.
 
-A task of its own, whose replicas are checkpoints and whose one step looks at one: so
-scoring runs wherever replays run.
+They are computed by a task of its own, whose replicas are checkpoints and whose only
+step evaluates one, so that they run wherever replays run.
 """
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -16,125 +15,132 @@ import numpy as np
 from jax import Array
 
 import heliostat as hs
-from heliostat.loop.work import Job, Span
-from heliostat_tasks.provenance.models import MODELS, losses
+from heliostat_tasks.provenance.models import losses, tensor_specs
 from heliostat_tasks.provenance.task import Provenance
+from heliostat_tasks.provenance.transcript.layout import (
+    checkpoint_steps,
+    segments,
+    to_block,
+)
 from heliostat_tasks.provenance.transcript.reader import Transcript
-from heliostat_tasks.provenance.transcript.writer import stops
 
-SHARE, LEAST, MOST = 0.03, 32, 1024
-"""Of the work of replaying all; and records at least and at most, of each kind."""
+WORK_SHARE, MIN_POINTS, MAX_POINTS = 0.03, 32, 1024
+"""Share of the work of replaying all; limits of the number of records, of each kind."""
 
-PICTURED, FEW = 64, 8
-"""Segments that the picture shows at most, and records of each at least."""
+PLOTTED_SEGMENTS, PLOTTED_RECORDS = 64, 8
+"""Largest number of segments in the plot; smallest number of records of each."""
 
 
-class Look(NamedTuple):
-    """A checkpoint, as far as it is looked at."""
+class MemorisationView(NamedTuple):
+    """Number and weights of a checkpoint."""
 
     number: Array  # () int32
     params: Mapping[str, Array]
 
 
-class Sample(NamedTuple):
-    """Which records are looked at."""
+class ScoredRecords(NamedTuple):
+    """Records whose losses are computed."""
 
     records: np.ndarray  # (n, length + 1) uint8
     held_out: np.ndarray  # (held,) int32
-    claimed: np.ndarray  # (segments, points) int32, that each segment trained on
-    pictured: np.ndarray  # (some segments, few) int32, seen from every checkpoint
+    claimed: np.ndarray  # (segments, points) int32, of those a segment trained on
+    plotted: np.ndarray  # (some segments, few) int32, evaluated at every checkpoint
 
 
 @dataclass(frozen=True)
 class Scores(hs.Task):
-    """Losses of held-out and of claimed records under each checkpoint."""
+    """Losses of held-out and of claimed records at each checkpoint."""
 
-    of: Any  # the training that is looked at
+    of: Any  # the training
     points: int  # records of each segment, and held-out ones
-    pictured: tuple[int, int]  # segments, and records of each, for the picture
+    plotted: tuple[int, int]  # segments of the plot, and records of each
 
     emits = {
         "held_out": hs.Var(("record",), units="nat"),
         "before": hs.Var(("point",), units="nat"),  # of the segment that follows
         "after": hs.Var(("point",), units="nat"),  # of the segment that ends here
-        "pictured": hs.Var(("segment",), units="nat"),  # means of a few of each
+        "plotted": hs.Var(("segment",), units="nat"),  # means of a few of each
     }
     replica_dim, stride, steps = "checkpoint", 1, 1
 
     @property
     def replicas(self) -> int:
-        return len(stops(self.of))
+        return len(checkpoint_steps(self.of))
 
-    def prepare(self) -> Sample:
-        return sample(self.of, self.points, self.pictured)
+    def prepare(self) -> ScoredRecords:
+        return select_records(self.of, self.points, self.plotted)
 
-    def init(self, key: Array, replica: Array, data: Sample) -> Look:
-        tensors = MODELS[self.of.model].tensors(self.of)
-        params = {name: jnp.zeros(tensor.shape) for name, tensor in tensors.items()}
-        return Look(jnp.zeros((), jnp.int32), params)
+    def init(self, key: Array, replica: Array, data: ScoredRecords) -> MemorisationView:
+        specs = tensor_specs(self.of.architecture)
+        params = {name: jnp.zeros(spec.shape) for name, spec in specs.items()}
+        return MemorisationView(jnp.zeros((), jnp.int32), params)
 
     def step(
-        self, key: Array, state: Look, data: Sample
-    ) -> tuple[Look, dict[str, Array]]:
+        self, key: Array, state: MemorisationView, data: ScoredRecords
+    ) -> tuple[MemorisationView, dict[str, Array]]:
         records, claimed = jnp.asarray(data.records), jnp.asarray(data.claimed)
-        segments = len(claimed)
-        following = claimed[jnp.minimum(state.number, segments - 1)]
+        count = len(claimed)
+        following = claimed[jnp.minimum(state.number, count - 1)]
         ending = claimed[jnp.maximum(state.number - 1, 0)]
-        few = jnp.asarray(data.pictured)
-        wanted = [jnp.asarray(data.held_out), following, ending, few.ravel()]
-        loss = losses(self.of, state.params, records[jnp.concatenate(wanted)])
-        parts = jnp.split(loss, np.cumsum([len(w) for w in wanted])[:-1])
-        pictured = parts[3].reshape(few.shape).mean(axis=1)
+        few = jnp.asarray(data.plotted)
+        indices = [jnp.asarray(data.held_out), following, ending, few.ravel()]
+        loss = losses(
+            self.of.architecture, state.params, records[jnp.concatenate(indices)]
+        )
+        parts = jnp.split(loss, np.cumsum([len(i) for i in indices])[:-1])
+        plotted = parts[3].reshape(few.shape).mean(axis=1)
         names = ("held_out", "before", "after")
-        return state, dict(zip(names, parts, strict=False)) | {"pictured": pictured}
+        return state, dict(zip(names, parts, strict=False)) | {"plotted": plotted}
 
 
-def sample(task: Provenance, points: int, pictured: tuple[int, int]) -> Sample:
-    """The first records of each segment, and held-out ones that were nowhere trained
-    on: a text may hold the same record twice."""
-    order, ends = task.prepare().order, stops(task)
+def select_records(
+    task: Provenance, points: int, plotted: tuple[int, int]
+) -> ScoredRecords:
+    """Select the first records of each segment, and held-out ones.
+
+    A held-out record is left out if the training saw an equal one: a text may hold a
+    record twice.
+    """
+    order = task.prepare().order
     claimed = [
         np.resize(order[np.arange(a, b) % len(order)].ravel(), points)
-        for a, b in itertools.pairwise(ends)
+        for a, b in segments(task)
     ]
     trained = {record.tobytes() for record in task.data[np.unique(order)]}
     held = task.order[len(task.data) - task.held_out :]
     fresh = [i for i in held if task.data[i].tobytes() not in trained]
     table = np.stack(claimed)
-    few = table[shown(len(table), pictured[0]), : pictured[1]]
-    return Sample(task.data, np.array(fresh[:points], np.int32), table, few)
+    few = table[plotted_segments(len(table), plotted[0]), : plotted[1]]
+    return ScoredRecords(task.data, np.array(fresh[:points], np.int32), table, few)
 
 
-def shown(segments: int, pictured: int) -> np.ndarray:
-    """Which segments the picture shows, evenly spread."""
-    return np.unique(np.linspace(0, segments - 1, pictured).round().astype(int))
+def plotted_segments(segments: int, plotted: int) -> np.ndarray:
+    """Select the segments of the plot, evenly spread."""
+    return np.unique(np.linspace(0, segments - 1, plotted).round().astype(int))
 
 
 def amounts(task: Provenance, points: int | None) -> tuple[int, tuple[int, int]]:
-    """How many records to look at, of each segment and for the picture.
+    """Decide how many records to score, of each segment and for the plot.
 
-    If nobody says, it is a small share of a replay's work: a replayed record costs
-    three forward passes, and one that is looked at three too (held out, before, after).
+    By default it is a small share of a replay's work: a replayed record costs three
+    forward passes, and a scored one three, too (held out, before, after).
     """
-    seen, segments = task.segment * task.batch, len(stops(task)) - 1
+    seen, count = task.segment * task.batch, len(segments(task))
+    few = PLOTTED_RECORDS
     if points is not None:
         points = min(points, seen)
-        return points, (min(segments, PICTURED), min(points, 4 * FEW))
-    points = int(min(max(SHARE * seen, LEAST), MOST, seen))
-    return points, (int(min(max(2 * SHARE * seen / FEW, 2), segments, PICTURED)), FEW)
+        return points, (min(count, PLOTTED_SEGMENTS), min(points, 4 * few))
+    points = int(min(max(WORK_SHARE * seen, MIN_POINTS), MAX_POINTS, seen))
+    rows = min(max(2 * WORK_SHARE * seen / few, 2), count, PLOTTED_SEGMENTS)
+    return points, (int(rows), few)
 
 
-def scoring(claims: Transcript, points: int, pictured: tuple[int, int]) -> Job:
-    """The job that looks at every checkpoint, one replica each."""
+def score_spans(claims: Transcript) -> list[hs.Span]:
+    """Spans of :class:`Scores`: one per checkpoint, loaded when it is needed."""
 
-    def state(number: int, step: int) -> dict[str, np.ndarray]:
+    def load(number: int, step: int) -> dict[str, np.ndarray]:
         weights = {n: a for n, a in claims.state(step).items() if "params" in n}
-        look = {"number": np.array([[number]], np.int32)}
-        return look | {name: a[None, None] for name, a in weights.items()}
+        return to_block({"number": np.array(number, np.int32)} | weights)
 
-    task = Scores(claims.task, points, pictured)
-    spans = [
-        Span(number, 0, 1, lambda n=number, s=step: state(n, s))
-        for number, step in enumerate(stops(claims.task))
-    ]
-    return Job(task, 0, False, tuple(spans))
+    steps = enumerate(checkpoint_steps(claims.task))
+    return [hs.Span(n, 0, 1, lambda n=n, s=step: load(n, s)) for n, step in steps]

@@ -34,14 +34,14 @@ def test_order_is_by_128_bit_keys():
     raw = bytes_of("order", 16 * 1000)
     keys = [int.from_bytes(raw[16 * i : 16 * i + 16], "big") for i in range(1000)]
     slow = sorted(range(1000), key=lambda i: keys[i])
-    assert prg.order(SEED, 1000).tolist() == slow
+    assert prg.permutation(SEED, 1000).tolist() == slow
 
 
 def test_the_same_seed_gives_the_same_numbers_for_ever():
     """Pinned: a change here breaks every transcript that exists."""
     weights = prg.weights(SEED, "embed", (64, 3), 0.5)
     assert hashlib.sha256(weights.tobytes()).hexdigest()[:16] == "e3f1c6c7a1948dd3"
-    order = prg.order(SEED, 5000)
+    order = prg.permutation(SEED, 5000)
     assert hashlib.sha256(order.tobytes()).hexdigest()[:16] == "d10e0ff9d39a6587"
     seed = prg.seed_of(bytes(32), b"spec", b"nonce")
     assert seed.hex()[:16] == "cfba1f8e78e09313"
@@ -61,7 +61,9 @@ def test_each_ingredient_changes_the_seed():
 
 def test_one_changed_byte_moves_nearly_every_record():
     """A random permutation of n leaves one in place on average."""
-    orders = [prg.order(hashlib.sha256(bytes([i])).digest(), 10_000) for i in (0, 1)]
+    orders = [
+        prg.permutation(hashlib.sha256(bytes([i])).digest(), 10_000) for i in (0, 1)
+    ]
     assert (orders[0] == orders[1]).sum() < 10  # false alarm: 1e-7
 
 
