@@ -162,7 +162,7 @@ def test_cells_that_fail_are_told(type_in):
         (("--over", "sigma=big"), "sigma='big': expected a float"),
         (("--over", "sigma="), "sigma: expected at least one value"),
         (("--over", "sigma"), "expected FIELD=VALUE,VALUE"),
-        (("--over", "sigma=1", "--search", "tpe", "--trials", "3"), "wants a metric"),
+        (("--over", "sigma=1", "--search", "tpe", "--trials", "3"), "needs a metric"),
         ((), "over"),
     ],
 )

@@ -1,4 +1,4 @@
-"""A task whose best rate changes on the way, and populations of it."""
+"""A task whose best rate falls during a run, and populations of it."""
 
 from __future__ import annotations
 
@@ -38,11 +38,10 @@ RATES = hs.Range(0.001, 1.0, log=True)
 
 
 def breed(store, trials=4, task=None, **options):
-    """A population; of the same task for whoever does not say otherwise."""
-    usual = {"over": {"rate": RATES}, "search": "random", "metric": "e", "on": "here"}
-    usual |= {"steps": 25}
-    about = {**usual, "scheduler": "pbt", **options}
-    return hs.sweep(task or Cooling(), trials=trials, store=store, **about)
+    """Run a population, of the cooling task by default."""
+    defaults = {"over": {"rate": RATES}, "search": "random", "metric": "e"}
+    defaults |= {"on": "here", "steps": 25, "scheduler": "pbt"}
+    return hs.sweep(task or Cooling(), trials=trials, store=store, **defaults | options)
 
 
 def _events(store):
@@ -51,15 +50,19 @@ def _events(store):
     return [json.loads(line)["event"] for line in lines]
 
 
-def killed(store, done):
-    """A population whose driver is killed once so many segments have ended."""
+def killed(store, ended):
+    """Run a population and kill its driver once so many segments have ended.
+
+    Returns:
+        The number of segments that have ended.
+    """
     code = f"from support.cooling_task import breed; breed({str(store)!r})"
     path = os.pathsep.join((str(Path(__file__).parents[1]), *sys.path))
-    started = subprocess.Popen(
+    driver = subprocess.Popen(
         [sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": path}
     )
-    while _events(store).count("done") < done and started.poll() is None:
+    while _events(store).count("done") < ended and driver.poll() is None:
         time.sleep(0.01)
-    started.send_signal(signal.SIGKILL)
-    started.wait()
+    driver.send_signal(signal.SIGKILL)
+    driver.wait()
     return _events(store).count("done")

@@ -1,4 +1,4 @@
-"""A task that fails where one wants it to, and is best where it fails."""
+"""Tasks that fail on demand; the first is best where it fails."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import heliostat as hs
 
 
 def permitted(a: float) -> bool:
-    """Whether the third step may be taken: always, but where a test says otherwise."""
+    """Return True if the third step is permitted; a test replaces this."""
     return True
 
 
@@ -21,9 +21,9 @@ class Midway(hs.Task):
 
     a: float = 1.0  # the larger, the better
     spread: float = 0.0  # of u
-    bad: float = 2.0  # for a beyond it, the third step fails
-    lucky: float = 0.0  # for u below it, the third step fails, too
-    unknown: float = 9.0  # for a beyond it, the loss is no number
+    bad: float = 2.0  # the third step fails for a beyond it
+    lucky: float = 0.0  # the third step fails for u below it, too
+    unknown: float = 9.0  # the loss is NaN for a beyond it
     emits = {"loss": hs.Var(dtype="float64", units="s")}
     finds = ("loss",)
     traced, stride, steps = False, 1, 5
@@ -37,7 +37,7 @@ class Midway(hs.Task):
         if t == 3 and (self.a > self.bad or u < self.lucky):
             raise ValueError(f"no a = {self.a}")
         if t == 3 and not permitted(self.a):
-            raise hs.Paused("nobody permits it")
+            raise hs.Paused("not permitted")
         loss = np.nan if self.a > self.unknown else u - self.a
         return {"t": t, "u": u}, {"loss": loss}
 
@@ -47,10 +47,10 @@ class Midway(hs.Task):
 
 @dataclass(frozen=True)
 class Flaky(hs.Task):
-    """Fails as often as it says, and then does not."""
+    """A task that fails a given number of times."""
 
-    fails: int = 2  # how often
-    tries: str = ""  # the folder of files in which tries are counted
+    fails: int = 2  # number of failures
+    tries: str = ""  # prefix of the files in which tries are counted
     emits = {"t": hs.Var((), "int32")}
     traced, stride, steps = False, 1, 2
 
@@ -66,5 +66,6 @@ class Flaky(hs.Task):
         return state + 1, {"t": state + 1}
 
 
-def here(store, over, task=None, **options):
+def sweep_here(store, over, task=None, **options):
+    """Run a sweep in this process, of the first task by default."""
     return hs.sweep(task or Midway(), over=over, store=store, on="here", **options)

@@ -1,4 +1,4 @@
-"""A dataset can be given away: it says what it is of, also as a file."""
+"""Datasets describe themselves, also in a file."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import heliostat as hs
 
 @dataclass(frozen=True)
 class Paces(toy_tasks.Stroll):
-    """Walks whose field has the unit of what they tell."""
+    """Walks whose field has the unit of a variable."""
 
     sigma: float = 1.0  # size of a step, bohr
 
@@ -30,7 +30,7 @@ def grid(tmp_path_factory):
     return swept(Paces(chains=3), over, tmp_path_factory.mktemp("grid"))
 
 
-def test_a_dataset_says_which_sweep_it_is_of(grid):
+def test_a_dataset_has_the_identity_of_its_sweep(grid):
     for data in (grid.dataset, grid.summary, grid.observed):
         assert data.attrs["sweep"] == grid.id and data.attrs["task"] == "paces"
         assert data.attrs["search"] == "grid" and data.attrs["steps"] == 4
@@ -39,28 +39,28 @@ def test_a_dataset_says_which_sweep_it_is_of(grid):
         assert "seed" not in data.attrs and "metrics" not in data.attrs
 
 
-def test_what_was_varied_has_the_help_of_its_field(grid, tmp_path):
+def test_an_axis_has_the_help_of_its_field(grid, tmp_path):
     data = grid.dataset
     assert data.sigma.attrs == {"long_name": "size of a step", "units": "bohr"}
     assert data.seed.attrs == {"long_name": "seed of the run"}
     other = swept(toy_tasks.Stroll(), {"sigma": [1.0], "chains": [1, 2]}, tmp_path)
-    assert other.dataset.sigma.attrs == {"long_name": "size of a step"}  # says no unit
+    assert other.dataset.sigma.attrs == {"long_name": "size of a step"}  # no unit
     assert other.dataset.chains.attrs == {"long_name": "how many walks"}
 
 
-def test_a_draw_says_what_it_was_drawn_by_and_for(tmp_path):
+def test_a_dataset_of_draws_has_the_options_of_its_search(tmp_path):
     over, how = {"sigma": hs.Range(0.1, 1)}, {"search": "random", "trials": 2}
     how |= {"seed": 7, "metric": "x", "mode": "max", "search_seed": 3}
     data = swept(Paces(), over, tmp_path, **how).dataset
-    known = {"seed": 7, "search": "random", "search_seed": 3, "x64": "false"}
-    assert known.items() <= data.attrs.items()
+    expected = {"seed": 7, "search": "random", "search_seed": 3, "x64": "false"}
+    assert expected.items() <= data.attrs.items()
     assert json.loads(data.attrs["metrics"]) == [["x", "max"]]
     assert json.loads(data.attrs["over"])["sigma"]["high"] == 1
     assert data.sigma.dims == ("trial",) and data.sigma.attrs["units"] == "bohr"
 
 
 @pytest.mark.parametrize("table", ["dataset", "summary", "observed"])
-def test_a_file_has_all_of_it(grid, tmp_path, table):
+def test_a_file_has_the_same_data(grid, tmp_path, table):
     data = getattr(grid, table)
     data.to_netcdf(tmp_path / "sweep.nc", engine="h5netcdf")
     with xr.open_dataset(tmp_path / "sweep.nc", engine="h5netcdf") as read:
@@ -70,7 +70,7 @@ def test_a_file_has_all_of_it(grid, tmp_path, table):
 
 
 TEXTS = ["run", "state"]
-"""Of another dtype in a file."""
+"""Variables with another dtype in a file."""
 
 
 def test_a_file_has_text(tmp_path):

@@ -1,4 +1,4 @@
-"""Dry runs of sweeps: what they announce is what is then computed, and nothing else."""
+"""Dry runs of sweeps announce the cells that are computed then, and no others."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ OVER = {"sigma": [0.5, 1.0], "seed": [0, 1]}
 
 
 def both(task, over, store, **options):
-    """A dry run, what it left in the store, and the sweep that it announced."""
-    before = seen(store)
+    """Run a dry run, check that it wrote nothing, and run the sweep."""
+    before = files(store)
     dry = hs.sweep(task, over=over, store=store, on="here", dry_run=True, **options)
-    assert isinstance(dry, Preview) and seen(store) == before
+    assert isinstance(dry, Preview) and files(store) == before
     return dry, hs.sweep(task, over=over, store=store, on="here", **options)
 
 
-def seen(store):
+def files(store):
     return {path: path.stat().st_mtime_ns for path in store.rglob("*")}
 
 
@@ -33,35 +33,35 @@ def announced(dry, done):
     return computed(dry) == computed(done)
 
 
-def computed(found):
-    return {run: outcome.computed for run, outcome in found.outcomes.items()}
+def computed(result):
+    return {run: outcome.computed for run, outcome in result.outcomes.items()}
 
 
-def test_what_is_stored_is_reused_and_the_rest_is_new(tmp_path):
+def test_stored_cells_are_reused_and_the_others_new(tmp_path):
     dry, done = both(toy_tasks.Stroll(), OVER, tmp_path)
     assert announced(dry, done) and dry.states == {"new": 4} and not dry.packs
     dry, done = both(toy_tasks.Stroll(), OVER | {"seed": [0, 1, 2]}, tmp_path)
     assert announced(dry, done) and (dry.computed, dry.reused) == (2, 4)
 
 
-def test_more_steps_go_on_with_what_was_begun(tmp_path):
+def test_more_steps_continue_the_stored_runs(tmp_path):
     both(toy_tasks.Stroll(), OVER, tmp_path, steps=10)
     dry, done = both(toy_tasks.Stroll(), OVER, tmp_path, steps=20)
     assert announced(dry, done) and dry.states == {"begun": 4}
     assert [o.steps for o in dry.outcomes.values()] == [10] * 4
 
 
-def test_packs_are_those_that_are_made(tmp_path):
+def test_the_packs_are_those_that_are_computed(tmp_path):
     dry, _ = both(toy_tasks.Tuned(chains=3), OVER, tmp_path, steps=10)
-    made = [p.name for p in tmp_path.glob("*/packs/*")]
-    assert len(made) == 1 and [sorted(pack) for pack in dry.packs] == [
+    names = [p.name for p in tmp_path.glob("*/packs/*")]
+    assert len(names) == 1 and [sorted(pack) for pack in dry.packs] == [
         sorted(cell.spec.id for cell in dry.cells)
     ]
     assert (
         hs.open(
             dry.packs[0][0], store=tmp_path, task=toy_tasks.Tuned
         ).record.folder.name
-        in made
+        in names
     )
     more = OVER | {"sigma": [0.5, 1.0, 2.0]}
     dry, _ = both(toy_tasks.Tuned(chains=3), more, tmp_path, steps=20)
@@ -70,7 +70,7 @@ def test_packs_are_those_that_are_made(tmp_path):
 
 @dataclass(frozen=True)
 class Slide(hs.Task):
-    """w ← w − a w from 1, as every search can take it."""
+    """w ← w − a w from 1, with all that any search needs."""
 
     a: float = 0.1  # rate
     packable = ("a",)
@@ -104,30 +104,30 @@ KINDS: dict[str, list[dict[str, Any]]] = {
     "hypergradient": [{"search": "hypergradient", "trials": n} for n in (2, 12)],
     "pbt": [{**BRED, "steps": n} for n in (10, 20)],
 }
-"""What is asked for at first, and then."""
+"""A first and a second request of each search."""
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_whatever_is_searched_by_what_is_announced_is_done(kind, tmp_path):
-    """Of nothing, of a part, and of all that is stored."""
-    asked = [{"over": RATES, **one} for one in KINDS[kind]]
-    for one in asked:
-        dry, done = both(Slide(), store=tmp_path / "s", **one)
+def test_every_search_computes_the_announced_cells(kind, tmp_path):
+    """When nothing, a part, or everything is stored."""
+    requests = [{"over": RATES, **options} for options in KINDS[kind]]
+    for options in requests:
+        dry, done = both(Slide(), store=tmp_path / "s", **options)
         assert computed(dry).items() <= computed(done).items()
         assert dry.reused == done.reused
         assert dry.computed <= done.computed <= dry.computed + dry.unknown
-    dry, done = both(Slide(), store=tmp_path / "s", **asked[-1])
+    dry, done = both(Slide(), store=tmp_path / "s", **requests[-1])
     assert (dry.computed, dry.unknown) == (0, 0) and dry.states == done.states
 
 
-def test_of_a_search_that_goes_downhill_the_next_trial_is_known(tmp_path):
+def test_the_next_trial_of_gradient_descent_is_known(tmp_path):
     how: dict[str, Any] = {"over": RATES, "search": "hypergradient"}
     for trials in (1, 2):
         dry, done = both(Slide(), store=tmp_path, trials=trials, **how)
         assert announced(dry, done) and (dry.computed, dry.unknown) == (1, 0)
 
 
-def test_of_a_population_the_next_generation_is_known(tmp_path):
+def test_the_next_generation_of_a_population_is_known(tmp_path):
     dry, _ = both(Slide(), RATES, tmp_path, **BRED, steps=10)
     assert (dry.computed, dry.unknown) == (4, 4)
     dry, done = both(Slide(), RATES, tmp_path, **BRED, steps=20)
@@ -135,7 +135,7 @@ def test_of_a_population_the_next_generation_is_known(tmp_path):
     assert [c.spec.id for c in dry.cells] == [c.spec.id for c in done.cells][:12]
 
 
-def test_values_that_a_search_has_proposed_are_known(tmp_path):
+def test_proposed_values_are_known(tmp_path):
     pytest.importorskip("optuna")
     over = {"sigma": hs.Range(0.5, 2)}
     how: dict[str, Any] = {"search": "tpe", "metric": "x"}
@@ -146,14 +146,14 @@ def test_values_that_a_search_has_proposed_are_known(tmp_path):
     assert set(dry.outcomes) < set(done.outcomes)
 
 
-def test_what_asha_will_decide_is_left_to_the_sweep(tmp_path):
+def test_a_dry_run_takes_no_decisions_of_asha(tmp_path):
     how: dict[str, Any] = {"scheduler": "asha", "metric": "x", "grace": 10}
     both(toy_tasks.Stroll(), OVER, tmp_path)
     dry, done = both(toy_tasks.Stroll(), OVER, tmp_path, **how)
     assert dry.computed == done.computed == 0
 
 
-def test_what_a_sweep_refuses_a_dry_run_refuses(tmp_path):
+def test_a_dry_run_refuses_the_same_mistakes(tmp_path):
     with pytest.raises(hs.RequestError, match="no field 'sigm'"):
         hs.sweep(toy_tasks.Stroll(), over={"sigm": [1]}, store=tmp_path, dry_run=True)
     with pytest.raises(hs.RequestError, match="expected a positive number"):

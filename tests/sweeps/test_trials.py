@@ -1,4 +1,4 @@
-"""Trials: what is compared is the mean over seeds, with an error that holds."""
+"""Trials are compared by the mean over their seeds, with a valid error."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 
 import numpy as np
 import pytest
-from support.failing_tasks import Midway, here
+from support.failing_tasks import Midway, sweep_here
 
 import heliostat as hs
 from heliostat.sweeps.trials import mean_estimate
@@ -19,61 +19,60 @@ def noisy(tmp_path_factory):
     """Seeds differ by more than values do."""
     over = {"a": hs.Range(0.5, 0.6), "seed": SEEDS}
     how = {"search": "tpe", "trials": 4, "metric": "loss"}
-    return here(tmp_path_factory.mktemp("noisy"), over, Midway(spread=1.0), **how)
+    return sweep_here(tmp_path_factory.mktemp("noisy"), over, Midway(spread=1.0), **how)
 
 
-def test_the_best_is_that_of_which_the_searcher_was_told_the_least(noisy):
+def test_the_best_trial_is_that_with_the_least_recorded_mean(noisy):
     lines = (noisy.path / "events.jsonl").read_text().splitlines()
-    told = [e for e in map(json.loads, lines) if e["event"] == "told"]
-    told = {e["trial"]: e["values"]["loss"] for e in told}
+    events = [e for e in map(json.loads, lines) if e["event"] == "told"]
+    means = {e["trial"]: e["values"]["loss"] for e in events}
     order = [trial.cells[0].place[0] for trial in noisy.ranked()]
-    assert order == sorted(told, key=told.__getitem__)
+    assert order == sorted(means, key=means.__getitem__)
     best = noisy.best()
     assert best.values == {"a": noisy.dataset.a.values[order[0]]}
     assert [cell.seed for cell in best.cells] == SEEDS
-    assert best.headline["loss"].value == pytest.approx(told[order[0]], rel=1e-14)
+    assert best.headline["loss"].value == pytest.approx(means[order[0]], rel=1e-14)
     assert best.headline["loss"].source == "mean of 3 seeds"
     assert noisy.best(mode="max").cells[0].place[0] == order[-1]
 
 
 def test_seeds_may_be_any_axis_of_a_grid(tmp_path):
     over = {"seed": SEEDS, "a": [1.0, 1.1]}
-    found = here(tmp_path, over, Midway(spread=1.0), metric="loss")
-    expected = found.summary.loss.mean("seed").values
-    got = [trial.headline["loss"].value for trial in found.trials]
+    result = sweep_here(tmp_path, over, Midway(spread=1.0), metric="loss")
+    expected = result.summary.loss.mean("seed").values
+    got = [trial.headline["loss"].value for trial in result.trials]
     np.testing.assert_allclose(got, expected, rtol=1e-14)
-    assert str(found.best()) == "a=1.1" and len(found.best().runs) == 3
+    assert str(result.best()) == "a=1.1" and len(result.best().runs) == 3
 
 
 def test_seeds_alone_are_one_trial(tmp_path):
-    found = here(tmp_path, {"seed": SEEDS}, Midway(spread=1.0), metric="loss")
-    assert len(found.trials) == 1 and str(found.best()) == "all seeds"
+    result = sweep_here(tmp_path, {"seed": SEEDS}, Midway(spread=1.0), metric="loss")
+    assert len(result.trials) == 1 and str(result.best()) == "all seeds"
 
 
-def test_a_trial_under_way_has_no_mean(noisy):
-    """Where some of its seeds are not known yet."""
+def test_a_trial_without_all_of_its_seeds_has_no_mean(noisy):
     lost = noisy.best().runs[1]
     log = noisy.path / "events.jsonl"
     text = log.read_text()
-    kept = [t for t in text.splitlines() if not (lost in t and '"done"' in t)]
-    log.write_text("".join(f"{line}\n" for line in kept))
-    found = hs.open_sweep(noisy.id, store=noisy.store, task=Midway)
+    lines = [t for t in text.splitlines() if not (lost in t and '"done"' in t)]
+    log.write_text("".join(f"{line}\n" for line in lines))
+    result = hs.open_sweep(noisy.id, store=noisy.store, task=Midway)
     log.write_text(text)
-    assert found.states["waiting"] == 1 and len(found.ranked()) == 3
-    assert found.best().values == noisy.ranked()[1].values
+    assert result.states["waiting"] == 1 and len(result.ranked()) == 3
+    assert result.best().values == noisy.ranked()[1].values
 
 
 @pytest.mark.parametrize("n", [2, 3, 4, 10])
-def test_the_error_holds_however_few_there_are(n):
-    """Of 20,000 means 68.27 % within one sigma of the truth: within 4.5 errors, 1e-5.
-    Without Student's factor they would be 50 % of two."""
+def test_the_error_of_a_mean_holds_for_any_number(n):
+    """68.27 % of 20,000 means are within one sigma of the truth: within 4.5 errors,
+    1e-5. Without Student's factor it would be 50 % for two."""
     drawn = np.random.default_rng(n).normal(3.0, 2.0, (20_000, n))
-    told = [mean_estimate([hs.Estimate(x) for x in row], "seeds") for row in drawn]
-    held = np.mean([abs(one.value - 3.0) < one.error for one in told])
-    assert abs(held - 0.68269) < 4.5 * (0.68269 * 0.31731 / 20_000) ** 0.5
+    means = [mean_estimate([hs.Estimate(x) for x in row], "seeds") for row in drawn]
+    share = np.mean([abs(mean.value - 3.0) < mean.error for mean in means])
+    assert abs(share - 0.68269) < 4.5 * (0.68269 * 0.31731 / 20_000) ** 0.5
 
 
-def test_what_is_known_from_elsewhere_stays_as_it_is():
+def test_a_number_from_elsewhere_stays_as_it_is():
     known = hs.Estimate(1.0, 0.1, source="a book")
     assert mean_estimate([known, known], "seeds") == known
     one = hs.Estimate(1.0, 0.1, "m")
@@ -84,7 +83,7 @@ def test_what_is_known_from_elsewhere_stays_as_it_is():
 def test_proposed_values_have_twelve_digits_inside_their_range(tmp_path, low):
     high = low + 1e-13 if low else 1.0  # narrower than twelve digits
     over, how = {"a": hs.Range(low, high)}, {"metric": "loss", "steps": 1}
-    found = here(tmp_path, over, search="tpe", trials=12, **how)
-    a = [cell.values["a"] for cell in found.cells]
+    result = sweep_here(tmp_path, over, search="tpe", trials=12, **how)
+    a = [cell.values["a"] for cell in result.cells]
     assert all(low <= x <= high for x in a)
     assert all(x == float(f"{x:.12g}") or x in (low, high) for x in a)

@@ -39,7 +39,7 @@ Several = Annotated[
 
 @Parameter(name="*")
 @dataclass(frozen=True)
-class Search:
+class SearchOptions:
     """Which cells there are."""
 
     search: str = "grid"
@@ -56,7 +56,7 @@ class Search:
 
 @Parameter(name="*")
 @dataclass(frozen=True)
-class Schedule:
+class SchedulerOptions:
     """How far each of them comes."""
 
     scheduler: str | None = None
@@ -67,7 +67,7 @@ class Schedule:
     """Between one rung and the next; default 3."""
 
 
-GRID, WHOLE = Search(), Schedule()
+GRID, WHOLE = SearchOptions(), SchedulerOptions()
 """Every combination, each to its length."""
 
 
@@ -79,8 +79,8 @@ def sweep(
     fields: Annotated[Fields, Parameter(parse=False)] = NOTHING,
     what: What = PLAIN,
     where: Where = LOCAL,
-    search: Search = GRID,
-    schedule: Schedule = WHOLE,
+    search: SearchOptions = GRID,
+    schedule: SchedulerOptions = WHOLE,
     retries: Annotated[
         int, option("Times that a cell is tried again that raised.")
     ] = 0,

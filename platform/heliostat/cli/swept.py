@@ -112,13 +112,13 @@ def _table(found: Sweep) -> Table:
     metric = found.plan.metrics[0].name if found.plan.metrics else None
     means = _means(found) if len(found.plan.seeds) > 1 else {}
     table = Table(box=None)
-    names = list(found.called(found.cells[0])) if found.cells else []
+    names = list(found.coordinates(found.cells[0])) if found.cells else []
     more = [f"{metric}, mean over seeds"] if means else []
     for name in [*names, "run", "state", metric or "headline", *more]:
         table.add_column(name)
     cells = _in_order(found)
     for cell in cells[:SHOWN]:
-        values, id_ = found.called(cell).values(), cell.spec.id
+        values, id_ = found.coordinates(cell).values(), cell.spec.id
         told = [id_, found.outcomes[id_].state, _told(found, id_, metric)]
         more = [means.get(id_, "-")] if means else []
         table.add_row(*map(Text, [*map(str, values), *told, *more]))
@@ -133,7 +133,8 @@ def _in_order(found: Sweep) -> list[Cell]:
     best = [c for t in found.ranked() for c in t.cells] if found.plan.metrics else []
     first = {id(cell) for cell in best}
     cells = [*best, *(cell for cell in found.cells if id(cell) not in first)]
-    return sorted(cells, key=lambda c: -c.place[1]) if found.plan.bred else cells
+    population = "generation" in found.dims
+    return sorted(cells, key=lambda c: -c.place[1]) if population else cells
 
 
 def _means(found: Sweep) -> dict[str, str]:

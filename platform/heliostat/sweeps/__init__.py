@@ -1,17 +1,22 @@
-"""Sweeps: a set of runs over the fields of a task, and one labelled dataset of them.
+"""Sweeps: sets of runs over the fields of a task, each as one labelled dataset.
 
-``axes`` are what is varied (``words`` reads them as they are typed), ``planning`` makes
-a ``plan`` of what is asked, ``cells`` are the runs that follow from it; ``driving`` has
-them computed, ``computing`` brings them to their goals on a fleet, ``preview`` only
-says which would be; ``outcomes`` are how they came out, and ``ledger`` keeps that;
-``findings`` are these by cell, ``trials`` on average over seeds, ``results`` all that
-was found, as ``tables`` and ``datasets``, which ``lazy`` reads.
+In reading order:
 
-``searching`` and ``rungs`` let Ray Tune (``tuning``) decide which cells there are, and
-how far each comes; ``hypergradients`` goes downhill, ``population`` breeds.
+    axes       fields and the values or ranges that they are varied over
+    plan       a valid request, with its identity; ``validate`` builds it
+    cells      the runs of a sweep, and where each lies in it
+    search/    the rules that choose cells: grid, draws, Optuna, ASHA, PBT, descent
+    run        runs a sweep; ``preview`` says what it would compute
+    executor   brings cells to their goals, alone or packed, here or on a fleet
+    outcomes   of cells: done, pruned, failed or stopped
+    journal    the request and the events of a sweep, on disk; ``open`` reads them
+    findings   cells with their outcomes and headlines
+    trials     cells on average over their seeds
+    results    the dataset and tables of a sweep, with ``datasets``, ``lazy``, ``plots``
+    progress   the display on a terminal
 
-Each cell is an ordinary run: whatever is stored is not computed again, so a sweep that
-was killed, or is asked for more values, goes on where it was.
+Each cell is an ordinary run: stored runs are not computed again, so a sweep that was
+killed, or gets more values, continues.
 """
 
 from __future__ import annotations
@@ -58,30 +63,30 @@ def sweep(
     dry_run: bool = False,
     progress: SweepProgress | None = None,
 ) -> Sweep:
-    """Compute the runs of a task over values of its fields; what is stored is reused.
+    """Compute the runs of a task over values of its fields; stored runs are reused.
 
     Args:
         task: with the fields that are not varied.
         over: for a field (or ``seed``), the values that it takes; or a :class:`Range`
             that a search draws from.
-        search: ``"grid"`` every combination; ``"random"`` or ``"sobol"`` so many
+        search: ``"grid"`` every combination; ``"random"`` or ``"sobol"`` draw all
             ``trials``, each with every seed; ``"tpe"``, ``"gp"``, ``"cmaes"`` or
-            ``"nsga2"`` propose each trial from what those before it found;
+            ``"nsga2"`` propose each trial from the results of those before it;
             ``"hypergradient"`` goes downhill, by the derivative of the task's
             ``validation`` through the whole run in its packable fields, from the middle
-            of each range (with a ``search_seed``, from a point that is drawn).
+            of each range (with a ``search_seed``, from a drawn point).
         trials: how many are drawn; more extend a sweep, the first ones stay. Default 12
-            for hypergradient, which ends before where it stands still.
+            for hypergradient, which ends early where it stands still.
         metric: the number of the headline that is optimised, or several of them; with
             seeds, its mean over them.
         mode: ``"min"`` or ``"max"``, for each metric or for all.
         scheduler: ``"asha"`` prunes cells that are among the worst at a rung;
-            ``"pbt"`` trains ``trials`` members in turn, the worst of which go on from
-            the best with other values, see :mod:`heliostat.sweeps.search.pbt`.
+            ``"pbt"`` trains ``trials`` members in turn, the worst of which continue
+            from the best with other values, see :mod:`heliostat.sweeps.search.pbt`.
         grace: steps before the first rung, or of one segment; default the stride.
         factor: between one rung and the next; default 3.
         seed: of every cell, where seeds are not varied.
-        search_seed: of the drawing.
+        search_seed: of the draws.
         steps: length of every run; default the task's natural one.
         until: a condition on the headline at which a run ends, as in :func:`run`.
         retries: times that a cell is tried again whose task raised. A worker that
@@ -91,12 +96,12 @@ def sweep(
         gpus: GPUs for all of them together, each worker has its share of them.
         x64: compute in float64.
         store: folder of runs; default ``$HELIOSTAT_STORE``, else ``./runs``.
-        dry_run: look only at what is stored; nothing is computed or written.
-        progress: who shows how it goes; default a table, or lines, on stderr.
+        dry_run: look only at the store; compute and write nothing.
+        progress: the display; default a table, or lines, on stderr.
 
     Returns:
-        Its dataset and tables; cells that failed are NaN, and in ``failures``, where
-        those are, too, that came out once they were tried again. Of a dry run a
+        Its dataset and tables. Cells that failed are NaN, and listed in ``failures``
+        with those that succeeded on a retry. Of a dry run a
         :class:`~heliostat.sweeps.preview.Preview`.
 
     Raises:
@@ -108,22 +113,12 @@ def sweep(
         ...                 "seed": range(4)})                 # doctest: +SKIP
         >>> grid.dataset.energy.mean("seed")                   # doctest: +SKIP
     """
-    plan = build_plan(
-        task,
-        over,
-        search=search,
-        trials=trials,
-        metric=metric,
-        mode=mode,
-        scheduler=scheduler,
-        grace=grace,
-        factor=factor,
-        seed=seed,
-        search_seed=search_seed,
-        x64=x64,
-        steps=steps,
-    )
-    place, root = Placement(on, workers, gpus), store_folder(store)
-    request = SweepRequest(plan, until, retries, place, root).checked()
-    watching = progress or SweepDisplay()
-    return preview(request, watching) if dry_run else run_sweep(request, watching)
+    rule: dict[str, Any] = {"search": search, "trials": trials}
+    rule |= {"metric": metric, "mode": mode}
+    rule |= {"scheduler": scheduler, "grace": grace, "factor": factor}
+    runs = {"seed": seed, "search_seed": search_seed, "x64": x64, "steps": steps}
+    plan = build_plan(task, over, **rule, **runs)
+    placement, root = Placement(on, workers, gpus), store_folder(store)
+    request = SweepRequest(plan, until, retries, placement, root).checked()
+    display = progress or SweepDisplay()
+    return preview(request, display) if dry_run else run_sweep(request, display)

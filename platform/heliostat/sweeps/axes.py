@@ -1,4 +1,8 @@
-"""What a sweep goes over: fields with values listed, or a range to draw them from."""
+"""Axes of a sweep: fields with their listed values, or a range to draw from.
+
+On the command line they read ``outer_lr=0.01,0.02``, ``layers=(16,16),(32,)``,
+``lr=1e-4..1e-1`` or ``lr=1e-4..1e-1:log``.
+"""
 
 from __future__ import annotations
 
@@ -16,16 +20,18 @@ from heliostat.errors import RequestError, did_you_mean
 from heliostat.task import Task
 
 SEED = "seed"
-"""The axis that is no field: the run's own seed, crossed with everything."""
+"""The axis that is not a field: the run's own seed, crossed with everything."""
 
 Values = tuple[Any, ...]
 
 
 class Range(NamedTuple):
-    """Numbers from ``low`` to ``high``, ends included for a whole-number field.
+    """Numbers from ``low`` to ``high``, ends included for an integer field.
 
     Args:
-        log: evenly in the logarithm.
+        low: the smallest number, in the unit of the field.
+        high: the largest number.
+        log: draw evenly in the logarithm.
 
     Example:
         >>> Range(1e-4, 1e-2, log=True).at(0.5, whole=False)
@@ -39,18 +45,32 @@ class Range(NamedTuple):
     log: bool = False
 
     def at(self, share: float, whole: bool) -> float:
-        """The number at a share of the way, ``0 <= share < 1``."""
+        """Return the number at a share of the way.
+
+        Args:
+            share: ``0 <= share < 1``.
+            whole: return an integer, with ``high`` as likely as the others.
+
+        Returns:
+            A float of at most twelve digits, or an integer.
+        """
         low, high = (self.low, self.high + 1) if whole else (self.low, self.high)
         if self.log:
             ends = math.log(low), math.log(high)
-            found = math.exp(ends[0] + share * (ends[1] - ends[0]))
+            value = math.exp(ends[0] + share * (ends[1] - ends[0]))
         else:
-            found = low + share * (high - low)
-        return min(math.floor(found), int(self.high)) if whole else self.short(found)
+            value = low + share * (high - low)
+        return min(math.floor(value), int(self.high)) if whole else self.short(value)
 
     def short(self, value: float) -> float:
-        """A value with twelve digits, inside the range: ids should not hang on the last
-        bit of a logarithm. Whole numbers stay as they are.
+        """Round to twelve digits inside the range, so that ids do not depend on the
+        last bit of a logarithm.
+
+        Args:
+            value: inside the range.
+
+        Returns:
+            The rounded value; an integer as it is.
 
         Example:
             >>> Range(0, 1).short(2 / 3), Range(0, 2 / 3).short(2 / 3)
@@ -68,37 +88,37 @@ Axis = Values | Range
 
 
 def check_axes(
-    task: type[Task], over: Mapping[str, Iterable[Any] | Range], drawn: bool
+    task: type[Task], over: Mapping[str, Iterable[Any] | Range], ranges: bool
 ) -> dict[str, Axis]:
-    """The axes of a sweep, each value as its field has it.
+    """Return the axes of a sweep, each value converted by its field.
 
     Args:
-        drawn: whether ranges make sense: not in a grid.
+        ranges: accept ranges.
 
     Raises:
-        RequestError: for an unknown field (with a suggestion), no or repeated values, a
-            range that is none, and a value outside the type of its field.
+        RequestError: for an unknown field (with a suggestion), no or repeated values,
+            an invalid range, and a value outside the type of its field.
     """
     if not over:
         raise RequestError("over: expected at least one field with its values")
-    known = config.fields_of(task)
+    fields = config.fields_of(task)
     axes: dict[str, Axis] = {}
-    for name, given in over.items():
-        if name != SEED and name not in known:
-            hint = did_you_mean(name, [*known, SEED])
-            hint = hint or f"; its fields are {', '.join(known)}"
+    for name, values in over.items():
+        if name != SEED and name not in fields:
+            hint = did_you_mean(name, [*fields, SEED])
+            hint = hint or f"; its fields are {', '.join(fields)}"
             raise RequestError(
                 f"over: {registry.name_of(task)} has no field '{name}'{hint}"
             )
-        if isinstance(given, Range):
-            axes[name] = _range(task, name, given, drawn)
+        if isinstance(values, Range):
+            axes[name] = _check_range(task, name, values, ranges)
         else:
-            axes[name] = _listed(task, name, given)
+            axes[name] = _check_values(task, name, values)
     return axes
 
 
 def is_whole(task: type[Task], name: str) -> bool:
-    """Whether a field takes whole numbers only.
+    """Return True if a field takes integers only.
 
     Raises:
         RequestError: if it takes no numbers.
@@ -110,40 +130,46 @@ def is_whole(task: type[Task], name: str) -> bool:
     return float not in kinds
 
 
-def _listed(task: type[Task], name: str, given: Any) -> Values:
+def value_at(task: type[Task], name: str, axis: Axis, share: float) -> Any:
+    """Return the value at a share of the way along an axis, ``0 <= share < 1``."""
+    if isinstance(axis, Range):
+        return axis.at(share, is_whole(task, name))
+    return axis[int(share * len(axis))]
+
+
+def _check_values(task: type[Task], name: str, given: Any) -> Values:
     if isinstance(given, str) or not isinstance(given, Iterable):
         raise RequestError(f"over {name}: expected several values, got {given!r}")
     values: list[Any] = []
-    for value in given:
-        made = _as_field(task, name, value)
-        if made in values:
-            raise RequestError(f"over {name}: {made!r} is given twice")
-        values.append(made)
+    for item in given:
+        value = _as_field(task, name, item)
+        if value in values:
+            raise RequestError(f"over {name}: {value!r} is given twice")
+        values.append(value)
     if not values:
         raise RequestError(f"over {name}: expected at least one value")
     return tuple(values)
 
 
-def _range(task: type[Task], name: str, given: Range, drawn: bool) -> Range:
+def _check_range(task: type[Task], name: str, axis: Range, ranges: bool) -> Range:
     if name == SEED:
-        raise RequestError(f"over seed={given}: seeds are listed, as in seed=0,1,2")
-    whole, (low, high, log) = is_whole(task, name), given
-    if not drawn:
+        raise RequestError(f"over seed={axis}: seeds are listed, as in seed=0,1,2")
+    whole, (low, high, log) = is_whole(task, name), axis
+    if not ranges:
         raise RequestError(
-            f"over {name}={given}: a grid wants values, as in {name}={low:g},{high:g}; "
-            "a range wants search random, sobol or another, and trials"
+            f"over {name}={axis}: a grid needs values, as in {name}={low:g},{high:g}; "
+            "a range needs search random, sobol or another, and trials"
         )
     if not (math.isfinite(low) and math.isfinite(high) and low < high):
-        raise RequestError(f"over {name}={given}: expected LOW < HIGH")
+        raise RequestError(f"over {name}={axis}: expected LOW < HIGH")
     if log and low <= 0:
-        raise RequestError(f"over {name}={given}: a logarithm wants LOW > 0")
+        raise RequestError(f"over {name}={axis}: a logarithm needs LOW > 0")
     if whole and not (float(low).is_integer() and float(high).is_integer()):
-        raise RequestError(f"over {name}={given}: expected whole numbers")
-    return given
+        raise RequestError(f"over {name}={axis}: expected whole numbers")
+    return axis
 
 
 def _as_field(task: type[Task], name: str, value: Any) -> Any:
-    """A value as its field has it."""
     value = value.item() if isinstance(value, np.generic) else value
     if name != SEED:
         return config.as_field(task, name, value)
@@ -154,52 +180,55 @@ def _as_field(task: type[Task], name: str, value: Any) -> Any:
     return value
 
 
+# -- axes on the command line ----------------------------------------------------------
+
 _NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
 RANGE = re.compile(rf"({_NUMBER})\.\.({_NUMBER})(?:(:log)|:linear)?")
 
 
 def parse_axes(task: type[Task], texts: Sequence[str]) -> dict[str, list[Any] | Range]:
-    """Axes as they are typed, ``NAME=VALUE,VALUE`` or ``NAME=LOW..HIGH[:log]``.
+    """Parse axes, ``NAME=VALUE,VALUE`` or ``NAME=LOW..HIGH[:log]``.
 
     Raises:
-        RequestError: for words that are none of that.
+        RequestError: for a text of neither form.
     """
     axes: dict[str, list[Any] | Range] = {}
-    for word in texts:
-        name, given, text = word.partition("=")
+    for text in texts:
+        name, equals, values = text.partition("=")
         name = name.strip().replace("-", "_")
-        if not given or not name:
+        if not equals or not name:
             raise RequestError(
-                f"over '{word}': expected FIELD=VALUE,VALUE or FIELD=LOW..HIGH[:log]"
+                f"over '{text}': expected FIELD=VALUE,VALUE or FIELD=LOW..HIGH[:log]"
             )
         if name in axes:
             raise RequestError(f"over: {name} is given twice")
-        axes[name] = _typed_range(text) or _typed_values(task, name, text)
+        axes[name] = _parse_range(values) or _parse_values(task, name, values)
     return axes
 
 
-def _typed_range(text: str) -> Range | None:
-    """
+def _parse_range(text: str) -> Range | None:
+    """Return the range, or None for a text that is none.
+
     Example:
-        >>> _typed_range("1e-4..1e-2:log"), _typed_range("0.1,0.2")
+        >>> _parse_range("1e-4..1e-2:log"), _parse_range("0.1,0.2")
         (Range(low=0.0001, high=0.01, log=True), None)
     """
-    found = RANGE.fullmatch(text.strip())
-    return Range(float(found[1]), float(found[2]), bool(found[3])) if found else None
+    match = RANGE.fullmatch(text.strip())
+    return Range(float(match[1]), float(match[2]), bool(match[3])) if match else None
 
 
-def _typed_values(task: type[Task], name: str, text: str) -> list[Any]:
-    parts = _parts(text) if text.strip() else []
+def _parse_values(task: type[Task], name: str, text: str) -> list[Any]:
+    parts = _split(text) if text.strip() else []
     if "" in parts:
         raise RequestError(f"over '{name}={text}': there is nothing between two commas")
-    return [_value(task, name, part) for part in parts]
+    return [_parse_value(task, name, part) for part in parts]
 
 
-def _parts(text: str) -> list[str]:
-    """What stands between commas, but for those in brackets.
+def _split(text: str) -> list[str]:
+    """Split at commas outside brackets.
 
     Example:
-        >>> _parts("(16, 16),(32,)")
+        >>> _split("(16, 16),(32,)")
         ['(16, 16)', '(32,)']
     """
     parts, depth = [""], 0
@@ -212,18 +241,18 @@ def _parts(text: str) -> list[str]:
     return [part.strip() for part in parts]
 
 
-def _value(task: type[Task], name: str, word: str) -> Any:
-    """A word as YAML reads it, where the field takes that; else the word itself."""
+def _parse_value(task: type[Task], name: str, word: str) -> Any:
+    """Return a word as YAML reads it; a text field keeps the word itself."""
     if word[0] in "([" and word[-1] in ")]":
-        inner = [part for part in _parts(word[1:-1]) if part]  # "(16,)" is one number
-        return [_value(task, name, part) for part in inner]
+        inner = [part for part in _split(word[1:-1]) if part]  # "(16,)" is one number
+        return [_parse_value(task, name, part) for part in inner]
     try:
-        found = yaml.load(word, Loader=presets.Loader)
+        value = yaml.load(word, Loader=presets.Loader)
     except yaml.YAMLError:
         return word
-    known = config.fields_of(task)
-    takes_text = name in known and str in {
-        known[name].type,
-        *get_args(known[name].type),
+    fields = config.fields_of(task)
+    takes_text = name in fields and str in {
+        fields[name].type,
+        *get_args(fields[name].type),
     }
-    return word if takes_text and found is not None else found
+    return word if takes_text and value is not None else value

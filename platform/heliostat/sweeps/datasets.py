@@ -1,4 +1,4 @@
-"""The tables of many runs as one dataset: dims of the cells before those of a run."""
+"""Datasets of a sweep: the dims of the cells come before those of a run."""
 
 from __future__ import annotations
 
@@ -12,29 +12,26 @@ import xarray as xr
 from heliostat import config
 from heliostat.results.run import Run, netcdf_attrs
 from heliostat.sweeps.axes import SEED
-from heliostat.sweeps.cells import TRIAL, Cell
+from heliostat.sweeps.cells import Cell
 from heliostat.sweeps.findings import Findings
 from heliostat.sweeps.lazy import LazyStack, variable
-from heliostat.sweeps.plan import HYPERGRADIENT
-
-KNOB = "knob"
-"""The dim of gradients."""
 
 
 def stack_rows(sweep: Findings, kind: Any, every: int) -> xr.Dataset:
-    """One kind of table of all runs, each read when it is wanted.
+    """Stack one kind of table of all runs; each run is read when it is needed.
 
     Args:
-        kind: the property of runs that has it, with an entry for ``every`` steps.
+        kind: the property of :class:`Run` that gives the table.
+        every: steps between two entries of the table.
     """
     read = cache(kind.fget)
     steps = {id_: o.steps for id_, o in sweep.outcomes.items() if o.data}
     full = [cell for cell in sweep.cells if steps.get(cell.spec.id, 0) >= every]
-    alike = [read(sweep.runs[id_]) for id_ in _of_each_shape(full, steps)]
-    sizes = _largest(alike)
-    found = {}
-    for name in dict.fromkeys(name for table in alike for name in table):
-        like = next(table[name] for table in alike if name in table)
+    tables = [read(sweep.runs[id_]) for id_ in _longest_of_each_shape(full, steps)]
+    sizes = _largest_sizes(tables)
+    variables = {}
+    for name in dict.fromkeys(name for table in tables for name in table):
+        like = next(table[name] for table in tables if name in table)
         parts = {
             cell.place: partial(_values, read, sweep.runs[cell.spec.id], name)
             for cell in full
@@ -42,135 +39,130 @@ def stack_rows(sweep: Findings, kind: Any, every: int) -> xr.Dataset:
         rest = tuple(sizes[dim] for dim in like.dims)
         dtype = like.dtype if like.dtype.kind in "fT" else np.dtype(float)
         array = LazyStack(parts, sweep.shape, rest, dtype)
-        found[name] = variable((*sweep.dims, *map(str, like.dims)), array, like.attrs)
-    coords = {**_coords(alike, sizes), **labels(sweep)}
-    return xr.Dataset(found, coords, attributes(sweep))
+        dims = (*sweep.dims, *map(str, like.dims))
+        variables[name] = variable(dims, array, like.attrs)
+    coords = {**_coords(tables, sizes), **labels(sweep)}
+    return xr.Dataset(variables, coords, attributes(sweep))
 
 
 def summary(sweep: Findings) -> xr.Dataset:
-    """The headline of every cell: each quantity and its ``_error``."""
-    found: dict[str, Any] = {}
+    """Return the headline of every cell: each number and its ``_error``."""
+    variables: dict[str, Any] = {}
     for name, units in sweep.quantities.items():
-        pair, about = np.full((2, *sweep.shape), np.nan), {"units": units}
+        pair, attrs = np.full((2, *sweep.shape), np.nan), {"units": units}
         for cell in sweep.cells:
             estimate = sweep.headlines.get(cell.spec.id, {}).get(name)
             if estimate:
                 pair[(slice(None), *cell.place)] = estimate[:2]
-        found[name] = (sweep.dims, pair[0], about)
-        found[f"{name}_error"] = (sweep.dims, pair[1], about)
-    return xr.Dataset(found, labels(sweep), attributes(sweep))
+        variables[name] = (sweep.dims, pair[0], attrs)
+        variables[f"{name}_error"] = (sweep.dims, pair[1], attrs)
+    return xr.Dataset(variables, labels(sweep), attributes(sweep))
 
 
-def gradient(sweep: Findings) -> dict[str, xr.DataArray]:
-    """That of the validation loss in each cell, along ``knob``; none, if it was not
-    searched by."""
-    if sweep.plan.search != HYPERGRADIENT:
-        return {}
-    knobs = [name for name in sweep.axes if name != SEED]
-    values = np.full((*sweep.shape, len(knobs)), np.nan)
-    for cell in sweep.cells:
-        if slope := sweep.slopes.get(cell.spec.id):
-            values[cell.place] = [slope.gradient[name] for name in knobs]
-    dims, about = (*sweep.dims, KNOB), {"long_name": "d validation / d knob"}
-    return {"gradient": xr.DataArray(values, {KNOB: knobs}, dims, attrs=about)}
+def vectors(sweep: Findings) -> dict[str, xr.DataArray]:
+    """Return the vectors that a search gives each run, along dims of their own."""
+    arrays = {}
+    for name, (dim, entries, long_name, by_run) in sweep.extras.vectors.items():
+        values = np.full((*sweep.shape, len(entries)), np.nan)
+        for cell in sweep.cells:
+            if cell.spec.id in by_run:
+                values[cell.place] = by_run[cell.spec.id]
+        dims, attrs = (*sweep.dims, dim), {"long_name": long_name}
+        arrays[name] = xr.DataArray(values, {dim: list(entries)}, dims, attrs=attrs)
+    return arrays
 
 
 def attributes(sweep: Findings) -> dict[str, Any]:
-    """What a file must say that somebody finds without its sweep: the identity of that
-    sweep, in which fields that were varied are under ``over``; as netCDF can hold it.
-    """
+    """Return the identity of a sweep, for a file that is read without its journal; the
+    fields that are varied are under ``over``."""
     plan = sweep.plan
     steps, metrics = plan.length, config.plain(plan.metrics) or None
-    known = {**plan.identity, "steps": steps, "metrics": metrics}
-    return netcdf_attrs({"sweep": sweep.id, **known})
+    identity = {**plan.identity, "steps": steps, "metrics": metrics}
+    return netcdf_attrs({"sweep": sweep.id, **identity})
 
 
 def labels(sweep: Findings) -> dict[str, Any]:
-    """The values of the cells, the id of each run, how it came out and why, and how
-    often it was tried again; of a population also which member each segment goes on
-    from, -1 for none."""
-    plan, found = sweep.plan, dict[str, Any]()
+    """Return the coordinates of the cells: their values, run, state, reason, number of
+    retries, and the labels that the search gives them."""
+    outcomes, coords = sweep.outcomes, dict[str, Any]()
+    varied = tuple(dim for dim in sweep.dims if dim != SEED)
     for name, axis in sweep.axes.items():
-        about = _about(sweep, name)
+        attrs = _axis_attributes(sweep, name)
         if name in sweep.dims:
-            found[name] = (name, _spelled(list(axis)), about)
-        elif plan.bred:
-            values = _of_each(sweep, lambda c, n=name: c.values[n])
-            found[name] = (sweep.dims, values, about)
-        else:
+            coords[name] = (name, _as_labels(list(axis)), attrs)
+        elif len(varied) == 1:
             values = {c.place[0]: c.values[name] for c in sweep.cells}
-            found[name] = (TRIAL, _spelled([values[i] for i in sorted(values)]), about)
+            by_trial = [values[i] for i in sorted(values)]
+            coords[name] = (varied, _as_labels(by_trial), attrs)
+        else:
+            values = _by_cell(sweep, lambda c, n=name: c.values[n])
+            coords[name] = (varied, values, attrs)
     for dim, size in zip(sweep.dims, sweep.shape, strict=True):
-        found.setdefault(dim, np.arange(size))
-    outcomes = sweep.outcomes
-    found["run"] = (sweep.dims, _of_each(sweep, lambda c: c.spec.id))
-    state = _of_each(sweep, lambda c: outcomes[c.spec.id].state)
-    found["state"] = (sweep.dims, state)
-    found["reason"] = (sweep.dims, _of_each(sweep, sweep.reason))
-    retries = _of_each(sweep, lambda c: len(sweep.retries.get(c.spec.id, ())))
-    found["retries"] = (sweep.dims, retries)
-    if plan.bred:
-        found["source"] = (sweep.dims, _of_each(sweep, partial(_source, sweep)))
-    return found
+        coords.setdefault(dim, np.arange(size))
+    by_cell: dict[str, Callable[[Cell], Any]] = {
+        "run": lambda c: c.spec.id,
+        "state": lambda c: outcomes[c.spec.id].state,
+        "reason": sweep.reason,
+        "retries": lambda c: len(sweep.retries.get(c.spec.id, ())),
+    }
+    for name, by_run in sweep.extras.labels.items():
+        by_cell[name] = lambda c, by_run=by_run: by_run[c.spec.id]
+    arrays = {name: (sweep.dims, _by_cell(sweep, of)) for name, of in by_cell.items()}
+    return {**coords, **arrays}
 
 
-def _about(sweep: Findings, name: str) -> dict[str, str]:
-    """The help of a field; its last words are the unit, where variables of the task
-    have that one too."""
+def _axis_attributes(sweep: Findings, name: str) -> dict[str, str]:
+    """Return the help of a field; its last words are the unit, if a variable of the
+    task has that unit too."""
     if name == SEED:
         return {"long_name": "seed of the run"}
     task = sweep.plan.task
-    told = config.fields_of(type(task))[name].help
+    text = config.fields_of(type(task))[name].help
     known = {var.units for var in (*task.emits.values(), *task.observes.values())}
-    what, _, unit = told.rpartition(", ")
+    what, _, unit = text.rpartition(", ")
     units = {"units": unit} if what and unit in known else {}
-    return {"long_name": (what if units else told) or name, **units}
+    return {"long_name": (what if units else text) or name, **units}
 
 
-def _of_each(sweep: Findings, one: Callable[[Cell], Any]) -> np.ndarray:
-    """A value of each cell, where it lies; -1, NaN or nothing where there is none."""
-    values = {cell.place: one(cell) for cell in sweep.cells}
-    spelled = _spelled(list(values.values()))
-    empty: Any = {"i": -1, "f": np.nan, "b": False}.get(spelled.dtype.kind, "")
-    kind = spelled.dtype if spelled.dtype.kind in "ifb" else np.dtypes.StringDType()
+def _by_cell(sweep: Findings, value: Callable[[Cell], Any]) -> np.ndarray:
+    """Return a value of each cell at its place; -1, NaN or "" where there is none."""
+    values = {cell.place: value(cell) for cell in sweep.cells}
+    array = _as_labels(list(values.values()))
+    empty: Any = {"i": -1, "f": np.nan, "b": False}.get(array.dtype.kind, "")
+    kind = array.dtype if array.dtype.kind in "ifb" else np.dtypes.StringDType()
     table = np.full(sweep.shape, empty, kind)
-    for place, value in zip(values, spelled, strict=True):
-        table[place] = value
+    for place, item in zip(values, array, strict=True):
+        table[place] = item
     return table
 
 
-def _source(sweep: Findings, cell: Cell) -> int:
-    """The member whose segment a cell goes on from."""
-    source = sweep.source(cell)
-    return source.place[0] if source else -1
-
-
-def _spelled(values: Sequence[Any]) -> np.ndarray:
-    """Values as a coordinate: as they are if all are numbers or texts, else spelled."""
+def _as_labels(values: Sequence[Any]) -> np.ndarray:
+    """Return values as a coordinate: numbers or texts as they are, others as texts."""
     kinds = {type(value) for value in values}
     if kinds <= {int, float} or kinds in ({str}, {bool}):
         return np.array(values)
     return np.array([str(value) for value in values])
 
 
-def _of_each_shape(cells: Sequence[Cell], steps: Mapping[str, int]) -> list[str]:
-    """The longest run of each shape that rows may have: no number that is not whole,
-    and no seed, is a size of anything."""
-    found: dict[Any, str] = {}
+def _longest_of_each_shape(
+    cells: Sequence[Cell], steps: Mapping[str, int]
+) -> list[str]:
+    """Return the longest run for each shape that rows may have; floats and seeds do not
+    decide on a shape."""
+    longest: dict[Any, str] = {}
     for cell in cells:
         shape = tuple(
             (name, value)
             for name, value in cell.values.items()
             if name != SEED and not isinstance(value, float)
         )
-        known = found.setdefault(shape, cell.spec.id)
-        if steps[cell.spec.id] > steps[known]:
-            found[shape] = cell.spec.id
-    return list(found.values())
+        run = longest.setdefault(shape, cell.spec.id)
+        if steps[cell.spec.id] > steps[run]:
+            longest[shape] = cell.spec.id
+    return list(longest.values())
 
 
-def _largest(tables: Sequence[xr.Dataset]) -> dict[Any, int]:
-    """How far each dim goes in the table where it goes farthest."""
+def _largest_sizes(tables: Sequence[xr.Dataset]) -> dict[Any, int]:
     sizes: dict[Any, int] = {}
     for table in tables:
         for dim, size in table.sizes.items():
@@ -179,13 +171,13 @@ def _largest(tables: Sequence[xr.Dataset]) -> dict[Any, int]:
 
 
 def _coords(tables: Sequence[xr.Dataset], sizes: Mapping[Any, int]) -> dict[Any, Any]:
-    """The labels of each dim, from the table where it goes farthest."""
-    found: dict[Any, Any] = {}
+    """Return the labels of each dim, from the table where it is largest."""
+    coords: dict[Any, Any] = {}
     for table in tables:
-        for name, labels in table.coords.items():
-            if labels.shape == tuple(sizes[dim] for dim in labels.dims):
-                found.setdefault(name, (labels.dims, labels.values))
-    return found
+        for name, array in table.coords.items():
+            if array.shape == tuple(sizes[dim] for dim in array.dims):
+                coords.setdefault(name, (array.dims, array.values))
+    return coords
 
 
 def _values(read: Callable[[Run], xr.Dataset], run: Run, name: Any) -> np.ndarray:

@@ -1,10 +1,10 @@
-"""What is kept of a sweep: what was asked, and what happened to each of its cells.
+"""Journal of a sweep: its request, and the events of each of its cells.
 
     STORE/sweeps/<sweep id>/
-      sweep.json      what was asked for last
+      sweep.json      the last request
       events.jsonl    begun, then for each cell started, and done, failed, ...
 
-The numbers lie in the runs; this says which they are, and why some are missing.
+The numbers are in the runs; the journal says which runs, and why some are missing.
 """
 
 from __future__ import annotations
@@ -17,16 +17,13 @@ from pathlib import Path
 from typing import Any
 
 from heliostat import config
-from heliostat.config import Spec
 from heliostat.errors import RequestError, StoreError
 from heliostat.results.run import store_folder
 from heliostat.store.events import EventLog
 from heliostat.store.lock import Lock
-from heliostat.sweeps.axes import Range
 from heliostat.sweeps.cells import Cell
 from heliostat.sweeps.outcomes import RETRIED, CellOutcome
-from heliostat.sweeps.plan import Metric, Plan, Schedule
-from heliostat.task import Task
+from heliostat.sweeps.plan import Plan
 
 FOLDER = "sweeps"
 
@@ -34,27 +31,27 @@ _HINT = "when it is done the same line goes on, with what it has computed"
 
 
 class Journal:
-    """The folder of one sweep."""
+    """Journal of one sweep; it writes only while it is :meth:`locked`."""
 
     def __init__(self, store: Path, plan: Plan) -> None:
-        self.path = store / FOLDER / plan.id
+        self.store, self.path = store, store / FOLDER / plan.id
         self._plan, self._log = plan, EventLog(self.path / "events.jsonl")
-        self._begun = False
+        self._locked = False
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Write down what is asked for, and what happens meanwhile, alone.
+        """Write the request, and let no other driver write meanwhile.
 
-        What is refused before any of its cells has ended leaves nothing behind.
+        A request that is refused before any cell has ended leaves nothing behind.
 
         Raises:
-            Busy: if another driver is at this sweep.
+            Busy: if another driver runs this sweep.
             StoreError: if the store cannot be written.
         """
         folders = (self.path, self.path.parent, self.path.parent.parent)
         new = [folder for folder in folders if not folder.exists()]
         try:
-            self._make()
+            self._create()
             with Lock(self.path, _HINT):
                 self._begin()
                 yield
@@ -62,22 +59,22 @@ class Journal:
             if self.path in new and not self.last_outcomes():
                 shutil.rmtree(self.path)
                 for folder in new[1:]:
-                    with suppress(OSError):  # it has other things by now
+                    with suppress(OSError):  # another sweep uses it by now
                         folder.rmdir()
             raise
 
-    def _make(self) -> None:
+    def _create(self) -> None:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise self._unwritable(error) from error
 
     def _begin(self) -> None:
-        text = json.dumps(_described(self._plan), indent=1)
+        text = json.dumps(self._plan.to_json(), indent=1)
         try:
             (self.path / "sweep.json.new").write_text(text)
             (self.path / "sweep.json.new").replace(self.path / "sweep.json")
-            self._begun = True
+            self._locked = True
             self.append("begun", trials=self._plan.trials)
         except OSError as error:
             raise self._unwritable(error) from error
@@ -86,11 +83,12 @@ class Journal:
         return StoreError(f"store {self.path} is not writable: {error.strerror}")
 
     def append(self, event: str, **details: Any) -> None:
-        """Write down what happens; who has not begun only reads."""
-        if self._begun:
+        """Write an event; a journal that was never locked only reads."""
+        if self._locked:
             self._log.append(event, **details)
 
     def append_outcome(self, cell: Cell, outcome: CellOutcome) -> None:
+        """Write the outcome of a cell."""
         state, computed, steps, _, reason, traceback = outcome
         why = {"reason": reason, "traceback": traceback} if reason else {}
         values = {name: config.plain(value) for name, value in cell.values.items()}
@@ -98,104 +96,44 @@ class Journal:
         self.append(state, **about, steps=steps, **why)
 
     def events(self) -> list[dict[str, Any]]:
+        """Return all events, the oldest first."""
         return self._log.events()
 
     def last_outcomes(self) -> dict[str, dict[str, Any]]:
-        """The last event of each run in which it ended, by its id."""
+        """Return the last event in which each run ended, by run."""
         ended = ("done", "pruned", "failed", "stopped")
         return {e["run"]: e for e in self.events() if e["event"] in ended}
 
     def retries(self) -> dict[str, list[str]]:
-        """Why runs were tried again, by their ids: a reason for each time."""
-        found: dict[str, list[str]] = {}
+        """Return the reason of each retry, by run."""
+        reasons: dict[str, list[str]] = {}
         for event in self.events():
             if event["event"] == RETRIED and "run" in event:
-                found.setdefault(event["run"], []).append(event["reason"])
-        return found
-
-
-def _described(plan: Plan) -> dict[str, Any]:
-    """All of a plan as JSON values: the task by its spec."""
-    spec = config.specify(plan.task, plan.seed, plan.x64)
-    over = {
-        name: axis._asdict() if isinstance(axis, Range) else config.plain(axis)
-        for name, axis in plan.axes.items()
-    }
-    names = ("search", "trials", "search_seed", "steps", "metrics")
-    rest = {name: config.plain(getattr(plan, name)) for name in names}
-    rest["scheduled"] = config.plain(plan.schedule)
-    return {"spec": spec._asdict(), "over": over, **rest}
+                reasons.setdefault(event["run"], []).append(event["reason"])
+        return reasons
 
 
 def is_sweep(sweep: str, store: str | Path | None) -> bool:
-    """Whether the store has a sweep whose id begins so."""
+    """Return True if the store has a sweep whose id begins like this."""
     return sweep.isalnum() and any((store_folder(store) / FOLDER).glob(f"{sweep}*"))
 
 
 def find_sweep(sweep: str, store: str | Path | None = None) -> Path:
-    """The folder of a stored sweep, by the first digits of its id.
+    """Return the folder of a stored sweep, by the first digits of its id.
 
     Raises:
         RequestError: if there is none, or several.
     """
     root = store_folder(store) / FOLDER
     digits = sweep.rpartition("/")[2]
-    found = sorted(root.glob(f"{digits}*/sweep.json")) if digits.isalnum() else []
-    if len(found) != 1:
-        told = f"no sweep '{sweep}'" if not found else f"'{sweep}' is short for several"
-        raise RequestError(f"{told} in {root}")
-    return found[0].parent
+    files = sorted(root.glob(f"{digits}*/sweep.json")) if digits.isalnum() else []
+    if len(files) != 1:
+        reason = f"'{sweep}' is short for several" if files else f"no sweep '{sweep}'"
+        raise RequestError(f"{reason} in {root}")
+    return files[0].parent
 
 
 def run_ids(sweep: Path) -> set[str]:
-    """The ids of the runs of which a sweep's events tell."""
+    """Return the ids of the runs in a sweep's events."""
     events = EventLog(sweep / "events.jsonl").events()
     return {str(event["run"]) for event in events if "run" in event}
-
-
-def read_plan(
-    sweep: str, store: str | Path | None = None, task: type[Task] | None = None
-) -> Plan:
-    """The plan of a stored sweep, by the first digits of its id.
-
-    Raises:
-        RequestError: if there is none, or several; or if its task is not installed.
-        StoreError: if what is stored is damaged.
-    """
-    file = find_sweep(sweep, store) / "sweep.json"
-    try:
-        kept = json.loads(file.read_text())
-        made = config.rebuild(Spec(**kept["spec"]), task)
-        plan = _plan(kept, made)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        if isinstance(error, RequestError):
-            raise
-        raise StoreError(f"{file} is damaged ({error})") from error
-    if plan.id != file.parent.name:
-        raise StoreError(f"{file} is damaged: it is of another sweep")
-    return plan
-
-
-def _plan(kept: dict[str, Any], task: Task) -> Plan:
-    axes = {
-        name: Range(**axis) if isinstance(axis, dict) else tuple(map(value_of, axis))
-        for name, axis in kept["over"].items()
-    }
-    identity, scheduled = kept["spec"]["identity"], kept["scheduled"]
-    return Plan(
-        task,
-        axes,
-        kept["search"],
-        kept["trials"],
-        identity["seed"],
-        kept["search_seed"],
-        identity["x64"],
-        kept["steps"],
-        tuple(Metric(*metric) for metric in kept["metrics"]),
-        Schedule(*scheduled) if scheduled else None,
-    )
-
-
-def value_of(value: Any) -> Any:
-    """A value of a field from JSON: its lists are tuples."""
-    return tuple(map(value_of, value)) if isinstance(value, list) else value

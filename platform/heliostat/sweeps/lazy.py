@@ -1,4 +1,4 @@
-"""The rows of many runs as one lazy array: a run is read when its part is asked for."""
+"""Lazy arrays of many runs: a run is read when its part is needed."""
 
 from __future__ import annotations
 
@@ -14,26 +14,28 @@ from xarray.core.indexing import (
     explicit_indexing_adapter,
 )
 
-Place = tuple[int, ...]
+Index = tuple[int, ...]
 
 
 class LazyStack(BackendArray):
     """One variable of many runs, ``(*places, *rest)``.
 
-    What no run has (a cell that failed, steps after its last one) is NaN, "" for text.
+    Entries that no run has (of a failed cell, or after the last step of a run) are NaN,
+    or "" of text.
 
     Args:
-        parts: how to read the variable of each place, ``rest`` or shorter in steps.
+        parts: for each place a function that reads the variable, of shape ``rest`` or
+            with fewer steps.
         places: sizes of the leading axes.
         rest: shape behind them, that of the longest run.
-        dtype: of floats, or text; whole numbers become float64, which has NaN.
+        dtype: of floats, or text; integers become float64, which has NaN.
     """
 
     def __init__(
         self,
-        parts: Mapping[Place, Callable[[], np.ndarray]],
-        places: Place,
-        rest: Place,
+        parts: Mapping[Index, Callable[[], np.ndarray]],
+        places: Index,
+        rest: Index,
         dtype: np.dtype[Any],
     ) -> None:
         self.parts, self.places, self.rest = parts, places, rest
@@ -45,23 +47,23 @@ class LazyStack(BackendArray):
         )
 
     def _read(self, key: tuple[Any, ...]) -> np.ndarray:
-        where, within = key[: len(self.places)], key[len(self.places) :]
-        wanted = np.empty(self.places, object)
-        wanted[...] = [None]
+        outer, inner = key[: len(self.places)], key[len(self.places) :]
+        grid = np.empty(self.places, object)
+        grid[...] = [None]
         for place in np.ndindex(*self.places):
-            wanted[place] = place
-        picked = wanted[where]
-        if not isinstance(picked, np.ndarray):
-            return self._part(picked)[within]
-        found = [self._part(place)[within] for place in picked.ravel()]
-        inner = found[0].shape if found else ()
-        whole = np.empty((len(found), *inner), self.dtype)
-        for index, part in enumerate(found):
-            whole[index] = part
-        return whole.reshape(*picked.shape, *inner)
+            grid[place] = place
+        selected = grid[outer]
+        if not isinstance(selected, np.ndarray):
+            return self._part(selected)[inner]
+        parts = [self._part(place)[inner] for place in selected.ravel()]
+        shape = parts[0].shape if parts else ()
+        stack = np.empty((len(parts), *shape), self.dtype)
+        for index, part in enumerate(parts):
+            stack[index] = part
+        return stack.reshape(*selected.shape, *shape)
 
-    def _part(self, place: Place) -> np.ndarray:
-        """What a place has, filled up to the shape of the longest."""
+    def _part(self, place: Index) -> np.ndarray:
+        """Read one place, filled up to the shape of the longest run."""
         text = self.dtype.kind == "T"
         full = np.full(self.rest, "" if text else np.nan, self.dtype)
         if place in self.parts:

@@ -1,59 +1,85 @@
-"""Opening a stored sweep: its cells and how they came out, as they are written down."""
+"""Stored sweeps: open one by its id, or delete it."""
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from heliostat import config
+from heliostat.config import Spec
 from heliostat.driver.ensure import find_stored
+from heliostat.errors import RequestError, StoreError
 from heliostat.results.run import Run, store_folder
 from heliostat.store.index import cell_ids, list_packs
 from heliostat.store.lock import Lock
 from heliostat.sweeps.cells import Cell
-from heliostat.sweeps.journal import FOLDER, Journal, find_sweep, read_plan, run_ids
+from heliostat.sweeps.journal import FOLDER, Journal, find_sweep, run_ids
 from heliostat.sweeps.outcomes import WAITING, CellOutcome
-from heliostat.sweeps.plan import Plan
+from heliostat.sweeps.plan import Plan, plan_from_json
 from heliostat.sweeps.results import Sweep
-from heliostat.sweeps.search import pbt
+from heliostat.sweeps.search import find_search, search_of
 from heliostat.task import Task
 
 
 def open_sweep(
     sweep: str, *, store: str | Path | None = None, task: type[Task] | None = None
 ) -> Sweep:
-    """A stored sweep by its id, or by the first digits of it, as far as it has come:
-    cells that have not ended are ``waiting``.
+    """Open a stored sweep as far as it has come; cells that have not ended are
+    ``waiting``.
 
     Args:
+        sweep: its id, or the first digits of it.
+        store: folder of runs; default ``$HELIOSTAT_STORE``, else ``./runs``.
         task: the class of a task that is not installed.
+
+    Returns:
+        Its dataset and tables.
 
     Raises:
         RequestError: if there is none, or if several begin like this.
-        StoreError: if what is stored is damaged.
+        StoreError: if the stored sweep is damaged.
 
     Example:
         >>> hs.open_sweep("8c858a80").summary  # doctest: +SKIP
     """
     plan, root = read_plan(sweep, store, task), store_folder(store)
-    ledger = Journal(root, plan)
-    ended = ledger.last_outcomes()
-    cells = _begun(plan, ledger, root)
-    outcomes = {c.spec.id: _outcome(c, ended.get(c.spec.id), root) for c in cells}
+    journal = Journal(root, plan)
+    last = journal.last_outcomes()
+    cells = search_of(plan).recorded(plan, journal)
+    outcomes = {c.spec.id: _outcome(c, last.get(c.spec.id), root) for c in cells}
     return Sweep(plan, cells, outcomes, root)
 
 
-def _begun(plan: Plan, ledger: Journal, store: Path) -> list[Cell]:
-    """The cells that a sweep has, as far as that was decided."""
-    if plan.bred:
-        return pbt.recorded(plan, ledger, store)
-    events = ledger.events()
-    return plan.cells([e["values"] for e in events if e["event"] == "proposed"])
+def read_plan(
+    sweep: str, store: str | Path | None = None, task: type[Task] | None = None
+) -> Plan:
+    """Return the plan of a stored sweep, by the first digits of its id.
+
+    Raises:
+        RequestError: if there is none, or several; or if its task is not installed.
+        StoreError: if the stored sweep is damaged.
+    """
+    file = find_sweep(sweep, store) / "sweep.json"
+    try:
+        stored = json.loads(file.read_text())
+        scheduler = stored["scheduled"][0] if stored["scheduled"] else None
+        search = find_search(stored["search"], scheduler)
+        rebuilt = config.rebuild(Spec(**stored["spec"]), task)
+        plan = plan_from_json(stored, rebuilt, search.depends_on)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        if isinstance(error, RequestError):
+            raise
+        raise StoreError(f"{file} is damaged ({error})") from error
+    if plan.id != file.parent.name:
+        raise StoreError(f"{file} is damaged: it is of another sweep")
+    return plan
 
 
 def _outcome(cell: Cell, event: Mapping[str, Any] | None, store: Path) -> CellOutcome:
-    """How a cell came out, as it was written down."""
+    """Return the outcome of a cell from its last event."""
     if event is None:
         return WAITING
     run, steps = find_stored(cell.task, cell.spec, store), event["steps"]
@@ -69,48 +95,48 @@ def remove_sweep(
     store: str | Path | None = None,
     dry_run: bool = False,
 ) -> list[Path]:
-    """Delete a sweep. Its runs stay, unless it is said.
+    """Delete a sweep. Its runs stay, unless ``runs`` is set.
 
     Args:
         sweep: its id, or the first digits of it.
-        runs: delete those of its runs, too, that no other sweep of the store has; cells
-            of a pack only all together.
-        dry_run: only say what would be deleted.
+        runs: delete its runs too, except those that another sweep of the store has;
+            cells of a pack only all together.
+        store: folder of runs; default ``$HELIOSTAT_STORE``, else ``./runs``.
+        dry_run: return the folders without deleting them.
 
     Returns:
-        What was deleted, or would be.
+        The folders that are deleted.
 
     Raises:
         RequestError: if there is no such sweep.
-        Busy: if it, or one of these runs, is being driven.
+        Busy: if another driver runs it, or one of these runs.
 
     Example:
         >>> hs.remove_sweep("8c858a80", runs=True)  # doctest: +SKIP
     """
     path = find_sweep(sweep, store)
     if dry_run:
-        return _doomed(path, runs)
+        return _folders(path, runs)
     with Lock(path):
-        doomed = _doomed(path, runs)
-        for folder in doomed[:-1]:
+        folders = _folders(path, runs)
+        for folder in folders[:-1]:
             with Lock(folder):
                 shutil.rmtree(folder)
         shutil.rmtree(path)
-    return doomed
+    return folders
 
 
-def _doomed(sweep: Path, runs: bool) -> list[Path]:
-    """What goes; the sweep last: whatever comes between, it can be done again."""
+def _folders(sweep: Path, runs: bool) -> list[Path]:
+    """Return the folders to delete; the sweep last, so that a broken deletion can be
+    repeated."""
     return [*(own_runs(sweep) if runs else []), sweep]
 
 
 def own_runs(sweep: Path) -> list[Path]:
-    """The records, of runs or of packs, that belong to one sweep alone."""
+    """Return the records, of runs or of packs, that belong to one sweep alone."""
     root = sweep.parents[1]
     others = (p for p in (root / FOLDER).iterdir() if p != sweep)
     own = run_ids(sweep).difference(*map(run_ids, others))
     alone = (spec.parent for spec in root.glob("*/*/spec.json"))
-    packs = (
-        pack for pack in list_packs(root) if (ids := cell_ids(pack)) and own >= {*ids}
-    )
+    packs = (p for p in list_packs(root) if (ids := cell_ids(p)) and own >= {*ids})
     return sorted([*(folder for folder in alone if folder.name in own), *packs])

@@ -1,4 +1,4 @@
-"""How cells come out: they are found in the store, or brought to their goals."""
+"""Outcomes of cells: read from the store, or computed by the driver."""
 
 from __future__ import annotations
 
@@ -20,90 +20,93 @@ from heliostat.sweeps.cells import Cell
 from heliostat.task import Estimate
 
 POLL_SECONDS = 0.5
-"""Seconds between two looks at a cell that somebody else computes."""
+"""Seconds between two looks at a cell that another process computes."""
 
 RETRIED = "retried"
 """The event of a cell that is tried again."""
 
 
 class CellOutcome(NamedTuple):
-    """How a cell came out."""
+    """Outcome of a cell."""
 
     state: str  # done, pruned, failed or stopped; or waiting, before it has ended
-    computed: bool  # whether anything was computed for it now
+    computed: bool  # by this call, and not found in the store
     steps: int
-    run: Run | None  # as far as it was asked for; of one that failed what it left
+    run: Run | None  # up to its goal; of a failed cell what is stored
     reason: str = ""
     traceback: str = ""
 
     @property
     def estimates(self) -> dict[str, Estimate]:
-        """What it says: its headline at its end, or where it was pruned.
+        """The headline of the run at its end, or at the rung where it was pruned.
 
-        A cell that failed says nothing, whatever it left.  Nor does one that was
-        stopped: the same sweep goes on with it, and until then its numbers are of fewer
-        steps than those that they would be compared with.
+        A failed cell has none, whatever it stored. Nor has a stopped one: the same
+        sweep continues it, and until then its numbers are of fewer steps than those
+        that they would be compared with.
         """
         ended = self.run if self.state in ("done", "pruned") else None
         return dict(ended.headline) if ended else {}
 
     @property
     def data(self) -> Run | None:
-        """The run whose rows are data, as far as it came; none, if it failed."""
+        """The run whose rows belong to the dataset; None of a failed cell."""
         return None if self.state == "failed" else self.run
 
 
 WAITING = CellOutcome("waiting", False, 0, None)
-"""Of a cell that has not ended: its sweep goes on, was killed, or was interrupted."""
+"""Outcome of a cell that has not ended: its sweep runs, was killed or interrupted."""
 
 Ended = tuple[Cell, CellOutcome]
 
 
 class RunContext(NamedTuple):
-    """What is asked of every cell."""
+    """Options that all cells of a sweep share."""
 
     goal: Callable[[Cell], Goal]
-    packs: bool  # whether cells may be packed: all have the same goal
-    place: Placement
+    packs: bool  # cells may be packed: all have the same goal
+    placement: Placement
     store: Path
     retries: int  # of a cell whose task raised
-    on_event: Callable[..., None]  # receives what happens to cells and workers
-    on_start: Callable[[Sequence[Cell]], Progress]  # who follows those under way
+    on_event: Callable[..., None]  # receives events of cells and workers
+    on_start: Callable[[Sequence[Cell]], Progress]  # gives the display of a group
 
 
-def stored_outcome(cell: Cell, asked: RunContext) -> CellOutcome | None:
-    """A cell that is stored as far as it is asked for."""
-    goal = asked.goal(cell)
-    run = stored_run(cell.task, cell.spec, goal, asked.store)
+def stored_outcome(cell: Cell, context: RunContext) -> CellOutcome | None:
+    """Return the outcome of a cell that is stored up to its goal, else None."""
+    goal = context.goal(cell)
+    run = stored_run(cell.task, cell.spec, goal, context.store)
     return _outcome_of(run, False, goal.decided, _pruned(goal)) if run else None
 
 
 def run_group(
-    cells: list[Cell], asked: RunContext, source: ChunkSource, workers: int = 1
+    cells: list[Cell], context: RunContext, source: ChunkSource, workers: int = 1
 ) -> list[Ended]:
-    """Cells at their goal: as a pack; alone, if there is one, or if a pack failed."""
+    """Bring cells to their goals as a pack; alone, if the pack fails or there is one.
+
+    Raises:
+        StoreError: if the store cannot be written.
+    """
     if len(cells) > 1:
         try:
-            return _run_pack(cells, asked, source, workers)
+            return _run_pack(cells, context, source, workers)
         except (StoreError, KeyboardInterrupt):
             raise
         except Exception as error:
-            asked.on_event("unpacked", runs=len(cells), reason=first_line(error))
-    return [(cell, _run_with_retries(cell, asked, source)) for cell in cells]
+            context.on_event("unpacked", runs=len(cells), reason=first_line(error))
+    return [(cell, _run_with_retries(cell, context, source)) for cell in cells]
 
 
 def _run_pack(
-    cells: list[Cell], asked: RunContext, source: ChunkSource, workers: int
+    cells: list[Cell], context: RunContext, source: ChunkSource, workers: int
 ) -> list[Ended]:
-    """Cells side by side, by one program and in one record."""
-    given = [packs.CellSpec(cell.task, cell.spec) for cell in cells]
-    goal, progress = asked.goal(cells[0]), asked.on_start(cells)
-    where = asked.place, asked.store, progress, source, workers
+    members = [packs.CellSpec(cell.task, cell.spec) for cell in cells]
+    goal, progress = context.goal(cells[0]), context.on_start(cells)
+    options = context.placement, context.store, progress, source, workers
     while True:
         try:
-            runs = packs.ensure_pack(given, goal.length, *where)
+            runs = packs.ensure_pack(members, goal.length, *options)
             break
-        except Busy:  # another sweep is at it
+        except Busy:  # another sweep computes it
             time.sleep(POLL_SECONDS)
     return [
         (cell, _outcome_of(run, True, run.steps >= goal.length))
@@ -112,45 +115,50 @@ def _run_pack(
 
 
 def _run_with_retries(
-    cell: Cell, asked: RunContext, source: ChunkSource
+    cell: Cell, context: RunContext, source: ChunkSource
 ) -> CellOutcome:
-    """One cell at its goal; tried again as often as that is asked."""
-    outcome = _run_once(cell, asked, source)
-    for _ in range(asked.retries):
+    outcome = _run_once(cell, context, source)
+    for _ in range(context.retries):
         if outcome.state != "failed":
             break
-        asked.on_event(RETRIED, run=cell.spec.id, reason=outcome.reason)
-        outcome = _run_once(cell, asked, source)
+        context.on_event(RETRIED, run=cell.spec.id, reason=outcome.reason)
+        outcome = _run_once(cell, context, source)
     return outcome
 
 
-def _run_once(cell: Cell, asked: RunContext, source: ChunkSource) -> CellOutcome:
-    where = asked.place, asked.store, asked.on_start([cell]), source, cell.parent
+def _run_once(cell: Cell, context: RunContext, source: ChunkSource) -> CellOutcome:
+    progress = context.on_start([cell])
+    options = context.placement, context.store, progress, source, cell.parent
     while True:
-        goal = asked.goal(cell)
+        goal = context.goal(cell)
         try:
-            run, computed = ensure(cell.task, cell.spec, goal, *where)
+            run, computed = ensure(cell.task, cell.spec, goal, *options)
             return _outcome_of(run, computed, goal.decided, _pruned(goal))
-        except Busy:  # another sweep is at it
+        except Busy:  # another sweep computes it
             time.sleep(POLL_SECONDS)
         except StoreError:
             raise
         except Exception as error:
-            run = find_stored(cell.task, cell.spec, asked.store)
-            steps = run.steps if run else 0
-            told = first_line(error), traceback.format_exc()
-            return CellOutcome("failed", True, steps, run if steps else None, *told)
+            return _failure(cell, context, error)
+
+
+def _failure(cell: Cell, context: RunContext, error: Exception) -> CellOutcome:
+    run = find_stored(cell.task, cell.spec, context.store)
+    steps = run.steps if run else 0
+    lines = "".join(traceback.format_exception(error))
+    stored = run if steps else None
+    return CellOutcome("failed", True, steps, stored, first_line(error), lines)
 
 
 def _pruned(goal: Goal) -> bool:
-    """Whether a scheduler ended it, and no condition of its user's."""
+    """Return True if a scheduler ended the run, and no condition of the user."""
     return goal.condition is None and bool(goal.met)
 
 
 def _outcome_of(
     run: Run, computed: bool, ended: bool, pruned: bool = False
 ) -> CellOutcome:
-    """A cell that was driven: to its goal, or to where it was stopped."""
+    """Return the outcome of a run at its goal, or stopped before."""
     if ended:
         return CellOutcome("pruned" if pruned else "done", computed, run.steps, run)
     reason = run.record.attrs.get("reason") or ""

@@ -1,50 +1,26 @@
-"""What a sweep was asked for: its identity, and the cells that follow from it."""
+"""Plan of a sweep: its fields, its identity, and its form on disk."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from heliostat import config
 from heliostat.config import canonical_json
-from heliostat.sweeps import cells
 from heliostat.sweeps.axes import SEED, Axis, Range
-from heliostat.sweeps.cells import Cell
 from heliostat.task import Task
-
-SEARCHES = {"random": cells.random_shares, "sobol": cells.sobol_shares}
-"""Ways to draw all trials at once; ``grid`` takes every combination."""
-
-
-SEARCHERS = {
-    "tpe": "TPESampler",
-    "gp": "GPSampler",
-    "cmaes": "CmaEsSampler",
-    "nsga2": "NSGAIISampler",
-}
-"""Searches that learn from what was found, by the names of Optuna's samplers."""
-
-HYPERGRADIENT = "hypergradient"
-"""The search that differentiates the task's ``validation``."""
-
-VALIDATION = "validation"
-"""The number that it minimises."""
-
-PBT = "pbt"
-
-SCHEDULERS = ("asha", PBT)
 
 
 class Metric(NamedTuple):
-    """A number of the headline, and which way is better."""
+    """A number of the headline, and the direction that is better."""
 
     name: str
     mode: str = "min"
 
 
-class Schedule(NamedTuple):
-    """A scheduler as it was asked for."""
+class SweepSchedule(NamedTuple):
+    """A scheduler with its options."""
 
     name: str
     grace: int  # steps before the first rung, or of a segment
@@ -52,11 +28,11 @@ class Schedule(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """A sweep as it was asked for.
+    """A valid request for a sweep, as :func:`~heliostat.sweeps.validate.build_plan`
+    makes it.
 
-    How many trials is not its identity; nor are steps, unless what is computed follows
-    from what was found.  Of a population it is the other way round: more steps are
-    more generations, which begin with the same ones.
+    The number of trials is not part of the identity, so that more trials extend a
+    sweep. A search whose cells depend on results names further fields that are.
     """
 
     task: Task
@@ -68,75 +44,80 @@ class Plan(NamedTuple):
     x64: bool = False
     steps: int | None = None
     metrics: tuple[Metric, ...] = ()
-    schedule: Schedule | None = None
+    schedule: SweepSchedule | None = None
+    depends_on: tuple[str, ...] = ()  # fields of the identity, besides the usual ones
 
     @property
     def length(self) -> int:
-        """Steps of a run at most, where it is no field that decides on it."""
+        """Steps of a run at most, for a task whose length is not a field."""
         return self.steps or self.task.steps
 
     @property
-    def drawn(self) -> bool:
-        return self.search != "grid"
-
-    @property
     def seeds(self) -> tuple[Any, ...]:
-        """The seeds of every trial, where they are varied."""
+        """Seeds of every trial; empty where seeds are no axis."""
         return tuple(self.axes.get(SEED, ()))
 
     @property
-    def learns(self) -> bool:
-        """Whether trials follow from what was found."""
-        return self.search in SEARCHERS or self.search == HYPERGRADIENT
-
-    @property
-    def bred(self) -> bool:
-        """Whether its cells are segments of a population."""
-        return self.schedule is not None and self.schedule.name == PBT
-
-    @property
-    def adaptive(self) -> bool:
-        """Whether what is computed follows from what was found."""
-        return self.learns or self.schedule is not None
-
-    @property
     def identity(self) -> dict[str, Any]:
-        """What makes it this sweep, as JSON values."""
+        """JSON values that distinguish this sweep from every other."""
         spec = dict(config.specify(self.task, self.seed, self.x64).identity)
         fields = {n: v for n, v in spec.pop("fields").items() if n not in self.axes}
         spec.pop("seed")
-        over = {name: _plain(axis) for name, axis in self.axes.items()}
-        how: dict[str, Any] = {"search": self.search, "search_seed": self.search_seed}
+        over = {name: _plain_axis(axis) for name, axis in self.axes.items()}
         seed = {} if SEED in self.axes else {"seed": self.seed}
-        if self.adaptive:
-            how |= {"metrics": config.plain(self.metrics)}
-            how |= {"scheduled": config.plain(self.schedule)}
-            how |= {"trials": self.trials} if self.bred else {"steps": self.steps}
-        return {**spec, **seed, **how, "fields": fields, "over": over}
+        search = self._plain("search", "search_seed", *self.depends_on)
+        return {**spec, **seed, **search, "fields": fields, "over": over}
 
     @property
     def id(self) -> str:
         return hashlib.sha256(canonical_json(self.identity)).hexdigest()[:16]
 
-    def cells(self, proposed: Sequence[Mapping[str, Any]] = ()) -> list[Cell]:
-        """All its cells.
+    def to_json(self) -> dict[str, Any]:
+        """Return all of the plan as JSON values, the task as its spec."""
+        spec = config.specify(self.task, self.seed, self.x64)
+        over = {name: _plain_axis(axis) for name, axis in self.axes.items()}
+        names = ("search", "trials", "search_seed", "steps", "metrics", "schedule")
+        return {"spec": spec._asdict(), "over": over, **self._plain(*names)}
 
-        Args:
-            proposed: the values of each trial, for searches that learn.
-
-        Raises:
-            RequestError: if the values of one do not go together.
-        """
-        if not self.drawn:
-            return cells.of_grid(self.task, self.axes, self.seed, self.x64)
-        if self.learns:
-            return cells.of_trials(self.task, proposed, self.seeds, self.seed, self.x64)
-        names = [name for name in self.axes if name != SEED]
-        shares = SEARCHES[self.search](self.trials, len(names), self.search_seed)
-        return cells.of_draws(self.task, self.axes, shares, self.seed, self.x64)
+    def _plain(self, *names: str) -> dict[str, Any]:
+        """Return fields as JSON values, by their names on disk."""
+        on_disk = {"schedule": "scheduled"}
+        return {on_disk.get(n, n): config.plain(getattr(self, n)) for n in names}
 
 
-def _plain(axis: Axis) -> Any:
-    if isinstance(axis, Range):
-        return {"low": axis.low, "high": axis.high, "log": axis.log}
-    return config.plain(axis)
+def plan_from_json(
+    stored: Mapping[str, Any], task: Task, depends_on: tuple[str, ...]
+) -> Plan:
+    """Return the plan that :meth:`Plan.to_json` has written.
+
+    Args:
+        task: rebuilt from the stored spec.
+        depends_on: of its search.
+    """
+    axes = {
+        name: Range(**axis) if isinstance(axis, dict) else tuple(map(field_value, axis))
+        for name, axis in stored["over"].items()
+    }
+    identity, schedule = stored["spec"]["identity"], stored["scheduled"]
+    return Plan(
+        task,
+        axes,
+        stored["search"],
+        stored["trials"],
+        identity["seed"],
+        stored["search_seed"],
+        identity["x64"],
+        stored["steps"],
+        tuple(Metric(*metric) for metric in stored["metrics"]),
+        SweepSchedule(*schedule) if schedule else None,
+        depends_on,
+    )
+
+
+def field_value(value: Any) -> Any:
+    """Return the value of a field from JSON: its lists are tuples."""
+    return tuple(map(field_value, value)) if isinstance(value, list) else value
+
+
+def _plain_axis(axis: Axis) -> Any:
+    return axis._asdict() if isinstance(axis, Range) else config.plain(axis)

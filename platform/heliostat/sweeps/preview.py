@@ -1,4 +1,4 @@
-"""What a sweep would compute: which of its cells are stored, which go together."""
+"""Preview of a sweep: the cells that are stored, and those that would be computed."""
 
 from __future__ import annotations
 
@@ -6,84 +6,62 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from heliostat.driver.ensure import find_stored
-from heliostat.sweeps.cells import Cell, Listed
-from heliostat.sweeps.executor import CellStream, grouped_cells
+from heliostat.sweeps.cells import Cell
+from heliostat.sweeps.executor import group_cells
 from heliostat.sweeps.outcomes import CellOutcome, RunContext, stored_outcome
-from heliostat.sweeps.plan import HYPERGRADIENT, SEARCHERS, Plan
 from heliostat.sweeps.progress import SweepProgress
 from heliostat.sweeps.results import Sweep
-from heliostat.sweeps.run import SweepRequest, proposed, run_context
+from heliostat.sweeps.run import SweepRequest, run_context
+from heliostat.sweeps.search import CellStream, FixedCells, search_of
 
 
 @dataclass(eq=False, repr=False)
 class Preview(Sweep):
-    """A sweep before it is computed: its cells are stored, or ``begun``, or ``new``."""
+    """A sweep before it is computed: its cells are stored, ``begun`` or ``new``."""
 
     groups: Sequence[Sequence[Cell]]
-    """What would be computed: the cells of one pack, or one alone."""
+    """The cells to compute: those of one pack together, others alone."""
     unknown: int
-    """How many cells may follow, at most, whose values depend on what others find."""
+    """The number of further cells at most, whose values depend on results."""
 
     @property
     def packs(self) -> list[list[str]]:
-        """The runs of each pack that would be computed."""
+        """The runs of each pack to compute."""
         several = (group for group in self.groups if len(group) > 1)
         return [[cell.spec.id for cell in group] for group in several]
 
 
-def preview(request: SweepRequest, watching: SweepProgress) -> Preview:
+def preview(request: SweepRequest, progress: SweepProgress) -> Preview:
     """Look at the store, and leave it as it is.
 
     Raises:
         RequestError: if the values of a cell do not go together.
-        StoreError: if what is stored is damaged.
+        StoreError: if the store is damaged.
     """
-    plan, store = request.plan, request.store
-    asked = run_context(request, request.journal, watching)
-    cells = _decided(request)
-    outcomes = _looked(cells, asked, follow=plan.bred)
-    once = Listed(cells.all).next()
+    plan, journal = request.plan, request.journal
+    context = run_context(request, journal, progress)
+    cells = search_of(plan).decided(plan, journal, request.placement)
+    outcomes = _outcomes(cells, context)
+    once = FixedCells(cells.all).ask()
     missing = [cell for cell in once if outcomes[cell.spec.id].computed]
-    groups = grouped_cells(once, missing, asked)
-    return Preview(plan, cells.all, outcomes, store, groups, _later(plan, cells))
+    groups = group_cells(once, missing, context)
+    unknown = max(0, cells.runs - len(cells.all))
+    return Preview(plan, cells.all, outcomes, request.store, groups, unknown)
 
 
-def _decided(request: SweepRequest) -> CellStream:
-    """The cells whose values do not depend on what is computed yet."""
-    plan, ledger = request.plan, request.journal
-    if plan.bred or plan.search == HYPERGRADIENT:  # each follows from those before
-        return proposed(request, ledger)
-    told = (e for e in ledger.events() if e["event"] == "proposed")
-    return Listed(plan.cells([e["values"] for e in told if e["trial"] < plan.trials]))
-
-
-def _looked(
-    cells: CellStream, asked: RunContext, follow: bool
-) -> dict[str, CellOutcome]:
-    """What is there of each run.
-
-    Args:
-        follow: whether further cells follow from what stored ones found; a searcher
-            knows that already, it is written down.
-    """
+def _outcomes(cells: CellStream, context: RunContext) -> dict[str, CellOutcome]:
+    """Return what is stored of each run."""
     outcomes = {}
-    while more := cells.next():
-        for cell in more:
-            there = stored_outcome(cell, asked)
-            outcomes[cell.spec.id] = there or _missing(cell, asked)
-            if there and follow:
-                cells.ended(cell, there)
+    while new := cells.ask():
+        for cell in new:
+            stored = stored_outcome(cell, context)
+            outcomes[cell.spec.id] = stored or _missing(cell, context)
+            if stored:
+                cells.tell(cell, stored)
     return outcomes
 
 
-def _later(plan: Plan, cells: CellStream) -> int:
-    """How many cells may follow, at most."""
-    several = plan.trials * max(1, len(plan.seeds))
-    most = several if plan.search in SEARCHERS else cells.runs
-    return max(0, most - len(cells.all))
-
-
-def _missing(cell: Cell, asked: RunContext) -> CellOutcome:
-    run = find_stored(cell.task, cell.spec, asked.store)
+def _missing(cell: Cell, context: RunContext) -> CellOutcome:
+    run = find_stored(cell.task, cell.spec, context.store)
     steps = run.steps if run else 0
     return CellOutcome("begun" if steps else "new", True, steps, None)

@@ -1,4 +1,4 @@
-"""What a person sees while a sweep goes on: how many cells came out how, and which."""
+"""Progress of a sweep on a terminal: counts of cells by state, and the latest ones."""
 
 from __future__ import annotations
 
@@ -23,56 +23,58 @@ from heliostat.task import Task
 
 
 class SweepProgress(Protocol):
-    """Somebody who follows a sweep; all of it may be ignored."""
+    """Display of a sweep; it may ignore everything."""
 
-    def following(self, ledger: Journal, runs: int) -> Any:
-        """A context manager for the length of the sweep."""
+    def follow(self, journal: Journal, runs: int) -> Any:
+        """Return a context manager for the duration of the sweep."""
 
     def on_start(self, cells: Sequence[Cell]) -> Progress:
-        """Who follows the computing of a cell, or of those of a pack."""
+        """Return the display of a cell, or of those of a pack, that starts."""
         ...
 
     def on_end(self, cell: Cell, outcome: CellOutcome) -> None:
-        """A cell has ended."""
+        """Receive the outcome of a cell."""
 
     def on_event(self, event: str, details: dict[str, Any]) -> None:
-        """Something happened to the workers."""
+        """Receive an event of the workers."""
 
 
 class ActiveCell:
-    """How far cells have come that are computed together: a :class:`Progress`.
+    """Progress of the cells that are computed together: a driver's :class:`Progress`.
 
     Args:
-        seen: told after each commit, how much was gained, in cells.
+        cells: their number.
+        on_gain: receives the gain of each commit, in cells.
     """
 
-    def __init__(self, cells: int, seen: Callable[[float], None]) -> None:
-        self._seen, self._come, self._until = seen, np.zeros((cells, 1), int), 1
+    def __init__(self, cells: int, on_gain: Callable[[float], None]) -> None:
+        self._on_gain, self._until = on_gain, 1
+        self._committed = np.zeros((cells, 1), int)  # (cells, blocks)
         self.share = 0.0  # of their steps
 
     @contextmanager
     def follow(self, record: Record, task: Task, until: int) -> Iterator[None]:
-        self._come = np.atleast_2d(record.committed).copy()  # (cells, blocks)
+        self._committed = np.atleast_2d(record.committed).copy()
         self._until = until
         self.share = self._now()
         yield
 
     def on_chunk(self, chunk: Chunk) -> None:
-        self._come[chunk.cells or 0, chunk.block] = chunk.stop
+        self._committed[chunk.cells or 0, chunk.block] = chunk.stop
         before, self.share = self.share, self._now()
-        self._seen(len(self._come) * (self.share - before))
+        self._on_gain(len(self._committed) * (self.share - before))
 
     def on_event(self, event: str, details: dict[str, Any]) -> None:
         pass
 
     def _now(self) -> float:
-        return float(self._come.mean()) / self._until
+        return float(self._committed.mean()) / self._until
 
 
 class SweepDisplay:
-    """A table that is kept up to date; where it cannot be, a line every ten seconds."""
+    """Table that is kept up to date; without a terminal a line every ten seconds."""
 
-    EVERY = INTERVAL
+    EVERY = INTERVAL  # seconds
     SHOWN = 10  # cells in the table
     RECENT = 50  # commits that the rate is taken from
 
@@ -80,29 +82,27 @@ class SweepDisplay:
         self._status = StatusLine(self._line, self._table, console, self.EVERY)
 
     @contextmanager
-    def following(self, ledger: Journal, runs: int) -> Iterator[None]:
+    def follow(self, journal: Journal, runs: int) -> Iterator[None]:
         self._all, self._began = runs, time.monotonic()
         self._states: Counter[str] = Counter()
         self._ended: deque[tuple[Cell, CellOutcome]] = deque(maxlen=self.SHOWN)
-        self._underway: dict[str, ActiveCell] = {}  # by run
+        self._active: dict[str, ActiveCell] = {}  # by run
         self._gained = 0.0  # by commits, in cells
         self._recent: deque[tuple[float, float]] = deque(maxlen=self.RECENT)
-        self._status.say(
-            f"sweep {ledger.path.name}: {self._all} runs, in {ledger.path}"
-        )
+        self._status.say(f"sweep {journal.path.name}: {runs} runs, in {journal.path}")
         with self._status.live():
             yield
         self._status.say(self._line())
 
     def on_start(self, cells: Sequence[Cell]) -> ActiveCell:
-        found = ActiveCell(len(cells), self._seen)
-        self._underway |= {cell.spec.id: found for cell in cells}
-        return found
+        active = ActiveCell(len(cells), self._on_gain)
+        self._active |= {cell.spec.id: active for cell in cells}
+        return active
 
     def on_end(self, cell: Cell, outcome: CellOutcome) -> None:
         reused = outcome.state == "done" and not outcome.computed
         self._states["reused" if reused else outcome.state] += 1
-        self._underway.pop(cell.spec.id, None)
+        self._active.pop(cell.spec.id, None)
         self._ended.append((cell, outcome))
         if outcome.state == "failed":
             self._status.say(f"failed: {cell}: {outcome.reason}")
@@ -111,37 +111,33 @@ class SweepDisplay:
     def on_event(self, event: str, details: dict[str, Any]) -> None:
         self._status.say(f"{event}: {details.get('reason', '')}")
 
-    def _seen(self, gained: float) -> None:
-        self._gained += gained
+    def _on_gain(self, gain: float) -> None:
+        self._gained += gain
         self._recent.append((time.monotonic(), self._gained))
         self._status.update()
 
     def _line(self) -> str:
-        ended, took = self._states.total(), time.monotonic() - self._began
-        parts = [f"{ended}/{self._all} runs"]
-        parts += [
-            ", ".join(f"{count} {state}" for state, count in self._states.items())
-        ]
-        shares = [group.share for group in list(self._underway.values())]
+        ended, seconds = self._states.total(), time.monotonic() - self._began
+        states = ", ".join(f"{count} {state}" for state, count in self._states.items())
+        parts = [f"{ended}/{self._all} runs", states]
+        shares = [active.share for active in list(self._active.values())]
         if shares:
             mean = sum(shares) / len(shares)
             parts += [f"{len(shares)} under way at {mean:.0%}"]
         elif not ended:
             parts += ["starting"]
-        parts += [f"{took:.0f} s", *self._rate(self._all - ended - sum(shares))]
+        parts += [f"{seconds:.0f} s", *self._rate(self._all - ended - sum(shares))]
         return "  ".join(filter(None, parts))
 
     def _rate(self, left: float) -> list[str]:
-        """Cells a second, and when the rest of them will be there."""
+        """Return the rate in cells a second, and the time for those that are left."""
         if len(self._recent) < 2 or left <= 0:
             return []
         (then, before), (now, gained) = self._recent[0], self._recent[-1]
         rate = (gained - before) / max(now - then, 1e-9)
-        return (
-            [f"{rate:.3g} runs/s", f"{format_duration(left / rate)} left"]
-            if rate > 0
-            else []
-        )
+        if rate <= 0:
+            return []
+        return [f"{rate:.3g} runs/s", f"{format_duration(left / rate)} left"]
 
     def _table(self) -> RenderableType:
         line = self._status.text()
@@ -152,6 +148,6 @@ class SweepDisplay:
             table.add_column(name, no_wrap=True)
         for cell, outcome in self._ended:
             values = [str(value) for value in cell.values.values()]
-            told = [outcome.state, str(outcome.steps), outcome.reason]
-            table.add_row(*map(Text, [*values, *told]))
+            state = [outcome.state, str(outcome.steps), outcome.reason]
+            table.add_row(*map(Text, [*values, *state]))
         return Group(table, line)

@@ -1,4 +1,4 @@
-"""What a sweep found: one labelled dataset, and tables of its cells."""
+"""Results of a sweep: one labelled dataset, and tables of its cells."""
 
 from __future__ import annotations
 
@@ -34,23 +34,23 @@ class Sweep(Findings):
 
     @cached_property
     def trials(self) -> list[Trial]:
-        """Its cells by their values: each trial has one, or one for each seed."""
+        """The cells by their values: a trial has one, or one for each seed."""
         return trials.trials(self)
 
     def lineage(self, cell: Cell | None = None) -> list[Cell]:
-        """The cells of a population that one goes back to, the first generation first.
+        """Return the cells of a population that a cell goes back to.
 
         Args:
             cell: default the best.
+
+        Returns:
+            The first generation first, the cell itself last.
         """
-        line = [cell or self.best().cells[0]]
-        while source := self.source(line[-1]):
-            line.append(source)
-        return line[::-1]
+        return trials.lineage(self, cell or self.best().cells[0])
 
     def __repr__(self) -> str:
-        told = ", ".join(f"{n} {s}" for s, n in self.states.items())
-        lines = [f"Sweep {self.id}: {len(self.cells)} cells ({told})"]
+        states = ", ".join(f"{n} {s}" for s, n in self.states.items())
+        lines = [f"Sweep {self.id}: {len(self.cells)} cells ({states})"]
         lines += [f"  {name} = {axis}" for name, axis in self.axes.items()]
         return "\n".join(lines)
 
@@ -58,52 +58,69 @@ class Sweep(Findings):
 
     @property
     def table(self) -> pd.DataFrame:
-        """A line per cell: its values, its run, how that came out and what it found;
-        why it failed, or had to be tried again (``retries`` times)."""
-        return _cell_table(self)
+        """A line per cell: its values, run, state, steps and headline, with the reason
+        of a failure and the number of retries."""
+        return pd.DataFrame([_line(self, cell) for cell in self.cells])
 
     @property
     def failures(self) -> pd.DataFrame:
-        """A line per cell that failed, or that came out once it was tried again: as in
-        :attr:`table`, with the traceback of the last time it failed, if it has."""
-        return _failure_table(self)
+        """A line per cell that failed or was tried again, as in :attr:`table`, with the
+        traceback of a failure."""
+        lines = [
+            {**_state(self, cell), "traceback": outcome.traceback}
+            for cell in self.cells
+            if (outcome := self.outcomes[cell.spec.id]).state == "failed"
+            or cell.spec.id in self.retries
+        ]
+        state = ["run", "state", "steps", "reason", "retries", "traceback"]
+        return pd.DataFrame(lines, columns=None if lines else [*self.axes, *state])
 
     def best(self, metric: str | None = None, mode: str | None = None) -> Trial:
-        """The trial that has found the least, or the largest: by the mean over its
-        seeds, which is what a searcher is told of it.
+        """Return the trial with the smallest or largest mean over its seeds.
 
         Args:
-            metric: a number of the headline; default what the sweep was asked for.
-            mode: ``"min"`` or ``"max"``; default as the sweep was asked, else min.
+            metric: a number of the headline; default that of the sweep.
+            mode: ``"min"`` or ``"max"``; default that of the sweep, else min.
 
         Returns:
-            Its cells, its ``values``, and its ``headline``, whose sources say of how
-            many seeds it is the mean.
+            Its cells, its ``values``, and its ``headline``, whose sources name the
+            number of seeds in the mean.
 
         Raises:
             RequestError: if no trial has such a number.
         """
-        asked = self._metric(metric, mode)
-        if not (found := self.ranked(*asked)):
-            raise RequestError(f"metric: {trials.why_none(self, asked.name)}")
-        return found[0]
+        return trials.best_trial(self, self._metric(metric, mode))
 
     def ranked(self, metric: str | None = None, mode: str | None = None) -> list[Trial]:
-        """The trials that have found a finite number, as :meth:`best` compares them:
-        the best first; behind those that came to their end those that were pruned."""
-        return trials.ranked(self.trials, self._metric(metric, mode))
+        """Return the trials with a finite number, the best first.
+
+        Args:
+            metric: a number of the headline; default that of the sweep.
+            mode: ``"min"`` or ``"max"``; default that of the sweep, else min.
+
+        Returns:
+            Trials with a pruned cell last, since their number is of fewer steps.
+        """
+        return trials.rank_trials(self.trials, self._metric(metric, mode))
 
     def _metric(self, name: str | None, mode: str | None) -> Metric:
-        asked = {metric.name: metric.mode for metric in self.plan.metrics}
-        if not (name := name or next(iter(asked), None)):
+        modes = {metric.name: metric.mode for metric in self.plan.metrics}
+        if not (name := name or next(iter(modes), None)):
             raise RequestError("metric: expected a number of the headline")
-        return Metric(name, mode or asked.get(name, "min"))
+        return Metric(name, mode or modes.get(name, "min"))
 
     def average(self) -> dict[str, Estimate]:
-        """Each quantity on average over the cells that have it, with the error of that
-        where they differ in their seeds alone, see
-        :func:`heliostat.sweeps.trials.mean`."""
-        return _mean_over_cells(self)
+        """Return the mean of each number over the cells that have it.
+
+        Its error is known only if the cells differ in their seeds alone, since chosen
+        values are no sample, see :func:`heliostat.sweeps.trials.mean_estimate`.
+        """
+        headlines = [self.headlines[cell.spec.id] for cell in self.cells]
+        sampled = set(self.axes) <= {SEED}
+        return {
+            name: _average(headlines, name, units, sampled)
+            for name, units in self.quantities.items()
+        }
 
     # -- datasets ---------------------------------------------------------------
 
@@ -111,23 +128,24 @@ class Sweep(Findings):
     def dataset(self) -> xr.Dataset:
         """The rows of all runs, lazily: dims of the cells, then replica, step, …
 
-        What a cell does not have is NaN: all, if it failed; what lies behind its end,
-        if it was pruned or stopped.
+        Missing rows are NaN: all of a failed cell, and those behind the end of a cell
+        that was pruned or stopped.
         """
-        return datasets.stack_rows(self, Run.rows, 1).assign(datasets.gradient(self))
+        rows = datasets.stack_rows(self, Run.rows, 1)
+        return rows.assign(datasets.vectors(self))
 
     @property
     def observed(self) -> xr.Dataset:
-        """What the task observes at multiples of the stride, like :attr:`dataset`."""
+        """The variables that the task observes, like :attr:`dataset`."""
         return datasets.stack_rows(self, Run.observed, self.plan.task.stride)
 
     @property
     def summary(self) -> xr.Dataset:
-        """The headline of every cell: each quantity and its ``_error``.
+        """The headline of every cell: each number and its ``_error``.
 
-        NaN of cells that failed, and of those that were stopped before their end.
+        Numbers of cells that failed, or stopped before their end, are NaN.
         """
-        return datasets.summary(self).assign(datasets.gradient(self))
+        return datasets.summary(self).assign(datasets.vectors(self))
 
     def plot(
         self,
@@ -136,56 +154,45 @@ class Sweep(Findings):
         *,
         kind: str = "auto",
     ) -> Any:
-        """Draw a number of the headline over what was varied.
+        """Plot a number of the headline, see :func:`heliostat.sweeps.plots.plot`.
 
-        See :func:`heliostat.sweeps.plots.plot`.
+        Args:
+            metric: default that of the sweep, else the first of its headlines.
+            output: a file to write; default none.
+            kind: ``line``, ``map``, ``parallel``, ``lineage`` or ``auto``.
+
+        Returns:
+            The path of the file, or the matplotlib Axes.
         """
-        from heliostat.sweeps.plots import plot
+        from heliostat.sweeps import plots
 
-        return plot(self, metric, output, kind=kind)
-
-
-def _cell_table(sweep: Findings) -> pd.DataFrame:
-    """A line per cell: its values, its run, how that came out and what it found."""
-    found = []
-    for cell in sweep.cells:
-        line = _called(sweep, cell)
-        for name, one in sweep.headlines[cell.spec.id].items():
-            line |= {name: one.value, f"{name}_error": one.error}
-        found.append(line)
-    return pd.DataFrame(found)
+        return plots.plot(self, metric, output, kind=kind)
 
 
-def _failure_table(sweep: Findings) -> pd.DataFrame:
-    """A line per cell that failed, or was tried again, as in :func:`_cell_table`."""
-    found = [
-        {**_called(sweep, cell), "traceback": outcome.traceback}
-        for cell in sweep.cells
-        if (outcome := sweep.outcomes[cell.spec.id]).state == "failed"
-        or cell.spec.id in sweep.retries
-    ]
-    columns = [*sweep.axes, "run", "state", "steps", "reason", "retries", "traceback"]
-    return pd.DataFrame(found, columns=None if found else columns)
+def _line(sweep: Findings, cell: Cell) -> dict[str, Any]:
+    line = _state(sweep, cell)
+    for name, estimate in sweep.headlines[cell.spec.id].items():
+        line |= {name: estimate.value, f"{name}_error": estimate.error}
+    return line
 
 
-def _called(sweep: Findings, cell: Cell) -> dict[str, Any]:
-    """What a cell is, and how it came out."""
+def _state(sweep: Findings, cell: Cell) -> dict[str, Any]:
     run = cell.spec.id
     outcome, retries = sweep.outcomes[run], len(sweep.retries.get(run, ()))
-    line = {**sweep.called(cell), "run": run, "state": outcome.state}
-    why = {"reason": sweep.reason(cell), "retries": retries}
-    return {**line, "steps": outcome.steps, **why}
+    line = {**sweep.coordinates(cell), "run": run, "state": outcome.state}
+    return {
+        **line,
+        "steps": outcome.steps,
+        "reason": sweep.reason(cell),
+        "retries": retries,
+    }
 
 
-def _mean_over_cells(sweep: Findings) -> dict[str, Estimate]:
-    """Each quantity on average over the cells; with the error of that where they differ
-    in their seeds alone, since values that somebody chose are no sample."""
-    found, drawn = {}, set(sweep.axes) <= {SEED}
-    headlines = [sweep.headlines[cell.spec.id] for cell in sweep.cells]
-    for name, units in sweep.quantities.items():
-        told = [headline[name] for headline in headlines if name in headline]
-        finite = [one for one in told if np.isfinite(one.value)]
-        nothing = Estimate(np.nan, units=units, source="mean of 0 cells")
-        told = mean_estimate(finite, "cells") if finite else nothing
-        found[name] = told if drawn else told._replace(error=np.nan)
-    return found
+def _average(
+    headlines: list[dict[str, Estimate]], name: str, units: str, sampled: bool
+) -> Estimate:
+    estimates = [headline[name] for headline in headlines if name in headline]
+    finite = [e for e in estimates if np.isfinite(e.value)]
+    empty = Estimate(np.nan, units=units, source="mean of 0 cells")
+    mean = mean_estimate(finite, "cells") if finite else empty
+    return mean if sampled else mean._replace(error=np.nan)

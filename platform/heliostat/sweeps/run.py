@@ -1,9 +1,8 @@
-"""Driving a sweep: its cells are listed or proposed, brought to their goals, and what
-becomes of them is written down."""
+"""Run a sweep: its cells are brought to their goals, and the journal keeps how."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,26 +10,23 @@ from heliostat.driver.placement import Placement
 from heliostat.driver.progress import Progress
 from heliostat.errors import RequestError
 from heliostat.results.goal import Goal
-from heliostat.sweeps.cells import Cell, Listed
-from heliostat.sweeps.executor import CellStream, run_cells
+from heliostat.sweeps.cells import Cell
+from heliostat.sweeps.executor import run_cells
 from heliostat.sweeps.journal import Journal
 from heliostat.sweeps.outcomes import CellOutcome, RunContext
-from heliostat.sweeps.plan import HYPERGRADIENT, Plan
+from heliostat.sweeps.plan import Plan
 from heliostat.sweeps.progress import SweepProgress
 from heliostat.sweeps.results import Sweep
-from heliostat.sweeps.search.asha import RungGoal, halving
-from heliostat.sweeps.search.ask_tell import Searched
-from heliostat.sweeps.search.hypergradient import Descending
-from heliostat.sweeps.search.pbt import Population
+from heliostat.sweeps.search import CellStream, search_of
 
 
 class SweepRequest(NamedTuple):
-    """A sweep with all that is asked of it, also what is not its identity."""
+    """A plan with the options that are not part of its identity."""
 
     plan: Plan
-    until: str | None  # where each run ends
+    until: str | None  # the end of each run
     retries: int  # of a cell whose task raised
-    place: Placement
+    placement: Placement
     store: Path
 
     @property
@@ -38,94 +34,68 @@ class SweepRequest(NamedTuple):
         return Journal(self.store, self.plan)
 
     def checked(self) -> SweepRequest:
-        """The same, if it makes sense.
+        """Return the request, if it makes sense.
 
         Raises:
             RequestError: if it makes none.
         """
-        plan, until = self.plan, self.until
+        plan, until, search = self.plan, self.until, search_of(self.plan)
         if self.retries < 0:
             raise RequestError(f"retries {self.retries}: expected 0 or more")
-        if until and plan.search == HYPERGRADIENT:
-            told = f"search {HYPERGRADIENT}: runs have one length"
-            raise RequestError(f"{told}, leave until out")
-        if until and plan.schedule:
-            told = "until: a scheduler ends runs already"
-            raise RequestError(f"{told}, give one of the two")
+        if until and search.no_until:
+            raise RequestError(search.no_until)
         Goal(plan.task, plan.length, until)  # refuses a condition that is none
-        self.place.validate()
+        self.placement.validate()
         return self
 
 
 def run_sweep(request: SweepRequest, progress: SweepProgress) -> Sweep:
-    """Compute what is missing.
+    """Compute the cells that are not stored.
 
     Raises:
         RequestError: if the values of a cell do not go together.
-        Busy: if another driver is at this sweep.
+        Busy: if another driver runs this sweep.
         StoreError: if the store cannot be written or is damaged.
     """
     plan, journal = request.plan, request.journal
-    listed = None if plan.learns or plan.bred else Listed(plan.cells())
-    with journal.locked():  # who learns from what was found, learns alone
-        cells = listed or proposed(request, journal)
-        outcomes = _run_cells(
-            cells, run_context(request, journal, progress), journal, progress
-        )
+    with journal.locked():
+        cells = search_of(plan).cells(plan, journal, request.placement)
+        context = run_context(request, journal, progress)
+        outcomes = _run_cells(cells, context, journal, progress)
     return Sweep(plan, cells.all, outcomes, request.store)
-
-
-def proposed(request: SweepRequest, ledger: Journal) -> CellStream:
-    """The cells that follow from what others find."""
-    if request.plan.bred:
-        return Population(request.plan, ledger)
-    if request.plan.search == HYPERGRADIENT:
-        return Descending(request.plan, ledger, request.place)
-    return Searched(request.plan, ledger)
 
 
 def run_context(
     request: SweepRequest, journal: Journal, progress: SweepProgress
 ) -> RunContext:
-    """What is asked of every cell, as far as it follows from what is written down."""
+    """Collect the options that all cells share."""
 
-    def tell(event: str, **details: Any) -> None:
+    def on_event(event: str, **details: Any) -> None:
         journal.append(event, **details)
         progress.on_event(event, details)
 
-    def beside(cells: Sequence[Cell]) -> Progress:
-        for cell in cells:  # also of those that never end it is known whose they are
+    def on_start(cells: Sequence[Cell]) -> Progress:
+        for cell in cells:  # so that the sweep owns also the runs that never end
             journal.append("started", run=cell.spec.id)
         return progress.on_start(cells)
 
-    together = not (request.until or request.plan.schedule)
-    *_, retries, place, store = request
-    goals = _goals(request, journal)
-    return RunContext(goals, together, place, store, retries, tell, beside)
-
-
-def _goals(request: SweepRequest, ledger: Journal) -> Callable[[Cell], Goal]:
-    """How far each cell shall come."""
-    plan, scheduled = request.plan, request.plan.schedule
-    if scheduled is None:
-        until = request.until
-        return lambda cell: Goal(cell.task, plan.steps or cell.task.steps, until)
-    if plan.bred:
-        return lambda cell: Goal(cell.task, scheduled.grace)
-    judge = halving(plan.metrics[0], scheduled, plan.length, ledger)
-    return lambda cell: RungGoal(cell, plan.length, scheduled, judge, ledger.append)
+    plan, until, retries, placement, store = request
+    search = search_of(plan)
+    goals = search.goals(plan, journal, until)
+    packs = search.packs and not until
+    return RunContext(goals, packs, placement, store, retries, on_event, on_start)
 
 
 def _run_cells(
     cells: CellStream, context: RunContext, journal: Journal, progress: SweepProgress
 ) -> dict[str, CellOutcome]:
-    """Every run once, however many cells it is; what happens is told and kept."""
+    """Return the outcome of every run; a run may be several cells."""
     outcomes: dict[str, CellOutcome] = {}
-    with progress.following(journal, cells.runs):
+    with progress.follow(journal, cells.runs):
         for cell, outcome in run_cells(cells, context):
-            known = outcomes.get(cell.spec.id)  # searchers propose a cell twice
-            once = outcome.computed or (known is not None and known.computed)
-            outcomes[cell.spec.id] = outcome._replace(computed=once)
+            before = outcomes.get(cell.spec.id)  # searchers propose a cell twice
+            computed = outcome.computed or (before is not None and before.computed)
+            outcomes[cell.spec.id] = outcome._replace(computed=computed)
             journal.append_outcome(cell, outcome)
             progress.on_end(cell, outcome)
     journal.append("complete", computed=sum(o.computed for o in outcomes.values()))

@@ -1,4 +1,4 @@
-"""Trials: cells that differ in their seeds alone, and what these found on average."""
+"""Trials: cells that differ in their seeds alone, with the mean of their headlines."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from heliostat.errors import did_you_mean
+from heliostat.errors import RequestError, did_you_mean
 from heliostat.sweeps.axes import SEED
 from heliostat.sweeps.cells import Cell
 from heliostat.sweeps.findings import Findings
@@ -29,13 +29,14 @@ class Trial:
 
     cells: tuple[Cell, ...]
     headline: Mapping[str, Estimate]
-    """The cell's own, or its mean over the seeds; nothing, if one of them has none."""
+    """The headline of its cell, or the mean over the seeds; a number that one of them
+    lacks is missing."""
     ended: bool
-    """Whether all of them came to their end, and none was pruned."""
+    """All cells came to their end, and none was pruned."""
 
     @property
     def values(self) -> dict[str, Any]:
-        """What it has on each axis but that of the seeds."""
+        """Its value on each axis except the seeds."""
         values = self.cells[0].values.items()
         return {name: value for name, value in values if name != SEED}
 
@@ -45,53 +46,67 @@ class Trial:
         return [cell.spec.id for cell in self.cells]
 
     def __str__(self) -> str:
-        told = [f"{name}={value}" for name, value in self.values.items()]
-        return " ".join(told) or "all seeds"
+        texts = [f"{name}={value}" for name, value in self.values.items()]
+        return " ".join(texts) or "all seeds"
 
 
 def trials(sweep: Findings) -> list[Trial]:
-    """All of a sweep, in the order of its cells."""
-    found: dict[Any, list[Cell]] = defaultdict(list)
+    """Return all trials of a sweep, in the order of its cells."""
+    groups: dict[Any, list[Cell]] = defaultdict(list)
     for cell in sweep.cells:
         place = zip(sweep.dims, cell.place, strict=True)
-        found[tuple(index for dim, index in place if dim != SEED)].append(cell)
-    return [_trial(sweep, cells) for cells in found.values()]
+        groups[tuple(index for dim, index in place if dim != SEED)].append(cell)
+    return [_trial(sweep, cells) for cells in groups.values()]
 
 
 def _trial(sweep: Findings, cells: Sequence[Cell]) -> Trial:
     headlines = [sweep.headlines[cell.spec.id] for cell in cells]
-    there = len(cells) >= len(sweep.plan.seeds)  # of one under way seeds are missing
+    complete = len(cells) >= len(sweep.plan.seeds)  # an active trial lacks seeds
     ended = all(sweep.outcomes[cell.spec.id].state == "done" for cell in cells)
-    return Trial(tuple(cells), _mean(headlines) if there else {}, there and ended)
+    headline = _mean_headline(headlines) if complete else {}
+    return Trial(tuple(cells), headline, complete and ended)
 
 
-def _mean(headlines: Sequence[Mapping[str, Estimate]]) -> Mapping[str, Estimate]:
-    """Each quantity that all have; of one cell as it is."""
+def _mean_headline(
+    headlines: Sequence[Mapping[str, Estimate]],
+) -> Mapping[str, Estimate]:
+    """Return the mean of each number that all have; of one cell its headline."""
     if len(headlines) == 1:
         return headlines[0]
     common = [name for name in headlines[0] if all(name in h for h in headlines)]
-    return {
-        name: mean_estimate([h[name] for h in headlines], "seeds") for name in common
-    }
+    return {n: mean_estimate([h[n] for h in headlines], "seeds") for n in common}
 
 
-def mean_estimate(found: Sequence[Estimate], of: str) -> Estimate:
-    """The mean of independent estimates, with its one-sigma error.
+def mean_estimate(estimates: Sequence[Estimate], of: str) -> Estimate:
+    """Return the mean of independent estimates, with its one-sigma error.
 
         x̄ = Σ x / n        σ = t s / √n
 
     where s is the standard deviation, with n - 1, to which the error of each estimate
     contributes already, and t the quantile of Student's distribution of n - 1 degrees
-    of freedom for which x̄ ± σ holds the expectation in 68.3 % of cases, however few
-    they are: 1.84 for two, 1.32 for three, 1 for many.  Of one estimate it is its own;
-    what is known from elsewhere, and so is the same for all, stays as it is.
+    of freedom for which x̄ ± σ holds the expectation in 68.3 % of cases, however small
+    n is: 1.84 for two, 1.32 for three, 1 for many.
+
+    Args:
+        estimates: at least one.
+        of: their plural, for the source of the mean.
+
+    Returns:
+        The mean. A single estimate keeps its own error, and a number from elsewhere,
+        which is the same in all, stays as it is.
+
+    Example:
+        >>> import heliostat as hs
+        >>> mean = mean_estimate([hs.Estimate(1.0), hs.Estimate(3.0)], "seeds")
+        >>> mean.value, round(mean.error, 2), mean.source
+        (2.0, 1.84, 'mean of 2 seeds')
 
     Source: Student, Biometrika 6, 1 (1908).
     """
-    first = found[0]
-    if first.source != "this run" and all(one == first for one in found):
+    first = estimates[0]
+    if first.source != "this run" and all(e == first for e in estimates):
         return first
-    n, values = len(found), np.array([one.value for one in found])
+    n, values = len(estimates), np.array([e.value for e in estimates])
     if n == 1:
         return first._replace(source=f"mean of 1 {of.removesuffix('s')}")
     spread = values.std(ddof=1) if np.ptp(values) > 0 else np.nan  # nothing was drawn
@@ -102,32 +117,54 @@ def mean_estimate(found: Sequence[Estimate], of: str) -> Estimate:
 
 
 def _student(freedom: int) -> float:
-    """How far a mean lies off in 68.3 % of cases, in units of its estimated error."""
+    """Return the quantile t for which the mean is within ± t in 68.3 % of cases."""
     from scipy.special import ndtr, stdtrit
 
     return float(stdtrit(freedom, ndtr(1.0)))
 
 
-def ranked(found: Sequence[Trial], metric: Metric) -> list[Trial]:
-    """Those that have found a finite number, the best first; those of which a cell was
-    pruned, so that its number is of fewer steps, come last."""
+def rank_trials(candidates: Sequence[Trial], metric: Metric) -> list[Trial]:
+    """Return the trials with a finite number, the best first.
+
+    Trials with a pruned cell come last, since their number is of fewer steps.
+    """
     sign = 1 if metric.mode == "min" else -1
 
     def rank(trial: Trial) -> tuple[bool, float]:
         return not trial.ended, sign * trial.headline[metric.name].value
 
-    return sorted((t for t in found if _finite(t, metric.name)), key=rank)
+    return sorted((t for t in candidates if _finite(t, metric.name)), key=rank)
 
 
 def _finite(trial: Trial, name: str) -> bool:
     return name in trial.headline and bool(np.isfinite(trial.headline[name].value))
 
 
+def best_trial(sweep: Findings, metric: Metric) -> Trial:
+    """Return the first of the ranked trials.
+
+    Raises:
+        RequestError: if no trial has a finite number.
+    """
+    ranked = rank_trials(trials(sweep), metric)
+    if not ranked:
+        raise RequestError(f"metric: {why_none(sweep, metric.name)}")
+    return ranked[0]
+
+
 def why_none(sweep: Findings, name: str) -> str:
-    """Why no trial is the best, in one line."""
+    """Return the reason why no trial is the best, in one line."""
     known = sorted(sweep.quantities)
     if name in known or not known:
         seeds = " with every seed" if len(sweep.plan.seeds) > 1 else ""
         return f"no trial has found a finite '{name}'{seeds}"
     hint = did_you_mean(name, known) or f"; there are {', '.join(known)}"
     return f"no cell has found '{name}'{hint}"
+
+
+def lineage(sweep: Findings, cell: Cell) -> list[Cell]:
+    """Return the cells that a cell goes back to, the first generation first."""
+    line = [cell]
+    while source := sweep.source(line[-1]):
+        line.append(source)
+    return line[::-1]

@@ -1,6 +1,6 @@
-"""What pictures of sweeps show: a line, a heat map, parallel coordinates, a lineage.
+"""Charts of sweeps: a line, a heat map, parallel coordinates, a lineage.
 
-Each draws on given axes the number that every cell has found.
+Each draws the number of every cell on given axes.
 """
 
 from __future__ import annotations
@@ -12,16 +12,20 @@ import numpy as np
 import xarray as xr
 
 from heliostat.errors import RequestError
+from heliostat.sweeps import trials
 from heliostat.sweeps.axes import Range
+from heliostat.sweeps.findings import Findings
 from heliostat.sweeps.plots.scales import COLOURS, Scale, label, norm, scale, spell
-from heliostat.sweeps.results import Sweep
+from heliostat.sweeps.search.pbt import GENERATION
 
 
-def line(axes: Any, sweep: Sweep, values: xr.DataArray, fields: Sequence[str]) -> None:
-    """Over one field."""
+def line(
+    axes: Any, sweep: Findings, values: xr.DataArray, fields: Sequence[str]
+) -> None:
+    """Draw a line over one field."""
     if len(fields) != 1:
         raise RequestError(f"a line is over one field, there are {', '.join(fields)}")
-    along = scale(values[fields[0]].values, _given(sweep, fields[0]))
+    along = scale(values[fields[0]].values, _listed(sweep, fields[0]))
     order = np.argsort(along.places)
     axes.plot(along.places[order], values.values[order], "o-", lw=1)
     if along.names is not None:
@@ -34,17 +38,17 @@ def line(axes: Any, sweep: Sweep, values: xr.DataArray, fields: Sequence[str]) -
 
 
 def heat_map(
-    axes: Any, sweep: Sweep, values: xr.DataArray, fields: Sequence[str]
+    axes: Any, sweep: Findings, values: xr.DataArray, fields: Sequence[str]
 ) -> None:
-    """Of a grid over two fields."""
+    """Draw a heat map of a grid over two fields."""
     if len(fields) != 2 or set(fields) != set(values.dims):
-        told = ", ".join(fields)
-        raise RequestError(f"a map is of a grid over two fields, there are {told}")
+        names = ", ".join(fields)
+        raise RequestError(f"a map is of a grid over two fields, there are {names}")
     down, across = fields
     table = values.transpose(down, across)
-    axes.set_facecolor("0.9")  # what was not found
-    shown = {"cmap": COLOURS, "norm": norm(table.values)}
-    image = axes.imshow(table.values, aspect="auto", origin="lower", **shown)
+    axes.set_facecolor("0.9")  # of missing cells
+    colours = {"cmap": COLOURS, "norm": norm(table.values)}
+    image = axes.imshow(table.values, aspect="auto", origin="lower", **colours)
     for axis, name in ((axes.xaxis, across), (axes.yaxis, down)):
         axis.set_ticks(range(table.sizes[name]), [spell(v) for v in table[name].values])
         axis.set_label_text(name)
@@ -54,7 +58,7 @@ def heat_map(
 
 
 def _numbers(axes: Any, table: np.ndarray, image: Any) -> None:
-    """The numbers themselves, dark on light and light on dark."""
+    """Write the numbers, dark on light and light on dark."""
     for (row, column), value in np.ndenumerate(table):
         if np.isfinite(value):
             colour = "black" if image.norm(value) > 0.6 else "white"
@@ -63,18 +67,18 @@ def _numbers(axes: Any, table: np.ndarray, image: Any) -> None:
 
 
 def parallel(
-    axes: Any, sweep: Sweep, values: xr.DataArray, fields: Sequence[str]
+    axes: Any, sweep: Findings, values: xr.DataArray, fields: Sequence[str]
 ) -> None:
-    """A line for each cell, coloured by what it found; cells without it are grey."""
+    """Draw a line for each cell, coloured by its number; cells without one are grey."""
     flat = values.stack(cell=values.dims)
     colours = _colours(axes, values)
-    found = Scale(flat.values, None, scale(flat.dropna("cell").values).log)
-    columns = [scale(flat[name].values, _given(sweep, name)) for name in fields]
-    columns.append(found)
+    numbers = Scale(flat.values, None, scale(flat.dropna("cell").values).log)
+    columns = [scale(flat[name].values, _listed(sweep, name)) for name in fields]
+    columns.append(numbers)
     heights = np.vstack([column.shares() for column in columns])
-    for cell in np.argsort(-heights[-1]):  # the least are drawn last, on top
-        known = np.isfinite(found.places[cell])
-        colour = colours.to_rgba(found.places[cell]) if known else "0.8"
+    for cell in np.argsort(-heights[-1]):  # the smallest come last, on top
+        number = numbers.places[cell]
+        colour = colours.to_rgba(number) if np.isfinite(number) else "0.8"
         axes.plot(heights[:, cell], color=colour, lw=1.2, alpha=0.8)
     _upright(axes, columns)
     logs = zip(fields, columns, strict=False)
@@ -83,7 +87,7 @@ def parallel(
 
 
 def _upright(axes: Any, columns: Sequence[Scale]) -> None:
-    """An axis for each column, side by side, with its marks above, below and beside."""
+    """Draw an axis for each column, with its marks above, below and beside."""
     for index, column in enumerate(columns):
         axes.plot([index, index], [0, 1], color="k", lw=0.8)
         for height, text in column.marks():
@@ -98,40 +102,41 @@ def _upright(axes: Any, columns: Sequence[Scale]) -> None:
 
 
 WHITE = {"fc": "w", "ec": "none", "alpha": 0.8, "pad": 0.8}
-"""Behind what is written where lines go."""
+"""Box behind text on lines."""
 
 BESIDE = {0.0: ("center", "top", (0, -5)), 1.0: ("center", "bottom", (0, 5))}
-"""How the ends of an axis are written: alignment, and points off it."""
+"""Text at the ends of an axis: alignment, and offset in points."""
 
 
-def _given(sweep: Sweep, field: str) -> Sequence[Any]:
-    """The values of a field in the order that they were given in."""
+def _listed(sweep: Findings, field: str) -> Sequence[Any]:
+    """Return the listed values of a field, in their order; nothing of a range."""
     axis = sweep.axes[field]
     return () if isinstance(axis, Range) else axis
 
 
 def lineage(
-    axes: Any, sweep: Sweep, values: xr.DataArray, fields: Sequence[str]
+    axes: Any, sweep: Findings, values: xr.DataArray, fields: Sequence[str]
 ) -> None:
-    """The first field of a population, generation by generation.
+    """Draw the first field of a population, generation by generation.
 
-    A line from each segment to those that go on from it, coloured by what these have
-    found; those that the best goes back to are drawn thick.
+    A line leads from each segment to those that continue it, coloured by the number of
+    the latter; the lineage of the best is thick.
     """
-    if not sweep.plan.bred:
+    if GENERATION not in sweep.dims:
         raise RequestError("kind 'lineage': it is for a population, scheduler pbt")
     field, colours = fields[0], _colours(axes, values)
-    down = scale(values[field].values.ravel(), _given(sweep, field))
+    down = scale(values[field].values.ravel(), _listed(sweep, field))
     heights = down.places.reshape(values.shape)
     generations = np.indices(values.shape)[1]
-    found = colours.to_rgba(values.values.ravel())
-    axes.scatter(generations.ravel(), down.places, c=found, s=12)
-    best = {cell.spec.id for cell in sweep.lineage()}
+    dots = colours.to_rgba(values.values.ravel())
+    axes.scatter(generations.ravel(), down.places, c=dots, s=12)
+    best = trials.best_trial(sweep, sweep.plan.metrics[0]).cells[0]
+    thick = {cell.spec.id for cell in trials.lineage(sweep, best)}
     for cell in sweep.cells:
         ends = [(c.place[1], heights[c.place]) for c in (sweep.source(cell), cell) if c]
-        about = {"color": colours.to_rgba(values.values[cell.place]), "zorder": 0}
-        width = 2.5 if cell.spec.id in best else 0.8
-        axes.plot(*zip(*ends, strict=True), lw=width, **about)
+        style = {"color": colours.to_rgba(values.values[cell.place]), "zorder": 0}
+        width = 2.5 if cell.spec.id in thick else 0.8
+        axes.plot(*zip(*ends, strict=True), lw=width, **style)
     _label_lineage(axes, down, field)
 
 
@@ -147,9 +152,9 @@ def _label_lineage(axes: Any, down: Scale, field: str) -> None:
 
 
 def _colours(axes: Any, values: xr.DataArray) -> Any:
-    """Which colour each number has, with the bar that says so."""
+    """Return the colours of numbers, and draw their bar."""
     from matplotlib.cm import ScalarMappable
 
-    found = ScalarMappable(norm(values.values), COLOURS)
-    axes.figure.colorbar(found, ax=axes, label=label(values))
-    return found
+    colours = ScalarMappable(norm(values.values), COLOURS)
+    axes.figure.colorbar(colours, ax=axes, label=label(values))
+    return colours

@@ -1,4 +1,4 @@
-"""How all pictures of sweeps scale, colour and label what they show."""
+"""Scales, colours and labels of all plots of sweeps."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ COLOURS = "viridis"
 
 
 class Scale(NamedTuple):
-    """Where values lie on an axis."""
+    """Places of values on an axis."""
 
     places: np.ndarray
-    names: list[str] | None  # of 0, 1, ... where values are no numbers
-    log: bool  # whether by decades
+    names: list[str] | None  # of 0, 1, ..., of values that are no numbers
+    log: bool  # the axis is logarithmic
 
     def shares(self) -> np.ndarray:
-        """Places as shares of their range; the middle, where there is no range."""
+        """Return places as shares of their range; the middle, if they are all equal."""
         scaled = np.log(self.places) if self.log else self.places
         low, high = np.nanmin(scaled), np.nanmax(scaled)
         if self.names is not None:
@@ -29,7 +29,7 @@ class Scale(NamedTuple):
         return np.full(len(scaled), 0.5)
 
     def marks(self) -> list[tuple[float, str]]:
-        """What is written on it, at shares of its range: all names, or both ends."""
+        """Return texts at shares of the range: all names, or both ends."""
         if self.names is not None and len(self.names) > 1:
             last = len(self.names) - 1
             return [(index / last, name) for index, name in enumerate(self.names)]
@@ -39,10 +39,11 @@ class Scale(NamedTuple):
 
 
 def scale(values: np.ndarray, order: Iterable[Any] = ()) -> Scale:
-    """Numbers as they are, by decades if they go over many; others are numbered.
+    """Return the scale of values: logarithmic for numbers over many decades; values
+    that are no numbers are numbered.
 
     Args:
-        order: of those that are no numbers; default that in which they are met.
+        order: of values that are no numbers; default their first appearance.
     """
     if values.dtype.kind not in "iuf":
         names = list(dict.fromkeys(map(str, [*order, *values])))
@@ -53,7 +54,7 @@ def scale(values: np.ndarray, order: Iterable[Any] = ()) -> Scale:
 
 
 def norm(values: np.ndarray) -> Any:
-    """What matplotlib makes colours of finite values with."""
+    """Return the normalisation of finite values for matplotlib's colours."""
     from matplotlib.colors import LogNorm, Normalize
 
     finite = values[np.isfinite(values)]
@@ -61,6 +62,7 @@ def norm(values: np.ndarray) -> Any:
 
 
 def label(values: xr.DataArray) -> str:
+    """Return the name of a variable with its unit."""
     unit = values.attrs.get("units", "1")
     return f"{values.name} ({unit})" if unit != "1" else str(values.name)
 

@@ -1,128 +1,158 @@
-"""Cells that a searcher proposes, from what the trials before them found."""
+"""Trials that an optimiser proposes one by one, from the results of earlier ones."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
-from typing import Any
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any, Protocol
 
 from heliostat import config
 from heliostat.errors import RequestError
-from heliostat.sweeps.axes import SEED, Range, is_whole
-from heliostat.sweeps.cells import Cell, of_trial
-from heliostat.sweeps.journal import Journal, value_of
+from heliostat.sweeps.cells import Cell, trial_cells
+from heliostat.sweeps.journal import Journal
 from heliostat.sweeps.outcomes import CellOutcome
-from heliostat.sweeps.plan import Plan
-from heliostat.sweeps.search.optuna import Searcher
+from heliostat.sweeps.plan import Plan, field_value
+
+Measure = Callable[[Cell, CellOutcome], Mapping[str, float]]
+"""The numbers of one run by name; those that it does not have are missing."""
 
 
-class Searched:
-    """The cells of trials, each with every seed; a trial is told as their mean.
-
-    What the ledger says of earlier trials is gone through first: they are proposed as
-    they were, and the searcher knows what they found in the order in which it did.
-    """
-
-    def __init__(self, plan: Plan, ledger: Journal) -> None:
-        self.plan, self._ledger = plan, ledger
-        self.all: list[Cell] = []
-        self._searcher = self._made()
-        self._open: dict[int, dict[str, Any]] = {}  # run id -> numbers, by trial
-        self._told: set[int] = set()
-        self._waiting = self._recorded()
+class Optimiser(Protocol):
+    """A rule that proposes values and learns from results, in a fixed order."""
 
     @property
-    def names(self) -> list[str]:
-        """The numbers that the searcher is told of a trial."""
-        return [metric.name for metric in self.plan.metrics]
+    def exhausted(self) -> bool:
+        """The next proposal would repeat the last one."""
+        ...
+
+    def ask(self, trial: int) -> dict[str, Any]:
+        """Propose the values of a trial."""
+        ...
+
+    def tell(self, trial: int, values: Mapping[str, float]) -> None:
+        """Receive the numbers of a trial, NaN for missing ones."""
+
+
+class Suggested:
+    """Stream of the cells of proposed trials; the result of a trial is the mean over
+    its seeds.
+
+    The trials in the journal come first: the optimiser proposes them once more and
+    receives their results in the same order, so that it ends in the same state.
+
+    Args:
+        names: the numbers of a trial that the optimiser receives.
+        measure: reads them from a run; None to ignore all outcomes.
+        sequential: propose a trial only when the one before has its result.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        journal: Journal,
+        optimiser: Optimiser,
+        names: Sequence[str],
+        measure: Measure | None,
+        sequential: bool = False,
+    ) -> None:
+        self.plan, self._journal, self._optimiser = plan, journal, optimiser
+        self._names, self._measure, self._sequential = names, measure, sequential
+        self.all: list[Cell] = []
+        self._active: dict[int, dict[str, Any]] = {}  # run -> numbers, by trial
+        self._finished: set[int] = set()
+        self._recorded = self._replay()
 
     @property
     def runs(self) -> int:
-        return self.plan.trials * max(1, len(self.plan.seeds))
+        return len(self.all) if self._over else most_runs(self.plan)
 
-    def next(self) -> list[Cell]:
-        """The cells of one more trial."""
-        trial = len(self._open)
-        if trial >= self.plan.trials:
+    @property
+    def _over(self) -> bool:
+        past = len(self._active) >= len(self._recorded)
+        return past and self._optimiser.exhausted
+
+    def ask(self) -> list[Cell]:
+        """Return the cells of one more trial."""
+        trial = len(self._active)
+        waits = self._sequential and trial > len(self._finished)
+        if waits or self._over or trial >= self.plan.trials:
             return []
-        if trial < len(self._waiting):
-            values = self._waiting[trial]
-        else:
-            values = self._searcher.propose(trial)
-            plain = {name: config.plain(value) for name, value in values.items()}
-            self._ledger.append("proposed", trial=trial, values=plain)
-        plan = self.plan
-        found = list(
-            of_trial(plan.task, trial, values, plan.seeds, plan.seed, plan.x64)
-        )
-        self._open[trial] = {cell.spec.id: None for cell in found}
-        self.all += found
-        return found
+        cells = trial_cells(self.plan, trial, self._values(trial))
+        self._active[trial] = {cell.spec.id: None for cell in cells}
+        self.all += cells
+        return cells
 
-    def ended(self, cell: Cell, outcome: CellOutcome) -> None:
-        """Once all seeds of a trial have ended, the searcher is told.
+    def tell(self, cell: Cell, outcome: CellOutcome) -> None:
+        """Pass the result of a trial on, once all of its seeds have ended.
 
-        A trial that was stopped is open: the same sweep goes on with it.
+        A trial that was stopped stays open: the same sweep continues it.
         """
         trial = cell.place[0]
-        if trial in self._told or outcome.state == "stopped":
+        if trial in self._finished or outcome.state == "stopped" or not self._measure:
             return
-        found = self._open[trial]
-        found[cell.spec.id] = self._found(cell, outcome)
-        if None in found.values():
+        numbers = self._active[trial]
+        numbers[cell.spec.id] = self._measure(cell, outcome)
+        if None in numbers.values():
             return
-        values = {name: _mean(found.values(), name) for name in self.names}
-        self._told.add(trial)
-        self._searcher.tell(trial, values)
+        values = {name: _mean(numbers.values(), name) for name in self._names}
+        self._finished.add(trial)
+        self._optimiser.tell(trial, values)
         plain = {n: v if math.isfinite(v) else None for n, v in values.items()}
-        self._ledger.append("told", trial=trial, values=plain)
+        self._journal.append("told", trial=trial, values=plain)
 
-    def _made(self) -> Any:
-        """Who proposes."""
-        plan = self.plan
-        space = {name: axis for name, axis in plan.axes.items() if name != SEED}
-        whole = [n for n in space if _ranges_over_whole(plan, n)]
-        return Searcher(plan.search, space, plan.metrics, whole, plan.search_seed)
+    def _values(self, trial: int) -> dict[str, Any]:
+        if trial < len(self._recorded):
+            return self._recorded[trial]
+        values = self._optimiser.ask(trial)
+        plain = {name: config.plain(value) for name, value in values.items()}
+        self._journal.append("proposed", trial=trial, values=plain)
+        return values
 
-    def _found(self, cell: Cell, outcome: CellOutcome) -> dict[str, float]:
-        """The numbers of one run; those that it does not have are missing."""
-        found = outcome.estimates
-        return {n: float(found[n].value) for n in self.names if n in found}
-
-    def _recorded(self) -> list[dict[str, Any]]:
-        """The trials of an earlier sweep, which the searcher goes through again."""
+    def _replay(self) -> list[dict[str, Any]]:
+        """Take the optimiser through the trials of the journal, and return these."""
         trials: list[dict[str, Any]] = []
-        for event in self._ledger.events():
+        for event in self._journal.events():
             if event["event"] == "proposed" and event["trial"] == len(trials):
-                values = {n: value_of(v) for n, v in event["values"].items()}
+                values = _from_json(event)
                 self._repeat(len(trials), values)
                 trials.append(values)
             if event["event"] == "told" and event["trial"] < len(trials):
-                told = event["values"].items()
-                found = {n: math.nan if v is None else v for n, v in told}
-                self._searcher.tell(event["trial"], found)
-                self._told.add(event["trial"])
+                numbers = event["values"].items()
+                values = {n: math.nan if v is None else v for n, v in numbers}
+                self._optimiser.tell(event["trial"], values)
+                self._finished.add(event["trial"])
         return trials
 
-    def _repeat(self, trial: int, values: Mapping[str, Any]) -> None:
-        """Let the searcher propose what is recorded of a trial.
+    def _repeat(self, trial: int, expected: Mapping[str, Any]) -> None:
+        """Let the optimiser propose a recorded trial again.
 
         Raises:
-            RequestError: if it proposes something else now.
+            RequestError: if it proposes other values.
         """
-        if (found := self._searcher.propose(trial)) != dict(values):
+        if (values := self._optimiser.ask(trial)) != dict(expected):
             raise RequestError(
-                f"trial {trial} was {dict(values)}, the searcher proposes {found} now: "
-                "it has another version; give another search_seed, what was computed "
-                "is reused where it is met again"
+                f"trial {trial} was {dict(expected)}, the search proposes {values} "
+                "now: it has another version; give another search_seed, and stored "
+                "runs are reused where their values come up again"
             )
 
 
-def _ranges_over_whole(plan: Plan, name: str) -> bool:
-    ranged = isinstance(plan.axes[name], Range)
-    return ranged and is_whole(type(plan.task), name)
+def recorded_cells(plan: Plan, journal: Journal) -> list[Cell]:
+    """Return the cells of all proposed trials."""
+    proposed = [e for e in journal.events() if e["event"] == "proposed"]
+    trials = [trial_cells(plan, i, _from_json(e)) for i, e in enumerate(proposed)]
+    return [cell for cells in trials for cell in cells]
 
 
-def _mean(found: Collection[Mapping[str, float]], name: str) -> float:
-    values = [one.get(name, math.nan) for one in found]
+def most_runs(plan: Plan) -> int:
+    """Return the number of runs of all trials."""
+    return plan.trials * max(1, len(plan.seeds))
+
+
+def _from_json(event: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: field_value(value) for name, value in event["values"].items()}
+
+
+def _mean(numbers: Collection[Mapping[str, float]], name: str) -> float:
+    values = [run.get(name, math.nan) for run in numbers]
     return sum(values) / len(values)

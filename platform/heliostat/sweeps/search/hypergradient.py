@@ -1,12 +1,14 @@
-"""Cells that follow the slope of the validation loss: search ``hypergradient``.
+"""Search ``hypergradient``: trials that follow the slope of the validation loss.
 
-Each trial is an ordinary run.  What its task's ``validation`` says at the end of it is
-differentiated through the whole run, and the next trial lies downhill.
+Each trial is an ordinary run.  The task's ``validation`` at its end is differentiated
+through the whole run, and the next trial lies downhill.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from heliostat import config
 from heliostat.config.registry import name_of
@@ -15,131 +17,167 @@ from heliostat.driver.placement import Placement
 from heliostat.errors import RequestError, RunFailed
 from heliostat.loop.forward_mode import ForwardMode, ValueAndGrad
 from heliostat.sweeps.axes import SEED, Range, is_whole
-from heliostat.sweeps.cells import Cell, random_shares
+from heliostat.sweeps.cells import Cell
 from heliostat.sweeps.journal import Journal
 from heliostat.sweeps.outcomes import CellOutcome
-from heliostat.sweeps.plan import HYPERGRADIENT, VALIDATION, Metric, Plan
-from heliostat.sweeps.search.ask_tell import Searched
-from heliostat.sweeps.search.rprop import Rprop
+from heliostat.sweeps.plan import Metric, Plan
+from heliostat.sweeps.search import CellStream, Extras, RunVector, Search
+from heliostat.sweeps.search.ask_tell import Measure, Suggested, recorded_cells
+from heliostat.sweeps.search.draws import random_shares
+from heliostat.sweeps.search.rprop import LOSS, Rprop
 from heliostat.system import device
-from heliostat.task import Task
+from heliostat.task import Estimate, Task
 
 EVENT = "differentiated"
 
-TRIALS = 12
-"""How many there are unless it is said."""
+DIM = "knob"
+"""The dim of gradients."""
 
 
-def check(plan: Plan) -> None:
-    """
-    Raises:
-        RequestError: if the task has no loss to differentiate, or a field is none that
-            it could be differentiated by; or for what has no meaning here.
-    """
-    task, cls, search = plan.task, type(plan.task), f"search {HYPERGRADIENT}"
-    if cls.validation is Task.validation:
-        raise RequestError(
-            f"{search}: {name_of(cls)} has no validation(state, data), the loss that "
-            "is differentiated"
+class GradientDescent(Search):
+    """Trials one after another, by the signs of the slopes of the validation loss."""
+
+    depends_on = ("metrics", "schedule", "steps")
+    trials, metric = 12, LOSS
+    no_until = "search hypergradient: runs have one length, leave until out"
+
+    def check(self, plan: Plan) -> None:
+        task, cls, search = plan.task, type(plan.task), "search hypergradient"
+        if cls.validation is Task.validation:
+            raise RequestError(
+                f"{search}: {name_of(cls)} has no validation(state, data), the loss "
+                "that is differentiated"
+            )
+        for name, axis in plan.axes.items():
+            if name == SEED:
+                continue
+            if not isinstance(axis, Range):
+                raise RequestError(
+                    f"over {name}: {search} needs a range, LOW..HIGH[:log]"
+                )
+            if name not in task.packable or is_whole(cls, name):
+                raise RequestError(f"over {name}: {search} goes over {_fields(task)}")
+        if plan.metrics != (Metric(LOSS),):
+            raise RequestError(f"{search}: it minimises validation, leave metric out")
+        if plan.schedule:
+            raise RequestError(f"{search}: runs have one length, leave scheduler out")
+
+    def recorded(self, plan: Plan, journal: Journal) -> list[Cell]:
+        return recorded_cells(plan, journal)
+
+    def cells(self, plan: Plan, journal: Journal, placement: Placement) -> CellStream:
+        return _stream(plan, journal, SlopeMeter(plan, journal, placement))
+
+    def decided(self, plan: Plan, journal: Journal, placement: Placement) -> CellStream:
+        return _stream(plan, journal, None)
+
+    def extras(
+        self,
+        plan: Plan,
+        journal: Journal,
+        cells: Sequence[Cell],
+        outcomes: Mapping[str, CellOutcome],
+    ) -> Extras:
+        stored, names = recorded_slopes(journal), list(_ranges(plan))
+        done = {id_: o for id_, o in outcomes.items() if o.state == "done"}
+        ends = {id_: (id_, outcome.steps) for id_, outcome in done.items()}
+        slopes = {id_: stored[end] for id_, end in ends.items() if end in stored}
+        vectors = {id_: [s.gradient[n] for n in names] for id_, s in slopes.items()}
+        about = "d validation / d knob"
+        return Extras(
+            {id_: {LOSS: _estimate(slope)} for id_, slope in slopes.items()},
+            vectors={"gradient": RunVector(DIM, names, about, vectors)},
         )
-    for name, axis in plan.axes.items():
-        if name != SEED and not isinstance(axis, Range):
-            raise RequestError(f"over {name}: {search} wants a range, LOW..HIGH[:log]")
-        if name != SEED and (name not in task.packable or is_whole(cls, name)):
-            raise RequestError(f"over {name}: {search} goes over {_such(task)}")
-    if plan.metrics != (Metric(VALIDATION),):
-        raise RequestError(f"{search}: it minimises validation, leave metric out")
-    if plan.schedule:
-        raise RequestError(f"{search}: runs have one length, leave scheduler out")
 
 
-def _such(task: Task) -> str:
+def _fields(task: Task) -> str:
     names = [name for name in task.packable if not is_whole(type(task), name)]
-    told = f", here {', '.join(names)}" if names else ", here there are none"
-    return f"float fields that are packable{told}"
+    known = f"here {', '.join(names)}" if names else "here there are none"
+    return f"float fields that are packable, {known}"
 
 
-class Descending(Searched):
-    """The cells of trials one after another, each where the slope of the last led."""
+def _estimate(slope: ValueAndGrad) -> Estimate:
+    return Estimate(slope.loss, source="where the run ended")
 
-    def __init__(self, plan: Plan, ledger: Journal, place: Placement) -> None:
-        self._known = slopes(ledger)
-        axes = plan.axes.items()
-        self._ranges = {n: axis for n, axis in axes if isinstance(axis, Range)}
-        self._tangents = ForwardMode(plan.task, list(self._ranges), plan.x64)
-        self._place = place
-        super().__init__(plan, ledger)
 
-    @property
-    def names(self) -> list[str]:
-        """The loss, and the slope along each axis."""
-        return [VALIDATION, *self._ranges]
+def _ranges(plan: Plan) -> dict[str, Range]:
+    return {n: axis for n, axis in plan.axes.items() if isinstance(axis, Range)}
 
-    @property
-    def runs(self) -> int:
-        return len(self.all) if self._over else super().runs
 
-    @property
-    def _over(self) -> bool:
-        """Whether it stands where it stood."""
-        return len(self._open) >= len(self._waiting) and self._searcher.still
+def _stream(plan: Plan, journal: Journal, measure: Measure | None) -> Suggested:
+    """Descend from the middle of each range; with a ``search_seed`` from a drawn
+    point."""
+    ranges, seed = _ranges(plan), plan.search_seed
+    count = len(ranges)
+    start = random_shares(1, count, seed)[0].tolist() if seed else [0.5] * count
+    names = [LOSS, *ranges]
+    optimiser = Rprop(ranges, start)
+    return Suggested(plan, journal, optimiser, names, measure, sequential=True)
 
-    def next(self) -> list[Cell]:
-        """The cells of the next trial; none while the last one is under way."""
-        under_way = len(self._open) > len(self._told)
-        return [] if under_way or self._over else super().next()
 
-    def _made(self) -> Rprop:
-        seed, count = self.plan.search_seed, len(self._ranges)
-        start = random_shares(1, count, seed)[0].tolist() if seed else [0.5] * count
-        return Rprop(self._ranges, start)
+class SlopeMeter:
+    """Measures the validation loss and its gradient at the end of each run.
 
-    def _found(self, cell: Cell, outcome: CellOutcome) -> dict[str, float]:
-        nothing = ValueAndGrad(math.nan, dict.fromkeys(self._ranges, math.nan))
-        found = self._slope(cell, outcome.steps) if outcome.state == "done" else nothing
-        return {VALIDATION: found.loss, **found.gradient}
+    The process that drives the sweep computes them, and the journal keeps them.
+    """
 
-    def _slope(self, cell: Cell, steps: int) -> ValueAndGrad:
-        """As it is written down, or computed: by the process that drives the sweep.
+    def __init__(self, plan: Plan, journal: Journal, placement: Placement) -> None:
+        self._journal, self._placement = journal, placement
+        self._names = list(_ranges(plan))
+        self._stored = recorded_slopes(journal)
+        self._forward = ForwardMode(plan.task, self._names, plan.x64)
+
+    def __call__(self, cell: Cell, outcome: CellOutcome) -> dict[str, float]:
+        """Return the loss and the slope along each axis; NaN if the run failed.
 
         Raises:
             RunFailed: if the task cannot be differentiated.
         """
-        if known := self._known.get((cell.spec.id, steps)):
-            return known
+        if outcome.state != "done":
+            return dict.fromkeys((LOSS, *self._names), math.nan)
+        key = cell.spec.id, outcome.steps
+        if key not in self._stored:
+            self._stored[key] = self._slope(cell, outcome.steps)
+            self._write(*key, self._stored[key])
+        return {LOSS: self._stored[key].loss, **self._stored[key].gradient}
+
+    def _slope(self, cell: Cell, steps: int) -> ValueAndGrad:
         device.remember_programs()
-        device.narrow(self._place.gpus if self._place.on == "here" else 0)
+        device.narrow(self._placement.gpus if self._placement.on == "here" else 0)
         try:
-            found = self._tangents.value_and_grad(
+            return self._forward.value_and_grad(
                 config.traced_fields(cell.task), cell.seed, steps
             )
         except RequestError:
             raise
         except Exception as error:
-            told = f"run {cell.spec.id} cannot be differentiated"
-            raise RunFailed(f"{told}: {first_line(error)}") from error
-        self._known[cell.spec.id, steps] = found
-        gradient = {name: _plain(v) for name, v in found.gradient.items()}
-        about = {VALIDATION: _plain(found.loss), "gradient": gradient}
-        self._ledger.append(EVENT, run=cell.spec.id, steps=steps, **about)
-        return found
+            message = f"run {cell.spec.id} cannot be differentiated"
+            raise RunFailed(f"{message}: {first_line(error)}") from error
+
+    def _write(self, run: str, steps: int, slope: ValueAndGrad) -> None:
+        gradient = {name: _plain(value) for name, value in slope.gradient.items()}
+        numbers: dict[str, Any] = {LOSS: _plain(slope.loss), "gradient": gradient}
+        self._journal.append(EVENT, run=run, steps=steps, **numbers)
 
 
-def slopes(ledger: Journal) -> dict[tuple[str, int], ValueAndGrad]:
-    """What is written down, by run and length."""
-    found = {}
-    for event in ledger.events():
+def recorded_slopes(journal: Journal) -> dict[tuple[str, int], ValueAndGrad]:
+    """Return the slopes in a journal, by run and length."""
+    slopes = {}
+    for event in journal.events():
         if event["event"] == EVENT:
             gradient = {name: _number(v) for name, v in event["gradient"].items()}
-            slope = ValueAndGrad(_number(event["validation"]), gradient)
-            found[event["run"], event["steps"]] = slope
-    return found
+            slope = ValueAndGrad(_number(event[LOSS]), gradient)
+            slopes[event["run"], event["steps"]] = slope
+    return slopes
 
 
 def _plain(value: float) -> float | None:
-    """For JSON, which has no NaN."""
+    """Return None for what JSON cannot hold."""
     return value if math.isfinite(value) else None
 
 
 def _number(value: float | None) -> float:
     return math.nan if value is None else value
+
+
+SEARCHES = {"hypergradient": GradientDescent()}

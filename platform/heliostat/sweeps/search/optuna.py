@@ -1,116 +1,135 @@
-"""Ray Tune's searchers and schedulers, asked and told by the sweep itself.
-
-Here alone Ray Tune is known.  It decides; cells are computed as all others are.  What
-was asked and told is in the ledger of a sweep, in the order in which it happened, and a
-searcher or scheduler is rebuilt by going through that again: nothing is unpickled.
-"""
+"""Searches ``tpe``, ``gp``, ``cmaes`` and ``nsga2``: Optuna's samplers by Ray Tune."""
 
 from __future__ import annotations
 
-import logging
 import math
-import threading
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
-from types import SimpleNamespace
 from typing import Any
 
+from heliostat.driver.placement import Placement
 from heliostat.errors import RequestError
-from heliostat.sweeps.axes import Axis, Range
-from heliostat.sweeps.plan import SEARCHERS, Metric
-
-NEEDED = {
-    "tpe": ("optuna",),
-    "gp": ("optuna", "torch"),
-    "cmaes": ("optuna", "cmaes"),
-    "nsga2": ("optuna",),
-}
-"""Packages that the searches of Optuna want."""
+from heliostat.sweeps.axes import SEED, Axis, Range, is_whole
+from heliostat.sweeps.cells import Cell
+from heliostat.sweeps.journal import Journal
+from heliostat.sweeps.outcomes import CellOutcome
+from heliostat.sweeps.plan import Metric, Plan
+from heliostat.sweeps.search import CellStream, FixedCells, Search
+from heliostat.sweeps.search.ask_tell import Suggested, most_runs, recorded_cells
+from heliostat.sweeps.search.tune import quiet_tune
 
 
-def check_installed(search: str) -> None:
-    """
-    Raises:
-        RequestError: if Optuna, or what its sampler needs, is not installed.
-    """
-    for package in NEEDED.get(search, ()):
-        if find_spec(package) is None:
-            how = f"python -m pip install {package}"
-            how = how if package == "torch" else 'python -m pip install -e ".[search]"'
-            raise RequestError(f"search {search} wants {package}: {how}")
-
-
-class Searcher:
-    """Proposes values from what earlier trials found: Tune's ``OptunaSearch``.
+class OptunaSearch(Search):
+    """Trials that one of Optuna's samplers proposes from the results of earlier ones.
 
     Args:
-        space: ranges and lists of values, by field.
-        metrics: what is optimised; several at once by ``tpe`` or ``nsga2``.
-        whole: fields of whole numbers.
-
+        name: of the search.
+        sampler: its class in ``optuna.samplers``.
+        packages: to be installed.
+        several: it takes several metrics at once.
     """
 
-    def __init__(
-        self,
-        name: str,
-        space: Mapping[str, Axis],
-        metrics: Sequence[Metric],
-        whole: Sequence[str],
-        seed: int,
-    ) -> None:
-        self._space = space
-        self._search = _optuna_search(name, space, metrics, whole, seed)
+    depends_on = ("metrics", "schedule", "steps")
 
-    def propose(self, trial: int) -> dict[str, Any]:
-        """The values of a trial."""
-        found = self._search.suggest(str(trial))
-        proposed = [found[name] for name in self._space]
+    def __init__(
+        self, name: str, sampler: str, packages: Sequence[str], several: bool
+    ) -> None:
+        self.name, self.sampler = name, sampler
+        self.packages, self.several = packages, several
+
+    def check(self, plan: Plan) -> None:
+        if not plan.metrics:
+            finds = plan.task.finds
+            example = f"such as {finds[0]}" if finds else "a number of the headline"
+            raise RequestError(f"search {self.name} needs a metric, {example}")
+        if len(plan.metrics) > 1 and not self.several:
+            message = "expected one metric; tpe takes several"
+            raise RequestError(f"search {self.name}: {message}")
+        self._check_installed()
+
+    def _check_installed(self) -> None:
+        for package in self.packages:
+            if find_spec(package) is None:
+                command = 'python -m pip install -e ".[search]"'
+                if package == "torch":
+                    command = "python -m pip install torch"
+                raise RequestError(f"search {self.name} needs {package}: {command}")
+
+    def recorded(self, plan: Plan, journal: Journal) -> list[Cell]:
+        return recorded_cells(plan, journal)
+
+    def cells(self, plan: Plan, journal: Journal, placement: Placement) -> CellStream:
+        names = [metric.name for metric in plan.metrics]
+
+        def measure(cell: Cell, outcome: CellOutcome) -> dict[str, float]:
+            estimates = outcome.estimates
+            return {n: float(estimates[n].value) for n in names if n in estimates}
+
+        optimiser = TuneOptimiser(self.sampler, plan)
+        return Suggested(plan, journal, optimiser, names, measure)
+
+    def decided(self, plan: Plan, journal: Journal, placement: Placement) -> CellStream:
+        cells = [c for c in self.recorded(plan, journal) if c.place[0] < plan.trials]
+        return FixedCells(cells, most_runs(plan))
+
+
+class TuneOptimiser:
+    """Ray Tune's ``OptunaSearch`` as an optimiser that can ask and tell."""
+
+    exhausted = False
+
+    def __init__(self, sampler: str, plan: Plan) -> None:
+        self._space = {n: axis for n, axis in plan.axes.items() if n != SEED}
+        distributions = {
+            name: _distribution(axis, _whole(plan, name, axis))
+            for name, axis in self._space.items()
+        }
+        self._tune = _tune_search(
+            sampler, distributions, plan.metrics, plan.search_seed
+        )
+
+    def ask(self, trial: int) -> dict[str, Any]:
+        suggestion = self._tune.suggest(str(trial))
         return {
-            name: axis.short(value) if isinstance(axis, Range) else axis[value]
-            for (name, axis), value in zip(self._space.items(), proposed, strict=True)
+            name: axis.short(suggestion[name])
+            if isinstance(axis, Range)
+            else axis[suggestion[name]]
+            for name, axis in self._space.items()
         }
 
-    def tell(self, trial: int, found: Mapping[str, float]) -> None:
-        """What a trial found; what is not finite counts as a failure."""
-        good = bool(found) and all(map(math.isfinite, found.values()))
-        result = dict(found) if good else None
-        self._search.on_trial_complete(str(trial), result=result, error=not good)
+    def tell(self, trial: int, values: Mapping[str, float]) -> None:
+        """Pass the numbers of a trial on; a number that is not finite is a failure."""
+        good = bool(values) and all(map(math.isfinite, values.values()))
+        result = dict(values) if good else None
+        self._tune.on_trial_complete(str(trial), result=result, error=not good)
 
 
-def _optuna_search(
-    name: str,
-    space: Mapping[str, Axis],
+def _tune_search(
+    sampler: str,
+    distributions: Mapping[str, Any],
     metrics: Sequence[Metric],
-    whole: Sequence[str],
     seed: int,
 ) -> Any:
-    with _quietly():
+    with quiet_tune():
         import optuna
-        from ray.tune.search.optuna import OptunaSearch
+        from ray.tune.search.optuna import OptunaSearch as Tune
 
-        # what it draws independently, such as listed values, is no news to anybody
-        quiet = {"warn_independent_sampling": False} if name in ("gp", "cmaes") else {}
-        sampler = getattr(optuna.samplers, SEARCHERS[name])(seed=seed, **quiet)
+        # GP and CMA-ES draw listed values independently, which is no news to anybody
+        independent = sampler in ("GPSampler", "CmaEsSampler")
+        quiet = {"warn_independent_sampling": False} if independent else {}
+        made = getattr(optuna.samplers, sampler)(seed=seed, **quiet)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     single = len(metrics) == 1
-    return OptunaSearch(
-        {n: _distribution(axis, n in whole) for n, axis in space.items()},
+    return Tune(
+        dict(distributions),
         metric=metrics[0].name if single else [m.name for m in metrics],
         mode=metrics[0].mode if single else [m.mode for m in metrics],
-        sampler=sampler,
+        sampler=made,
     )
 
 
-@contextmanager
-def _quietly() -> Iterator[None]:
-    """Without what Tune and Optuna say of widgets, and of what is experimental."""
-    for name in ("ray.tune", "ray.widgets"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
+def _whole(plan: Plan, name: str, axis: Axis) -> bool:
+    return isinstance(axis, Range) and is_whole(type(plan.task), name)
 
 
 def _distribution(axis: Axis, whole: bool) -> Any:
@@ -124,53 +143,9 @@ def _distribution(axis: Axis, whole: bool) -> Any:
     return optuna.FloatDistribution(axis.low, axis.high, log=axis.log)
 
 
-class Halving:
-    """Asynchronous successive halving: at each rung the worst stop.
-
-    A trial that comes to a rung goes on if it is among the best ``1/factor`` of those
-    that came there before it.
-
-    Args:
-        grace: steps before the first rung.
-        length: steps of a trial that is never stopped.
-        factor: between one rung and the next.
-
-    Reference: Li et al., MLSys 2020, arXiv:1810.05934; by Ray Tune.
-    """
-
-    def __init__(self, metric: Metric, grace: int, length: int, factor: int) -> None:
-        with _quietly():
-            from ray.tune.schedulers import AsyncHyperBandScheduler
-
-        self.metric, self._lock = metric, threading.Lock()
-        self._decided: dict[tuple[str, int], bool] = {}
-        self._asha = AsyncHyperBandScheduler(
-            time_attr="step",
-            metric="value",
-            mode=metric.mode,
-            max_t=length,
-            grace_period=grace,
-            reduction_factor=factor,
-            stop_last_trials=False,
-        )
-
-    def stops(self, run: str, step: int, value: float) -> tuple[bool, bool]:
-        """Whether a run ends at a rung, and whether that was decided just now."""
-        with self._lock:
-            if (run, step) in self._decided:
-                return self._decided[run, step], False
-            stops = not math.isfinite(value) or self._asked(run, step, value) == "STOP"
-            self._decided[run, step] = stops
-            return stops, True
-
-    def recall(self, run: str, step: int, value: float, stops: bool) -> None:
-        """A decision of an earlier sweep: it stands, others are compared with it."""
-        self.stops(run, step, value)
-        self._decided[run, step] = stops
-
-    def _asked(self, run: str, step: int, value: float) -> str:
-        trial: Any = SimpleNamespace(trial_id=run)
-        if not any(run == known for known, _ in self._decided):
-            self._asha.on_trial_add(None, trial)  # pyright: ignore
-        result = {"step": step, "value": value}
-        return self._asha.on_trial_result(None, trial, result)  # pyright: ignore
+SEARCHES = {
+    "tpe": OptunaSearch("tpe", "TPESampler", ["optuna"], several=True),
+    "gp": OptunaSearch("gp", "GPSampler", ["optuna", "torch"], several=False),
+    "cmaes": OptunaSearch("cmaes", "CmaEsSampler", ["optuna", "cmaes"], several=False),
+    "nsga2": OptunaSearch("nsga2", "NSGAIISampler", ["optuna"], several=True),
+}

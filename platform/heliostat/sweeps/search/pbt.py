@@ -1,13 +1,12 @@
-"""Cells of a population that is trained and bred in turn: scheduler ``pbt``.
+"""Scheduler ``pbt``: a population that is trained and selected in turn.
 
-Members are trained for one segment, all of them; then each of the worst quarter goes on
-from the state of one of the best quarter, with its values perturbed (``breeding``).
+All members are trained for one segment; then each of the worst quarter continues from
+the state of one of the best quarter, with perturbed values (``selection``).
 
-A segment is an ordinary run whose parent is the segment that it goes on from, so any
-lineage replays, and a sweep that was killed takes the same decisions again: they follow
-from what segments found and from ``search_seed`` alone.  Ray Tune's own scheduler
-decides while trials are running, in the order in which they happen to report, and was
-not taken for that reason.
+A segment is an ordinary run whose parent is the segment that it continues from, so any
+lineage replays.  The decisions follow from the results of the segments and from
+``search_seed`` alone, so a sweep that was killed repeats them.  Ray Tune's scheduler is
+not used, because it decides while trials run, in the order in which they report.
 
 Reference: Jaderberg et al., arXiv:1711.09846, section 4 and appendix A.
 """
@@ -16,182 +15,231 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from heliostat import config
 from heliostat.driver.parent import Parent, parent_of
+from heliostat.driver.placement import Placement
 from heliostat.errors import RequestError
-from heliostat.sweeps import cells
+from heliostat.results.goal import Goal
 from heliostat.sweeps.axes import SEED
-from heliostat.sweeps.cells import Cell
-from heliostat.sweeps.journal import Journal, value_of
+from heliostat.sweeps.cells import Cell, make_cell
+from heliostat.sweeps.journal import Journal
 from heliostat.sweeps.outcomes import CellOutcome
-from heliostat.sweeps.plan import SEARCHES, Plan
+from heliostat.sweeps.plan import Plan, field_value
+from heliostat.sweeps.search import CellStream, Extras, WrappedSearch
 from heliostat.sweeps.search.selection import explore, select_sources
 
 EVENT = "bred"
 
-Bred = dict[tuple[int, int], dict[str, Any]]
+MEMBER, GENERATION = "member", "generation"
+"""The dims of a population."""
+
+Segments = dict[tuple[int, int], dict[str, Any]]
 """Events by member and generation."""
 
 
-def check(plan: Plan) -> None:
+class PBT(WrappedSearch):
+    """A population whose first values the inner search draws.
+
+    More steps are more generations, so the number of members is part of the identity,
+    and the number of steps is not.
     """
-    Raises:
-        RequestError: for a population that cannot be bred, or whose segments are no
-            whole part of its steps.
+
+    depends_on = ("metrics", "schedule", "trials")
+    packs = False
+    no_until = "until: a scheduler ends runs already, give one of the two"
+
+    def check(self, plan: Plan) -> None:
+        super().check(plan)
+        grace, steps = _grace(plan), plan.length
+        if not self.inner.draws or self.inner.depends_on or plan.trials < 2:
+            raise RequestError(
+                "scheduler pbt: the first values of its members are drawn, by search "
+                "random or sobol, and trials, at least 2, says how many there are"
+            )
+        if SEED in plan.axes:
+            raise RequestError("over seed: a population is one; sweep it for each seed")
+        if steps % grace:
+            raise RequestError(
+                f"scheduler pbt: {steps} steps are no multiple of the {grace} (grace) "
+                "after which members are compared"
+            )
+
+    def recorded(self, plan: Plan, journal: Journal) -> list[Cell]:
+        segments = recorded_segments(journal).values()
+        return [_recorded_cell(plan, journal, event) for event in segments]
+
+    def cells(self, plan: Plan, journal: Journal, placement: Placement) -> CellStream:
+        first = [cell.values for cell in self.inner.recorded(plan, journal)]
+        return Generations(plan, journal, first)
+
+    def decided(self, plan: Plan, journal: Journal, placement: Placement) -> CellStream:
+        return self.cells(plan, journal, placement)
+
+    def goals(
+        self, plan: Plan, journal: Journal, until: str | None
+    ) -> Callable[[Cell], Goal]:
+        return lambda cell: Goal(cell.task, _grace(plan))
+
+    def dims(self, plan: Plan) -> tuple[str, ...]:
+        return MEMBER, GENERATION
+
+    def extras(
+        self,
+        plan: Plan,
+        journal: Journal,
+        cells: Sequence[Cell],
+        outcomes: Mapping[str, CellOutcome],
+    ) -> Extras:
+        members = {cell.spec.id: cell.place[0] for cell in cells}
+        parents = {cell.spec.id: cell.parent for cell in cells}
+        sources = {r: members.get(p.run, -1) if p else -1 for r, p in parents.items()}
+        return Extras(labels={"source": sources})
+
+    def chart(self, fields: int) -> str:
+        return "lineage"
+
+
+class Generations:
+    """Stream of the cells of all members, one generation after another.
+
+    Args:
+        first: the values of each member in the first generation.
     """
-    assert plan.schedule is not None
-    grace, steps = plan.schedule.grace, plan.length
-    if plan.search not in SEARCHES or plan.trials < 2:
-        raise RequestError(
-            "scheduler pbt: the first values of its members are drawn, by search "
-            f"{' or '.join(SEARCHES)}, and trials, at least 2, says how many there are"
-        )
-    if SEED in plan.axes:
-        raise RequestError("over seed: a population is one; sweep it for each seed")
-    if steps % grace:
-        raise RequestError(
-            f"scheduler pbt: {steps} steps are no multiple of the {grace} (grace) "
-            "after which members are compared"
-        )
 
-
-class Population:
-    """The cells of all members, one generation after another."""
-
-    def __init__(self, plan: Plan, ledger: Journal) -> None:
-        self.plan, self._ledger = plan, ledger
-        self.generations = generations(plan)
+    def __init__(
+        self, plan: Plan, journal: Journal, first: Sequence[Mapping[str, Any]]
+    ) -> None:
+        self.plan, self._journal, self._first = plan, journal, first
+        self.generations = plan.length // _grace(plan)
         self.all: list[Cell] = []
-        self._last: list[Cell] = []  # the generation under way
-        self._found: dict[str, CellOutcome] = {}  # by the run's id
-        self._told = bred(ledger)
+        self._active: list[Cell] = []  # the generation under way
+        self._outcomes: dict[str, CellOutcome] = {}  # by run
+        self._recorded = recorded_segments(journal)
 
     @property
     def runs(self) -> int:
         return self.plan.trials * self.generations
 
-    def next(self) -> list[Cell]:
-        """The next generation; none while nobody is there to go on from."""
-        begun = len(self.all) // self.plan.trials
-        if begun == self.generations or not self._ready():
+    def ask(self) -> list[Cell]:
+        """Return the next generation; none while no member can be continued."""
+        generation = len(self.all) // self.plan.trials
+        if generation == self.generations or not self._ready():
             return []
-        values = self._bred(begun) if begun else _first(self.plan)
-        self._last = [self._cell(m, begun, *one) for m, one in enumerate(values)]
-        self.all += self._last
-        return self._last
+        members = self._next(generation) if generation else self._begin()
+        self._active = [
+            self._cell(member, generation, values, source)
+            for member, (values, source) in enumerate(members)
+        ]
+        self.all += self._active
+        return self._active
 
-    def ended(self, cell: Cell, outcome: CellOutcome) -> None:
-        self._found[cell.spec.id] = outcome
+    def tell(self, cell: Cell, outcome: CellOutcome) -> None:
+        self._outcomes[cell.spec.id] = outcome
 
     def _ready(self) -> bool:
-        """Whether the last generation has ended, and a member has a finite number."""
-        ended = [self._found.get(cell.spec.id) for cell in self._last]
-        if any(one is None or one.state == "stopped" for one in ended):
+        """Return True if the generation has ended, and a member has a finite number."""
+        outcomes = [self._outcomes.get(cell.spec.id) for cell in self._active]
+        if any(o is None or o.state == "stopped" for o in outcomes):
             return False
-        return not ended or any(map(math.isfinite, map(self._value, self._last)))
+        return not outcomes or any(map(math.isfinite, map(self._loss, self._active)))
 
-    def _bred(self, generation: int) -> list[tuple[Mapping[str, Any], int]]:
-        """Values of each member, and the member that it goes on from."""
-        found = [self._value(cell) for cell in self._last]
-        seed, chosen = self.plan.search_seed, []
-        for member, source in enumerate(select_sources(found, [seed, generation])):
-            values = self._last[source].values
+    def _begin(self) -> list[tuple[Mapping[str, Any], int]]:
+        return [(values, member) for member, values in enumerate(self._first)]
+
+    def _next(self, generation: int) -> list[tuple[Mapping[str, Any], int]]:
+        """Select the values of each member, and the member that it continues from."""
+        losses = [self._loss(cell) for cell in self._active]
+        seed, members = self.plan.search_seed, []
+        for member, source in enumerate(select_sources(losses, [seed, generation])):
+            values = self._active[source].values
             if source != member:
                 rng = np.random.default_rng([seed, generation, member])
-                cls, axes = type(self.plan.task), self.plan.axes
-                values = explore(cls, axes, values, rng)
-            chosen.append((values, source))
-        return chosen
+                values = explore(type(self.plan.task), self.plan.axes, values, rng)
+            members.append((values, source))
+        return members
 
-    def _value(self, cell: Cell) -> float:
-        """What a member found, the less the better; NaN for nothing."""
-        metric, found = self.plan.metrics[0], self._found[cell.spec.id].estimates
-        value = found[metric.name].value if metric.name in found else math.nan
+    def _loss(self, cell: Cell) -> float:
+        """Return the number of a member, the smaller the better; NaN for none."""
+        metric, estimates = self.plan.metrics[0], self._outcomes[cell.spec.id].estimates
+        value = estimates[metric.name].value if metric.name in estimates else math.nan
         return value if metric.mode == "min" else -value
 
     def _cell(
         self, member: int, generation: int, values: Mapping[str, Any], source: int
     ) -> Cell:
-        plan, parent = self.plan, None
-        if generation:
-            before = self._last[source]
-            run = self._found[before.spec.id].run
-            parent = parent_of(before.task, plan.x64, run) if run else None
-        made = of_member(plan, member, generation, values, parent)
-        about = {
+        parent = self._parent(source) if generation else None
+        cell = segment_cell(self.plan, member, generation, values, parent)
+        self._record(cell, source)
+        return cell
+
+    def _parent(self, source: int) -> Parent | None:
+        cell = self._active[source]
+        run = self._outcomes[cell.spec.id].run
+        return parent_of(cell.task, self.plan.x64, run) if run else None
+
+    def _record(self, cell: Cell, source: int) -> None:
+        """Write a segment into the journal, unless it is there as it is."""
+        member, generation = cell.place
+        event = {
             "member": member,
             "generation": generation,
             "source": source,
-            "values": {name: config.plain(value) for name, value in values.items()},
-            "parent": parent and parent.identity,
+            "values": {name: config.plain(v) for name, v in cell.values.items()},
+            "parent": cell.parent and cell.parent.identity,
         }
-        if not about.items() <= self._told.get((member, generation), {}).items():
-            self._ledger.append(EVENT, **about)
-            self._told = _until(self._told, generation)
-        return made
+        if not event.items() <= self._recorded.get((member, generation), {}).items():
+            self._journal.append(EVENT, **event)
+            self._recorded = _until(self._recorded, generation)
 
 
-def of_member(
+def segment_cell(
     plan: Plan,
     member: int,
     generation: int,
     values: Mapping[str, Any],
     parent: Parent | None,
 ) -> Cell:
-    """One segment of one member, with a seed of its own."""
-    assert plan.schedule is not None
-    text = f"{plan.seed}|{plan.schedule.grace}|{member}|{generation}".encode()
+    """Build the cell of one segment of a member, with a seed of its own."""
+    text = f"{plan.seed}|{_grace(plan)}|{member}|{generation}".encode()
     seed = int.from_bytes(hashlib.sha256(text).digest()[:8], "big") >> 1
-    place = (member, generation)
-    return cells.make_cell(plan.task, place, values, seed, plan.x64, parent)
+    return make_cell(plan, (member, generation), values, seed, parent)
 
 
-def bred(ledger: Journal) -> Bred:
-    """What is written down of each segment, by member and generation: the last word.
+def recorded_segments(journal: Journal) -> Segments:
+    """Return the last event of each segment, by member and generation.
 
-    One that had failed may have been done later: then it is told again what its
-    generation became, and what had followed from it is void.
+    A segment that had failed may succeed later: its generation is recorded again then,
+    and the later generations are void.
     """
-    found: Bred = {}
-    for event in ledger.events():
+    segments: Segments = {}
+    for event in journal.events():
         if event["event"] == EVENT:
-            found = _until(found, event["generation"])
-            found[event["member"], event["generation"]] = event
-    return found
+            segments = _until(segments, event["generation"])
+            segments[event["member"], event["generation"]] = event
+    return segments
 
 
-def _until(told: Bred, generation: int) -> Bred:
-    return {place: one for place, one in told.items() if place[1] <= generation}
+def _until(segments: Segments, generation: int) -> Segments:
+    return {place: e for place, e in segments.items() if place[1] <= generation}
 
 
-def generations(plan: Plan) -> int:
-    """Segments of a member."""
+def _recorded_cell(plan: Plan, journal: Journal, event: Mapping[str, Any]) -> Cell:
+    values = {name: field_value(value) for name, value in event["values"].items()}
+    stored, parent = event["parent"], None
+    if stored:
+        path = journal.store / plan.identity["task"] / stored["run"]
+        parent = Parent(stored["run"], stored["step"], tuple(stored["states"]), path)
+    return segment_cell(plan, event["member"], event["generation"], values, parent)
+
+
+def _grace(plan: Plan) -> int:
     assert plan.schedule is not None
-    return plan.length // plan.schedule.grace
+    return plan.schedule.grace
 
 
-def recorded(plan: Plan, ledger: Journal, store: Path) -> list[Cell]:
-    """All segments that were begun, as they were."""
-    folder = store / plan.identity["task"]
-    found = []
-    for event in bred(ledger).values():
-        values = {name: value_of(value) for name, value in event["values"].items()}
-        told = event["parent"]
-        parent = told and Parent(
-            told["run"], told["step"], tuple(told["states"]), folder / told["run"]
-        )
-        found.append(
-            of_member(plan, event["member"], event["generation"], values, parent)
-        )
-    return found
-
-
-def _first(plan: Plan) -> list[tuple[Mapping[str, Any], int]]:
-    """The values that members begin with, as its search draws them."""
-    return [(cell.values, m) for m, cell in enumerate(plan.cells())]
+SCHEDULERS = {"pbt": PBT}

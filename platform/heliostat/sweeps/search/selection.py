@@ -1,6 +1,6 @@
-"""Who goes on from whom in a population, and with which values.
+"""Truncation selection: each of the worst quarter continues from one of the best.
 
-Each of the worst quarter goes on from one of the best, with values near its own::
+It takes values near those of its source::
 
     value ← value × 0.8 or × 1.2,  or drawn anew with probability 1/4
 
@@ -16,8 +16,7 @@ from typing import Any
 import numpy as np
 
 from heliostat import config
-from heliostat.sweeps import cells
-from heliostat.sweeps.axes import Axis, Range, is_whole
+from heliostat.sweeps.axes import Axis, Range, is_whole, value_at
 from heliostat.task import Task
 
 RESAMPLED = 0.25
@@ -26,24 +25,24 @@ RESAMPLED = 0.25
 DOWN, UP = 0.8, 1.2
 
 
-def select_sources(found: Sequence[float], entropy: Sequence[int]) -> list[int]:
-    """Whom each member goes on from: itself, or one of the best if it is of the worst.
+def select_sources(losses: Sequence[float], entropy: Sequence[int]) -> list[int]:
+    """Return the source of each member: itself, or one of the best for the worst.
 
     Args:
-        found: by each member, the less the better; not finite is worst of all.
-        entropy: decides which of the best.
+        losses: of each member; the smaller the better, not finite is worst of all.
+        entropy: decides between the best.
 
     Example:
         >>> select_sources([3.0, 1.0, 2.0, float("nan")], [0, 1])
         [0, 1, 2, 1]
     """
-    finite = np.isfinite(found)
-    order = np.lexsort((np.arange(len(found)), np.where(finite, found, np.inf)))
-    quarter = max(1, len(found) // 4)
+    size, finite = len(losses), np.isfinite(losses)
+    order = np.lexsort((np.arange(size), np.where(finite, losses, np.inf)))
+    quarter = max(1, size // 4)
     best = [int(m) for m in order[:quarter] if finite[m]]
     worst = {int(m) for m in order[-quarter:]} | set(np.flatnonzero(~finite).tolist())
-    chosen = np.random.default_rng(list(entropy)).integers(len(best), size=len(found))
-    return [best[chosen[m]] if m in worst else m for m in range(len(found))]
+    picks = np.random.default_rng(list(entropy)).integers(len(best), size=size)
+    return [best[picks[m]] if m in worst else m for m in range(size)]
 
 
 def explore(
@@ -52,8 +51,8 @@ def explore(
     values: Mapping[str, Any],
     rng: np.random.Generator,
 ) -> dict[str, Any]:
-    """Values near those of a good member, each on its axis; a listed value becomes its
-    neighbour."""
+    """Return values near those of a good member, each on its axis; a listed value moves
+    to its neighbour."""
     return {n: _near(task, n, axis, values[n], rng) for n, axis in axes.items()}
 
 
@@ -63,7 +62,7 @@ def _near(
     anew, coin, share = rng.random(3)
     up = coin < 0.5
     if anew < RESAMPLED:
-        return cells.value_at(task, name, axis, share)
+        return value_at(task, name, axis, share)
     if isinstance(axis, Range):
         moved = min(max(value * (UP if up else DOWN), axis.low), axis.high)
         moved = round(moved) if is_whole(task, name) else axis.short(moved)

@@ -1,4 +1,4 @@
-"""Sweeps are found again in their store, as data, and drawn."""
+"""Stored sweeps are opened with all their data, also while they run."""
 
 from __future__ import annotations
 
@@ -29,63 +29,63 @@ def drawn(tmp_path_factory):
     return hs.sweep(toy_tasks.Stroll(), over=over, on="here", **options)
 
 
-def again(found, digits=8):
-    return hs.open_sweep(found.id[:digits], store=found.store, task=toy_tasks.Stroll)
+def again(result, digits=8):
+    return hs.open_sweep(result.id[:digits], store=result.store, task=toy_tasks.Stroll)
 
 
 @pytest.mark.parametrize("kind", ["grid", "drawn"])
 def test_a_sweep_is_opened_again(request, kind):
-    found = request.getfixturevalue(kind)
-    opened = again(found)
-    assert opened.id == found.id and opened.computed == 0
-    xr.testing.assert_identical(opened.dataset.load(), found.dataset.load())
-    xr.testing.assert_identical(opened.summary, found.summary)
+    result = request.getfixturevalue(kind)
+    opened = again(result)
+    assert opened.id == result.id and opened.computed == 0
+    xr.testing.assert_identical(opened.dataset.load(), result.dataset.load())
+    xr.testing.assert_identical(opened.summary, result.summary)
     assert opened.table.drop(columns="reason").equals(
-        found.table.drop(columns="reason")
+        result.table.drop(columns="reason")
     )
 
 
-def test_what_is_longer_by_now_is_read_as_far_as_it_was_asked_for(grid):
+def test_a_run_that_was_extended_is_read_up_to_the_length_of_the_sweep(grid):
     first = grid.dataset.load()
     run = grid.runs[grid.cells[0].spec.id]
     hs.extend(hs.Run(run.path, run.task), steps=40, on="here")
     xr.testing.assert_identical(again(grid).dataset.load(), first)
 
 
-def cut(found, store, events):
-    """A copy of a sweep whose driver was killed after so many of its cells."""
-    shutil.copytree(found.store, store, dirs_exist_ok=True)
-    log = store / "sweeps" / found.id / "events.jsonl"
+def cut(result, store, events):
+    """Copy a sweep, with a journal that ends after so many cells."""
+    shutil.copytree(result.store, store, dirs_exist_ok=True)
+    log = store / "sweeps" / result.id / "events.jsonl"
     lines, ended = [], 0
     for line in log.read_text().splitlines():
         ended += '"event": "done"' in line
         if ended <= events and '"event": "complete"' not in line:
             lines.append(line)
     log.write_text("\n".join(lines) + "\n")
-    return hs.open_sweep(found.id, store=store, task=toy_tasks.Stroll)
+    return hs.open_sweep(result.id, store=store, task=toy_tasks.Stroll)
 
 
 @pytest.mark.parametrize("events", [0, 1, 4])
 @pytest.mark.parametrize("kind", ["grid", "drawn"])
-def test_a_sweep_under_way_is_read_as_far_as_it_has_come(
+def test_an_unfinished_sweep_is_read_as_far_as_it_has_come(
     request, tmp_path, kind, events
 ):
-    """What waits is NaN, where it will be; and is neither computed nor reused."""
+    """Cells that wait are NaN, and count neither as computed nor as reused."""
     whole = request.getfixturevalue(kind)
-    found = cut(whole, tmp_path, events)
+    result = cut(whole, tmp_path, events)
     count = len(whole.cells)
     states = {"done": events, "waiting": count - events}
-    assert found.states == {state: n for state, n in states.items() if n}
-    assert (found.computed, found.reused) == (0, events)
-    assert dict(found.summary.sizes) == dict(whole.summary.sizes)
-    assert int((found.dataset.state == "waiting").sum()) == count - events
+    assert result.states == {state: n for state, n in states.items() if n}
+    assert (result.computed, result.reused) == (0, events)
+    assert dict(result.summary.sizes) == dict(whole.summary.sizes)
+    assert int((result.dataset.state == "waiting").sum()) == count - events
     if events:
-        there = found.dataset.x.notnull().any(["chain", "draw"])
-        assert int(there.sum()) == events
-        assert found.plot("x", tmp_path / "x.png").read_bytes()[:4] == b"\x89PNG"
+        finite = result.dataset.x.notnull().any(["chain", "draw"])
+        assert int(finite.sum()) == events
+        assert result.plot("x", tmp_path / "x.png").read_bytes()[:4] == b"\x89PNG"
 
 
-def test_what_is_no_sweep_is_told(grid, tmp_path):
+def test_an_unknown_sweep_is_refused(grid, tmp_path):
     with pytest.raises(hs.RequestError, match="no sweep 'ffff'"):
         hs.open_sweep("ffff", store=grid.store)
     with pytest.raises(hs.RequestError, match="no sweep"):
@@ -95,26 +95,26 @@ def test_what_is_no_sweep_is_told(grid, tmp_path):
 @pytest.mark.parametrize(
     "damage",
     [
-        lambda kept: kept.update(search="random"),
-        lambda kept: kept["over"].update(sigma=[1.0]),
-        lambda kept: kept.pop("over"),
-        lambda kept: kept["spec"].update(identity=None),
+        lambda plan: plan.update(search="random"),
+        lambda plan: plan["over"].update(sigma=[1.0]),
+        lambda plan: plan.pop("over"),
+        lambda plan: plan["spec"].update(identity=None),
     ],
 )
 def test_a_damaged_plan_is_refused(drawn, tmp_path, damage):
     file = drawn.path / "sweep.json"
     text = file.read_text()
-    kept = json.loads(text)
-    damage(kept)
+    plan = json.loads(text)
+    damage(plan)
     try:
-        file.write_text(json.dumps(kept))
+        file.write_text(json.dumps(plan))
         with pytest.raises(hs.StoreError, match="damaged"):
             again(drawn)
     finally:
         file.write_text(text)
 
 
-def test_pictures_show_what_is_there(grid, drawn, tmp_path):
+def test_plots_show_the_values(grid, drawn, tmp_path):
     assert grid.plot("x", tmp_path / "map.png").read_bytes()[:4] == b"\x89PNG"
     axes = grid.plot("x", kind="map")
     assert axes.get_xlabel() == "chains" and axes.get_ylabel() == "sigma"
@@ -135,6 +135,6 @@ def test_pictures_show_what_is_there(grid, drawn, tmp_path):
         ("x", "line", "a line is over one field"),
     ],
 )
-def test_what_cannot_be_drawn_is_told(drawn, metric, kind, line):
+def test_an_impossible_plot_is_refused(drawn, metric, kind, line):
     with pytest.raises(hs.RequestError, match=line):
         drawn.plot(metric, kind=kind)

@@ -1,4 +1,4 @@
-"""Sweeps on real workers: killed drivers and workers, shares of GPUs, other seeds."""
+"""Sweeps on real workers: killed drivers and workers, shares of GPUs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ DRAWN = ("--over", "pause=0.01..0.02", "seed=0,1", "--trials", "3")
 
 
 def driver(store, *words):
-    """A sweep in a process of its own."""
+    """Start a sweep in another process."""
     command = (sys.executable, "-m", "heliostat", "sweep", SLOW, "--steps", "30")
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     return subprocess.Popen([*command, "--store", store, *words], **quiet)
@@ -32,7 +32,7 @@ def wait_for(condition):
         if condition():
             return
         time.sleep(0.05)
-    raise AssertionError("waited in vain")
+    raise AssertionError("not met within a minute")
 
 
 def statuses(store):
@@ -45,7 +45,7 @@ def logs(store):
 
 
 def dataset(store, *words):
-    """The same sweep asked for again, here: whatever is missing is computed."""
+    """Run the same sweep in this process: missing cells are computed."""
     axes = {"seed": [0, 1, 2], "pause": [0.01, 0.02]}
     if "--trials" in words:
         axes = {"pause": hs.Range(0.01, 0.02), "seed": [0, 1]}
@@ -81,7 +81,7 @@ def dataset(store, *words):
         ),
     ],
 )
-def test_a_killed_sweep_goes_on_where_it_was(tmp_path, words):
+def test_a_killed_sweep_continues(tmp_path, words):
     words = words if "--on" in words else (*words, "--on", "here")
     process = driver(tmp_path / "a", *words)
     wait_for(lambda: statuses(tmp_path / "a")["complete"] >= 2)
@@ -98,7 +98,7 @@ def test_a_killed_sweep_goes_on_where_it_was(tmp_path, words):
     xr.testing.assert_identical(resumed.dataset.load(), whole.dataset.load())
 
 
-def test_cells_are_alike_wherever_they_are_computed(fleet_ray, tmp_path):
+def test_cells_are_the_same_on_workers_and_here(fleet_ray, tmp_path):
     over = {"sigma": [0.5, 1.0, 2.0], "seed": [0, 1]}
     shared = hs.sweep(
         toy_tasks.Walk(), over=over, store=tmp_path / "a", workers=2, gpus=0
@@ -113,11 +113,12 @@ def test_cells_are_alike_wherever_they_are_computed(fleet_ray, tmp_path):
 
 
 def placed(store, what):
+    """Return one detail of all events in which a run was placed."""
     return [e[what] for log in logs(store) for e in log if e["event"] == "placed"]
 
 
 @pytest.mark.slow
-def test_a_worker_that_dies_takes_no_other_cell_along(fleet_ray, tmp_path):
+def test_a_worker_that_dies_affects_no_other_cell(fleet_ray, tmp_path):
     over = {"at": [0, 3, 30], "seed": [0, 1]}
     grid = hs.sweep(toy_tasks.Dies(), over=over, store=tmp_path, workers=2, gpus=0)
     assert grid.states == {"done": 4, "failed": 2}
@@ -128,7 +129,7 @@ def test_a_worker_that_dies_takes_no_other_cell_along(fleet_ray, tmp_path):
 
 
 def test_cells_share_gpus(fleet_ray, tmp_path):
-    """Two GPUs for four cells at once: half a GPU each, two of them on either."""
+    """Two GPUs serve four cells at once: each cell has half a GPU."""
     hs.sweep(
         toy_tasks.Talk(),
         over={"seed": range(4), "items": [1, 2]},

@@ -1,4 +1,4 @@
-"""Pictures of sweeps: what is drawn can be read, and what cannot be drawn is told."""
+"""Plots of sweeps are legible: scales, orders and labels."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ RULES = ("sgd", "adam", "lion")
 
 @dataclass(frozen=True)
 class Powers(toy_tasks.Stroll):
-    """10^n, or what is no number."""
+    """10^n, or infinity."""
 
     n: int = 0
     rule: Literal["sgd", "adam", "lion"] = "sgd"
@@ -33,7 +33,7 @@ def swept(store, over, **how):
     return hs.sweep(Powers(chains=1), over=over, **about, **how)
 
 
-def test_colours_go_by_decades_where_numbers_do(tmp_path):
+def test_colours_are_logarithmic_for_numbers_over_decades(tmp_path):
     over = {"n": [-2, 0, 2], "rule": ["sgd", "lion"]}
     axes = swept(tmp_path, over).plot(kind="map")
     assert isinstance(axes.images[0].norm, LogNorm)
@@ -42,18 +42,18 @@ def test_colours_go_by_decades_where_numbers_do(tmp_path):
 
 
 @pytest.mark.parametrize("search", [{}, {"search": "random", "trials": 6}])
-def test_texts_go_upwards_in_the_order_that_they_were_given_in(tmp_path, search):
-    """Each is beside its place; also where they were drawn, in another order."""
-    given = ["lion", "sgd", "adam"]
-    over = {"n": [0, 1, 2], "rule": given}
+def test_texts_go_upwards_in_the_order_of_the_axis(tmp_path, search):
+    """Each is beside its place, also for draws in another order."""
+    listed = ["lion", "sgd", "adam"]
+    over = {"n": [0, 1, 2], "rule": listed}
     axes = swept(tmp_path, over, **search).plot(kind="parallel")
     heights = {t.get_text(): t.xy[1] for t in axes.texts if t.get_text() in RULES}
     assert heights == {"lion": 0, "sgd": 0.5, "adam": 1}
-    line = swept(tmp_path, {"rule": given}).plot(kind="line")
-    assert [t.get_text() for t in line.get_xticklabels()] == given
+    line = swept(tmp_path, {"rule": listed}).plot(kind="line")
+    assert [t.get_text() for t in line.get_xticklabels()] == listed
 
 
-def test_no_axis_strikes_through_what_is_written_at_its_ends(tmp_path):
+def test_no_axis_crosses_the_texts_at_its_ends(tmp_path):
     axes = swept(tmp_path, {"n": [0, 1], "rule": ["sgd", "lion"]}).plot(kind="parallel")
     axes.figure.canvas.draw()
     upright = [line.get_window_extent() for line in axes.lines[-3:]]
@@ -62,8 +62,8 @@ def test_no_axis_strikes_through_what_is_written_at_its_ends(tmp_path):
         assert not any(text.get_window_extent().overlaps(box) for box in upright)
 
 
-def test_where_nothing_is_finite_there_is_no_picture(tmp_path):
-    found = swept(tmp_path / "store", {"n": [0, 1], "bad": [True]})
+def test_without_a_finite_number_there_is_no_plot(tmp_path):
+    result = swept(tmp_path / "store", {"n": [0, 1], "bad": [True]})
     with pytest.raises(hs.RequestError, match="'e': no cell has found a finite number"):
-        found.plot(output=tmp_path / "a.png")
+        result.plot(output=tmp_path / "a.png")
     assert not (tmp_path / "a.png").exists()

@@ -33,17 +33,17 @@ def test_a_grid_is_one_record_and_its_cells_are_runs(tmp_path):
     assert list(hs.runs(store=tmp_path / "a").status) == ["complete"] * 6
     for cell in grid.cells:
         alone = hs.run(cell.task, seed=cell.seed, store=tmp_path / "b", on="here")
-        found = hs.open(alone.id, store=tmp_path / "a", task=toy_tasks.Tuned)
-        xr.testing.assert_equal(alone.rows, found.rows)
-        assert alone.headline == found.headline
+        result = hs.open(alone.id, store=tmp_path / "a", task=toy_tasks.Tuned)
+        xr.testing.assert_equal(alone.rows, result.rows)
+        assert alone.headline == result.headline
         for block in range(2):
-            strides = [r.record.strides(block, 10) for r in (alone, found)]
+            strides = [r.record.strides(block, 10) for r in (alone, result)]
             assert strides[0] == strides[1]
-        assert hs.verify(found, segments="all", on="here").status == "ACCEPT"
+        assert hs.verify(result, segments="all", on="here").status == "ACCEPT"
 
 
-def test_other_fields_are_other_packs(tmp_path):
-    """A field that shapes arrays is no knob; what is alone is no pack."""
+def test_other_fields_make_other_packs(tmp_path):
+    """A field that shapes arrays is not traced; a single cell is no pack."""
     grid = sweep(tmp_path, {"chains": [2, 3], "sigma": [0.5, 1.0]})
     assert len(packs(tmp_path)) == 2 and grid.states == {"done": 4}
     sweep(tmp_path, {"sigma": [3.0]})
@@ -67,7 +67,7 @@ def test_more_steps_extend_the_pack(tmp_path):
     xr.testing.assert_identical(longer.dataset.load(), whole.dataset.load())
 
 
-def test_more_steps_of_some_cells_leave_the_others(tmp_path):
+def test_more_steps_of_some_cells_do_not_affect_the_others(tmp_path):
     sweep(tmp_path / "a", steps=20)
     part = sweep(tmp_path / "a", {"sigma": [1.0], "seed": [0, 1]}, steps=40)
     assert part.computed == 2 and len(hs.runs(store=tmp_path / "a")) == 6
@@ -87,7 +87,7 @@ def test_workers_share_a_pack(fleet_ray, tmp_path):
     xr.testing.assert_identical(grid.dataset.load(), alone.dataset.load())
 
 
-def test_a_killed_pack_goes_on_where_it_was(tmp_path):
+def test_a_killed_pack_continues(tmp_path):
     over = ("sigma=0.5,1.0,2.0", "seed=0,1")
     words = ("--over", *over, "--chains", "3", "--steps", "4000", "--on", "here")
     command = (sys.executable, "-m", "heliostat", "sweep", TASK, *words)
@@ -108,7 +108,7 @@ def test_a_killed_pack_goes_on_where_it_was(tmp_path):
 
 @pytest.mark.parametrize("options", [{"until": "x_error > 0"}, {"search": "random"}])
 def test_cells_with_ends_of_their_own_are_alone(tmp_path, options):
-    """A condition may end each elsewhere; drawn ones are packed like listed ones."""
+    """A condition may end each at another step. Drawn cells are packed like others."""
     over = {"sigma": hs.Range(0.5, 2)} if "search" in options else OVER
     trials = 3 if "search" in options else None
     sweep(tmp_path, over, trials=trials, **options)

@@ -1,4 +1,4 @@
-"""A population that was disturbed becomes what an undisturbed one is."""
+"""Populations that failed or were killed end like undisturbed ones."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ import heliostat as hs
 
 
 def lucky(rate, e):
-    """Whether a step succeeds: always, but where a test says otherwise."""
+    """Return True if a step succeeds; a test replaces this."""
     return True
 
 
 @dataclass(frozen=True)
 class Unlucky(Cooling):
-    """It fails for now, where it is not lucky."""
+    """A task whose steps fail unless they are lucky."""
 
     def step(self, key, state, data):
         if not lucky(self.rate, state):
@@ -31,11 +31,11 @@ def calm(tmp_path_factory):
     return breed(tmp_path_factory.mktemp("calm"))
 
 
-def alike(here, there):
-    """Whether two populations are the same, with all their numbers and parents."""
-    ids = [[cell.spec.id for cell in each.cells] for each in (here, there)]
-    same = here.summary.identical(there.summary)
-    return same and ids[0] == ids[1] and here.dataset.identical(there.dataset)
+def alike(a, b):
+    """Return True if two populations have the same runs and numbers."""
+    ids = [[cell.spec.id for cell in each.cells] for each in (a, b)]
+    same = a.summary.identical(b.summary)
+    return same and ids[0] == ids[1] and a.dataset.identical(b.dataset)
 
 
 FAULTS = {
@@ -45,8 +45,10 @@ FAULTS = {
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_what_failed_at_first_is_bred_as_if_it_had_not(tmp_path, monkeypatch, fault):
-    """Also what had followed from it; and the store says so."""
+def test_a_failed_segment_is_repaired_with_all_that_follows(
+    tmp_path, monkeypatch, fault
+):
+    """The stored sweep has the repaired segments too."""
     monkeypatch.setattr(sys.modules[__name__], "lucky", FAULTS[fault])
     about = {"task": Unlucky(), "steps": 15}
     first = breed(tmp_path / "a", **about)
@@ -59,7 +61,7 @@ def test_what_failed_at_first_is_bred_as_if_it_had_not(tmp_path, monkeypatch, fa
     assert alike(mended, breed(tmp_path / "b", **about))
 
 
-def test_where_all_failed_it_ends_and_is_done_later(tmp_path, monkeypatch):
+def test_a_population_that_failed_as_a_whole_is_repaired_later(tmp_path, monkeypatch):
     monkeypatch.setattr(sys.modules[__name__], "lucky", lambda rate, e: False)
     lost = breed(tmp_path / "a", task=Unlucky(), steps=10)
     assert lost.states == {"failed": 4} and not lost.ranked()
@@ -69,12 +71,12 @@ def test_where_all_failed_it_ends_and_is_done_later(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_workers_do_not_matter(tmp_path, fleet_ray, calm):
+def test_a_population_does_not_depend_on_workers(tmp_path, fleet_ray, calm):
     assert alike(breed(tmp_path, on="local", workers=2, gpus=0), calm)
 
 
-def test_a_killed_population_goes_on_where_it_was(tmp_path, calm):
-    done = killed(tmp_path, 8)
-    found = breed(tmp_path)
-    assert 8 <= done <= found.reused and found.computed + found.reused == 20
-    assert alike(found, calm)
+def test_a_killed_population_continues(tmp_path, calm):
+    ended = killed(tmp_path, 8)
+    result = breed(tmp_path)
+    assert 8 <= ended <= result.reused and result.computed + result.reused == 20
+    assert alike(result, calm)

@@ -1,4 +1,4 @@
-"""Removing a sweep: its runs stay, or go where no other sweep has them."""
+"""Removing a sweep keeps its runs, or deletes those that no other sweep has."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_its_runs_stay(tmp_path):
     assert sweep(tmp_path, SMALL).reused == 2
 
 
-def test_runs_of_other_sweeps_and_of_nobody_stay(tmp_path):
+def test_runs_of_other_sweeps_and_single_runs_stay(tmp_path):
     small, large = sweep(tmp_path, SMALL), sweep(tmp_path, LARGE)
     other = hs.run(toy_tasks.Stroll(sigma=9.0), store=tmp_path, on="here").id
     hs.remove_sweep(large.id, runs=True, store=tmp_path)
@@ -49,16 +49,16 @@ def test_runs_of_other_sweeps_and_of_nobody_stay(tmp_path):
     assert ids(tmp_path) == {other}
 
 
-def test_a_pack_goes_as_a_whole(tmp_path):
-    """The larger grid took two cells of the smaller one's pack, and made another."""
+def test_a_pack_is_removed_as_a_whole(tmp_path):
+    """The larger grid reuses the pack of the smaller one, and has one more."""
     task = toy_tasks.Tuned(chains=3)
     small = sweep(tmp_path, SMALL, task, steps=10)
     large = sweep(tmp_path, LARGE | {"seed": [0, 1]}, task, steps=10)
     assert large.reused == 2 and len(ids(tmp_path)) == 6
     hs.remove_sweep(small.id, runs=True, store=tmp_path)
     assert ids(tmp_path) == set(large.runs)
-    gone = hs.remove_sweep(large.id, runs=True, store=tmp_path)
-    assert ids(tmp_path) == set() and len(gone) == 3
+    removed = hs.remove_sweep(large.id, runs=True, store=tmp_path)
+    assert ids(tmp_path) == set() and len(removed) == 3
 
 
 def test_a_pack_of_which_another_sweep_has_a_cell_stays(tmp_path):
@@ -69,7 +69,7 @@ def test_a_pack_of_which_another_sweep_has_a_cell_stays(tmp_path):
     assert ids(tmp_path) == set(large.runs)
 
 
-def test_what_is_driven_is_not_removed(tmp_path):
+def test_a_locked_sweep_or_run_is_not_removed(tmp_path):
     grid = sweep(tmp_path, SMALL)
     run = next(iter(grid.runs.values()))
     for folder in (grid.path, run.path):
@@ -79,7 +79,7 @@ def test_what_is_driven_is_not_removed(tmp_path):
     assert ids(tmp_path) == set()
 
 
-def test_a_forged_ledger_leads_nowhere_else(tmp_path):
+def test_a_forged_journal_deletes_nothing_outside_the_store(tmp_path):
     store, outside = tmp_path / "store", tmp_path / "outside"
     grid = sweep(store, SMALL)
     outside.mkdir()
@@ -91,8 +91,8 @@ def test_a_forged_ledger_leads_nowhere_else(tmp_path):
     assert outside.exists() and store.exists() and ids(store) == set()
 
 
-def test_of_a_population_that_was_killed_nothing_is_left(tmp_path):
-    """Not even of the segment that was under way; if that was half-made, gc has it."""
+def test_nothing_is_left_of_a_killed_population(tmp_path):
+    """Also of an active segment; gc removes it if it was half-made."""
     assert killed(tmp_path, 3) >= 3
     (path,) = (tmp_path / "sweeps").iterdir()
     hs.remove_sweep(path.name, runs=True, store=tmp_path)
@@ -103,7 +103,7 @@ def test_of_a_population_that_was_killed_nothing_is_left(tmp_path):
 
 
 def unlucky(step):
-    """It fails with large rates."""
+    """Make a step fail with large rates."""
 
     def failing(self, key, state, data):
         assert self.rate < 0.05
@@ -112,19 +112,19 @@ def unlucky(step):
     return failing
 
 
-def test_of_a_population_that_is_begun_again_nothing_is_left(tmp_path, monkeypatch):
-    """Not what followed from a failure, either."""
+def test_nothing_is_left_of_a_repaired_population(tmp_path, monkeypatch):
+    """Also of segments that followed from a failure."""
     with monkeypatch.context() as patched:
         patched.setattr(Cooling, "step", unlucky(Cooling.step))
         first = breed(tmp_path, steps=10)
-    found = breed(tmp_path, steps=10)
-    assert first.states["failed"] and first.runs.keys() - found.runs
-    hs.remove_sweep(found.id, runs=True, store=tmp_path)
+    result = breed(tmp_path, steps=10)
+    assert first.states["failed"] and first.runs.keys() - result.runs
+    hs.remove_sweep(result.id, runs=True, store=tmp_path)
     assert not files(tmp_path)
 
 
-def test_segments_of_another_population_and_of_nobody_stay(tmp_path):
-    """The larger one begins as the smaller one does."""
+def test_segments_of_another_population_and_single_runs_stay(tmp_path):
+    """The larger population begins with the runs of the smaller one."""
     large = breed(tmp_path, 8, steps=10)
     alone = hs.run(Cooling(rate=0.5), store=tmp_path, on="here", steps=5).id
     before = files(tmp_path)
@@ -136,10 +136,10 @@ def test_segments_of_another_population_and_of_nobody_stay(tmp_path):
 
 
 @pytest.mark.parametrize("runs", [False, True])
-def test_a_dry_run_says_what_goes_and_leaves_it(tmp_path, runs):
-    found = breed(tmp_path, 2, steps=10)
+def test_a_dry_run_lists_the_folders_and_deletes_nothing(tmp_path, runs):
+    result = breed(tmp_path, 2, steps=10)
     before = files(tmp_path)
-    told = hs.remove_sweep(found.id, runs=runs, store=tmp_path, dry_run=True)
-    assert files(tmp_path) == before and len(told) == 1 + 4 * runs
-    assert hs.remove_sweep(found.id, runs=runs, store=tmp_path) == told
-    assert not any(folder.exists() for folder in told)
+    listed = hs.remove_sweep(result.id, runs=runs, store=tmp_path, dry_run=True)
+    assert files(tmp_path) == before and len(listed) == 1 + 4 * runs
+    assert hs.remove_sweep(result.id, runs=runs, store=tmp_path) == listed
+    assert not any(folder.exists() for folder in listed)
