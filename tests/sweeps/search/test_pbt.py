@@ -116,7 +116,7 @@ def test_its_table_begins_with_the_best_of_the_last_generation(bred):
         ({"search": "grid", "over": {"rate": [0.1, 0.2]}, "trials": None}, "drawn"),
         ({"trials": 1}, "at least 2"),
         ({"steps": 61}, "61 steps are no multiple of the 5"),
-        ({"metric": None}, "wants one metric, such as e"),
+        ({"metric": None}, "needs one metric, such as e"),
         ({"over": {"rate": RATES, "seed": [1, 2]}}, "over seed: a population is one"),
         ({"until": "e < 1"}, "a scheduler ends runs already"),
     ],
