@@ -36,9 +36,9 @@ if TYPE_CHECKING:
     from heliostat.laws import check_task
     from heliostat.loop.work import Chunk, Limits, Span
     from heliostat.results.catalog import gc, runs
+    from heliostat.results.lookup import open_run as open
     from heliostat.results.plotting import plot
     from heliostat.results.run import Run
-    from heliostat.results.run import open_run as open
     from heliostat.sweeps import Range, Sweep, open_sweep, remove_sweep, sweep
 
 __version__ = "0.1.0"
@@ -54,7 +54,7 @@ _MODULES = {
     "connect": "driver.placement",
     "extend": "driver.verbs",
     "gc": "results.catalog",
-    "open": "results.run:open_run",
+    "open": "results.lookup:open_run",
     "open_sweep": "sweeps",
     "plot": "results.plotting",
     "remove": "driver.verbs",

@@ -139,7 +139,7 @@ def verify(
 ) -> Answer:
     """Check a stored run against its digests, and replay parts of it."""
     from heliostat.driver.verify import Verdict
-    from heliostat.results.run import find_run
+    from heliostat.results.lookup import find_run
 
     if segments != "all" and not segments.isdecimal():
         raise RequestError(f"segments {segments}: expected a whole number, or all")
@@ -182,7 +182,7 @@ def runs(
     json: Json = False,
 ) -> Answer:
     """List the runs of a store."""
-    from heliostat.results.run import store_folder
+    from heliostat.results.lookup import store_folder
 
     root = store_folder(store)
     if task and not (root / task).exists():

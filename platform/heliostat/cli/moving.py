@@ -50,7 +50,7 @@ class Request(NamedTuple):
 def _request(task: str, fields: Fields, what: What, store: str | None) -> Request:
     """Defaults, then the preset, then the file, then what was typed."""
     from heliostat.results.goal import Goal
-    from heliostat.results.run import store_folder
+    from heliostat.results.lookup import store_folder
 
     made, steps = make(task, fields, what)
     spec = config.specify(made, what.seed, what.x64)

@@ -28,7 +28,7 @@ def rm(
     store: Store = None,
 ) -> Answer:
     """Delete a run and all it stored; or a sweep, whose runs stay."""
-    from heliostat.results.run import find_run
+    from heliostat.results.lookup import find_run
     from heliostat.sweeps.journal import is_sweep
 
     if is_sweep(run, store):

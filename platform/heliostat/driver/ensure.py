@@ -17,7 +17,8 @@ from heliostat.driver.placement import ChunkSource, Placement, chunks
 from heliostat.driver.progress import Progress
 from heliostat.errors import RequestError, StoreError
 from heliostat.results.goal import Goal
-from heliostat.results.run import Run, store_folder
+from heliostat.results.lookup import store_folder
+from heliostat.results.run import Run
 from heliostat.store import lock
 from heliostat.store.cell import CellRecord, unpack
 from heliostat.store.index import is_stored, open_record

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 import traceback
 from collections.abc import Iterator
@@ -10,9 +9,10 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from heliostat.errors import Busy, Paused, RequestError, RunFailed
+from heliostat.results.encoding import estimate_to_json
 from heliostat.results.goal import Goal
 from heliostat.store.record import Record
-from heliostat.task import Estimate, Task
+from heliostat.task import Task
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -84,7 +84,7 @@ def finish(record: Record, task: Task, status: str, **attrs: Any) -> None:
 
     def find(task: Task, rows: xr.Dataset) -> dict[str, Any]:
         try:
-            return {n: _as_json(e) for n, e in task.headline(rows).items()}
+            return {n: estimate_to_json(e) for n, e in task.headline(rows).items()}
         except Exception as error:  # must not hide how the run ended
             record.log.append("no headline", reason=str(error))
             return {}
@@ -132,11 +132,3 @@ def _fail(record: Record, task: Task, error: Exception) -> None:
     with suppress(OSError):
         record.log.append("failed", **told)
         finish(record, task, "failed", reason=first_line(error))
-
-
-def _as_json(estimate: Estimate) -> list[Any]:
-    """For JSON, which has no NaN: what is unknown is null, and infinity a word."""
-    return [
-        v if isinstance(v, str) or math.isfinite(v) else None if v != v else str(v)
-        for v in estimate
-    ]

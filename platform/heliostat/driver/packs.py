@@ -17,7 +17,8 @@ from heliostat.driver.progress import Progress, silent
 from heliostat.errors import RequestError
 from heliostat.loop.work import MAX_MEMBERS
 from heliostat.results.goal import Goal
-from heliostat.results.run import Run, store_folder
+from heliostat.results.lookup import store_folder
+from heliostat.results.run import Run
 from heliostat.store import lock
 from heliostat.store.cell import pack_cells
 from heliostat.store.pack import PACKS_FOLDER, Pack, create_pack, pack_id

@@ -26,7 +26,8 @@ from heliostat.driver.progress import Progress, default_progress
 from heliostat.driver.spawn import argv, spawn
 from heliostat.errors import Busy, RequestError, RunFailed
 from heliostat.results.goal import Goal, GoalOutcome
-from heliostat.results.run import Run, as_run, find_run
+from heliostat.results.lookup import as_run, find_run
+from heliostat.results.run import Run
 from heliostat.store import lock
 from heliostat.store.index import is_stored, open_record
 from heliostat.store.record import Record

@@ -22,7 +22,8 @@ from heliostat.driver.replay import replay
 from heliostat.errors import RequestError, RunFailed, StoreError
 from heliostat.loop.state import StrideDigests
 from heliostat.loop.work import Chunk, Span, block_count
-from heliostat.results.run import Run, as_run
+from heliostat.results.lookup import as_run
+from heliostat.results.run import Run
 
 TOLERANCE = {False: 2e-3, True: 1e-8}
 """Relative difference of rows that is allowed across layouts and environments, in

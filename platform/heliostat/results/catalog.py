@@ -15,7 +15,8 @@ import pandas as pd
 from heliostat.config import Spec
 from heliostat.config.condition import Condition
 from heliostat.errors import Busy, StoreError, did_you_mean
-from heliostat.results.run import status_of, store_folder
+from heliostat.results.lookup import store_folder
+from heliostat.results.run import status_of
 from heliostat.store import lock
 from heliostat.store.index import cell_ids, list_packs
 from heliostat.store.pack import PACKS_FOLDER, Pack

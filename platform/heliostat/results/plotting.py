@@ -12,7 +12,8 @@ from heliostat.errors import RequestError, did_you_mean
 from heliostat.kernels.diagnostics import convergence
 from heliostat.results import figures
 from heliostat.results.figures import save_figure
-from heliostat.results.run import Run, as_run
+from heliostat.results.lookup import as_run
+from heliostat.results.run import Run
 from heliostat.task import Estimate, Task
 
 KINDS = ("trace", "rank", "energy")

@@ -1,9 +1,7 @@
-"""A stored run: its rows, states, headline and log, whoever computed it."""
+"""A stored run as its reader sees it: rows, states, headline and log."""
 
 from __future__ import annotations
 
-import json
-import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -15,29 +13,23 @@ from heliostat import config
 from heliostat.config.code import Code
 from heliostat.errors import RequestError, StoreError
 from heliostat.loop.work import block_count
+from heliostat.results.encoding import estimate_from_json, netcdf_attrs
 from heliostat.results.goal import GoalOutcome
 from heliostat.store import lock
-from heliostat.store.index import cell_paths, open_record
+from heliostat.store.index import open_record
 from heliostat.store.record import Record
 from heliostat.task import Estimate, Task
 
 
-def store_folder(store: str | Path | None = None) -> Path:
-    """The folder of a store as it was given; else ``$HELIOSTAT_STORE``, ``./runs``.
-
-    Raises:
-        RequestError: for a URL.
-    """
-    given = str(store or os.environ.get("HELIOSTAT_STORE") or "runs")
-    if "://" in given:
-        raise RequestError(
-            f"store '{given}': expected a folder; object stores are not supported yet"
-        )
-    return Path(given).expanduser()
-
-
 class Run:
     """One stored run, complete or not: its rows, states, headline and log.
+
+    Args:
+        path: the folder of the run, or the one that a cell of a pack would have.
+        task: the task; default rebuilt from the stored spec when it is needed.
+        limit: steps to show, of a longer run; default all.
+        until: outcome of a condition that ends the run at ``limit``.
+        record: the open record; default opened at ``path``.
 
     Example:
         >>> run = hs.open("3f9a2c81")                      # doctest: +SKIP
@@ -58,10 +50,12 @@ class Run:
 
     @property
     def id(self) -> str:
+        """Hash of what defines the run, 16 hexadecimal digits."""
         return self.spec.id
 
     @property
     def path(self) -> Path:
+        """Folder of the run, or the one that a cell of a pack would have."""
         return self.record.path
 
     @property
@@ -75,6 +69,18 @@ class Run:
             self._task = config.rebuild(self.spec)
         return self._task
 
+    def rebuild_task(self, task: type[Task] | None, codes: Sequence[Code]) -> None:
+        """Rebuild the task with a class that is not installed, or with its code.
+
+        Raises:
+            RequestError: if the class or the code is not the run's.
+        """
+        self._task = config.rebuild(self.spec, task, codes)
+
+    def reopen(self) -> Run:
+        """Return the same run, read again from disk, without its task."""
+        return Run(self.path, None, self._limit)
+
     @property
     def status(self) -> str:
         """``complete``, ``running``, ``stopped``, ``interrupted`` or ``failed``."""
@@ -82,30 +88,30 @@ class Run:
 
     @property
     def steps(self) -> int:
-        """How far the run has come; every block has at least these steps."""
+        """Steps that every block has committed."""
         return min(self.record.steps, self._limit or sys.maxsize)
 
     @property
     def until(self) -> GoalOutcome | None:
-        """The condition that it was asked to come to, and whether that held."""
+        """The condition that ends the run, and its outcome; None without one."""
         stored = self.record.attrs.get("until") if self._limit is None else None
         return self._until or (GoalOutcome(**stored) if stored else None)
 
     @property
     def rows(self) -> xr.Dataset:
-        """Its rows, opened lazily: dims replica (if there are several), step, …"""
+        """Rows, opened lazily: dims replica (if there are several), step, …"""
         return self._cut(self.record.rows(), self._limit)
 
     @property
     def observed(self) -> xr.Dataset:
-        """What its task observes at every multiple of the stride, opened lazily."""
+        """Observations at every multiple of the stride, opened lazily."""
         stride = self.spec.identity["stride"]
         limit = None if self._limit is None else self._limit // stride
         return self._cut(self.record.observed(), limit)
 
     @property
     def tree(self) -> xr.DataTree:
-        """Rows as the groups that the task makes of them, and what it observes.
+        """Groups that the task makes of the rows, and the observations.
 
         Their attributes are numbers and texts, so that netCDF can hold them.
         """
@@ -123,22 +129,26 @@ class Run:
 
     @property
     def headline(self) -> dict[str, Estimate]:
-        """What the run found: name -> value, error, units, source."""
+        """Estimates by name: value, error, units, source."""
         stored = self.record.attrs.get("headline")
         if self._limit is None and stored is not None and self.status != "running":
-            return {name: _estimate(*entry) for name, entry in stored.items()}
+            return {name: estimate_from_json(*entry) for name, entry in stored.items()}
         if not self.steps:
             return {}
         return dict(self.task.headline(self.rows.load()))
 
     def state(self, step: int = -1, replica: int = 0) -> Any:
-        """The state of a replica at a kept step, as the task's own pytree.
+        """Return the state of a replica at a kept step.
 
         Args:
             step: one of :meth:`kept`; -1 is the last.
+            replica: index of the replica.
+
+        Returns:
+            The task's own pytree, of numpy arrays.
 
         Raises:
-            RequestError: if no state of that step is kept, naming the nearest.
+            RequestError: if no state of that step is kept; names the nearest.
         """
         block = replica // self.task.width
         step = self.resolve_step(step, self.kept(block))
@@ -146,16 +156,17 @@ class Run:
         return self._with_loop(lambda loop: loop.replica_state(replica, stored))
 
     def states(self, step: int = -1) -> Any:
-        """The states of all replicas at a kept step, along a leading axis of replicas.
+        """Return the states of all replicas at a kept step.
 
         Args:
             step: one that every block has kept; -1 is the last.
 
         Returns:
-            The task's own pytree, of numpy arrays; of untraced tasks a list.
+            The task's own pytree, of numpy arrays with a leading axis of replicas; of
+            untraced tasks a list.
 
         Raises:
-            RequestError: if no state of that step is kept, naming the nearest.
+            RequestError: if no state of that step is kept; names the nearest.
         """
         blocks = range(block_count(self.task))
         common = sorted(set.intersection(*(set(self.kept(b)) for b in blocks)))
@@ -164,13 +175,20 @@ class Run:
         return self._with_loop(lambda loop: loop.all_replicas(stored))
 
     def resolve_step(self, step: int, kept: list[int]) -> int:
-        """The step that is meant, of those whose states are kept.
+        """Return the step that is meant, among those whose states are kept.
+
+        Args:
+            step: a kept step, or a negative index into ``kept``.
+            kept: the kept steps, in ascending order.
+
+        Returns:
+            A member of ``kept``.
 
         Raises:
-            RequestError: if it is none of them, naming the nearest.
+            RequestError: if ``step`` is none of them; names the nearest.
         """
         if step == -1 and self._limit:
-            step = self._limit  # of the beginning of a longer run
+            step = self._limit  # the view of a longer run ends here
         elif step < 0 and -step <= len(kept):
             step = kept[step]
         if step not in kept:
@@ -180,25 +198,37 @@ class Run:
             )
         return step
 
-    def _with_loop(self, make: Callable[[Any], Any]) -> Any:
-        """What the task's own loop makes of stored states, in the run's precision."""
-        import jax
+    def _with_loop(self, read: Callable[[Any], Any]) -> Any:
+        """Apply a function to the loop of the task, in the precision of the run."""
+        from heliostat.loop.run import Loop, precision
 
-        from heliostat.loop.run import Loop
-
-        with jax.enable_x64(self.spec.identity["x64"]):
-            return make(Loop(self.task, self.spec.identity["seed"]))
+        with precision(self.spec.identity["x64"]):
+            return read(Loop(self.task, self.spec.identity["seed"]))
 
     def kept(self, block: int = 0) -> list[int]:
-        """The steps of which states are kept."""
-        come = min(int(self.record.committed[block]), self._limit or sys.maxsize)
-        return [s for s in self.record.checkpoints.steps(block) if s <= come]
+        """Return the steps of a block whose states are kept.
+
+        Args:
+            block: index of the block of replicas.
+
+        Returns:
+            Steps in ascending order.
+        """
+        last = min(int(self.record.committed[block]), self._limit or sys.maxsize)
+        return [s for s in self.record.checkpoints.steps(block) if s <= last]
 
     def events(self) -> list[dict[str, Any]]:
+        """Return the events of the log, each with its time and name, oldest first."""
         return self.record.log.events()
 
     def export(self, path: str | Path) -> Path:
         """Write rows and provenance to one netCDF-4 file.
+
+        Args:
+            path: the file to write.
+
+        Returns:
+            The path that was written.
 
         Raises:
             StoreError: if the file cannot be written.
@@ -220,95 +250,8 @@ class Run:
 
 
 def status_of(record: Record, attrs: Mapping[str, Any]) -> str:
-    """What the attributes of a record say; without a driver it is not running."""
+    """Return the stored status; ``interrupted`` for a run that has lost its driver."""
     stored = attrs.get("status", "created")
     if stored in ("created", "running") and not lock.lock_owner(record.folder):
         return "interrupted"
     return stored
-
-
-def netcdf_attrs(attrs: Mapping[Any, Any]) -> dict[str, Any]:
-    """Attributes that netCDF can hold: what is no number or text becomes JSON, and
-    what is nothing is left out.
-
-    Example:
-        >>> as_attributes({"seed": 0, "x64": True, "fields": {"a": 1}, "steps": None})
-        {'seed': 0, 'x64': 'true', 'fields': '{"a": 1}'}
-    """
-    return {
-        str(name): value if _is_plain(value) else json.dumps(value)
-        for name, value in attrs.items()
-        if value is not None
-    }
-
-
-def _is_plain(value: Any) -> bool:
-    return isinstance(value, int | float | str) and not isinstance(value, bool)
-
-
-def _estimate(
-    value: float | str | None, error: float | str | None, *more: str
-) -> Estimate:
-    """From JSON, where what is unknown is null, and infinity a word."""
-    numbers = [float("nan") if v is None else float(v) for v in (value, error)]
-    return Estimate(numbers[0], numbers[1], *more)
-
-
-def open_run(
-    run: str,
-    *,
-    store: str | Path | None = None,
-    task: type[Task] | None = None,
-    code: str | Sequence[str] = (),
-) -> Run:
-    """A stored run by its id, or by the first digits of it.
-
-    Args:
-        task: the class of a task that is not installed.
-        code: FILE.py:NAME of each function that is a field of the task; without them,
-            all can be read but nothing stepped.
-
-    Raises:
-        RequestError: if there is none, or if several begin like this; or for code that
-            is not the run's.
-        StoreError: if what is stored is damaged.
-    """
-    return as_run(run, store, task, code)
-
-
-def find_run(run: str, store: str | Path | None = None) -> Path:
-    """The folder of a run, by the first digits of its id.
-
-    A cell of a pack has none: it is the one that it would have.
-    """
-    root, digits = store_folder(store), run.rpartition("/")[2]
-    found: set[Path] = set()
-    if digits and not set(digits) - set("0123456789abcdef"):
-        alone = root.glob(f"*/{digits}*")
-        found = {p for p in alone if (p / "spec.json").exists()}
-        found |= {p for p in cell_paths(root) if p.name.startswith(digits)}
-    if not found:
-        raise RequestError(f"no run '{run}' in {root}; `heliostat runs` lists them")
-    if len(found) > 1:
-        names = ", ".join(sorted(p.name for p in found))
-        raise RequestError(f"'{run}' is short for several runs: {names}")
-    return found.pop()
-
-
-def as_run(
-    run: str | Run,
-    store: str | Path | None,
-    task: type[Task] | None = None,
-    code: str | Sequence[str] = (),
-) -> Run:
-    """A run by its id, or one that is open already; with its code, if that is given."""
-    typed = [Code(text) for text in ([code] if isinstance(code, str) else code)]
-    if isinstance(run, Run):
-        if not typed:
-            return run
-        task, found = task or type(run.task), Run(run.path, None, run._limit)
-    else:
-        found = Run(find_run(run, store))
-    if task is not None or typed:
-        found._task = config.rebuild(found.spec, task, typed)
-    return found

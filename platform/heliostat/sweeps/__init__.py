@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from heliostat.driver.placement import Placement
-from heliostat.results.run import store_folder
+from heliostat.results.lookup import store_folder
 from heliostat.sweeps.axes import Range
 from heliostat.sweeps.open import open_sweep, remove_sweep
 from heliostat.sweeps.preview import preview

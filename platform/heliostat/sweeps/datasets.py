@@ -10,7 +10,8 @@ import numpy as np
 import xarray as xr
 
 from heliostat import config
-from heliostat.results.run import Run, netcdf_attrs
+from heliostat.results.encoding import netcdf_attrs
+from heliostat.results.run import Run
 from heliostat.sweeps.axes import SEED
 from heliostat.sweeps.cells import Cell
 from heliostat.sweeps.findings import Findings

@@ -18,7 +18,7 @@ from typing import Any
 
 from heliostat import config
 from heliostat.errors import RequestError, StoreError
-from heliostat.results.run import store_folder
+from heliostat.results.lookup import store_folder
 from heliostat.store.events import EventLog
 from heliostat.store.lock import Lock
 from heliostat.sweeps.cells import Cell

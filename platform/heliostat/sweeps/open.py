@@ -12,7 +12,8 @@ from heliostat import config
 from heliostat.config import Spec
 from heliostat.driver.ensure import find_stored
 from heliostat.errors import RequestError, StoreError
-from heliostat.results.run import Run, store_folder
+from heliostat.results.lookup import store_folder
+from heliostat.results.run import Run
 from heliostat.store.index import cell_ids, list_packs
 from heliostat.store.lock import Lock
 from heliostat.sweeps.cells import Cell

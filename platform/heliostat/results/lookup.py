@@ -1,0 +1,104 @@
+"""Find a stored run by its id."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from heliostat.config.code import Code
+from heliostat.errors import RequestError
+from heliostat.results.run import Run
+from heliostat.store.index import cell_paths
+from heliostat.task import Task
+
+
+def store_folder(store: str | Path | None = None) -> Path:
+    """Return the folder of a store: as given, else ``$HELIOSTAT_STORE``, ``./runs``.
+
+    Raises:
+        RequestError: for a URL.
+    """
+    text = str(store or os.environ.get("HELIOSTAT_STORE") or "runs")
+    if "://" in text:
+        raise RequestError(
+            f"store '{text}': expected a folder; object stores are not supported yet"
+        )
+    return Path(text).expanduser()
+
+
+def open_run(
+    run: str,
+    *,
+    store: str | Path | None = None,
+    task: type[Task] | None = None,
+    code: str | Sequence[str] = (),
+) -> Run:
+    """Open a stored run by its id, or by the first digits of the id.
+
+    Args:
+        run: the id, or as many of its first digits as no other run has.
+        store: folder of runs; default ``$HELIOSTAT_STORE``, else ``./runs``.
+        task: the class of a task that is not installed.
+        code: FILE.py:NAME of each function that is a field of the task; without them,
+            the run can be read but not continued.
+
+    Returns:
+        The :class:`Run`.
+
+    Raises:
+        RequestError: if no run or several runs have these digits, or if the code is not
+            the run's.
+        StoreError: if what is stored is damaged.
+
+    Example:
+        >>> run = hs.open("3f9a2c81")    # doctest: +SKIP
+        >>> run.headline["energy"]       # doctest: +SKIP
+        -8.0705(2) hartree
+    """
+    return as_run(run, store, task, code)
+
+
+def find_run(run: str, store: str | Path | None = None) -> Path:
+    """Return the folder of a run, by the first digits of its id.
+
+    A cell of a pack has no folder: the path is the one that it would have.
+
+    Raises:
+        RequestError: if no run or several runs have these digits.
+    """
+    root, digits = store_folder(store), run.rpartition("/")[2]
+    matches: set[Path] = set()
+    if digits and not set(digits) - set("0123456789abcdef"):
+        folders = root.glob(f"*/{digits}*")
+        matches = {p for p in folders if (p / "spec.json").exists()}
+        matches |= {p for p in cell_paths(root) if p.name.startswith(digits)}
+    if not matches:
+        raise RequestError(f"no run '{run}' in {root}; `heliostat runs` lists them")
+    if len(matches) > 1:
+        names = ", ".join(sorted(p.name for p in matches))
+        raise RequestError(f"'{run}' is short for several runs: {names}")
+    return matches.pop()
+
+
+def as_run(
+    run: str | Run,
+    store: str | Path | None,
+    task: type[Task] | None = None,
+    code: str | Sequence[str] = (),
+) -> Run:
+    """Return an open run, opened by its id if necessary, with its task's code if given.
+
+    Raises:
+        RequestError: if there is no such run, or if the code is not the run's.
+    """
+    codes = [Code(text) for text in ([code] if isinstance(code, str) else code)]
+    if not isinstance(run, Run):
+        opened = Run(find_run(run, store))
+    elif codes:
+        task, opened = task or type(run.task), run.reopen()
+    else:
+        return run
+    if task is not None or codes:
+        opened.rebuild_task(task, codes)
+    return opened
