@@ -1,8 +1,8 @@
-"""Lanes: cells of a pack, stepped one after another by one compiled program.
+"""Batches: one compiled program steps many runs, one member after another.
 
-The fields that a task only computes with (``packable``) are arguments of its program,
-always: a cell alone is one lane, and its bits are those that it has among others.  How
-many lanes there are is an argument, too: nothing is computed for padding.
+The fields that a task only computes with (``packable``) are always arguments of its
+program: a run that is alone is a batch of one member, and has the bits that it has
+among others. The number of members is an argument, too: padding costs no steps.
 """
 
 from __future__ import annotations
@@ -24,87 +24,86 @@ Tree = Any
 
 
 class BatchArgs(NamedTuple):
-    """In what lanes differ, as arguments of a program: of one lane, or ``(LANES, ...)``
-    of all."""
+    """Per-member arguments of a compiled program; if stacked, with a leading axis of
+    length ``MAX_MEMBERS``."""
 
     root: Any  # (2,) uint32
     traced_fields: Mapping[str, Any]  # each ()
 
 
-def batch_args(task: Task, lanes: Sequence[Member]) -> BatchArgs:
-    """What a program is told of lanes: of the one that there is if it has no knobs."""
+def batch_args(task: Task, members: Sequence[Member]) -> BatchArgs:
+    """Return the arguments of all members; of the only one, if none is packable."""
     if not task.packable:
-        return BatchArgs(root_words(lanes[0].seed), {})
-    roots = pad_members(np.stack([root_words(lane.seed) for lane in lanes]))
-    knobs = {
-        name: _knob([lane.traced_fields[name] for lane in lanes])
+        return BatchArgs(root_words(members[0].seed), {})
+    roots = pad_members(np.stack([root_words(member.seed) for member in members]))
+    fields = {
+        name: _stacked([member.traced_fields[name] for member in members])
         for name in task.packable
     }
-    return BatchArgs(roots, knobs)
+    return BatchArgs(roots, fields)
 
 
-def _knob(values: Sequence[float]) -> np.ndarray:
-    whole = isinstance(values[0], int)
-    return pad_members(np.array(values, np.int32 if whole else float_dtype()))
+def _stacked(values: Sequence[float]) -> np.ndarray:
+    dtype = np.int32 if isinstance(values[0], int) else float_dtype()
+    return pad_members(np.array(values, dtype))
 
 
 def pad_members(values: np.ndarray) -> np.ndarray:
-    """Room for all lanes that a program can take."""
-    room = np.zeros((MAX_MEMBERS, *values.shape[1:]), values.dtype)
-    room[: len(values)] = values
-    return room
+    """Return the values of some members with zeros behind, ``(MAX_MEMBERS, ...)``."""
+    padded = np.zeros((MAX_MEMBERS, *values.shape[1:]), values.dtype)
+    padded[: len(values)] = values
+    return padded
 
 
-def with_traced_fields(task: Task, knobs: Mapping[str, Any]) -> Task:
-    """The task with what may be tracers in the place of fields.
+def with_traced_fields(task: Task, values: Mapping[str, Any]) -> Task:
+    """Return a copy of the task with other values, perhaps tracers, in some fields.
 
-    What it has derived from its own numbers and keeps is left behind.
+    Its cached properties are not copied: they may depend on those fields.
     """
-    if not knobs:
+    if not values:
         return task
-    lane, cls = object.__new__(type(task)), type(task)
-    kept = {
+    copy, cls = object.__new__(type(task)), type(task)
+    attributes = {
         name: value
         for name, value in vars(task).items()
         if not isinstance(getattr(cls, name, None), cached_property)
     }
-    vars(lane).update(kept | dict(knobs))
-    return lane
+    vars(copy).update(attributes | dict(values))
+    return copy
 
 
 def map_members(one: Callable[..., Tree], shapes: Tree) -> Callable[..., Tree]:
-    """``one(lane, ...)`` of every lane, ``(LANES, ...)``: ``every(lanes, count, ...)``.
+    """Return ``all(args, count, *common)``: ``one(args, *common)`` for each member.
 
     Args:
-        shapes: of what it gives.
+        one: the program of one member.
+        shapes: of its result; the results are stacked, ``(MAX_MEMBERS, ...)``.
     """
 
-    def every(lanes: Tree, count: Any, *common: Any) -> Tree:
-        def at(i: Any, found: Tree) -> Tree:
-            return _put(found, i, one(_take(lanes, i), *common))
+    def all_members(args: Tree, count: Any, *common: Any) -> Tree:
+        def body(i: Any, results: Tree) -> Tree:
+            return _put(results, i, one(_take(args, i), *common))
 
-        return jax.lax.fori_loop(0, count, at, _room(shapes))
+        return jax.lax.fori_loop(0, count, body, _zeros(shapes))
 
-    return every
+    return all_members
 
 
 def update_members(one: Callable[..., Tree], shapes: Tree) -> Callable[..., Tree]:
-    """The same of ``one(state, apart, ...)``, which gives the next state, and more.
-
-    States are replaced where they lie.
+    """Return ``all(states, args, count, *common)``, which updates states in place.
 
     Args:
-        shapes: of what it gives beside the state.
+        one: the program of one member, ``one(state, args, *common)`` to (state, rows).
+        shapes: of its rows; the rows are stacked, ``(MAX_MEMBERS, ...)``.
     """
 
-    def every(states: Tree, aparts: BatchArgs, count: Any, *common: Any) -> Tree:
-        def at(i: Any, carry: Tree) -> Tree:
-            given = _take((carry[0], aparts), i)
-            return _put(carry, i, one(*given, *common))
+    def all_members(states: Tree, args: BatchArgs, count: Any, *common: Any) -> Tree:
+        def body(i: Any, carry: Tree) -> Tree:
+            return _put(carry, i, one(*_take((carry[0], args), i), *common))
 
-        return jax.lax.fori_loop(0, count, at, (states, _room(shapes)))
+        return jax.lax.fori_loop(0, count, body, (states, _zeros(shapes)))
 
-    return every
+    return all_members
 
 
 def _take(tree: Tree, i: Any) -> Tree:
@@ -119,5 +118,5 @@ def _put(tree: Tree, i: Any, one: Tree) -> Tree:
     )
 
 
-def _room(shapes: Tree) -> Tree:
+def _zeros(shapes: Tree) -> Tree:
     return jax.tree.map(lambda s: jnp.zeros((MAX_MEMBERS, *s.shape), s.dtype), shapes)

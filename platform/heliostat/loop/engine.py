@@ -1,56 +1,50 @@
-"""How a block of replicas is stepped: as one compiled program, or as plain Python.
-
-``traced`` compiles the ``programs`` of a task, over the ``lanes`` of one that can be
-packed, and over the ``shards`` of one that is split; ``plain`` is for tasks that cannot
-be traced; ``told`` holds what both tell against what was promised.
-"""
+"""The interface of engines: they step a block of replicas, for one run or a batch."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from heliostat.loop.compiled import Compiled
-from heliostat.loop.python import Python
-from heliostat.loop.sharding import AXIS, Indivisible
 from heliostat.loop.state import State
 from heliostat.loop.work import Member
 
-__all__ = ["AXIS", "Compiled", "Engine", "Indivisible", "Python"]
-
 
 class Engine(Protocol):
-    """What the loop asks for; it does not know which engine it has.
+    """A stepper of blocks; the loop does not know which implementation it has.
 
-    What comes to the host leads with an axis of lanes, of one entry but in packs; what
-    is ``held`` between two calls is the engine's own business.
+    Arrays on the host lead with an axis of members, of length one for a run alone. The
+    ``state`` between two calls is the engine's own, wherever it lies.
     """
 
     def compile(self, fresh: bool) -> None:
-        """Make ready; ``fresh`` if some block will start from ``init``."""
+        """Compile all programs; that of ``init`` only if ``fresh``."""
 
-    def init(self, block: int, lanes: Sequence[Member]) -> Any:
-        """A block before its first step."""
+    def init(self, block: int, members: Sequence[Member]) -> Any:
+        """Return the state of a block before its first step."""
 
     def advance(
-        self, block: int, held: Any, start: int, stop: int
+        self, block: int, state: Any, start: int, stop: int
     ) -> tuple[Any, State]:
-        """From one step to another, with rows ``(lanes, replicas, steps, ...)``."""
+        """Step from ``start`` to ``stop``, within one stride.
+
+        Returns:
+            The next state; and the rows, each ``(members, replicas, steps, ...)``.
+        """
         ...
 
-    def observe(self, block: int, held: Any) -> State:
-        """What the task tells of a state, ``(lanes, replicas, 1, ...)``."""
+    def observe(self, block: int, state: Any) -> State:
+        """Return what the task observes, each ``(members, replicas, 1, ...)``."""
         ...
 
-    def pack(self, block: int, held: Any) -> State:
-        """The state as it is stored, without the padding of the last block."""
+    def pack(self, block: int, state: Any) -> State:
+        """Return the state to be stored, each ``(members, ...)``, without padding."""
         ...
 
-    def unpack(self, block: int, state: State, lanes: Sequence[Member]) -> Any:
-        """A block from what :meth:`pack` gave."""
+    def unpack(self, block: int, stored: State, members: Sequence[Member]) -> Any:
+        """Return the state of a block from the arrays that :meth:`pack` gave."""
 
-    def pick(self, state: State, place: int) -> Any:
-        """One replica out of what is stored of a block in one lane."""
+    def pick(self, stored: State, index: int) -> Any:
+        """Return one replica of a block from the stored state of one member."""
 
-    def stack(self, states: Sequence[State]) -> Any:
-        """All replicas out of what is stored of all blocks."""
+    def stack(self, stored: Sequence[State]) -> Any:
+        """Return all replicas from the stored states of all blocks of one member."""

@@ -1,13 +1,13 @@
-"""A run with its derivatives: how its last loss answers its knobs, by forward mode.
+"""Derivative of a run's validation loss with respect to its traced fields.
 
-With x the state, k the knobs (fields that are ``packable``) and L the ``validation`` of
-a task, a run of T steps is carried on together with its tangents ẋ = ∂x/∂k,
+With x the state, λ the traced fields (those of ``packable``) and L the ``validation``
+of a task, a run of T steps carries its tangents ẋ = ∂x/∂λ along,
 
-    xₜ = step(xₜ₋₁, k)        ẋₜ = ∂step/∂x ẋₜ₋₁ + ∂step/∂k
-    dL/dk = ∂L/∂x ẋ_T + ∂L/∂k
+    xₜ = step(xₜ₋₁, λ)        ẋₜ = ∂step/∂x ẋₜ₋₁ + ∂step/∂λ
+    dL/dλ = ∂L/∂x ẋ_T + ∂L/∂λ
 
-so that memory does not grow with T, and time does with the number of knobs.  Keys are
-constants: it is the derivative of this run, not of an average over others.
+so memory does not grow with T, and time grows with the number of fields. Keys are
+constants: this is the derivative of one run, not of an average over seeds.
 
 Reference: Franceschi et al., arXiv:1703.01785, §3.2 [forward mode].
 """
@@ -30,18 +30,18 @@ from heliostat.task import Task
 
 
 class ValueAndGrad(NamedTuple):
-    """The validation loss at the end of a run, and what it does with the knobs."""
+    """The validation loss at the end of a run, and its gradient."""
 
     loss: float
-    gradient: Mapping[str, float]  # by knob, loss / units of the knob
+    gradient: Mapping[str, float]  # by field, loss / units of the field
 
 
 class ForwardMode:
     """Runs of a task with their derivatives: one program for all seeds and lengths.
 
     Args:
-        task: with a ``validation``; its packable fields may be other numbers later.
-        names: the knobs that are differentiated, floats.
+        task: with a ``validation``; the values of its packable fields do not matter.
+        names: the fields that are differentiated, floats.
         x64: compute in float64.
 
     Example:
@@ -67,25 +67,27 @@ class ForwardMode:
     def value_and_grad(
         self, traced_fields: Mapping[str, float], seed: int, steps: int
     ) -> ValueAndGrad:
-        """The slope at the end of a run.
+        """Return the validation loss at the end of a run, and its gradient.
 
         Args:
-            knobs: of all packable fields.
+            traced_fields: values of all packable fields.
+            seed: of the run.
+            steps: its length T.
 
         Raises:
-            RequestError: if ``validation`` gives something else than one float.
+            RequestError: if ``validation`` returns anything but one float.
         """
         with jax.enable_x64(self._x64):
-            swept = jnp.array([traced_fields[name] for name in self.names], float)
-            rest = {
-                n: jnp.array(v) for n, v in traced_fields.items() if n not in self.names
+            at = jnp.array([traced_fields[name] for name in self.names], float)
+            others = {
+                name: jnp.array(value)
+                for name, value in traced_fields.items()
+                if name not in self.names
             }
-            found = self._program(
-                swept, rest, root_words(seed), np.int32(steps), self._data
-            )
-            gradient, loss = map(np.asarray, found)
-        named = zip(self.names, gradient.tolist(), strict=True)
-        return ValueAndGrad(float(loss), dict(named))
+            args = (at, others, root_words(seed), np.int32(steps), self._data)
+            gradient, loss = map(np.asarray, self._program(*args))
+        by_name = zip(self.names, gradient.tolist(), strict=True)
+        return ValueAndGrad(float(loss), dict(by_name))
 
     @cached_property
     def _data(self) -> Any:
@@ -93,16 +95,16 @@ class ForwardMode:
 
     @cached_property
     def _program(self) -> Any:
-        def twice(*args: Any) -> tuple[Any, Any]:
+        def loss_twice(*args: Any) -> tuple[Any, Any]:
             loss = self._loss(*args)
             return loss, loss
 
-        return jit(jax.jacfwd(twice, has_aux=True))
+        return jit(jax.jacfwd(loss_twice, has_aux=True))
 
-    def _loss(self, swept: Any, rest: Any, root: Any, steps: Any, data: Any) -> Any:
-        """Of a whole run, the mean over its replicas."""
-        named = dict(zip(self.names, swept, strict=True))
-        task = with_traced_fields(self.task, rest | named)
+    def _loss(self, at: Any, others: Any, root: Any, steps: Any, data: Any) -> Any:
+        """Return the validation loss of a whole run, the mean over its replicas."""
+        values = dict(zip(self.names, at, strict=True))
+        task = with_traced_fields(self.task, others | values)
 
         def one(replica: Any) -> Any:
             def body(t: Any, state: Any) -> Any:
@@ -115,19 +117,20 @@ class ForwardMode:
         replicas = np.arange(task.replicas, dtype=np.int32)
         if len(replicas) == 1:
             return one(replicas[0])
-        width = task.width if task.width > 1 else None  # as the loop has it
+        width = task.width if task.width > 1 else None  # as in the loop
         return jnp.mean(jax.lax.map(one, jnp.array(replicas), batch_size=width))
 
 
 def check_loss(task: Task, loss: Any) -> Any:
-    """
+    """Return the loss as a JAX scalar.
+
     Raises:
-        RequestError: if a loss is no scalar of floats.
+        RequestError: if it is not one float.
     """
-    found = jnp.asarray(loss)
-    if found.shape or not jnp.issubdtype(found.dtype, jnp.floating):
-        told = f"{found.dtype}{list(found.shape)}"
+    array = jnp.asarray(loss)
+    if array.shape or not jnp.issubdtype(array.dtype, jnp.floating):
         raise RequestError(
-            f"{type(task).__name__}: validation gives {told}, expected one float"
+            f"{type(task).__name__}: validation gives "
+            f"{array.dtype}{list(array.shape)}, expected one float"
         )
-    return found
+    return array

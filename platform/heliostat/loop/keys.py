@@ -11,15 +11,20 @@ if TYPE_CHECKING:
 
 
 def root_words(seed: int) -> np.ndarray:
-    """The words of the root key, ``(2,)`` uint32: the same in either precision."""
+    """Return the words of the root key, ``(2,)`` uint32: the same in any precision."""
     return np.array([seed >> 32, seed & 0xFFFFFFFF], dtype=np.uint32)
 
 
 def cell_key(root: Any, replica: Any, step: Any) -> jax.Array:
-    """The key of cell (replica, step): ``fold_in(fold_in(root, replica), step)``.
+    """Return the key of a cell, ``fold_in(fold_in(root, replica), step)``.
+
+    Args:
+        root: from :func:`root_words`, ``(2,)`` uint32.
+        replica: its index, int32; may be traced.
+        step: 0 for ``init``, then 1…T; may be traced.
 
     Example:
-        >>> key_of(root_of(0), 2, 7).shape
+        >>> cell_key(root_words(0), 2, 7).shape
         ()
     """
     import jax

@@ -1,7 +1,7 @@
-"""What a pure task does to a block, as programs: written for one lane, for all lanes.
+"""Programs of a traced task: ``init``, ``advance`` and ``observe`` of one block.
 
-Where a task has fields that are arguments (``packable``), programs go from lane to
-lane, and arrays on devices have room for all, ``(LANES, ...)``.
+Each is written for one member. If the task has ``packable`` fields, a program loops
+over members, and arrays on devices have room for all: ``(MAX_MEMBERS, ...)``.
 """
 
 from __future__ import annotations
@@ -34,86 +34,93 @@ from heliostat.task import Task
 class Programs:
     """The three programs of a task, not compiled yet, and shapes of their arguments.
 
+    In the signatures below, ``[count]`` is the number of members; only programs of a
+    task with ``packable`` fields take it.
+
     Args:
-        data: what the task has prepared.
-        shards: how a state lies on the devices.
+        data: from ``task.prepare()``.
+        shards: the layout of a state on the devices.
     """
 
     def __init__(self, task: Task, data: Any, shards: ShardLayout) -> None:
         self.task, self.data, self.shards = task, data, shards
 
     @property
-    def starting(self) -> Any:
-        """``(apart, [lanes], replicas, data)`` to the state before the first step."""
-        init = self._each(self._init, self.template)
+    def init(self) -> Any:
+        """``(args, [count], replicas, data)`` to the state before the first step."""
+        init = self._batched(self._init, self.template)
         return jit(init, out_shardings=self.shards.split(self.template))
 
     @property
-    def advancing(self) -> Any:
-        """``(state, apart, [lanes], replicas, start, length, data)`` to the state after
-        ``length`` steps, and their rows in a buffer of a stride."""
-        advance, rows = self._strides()
+    def advance(self) -> Any:
+        """``(state, args, [count], replicas, start, length, data)`` to the state after
+        ``length`` steps, and their rows in a buffer of one stride."""
+        advance, rows = self._advance()
         if self.task.packable:
             advance = update_members(advance, rows)
         shardings = (self.shards.split(self.template), self.shards.replicated)
         return jit(advance, out_shardings=shardings, donate_argnums=0)
 
     @property
-    def observing(self) -> Any:
-        """``((state, apart), [lanes], data)`` to what is told of the state.
+    def observe(self) -> Any:
+        """``((state, args), [count], data)`` to what the task observes.
 
-        A program of its own: a step does not wait for what is told seldom.
+        Compiled separately from ``advance``, because it runs once a stride.
         """
-        found = jax.eval_shape(self._seen, (self.template, self._lane), self.data)
-        check_rows(self.task, OBSERVE, found)
-        return jit(self._each(self._seen, found), out_shardings=self.shards.replicated)
+        args = ((self.template, self._member_args), self.data)
+        shapes = jax.eval_shape(self._observe, *args)
+        check_rows(self.task, OBSERVE, shapes)
+        observe = self._batched(self._observe, shapes)
+        return jit(observe, out_shardings=self.shards.replicated)
 
-    # -- shapes -------------------------------------------------------------------
+    # -- arguments ----------------------------------------------------------------
 
     @cached_property
-    def apart(self) -> BatchArgs:
-        """What programs are told of lanes."""
+    def args(self) -> BatchArgs:
+        """Arguments of the right shapes, to compile with."""
         return batch_args(self.task, [Member(0, traced_fields(self.task))])
+
+    def count(self, members: int) -> tuple[Any, ...]:
+        """Return the argument ``[count]``, or nothing if programs do not take it."""
+        return (np.int32(members),) if self.task.packable else ()
 
     @cached_property
     def template(self) -> Any:
-        """A block's state, in one lane."""
+        """Shapes and dtypes of a block's state, of one member."""
         replicas = block_replicas(self.task, 0)
-        return jax.eval_shape(self._init, self._lane, replicas, self.data)
+        return jax.eval_shape(self._init, self._member_args, replicas, self.data)
 
     @property
     def states(self) -> Any:
-        """The same of all lanes, and how it lies on the devices."""
-        lanes = (MAX_MEMBERS,) if self.task.packable else ()
+        """Shapes, dtypes and shardings of a block's state, of all members."""
+        members = (MAX_MEMBERS,) if self.task.packable else ()
         return jax.tree.map(
-            lambda x, s: jax.ShapeDtypeStruct((*lanes, *x.shape), x.dtype, sharding=s),
+            lambda x, s: jax.ShapeDtypeStruct(
+                (*members, *x.shape), x.dtype, sharding=s
+            ),
             self.template,
             self.shards.split(self.template),
         )
 
-    def count(self, lanes: int) -> tuple[Any, ...]:
-        """What a program is told of how many lanes there are, if it asks."""
-        return (np.int32(lanes),) if self.task.packable else ()
-
     @cached_property
-    def _lane(self) -> BatchArgs:
-        """What is told of one lane."""
+    def _member_args(self) -> BatchArgs:
+        """Arguments of one member, of the right shapes."""
         if not self.task.packable:
-            return self.apart
-        return jax.tree.map(lambda x: x[0], self.apart)
+            return self.args
+        return jax.tree.map(lambda x: x[0], self.args)
 
-    # -- one lane -----------------------------------------------------------------
+    # -- one member ---------------------------------------------------------------
 
-    def _each(self, one: Callable[..., Any], shapes: Any) -> Callable[..., Any]:
+    def _batched(self, one: Callable[..., Any], shapes: Any) -> Callable[..., Any]:
         return map_members(one, shapes) if self.task.packable else one
 
-    def _strides(self) -> tuple[Callable[..., Any], Any]:
-        """One program for every start and length within a stride; traces step once.
+    def _advance(self) -> tuple[Callable[..., Any], Any]:
+        """Trace ``step`` once, and loop over it with a traced start and length.
 
         Returns:
-            The program of a lane, and the shapes of the rows that it gives.
+            The program of one member, and the shapes of the rows that it returns.
         """
-        args = (self.template, self._lane, block_replicas(self.task, 0))
+        args = (self.template, self._member_args, block_replicas(self.task, 0))
         trace = jax.make_jaxpr(self._step, return_shape=True)
         traced, shapes = trace(*args, np.int32(1), self.data)
         check_rows(self.task, STEP, shapes[1])
@@ -125,7 +132,7 @@ class Programs:
 
         def advance(
             state: Any,
-            lane: BatchArgs,
+            args: BatchArgs,
             replicas: Any,
             start: Any,
             length: Any,
@@ -133,8 +140,8 @@ class Programs:
         ) -> Any:
             def body(i: Any, carry: Any) -> Any:
                 state, buffer = carry
-                args = (state, lane, replicas, start + i + 1, data)
-                state, row = jax.tree.unflatten(tree, step(*jax.tree.leaves(args)))
+                leaves = jax.tree.leaves((state, args, replicas, start + i + 1, data))
+                state, row = jax.tree.unflatten(tree, step(*leaves))
                 return state, {k: v.at[i].set(row[k]) for k, v in buffer.items()}
 
             buffer = {k: jnp.zeros(v.shape, v.dtype) for k, v in rows.items()}
@@ -142,27 +149,27 @@ class Programs:
 
         return advance, rows
 
-    def _init(self, lane: BatchArgs, replicas: Any, data: Any) -> Any:
-        task = with_traced_fields(self.task, lane.traced_fields)
+    def _init(self, args: BatchArgs, replicas: Any, data: Any) -> Any:
+        task = with_traced_fields(self.task, args.traced_fields)
 
         def one(replica: Any) -> Any:
-            return task.init(cell_key(lane.root, replica, 0), replica, data)
+            return task.init(cell_key(args.root, replica, 0), replica, data)
 
         return self._over_block(one)(replicas)
 
     def _step(
-        self, state: Any, lane: BatchArgs, replicas: Any, t: Any, data: Any
+        self, state: Any, args: BatchArgs, replicas: Any, t: Any, data: Any
     ) -> Any:
-        task = with_traced_fields(self.task, lane.traced_fields)
+        task = with_traced_fields(self.task, args.traced_fields)
 
         def one(state: Any, replica: Any) -> Any:
-            return task.step(cell_key(lane.root, replica, t), state, data)
+            return task.step(cell_key(args.root, replica, t), state, data)
 
         return self._over_block(one)(state, replicas)
 
-    def _seen(self, lane: tuple[Any, BatchArgs], data: Any) -> Any:
-        state, (_, numbers) = lane
-        task = with_traced_fields(self.task, numbers)
+    def _observe(self, state_and_args: tuple[Any, BatchArgs], data: Any) -> Any:
+        state, args = state_and_args
+        task = with_traced_fields(self.task, args.traced_fields)
         return self._over_block(lambda one: task.observe(one, data))(state)
 
     def _over_block(self, one: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Untraced tasks: a step is Python, plain or async, and the state is JSON-able."""
+"""Engine of untraced tasks: a step is Python, plain or async; a state is JSON."""
 
 from __future__ import annotations
 
@@ -31,110 +31,121 @@ from heliostat.task import Task, Var
 
 
 class PythonStates(NamedTuple):
-    """The states of a block, and the root of its keys."""
+    """The states of a block's replicas, and the root of their keys."""
 
-    states: list[Any]
-    root: np.ndarray
+    states: list[Any]  # padding included after ``init``
+    root: np.ndarray  # (2,) uint32
 
 
 class Python:
-    """Steps replicas in Python, all of a block at once."""
+    """Engine that steps the replicas of a block in Python, concurrently if async.
+
+    A batch has one member here: packs are of traced tasks.
+    """
 
     def __init__(self, task: Task, data: Any, mesh: Mesh) -> None:
         self.task, self.data = task, data
 
     def compile(self, fresh: bool) -> None:
-        """Nothing to do for Python."""
+        """Do nothing: Python needs no compilation."""
 
-    def init(self, block: int, lanes: Sequence[Member]) -> PythonStates:
-        root = root_words(lanes[0].seed)
+    def init(self, block: int, members: Sequence[Member]) -> PythonStates:
+        root = root_words(members[0].seed)
         replicas = [int(r) for r in block_replicas(self.task, block)]
         keys = [cell_key(root, r, 0) for r in replicas]
         pairs = zip(keys, replicas, strict=True)
-        return PythonStates(
-            [self.task.init(key, r, self.data) for key, r in pairs], root
-        )
+        states = [self.task.init(key, r, self.data) for key, r in pairs]
+        return PythonStates(states, root)
 
     def advance(
-        self, block: int, held: PythonStates, start: int, stop: int
+        self, block: int, state: PythonStates, start: int, stop: int
     ) -> tuple[PythonStates, State]:
-        states, rows = _apart(self._walk(block, held, start, stop))
-        table = {
-            name: [[row[name] for row in replica] for replica in rows]
+        walk = self._walk(block, state, start, stop)
+        states, rows = _run_in_thread(walk)
+        values = {
+            name: [[row[name] for row in steps] for steps in rows]
             for name in self.task.emits
         }
-        return held._replace(states=states), self._columns(STEP, table)
+        return state._replace(states=states), self._columns(STEP, values)
 
-    def observe(self, block: int, held: PythonStates) -> State:
-        """What the task tells of each replica, as arrays ``(1, replicas, 1, ...)``."""
-        found = [
-            self.task.observe(one, self.data)
-            for one in held.states[: valid_replicas(self.task, block)]
-        ]
-        for one in found:
-            check_names(self.task, OBSERVE, one)
+    def observe(self, block: int, state: PythonStates) -> State:
+        valid = valid_replicas(self.task, block)
+        rows = [self.task.observe(one, self.data) for one in state.states[:valid]]
+        for row in rows:
+            check_names(self.task, OBSERVE, row)
         names = self.task.observes
-        return self._columns(OBSERVE, {n: [[one[n]] for one in found] for n in names})
+        return self._columns(OBSERVE, {n: [[row[n]] for row in rows] for n in names})
 
-    def _columns(self, told: RowSchema, values: Mapping[str, list[list[Any]]]) -> State:
-        table = told.variables(self.task).items()
-        return {n: self._column(told, n, var, values[n])[None] for n, var in table}
-
-    def _column(
-        self, told: RowSchema, name: str, var: Var, values: list[list[Any]]
-    ) -> np.ndarray:
-        """The values of one variable as an array; nothing is cut to fit."""
-        wanted = dtype_of(var)
-        text = np.dtypes.StringDType() if var.dtype == "str" else None
-        found = np.array(values, dtype=text)
-        fits = text is not None or np.can_cast(found.dtype, wanted, "same_kind")
-        if not fits or found.ndim != 2 + len(var.dims):
-            raise mismatch(self.task, told, name, found.dtype, found.shape[2:])
-        check_coords(self.task, told, name, found.shape[2:])
-        return found.astype(wanted)
-
-    async def _walk(self, block: int, held: PythonStates, start: int, stop: int) -> Any:
-        """All replicas of the block at once; each takes its steps in order."""
-
-        async def replica(index: int, state: Any) -> Any:
-            rows = []
-            for t in range(start + 1, stop + 1):
-                key = cell_key(held.root, index, t)
-                result = self.task.step(key, state, self.data)
-                state, row = await result if inspect.isawaitable(result) else result
-                check_names(self.task, STEP, row)
-                rows.append(row)
-            return state, rows
-
-        valid = block_replicas(self.task, block)[: valid_replicas(self.task, block)]
-        pairs = zip(valid, held.states, strict=False)
-        walks = (replica(int(r), s) for r, s in pairs)
-        done: list[Any] = await asyncio.gather(*walks, return_exceptions=True)
-        for one in done:  # only now: what others are waiting for shall not be lost
-            if isinstance(one, BaseException):
-                raise one
-        return [s for s, _ in done], [rows for _, rows in done]
-
-    def pack(self, block: int, held: PythonStates) -> State:
-        text = json.dumps(
-            held.states[: valid_replicas(self.task, block)], sort_keys=True
-        )
+    def pack(self, block: int, state: PythonStates) -> State:
+        valid = valid_replicas(self.task, block)
+        text = json.dumps(state.states[:valid], sort_keys=True)
         return {"json": np.frombuffer(text.encode(), dtype=np.uint8)[None]}
 
-    def unpack(self, block: int, state: State, lanes: Sequence[Member]) -> PythonStates:
-        return PythonStates(_states(state["json"][0]), root_words(lanes[0].seed))
+    def unpack(
+        self, block: int, stored: State, members: Sequence[Member]
+    ) -> PythonStates:
+        return PythonStates(_states(stored["json"][0]), root_words(members[0].seed))
 
-    def pick(self, state: State, place: int) -> Any:
-        return _states(state["json"])[place]
+    def pick(self, stored: State, index: int) -> Any:
+        return _states(stored["json"])[index]
 
-    def stack(self, states: Sequence[State]) -> list[Any]:
-        return [one for state in states for one in _states(state["json"])]
+    def stack(self, stored: Sequence[State]) -> list[Any]:
+        return [one for state in stored for one in _states(state["json"])]
+
+    async def _walk(
+        self, block: int, state: PythonStates, start: int, stop: int
+    ) -> tuple[list[Any], list[list[Any]]]:
+        """Step all replicas of a block at once; each takes its steps in order.
+
+        Returns:
+            States, and rows by replica and step.
+        """
+
+        async def walk_replica(index: int, one: Any) -> Any:
+            rows = []
+            for t in range(start + 1, stop + 1):
+                key = cell_key(state.root, index, t)
+                result = self.task.step(key, one, self.data)
+                one, row = await result if inspect.isawaitable(result) else result
+                check_names(self.task, STEP, row)
+                rows.append(row)
+            return one, rows
+
+        valid = block_replicas(self.task, block)[: valid_replicas(self.task, block)]
+        pairs = zip(valid, state.states, strict=False)
+        walks = (walk_replica(int(r), one) for r, one in pairs)
+        results: list[Any] = await asyncio.gather(*walks, return_exceptions=True)
+        for result in results:  # only now, so that replies to other replicas are kept
+            if isinstance(result, BaseException):
+                raise result
+        return [one for one, _ in results], [rows for _, rows in results]
+
+    def _columns(
+        self, schema: RowSchema, values: Mapping[str, list[list[Any]]]
+    ) -> State:
+        """Return arrays ``(1, replicas, steps, ...)`` of all variables."""
+        variables = schema.variables(self.task).items()
+        return {n: self._column(schema, n, v, values[n])[None] for n, v in variables}
+
+    def _column(
+        self, schema: RowSchema, name: str, var: Var, values: list[list[Any]]
+    ) -> np.ndarray:
+        """Return the values of one variable as an array; never truncate them to fit."""
+        dtype = dtype_of(var)
+        text = np.dtypes.StringDType() if var.dtype == "str" else None
+        array = np.array(values, dtype=text)
+        fits = text is not None or np.can_cast(array.dtype, dtype, "same_kind")
+        if not fits or array.ndim != 2 + len(var.dims):
+            raise mismatch(self.task, schema, name, array.dtype, array.shape[2:])
+        check_coords(self.task, schema, name, array.shape[2:])
+        return array.astype(dtype)
 
 
-def _apart(walk: Coroutine[Any, Any, Any]) -> Any:
-    """What a coroutine returns, in its own thread: a notebook's has a loop already.
+def _run_in_thread(walk: Coroutine[Any, Any, Any]) -> Any:
+    """Run a coroutine in a thread of its own: a notebook has an event loop already.
 
-    Whatever interrupts who waits for it cancels it: it may wait for others, and long.
+    An exception in the waiting thread, such as an interrupt, cancels the coroutine,
+    which may be waiting for a server.
     """
     x64, begun = float_dtype() == np.float64, Future[Any]()
 
@@ -147,11 +158,11 @@ def _apart(walk: Coroutine[Any, Any, Any]) -> Any:
             return asyncio.run(main())
 
     with ThreadPoolExecutor(1) as thread:
-        walking = thread.submit(run)
+        future = thread.submit(run)
         try:
-            return walking.result()
+            return future.result()
         except BaseException:
-            if not walking.done():
+            if not future.done():
                 loop, task = begun.result()
                 with suppress(RuntimeError):  # its loop has just closed
                     loop.call_soon_threadsafe(task.cancel)

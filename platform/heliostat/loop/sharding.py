@@ -1,4 +1,7 @@
-"""Shards: how ``sharded`` fields lie on the devices of a mesh, split along one axis."""
+"""Placement of a block's state on the devices of a mesh: ``sharded`` fields are split.
+
+A sharded field of shape ``(width, n, ...)`` is split along its second axis, n.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ AXIS = "shard"
 
 
 class Indivisible(ValueError):
-    """The sharded axis does not divide over the devices."""
+    """A sharded axis whose length is no multiple of the number of devices."""
 
     def __init__(self, length: int) -> None:
         super().__init__(f"a sharded axis of {length} does not divide over the devices")
@@ -29,17 +32,19 @@ class Indivisible(ValueError):
 
 
 class ShardLayout:
-    """Where the parts of a block's state are, on the devices of one mesh."""
+    """Shardings of a block's state on one mesh."""
 
     def __init__(self, task: Task, mesh: Mesh) -> None:
         self.task, self.mesh = task, mesh
 
     def split(self, state: Any) -> Any:
-        """``sharded`` fields over the mesh, along the axis behind replica; the others
-        whole on every device.
+        """Return the sharding of each leaf: split if ``sharded``, else replicated.
+
+        Args:
+            state: arrays, or their shapes, ``(width, ...)``.
 
         Raises:
-            Indivisible: if there are too many devices for an axis.
+            Indivisible: if the devices do not divide a sharded axis.
         """
 
         def sharding(path: Any, leaf: Any) -> NamedSharding:
@@ -52,22 +57,23 @@ class ShardLayout:
 
     @property
     def replicated(self) -> NamedSharding:
+        """The sharding of an array that every device holds whole."""
         return NamedSharding(self.mesh, P())
 
     def gather(self, state: Any) -> Any:
-        """All of it on every device."""
-        return state if self.mesh.size == 1 else self._gathering(state)
+        """Return the state with every leaf whole on every device."""
+        return state if self.mesh.size == 1 else self._gather(state)
 
     @cached_property
-    def _gathering(self) -> Any:
+    def _gather(self) -> Any:
         return jit(lambda state: state, out_shardings=self.replicated)
 
 
 def put_global(leaf: np.ndarray, sharding: NamedSharding) -> jax.Array:
-    """A host array that every process holds whole, as one global array."""
+    """Return a host array, whole in every process, as one global array."""
     return jax.make_array_from_callback(leaf.shape, sharding, lambda i: leaf[i])
 
 
 def leaf_name(path: Any) -> str:
-    """A leaf of a state, by its place in the tree: ``opt.mu``."""
+    """Return the name of a leaf from its path in the state: ``opt.mu``."""
     return jax.tree_util.keystr(path, simple=True, separator=".")

@@ -1,4 +1,4 @@
-"""States of blocks as named arrays, and the digests of states and rows."""
+"""States as named arrays, and the digests of states and rows."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from typing import NamedTuple
 import numpy as np
 
 State = Mapping[str, np.ndarray]
+"""Named arrays: the state of a block, or its rows."""
 
 
 class StrideDigests(NamedTuple):
-    """The digests of one stride of one block."""
+    """The digests of one stride of one block of one run."""
 
     stop: int  # the step it ends with
     state: bytes  # (32,) SHA-256 of the state after that step
@@ -20,18 +21,22 @@ class StrideDigests(NamedTuple):
 
 
 def digest(arrays: State) -> bytes:
-    """SHA-256 over the names, types, shapes and bytes of named arrays.
+    """Return the SHA-256 of the names, dtypes, shapes and bytes of named arrays.
 
-    It does not depend on how the arrays were split over workers or devices, nor on the
+    The digest does not depend on the split over workers or devices, nor on the
     machine's byte order.
+
+    Example:
+        >>> import numpy as np
+        >>> digest({"x": np.zeros(2, ">f4")}) == digest({"x": np.zeros(2, "<f4")})
+        True
     """
-    return batch_digests({name: np.asarray(arrays[name])[None] for name in arrays}, 1)[
-        0
-    ]
+    batch = {name: np.asarray(arrays[name])[None] for name in arrays}
+    return batch_digests(batch, 1)[0]
 
 
 def batch_digests(arrays: State, count: int) -> list[bytes]:
-    """The :func:`digest` of each entry along the leading axis of all arrays."""
+    """Return the :func:`digest` of each entry along the leading axis of all arrays."""
     hashes = [hashlib.sha256() for _ in range(count)]
     for name in sorted(arrays):
         array = np.asarray(arrays[name])
@@ -43,8 +48,18 @@ def batch_digests(arrays: State, count: int) -> list[bytes]:
     return [h.digest() for h in hashes]
 
 
+def rows_digest(rows: State, observed: State) -> bytes:
+    """Return the digest of a stride's rows and of what was observed at its end."""
+    return digest(with_observed(rows, observed))
+
+
+def with_observed(rows: State, observed: State) -> State:
+    """Return one table of rows and observations, with names that cannot collide."""
+    return {**rows, **{f"observed.{n}": v for n, v in observed.items()}}
+
+
 def _payloads(array: np.ndarray) -> tuple[str, list[bytes]]:
-    """Type, and the bytes of each entry along the leading axis."""
+    """Return the dtype's name, and the bytes of each entry along the leading axis."""
     if array.dtype.kind in "OTU":  # text: each with its length before it
         texts = [[str(v).encode() for v in np.ravel(entry)] for entry in array]
         return "str", [
@@ -52,13 +67,3 @@ def _payloads(array: np.ndarray) -> tuple[str, list[bytes]]:
         ]
     array = array.astype(array.dtype.newbyteorder("<"), order="C", copy=False)
     return array.dtype.str, [entry.tobytes() for entry in array]
-
-
-def rows_digest(rows: State, observed: State) -> bytes:
-    """The digest of a stride: over its rows, and over what was observed at its end."""
-    return digest(with_observed(rows, observed))
-
-
-def with_observed(rows: State, observed: State) -> State:
-    """Rows and what was observed as one table, whose names are never the same."""
-    return {**rows, **{f"observed.{n}": v for n, v in observed.items()}}
