@@ -15,14 +15,18 @@ from typing import TYPE_CHECKING
 
 import jax
 from jax import Array
+from jaxtyping import Float, Key
 
 if TYPE_CHECKING:
     from numpyro.infer.hmc import HMCState
 
-Potential = Callable[[Array], Array]
+Point = Float[Array, " F"]
+
+Potential = Callable[[Point], Float[Array, ""]]
+"""−log density of a point, nat."""
 
 
-def initial_state(potential: Potential, z: Array, warmup: int) -> HMCState:
+def initial_state(potential: Potential, z: Point, warmup: int) -> HMCState:
     """Compute the state of a chain before its first transition.
 
     Args:
@@ -44,7 +48,7 @@ def initial_state(potential: Potential, z: Array, warmup: int) -> HMCState:
 
 
 def transition(
-    potential: Potential, key: Array, state: HMCState, warmup: int
+    potential: Potential, key: Key[Array, ""], state: HMCState, warmup: int
 ) -> HMCState:
     """Make one transition of the No-U-Turn sampler; the first ``warmup`` adapt it.
 

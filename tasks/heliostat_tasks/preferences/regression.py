@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from jaxtyping import Float, Float64
 from numpy.typing import ArrayLike
 from scipy.special import expit
 
@@ -19,7 +20,9 @@ BATCH = 256
 """Pairs whose probabilities under all draws are in memory at a time."""
 
 
-def potential_energy(alpha: Array, x: Array, scale: float) -> Array:
+def potential_energy(
+    alpha: Float[Array, " F"], x: Float[Array, "pairs F"], scale: float
+) -> Float[Array, ""]:
     """Compute −log posterior of the coefficients, less its value at α = 0:
 
         U(α) = Σ_n [log(1 + e^{−x_n · α}) − log 2] + Σ_i |α_i| / b
@@ -64,7 +67,7 @@ def accuracy(alpha: ArrayLike, x: ArrayLike) -> float:
     return float((0.5 + 0.5 * np.sign(margins)).mean()) if len(margins) else np.nan
 
 
-def predictive_losses(alpha: ArrayLike, x: ArrayLike) -> np.ndarray:
+def predictive_losses(alpha: ArrayLike, x: ArrayLike) -> Float64[np.ndarray, " pairs"]:
     """Compute −log of the posterior predictive probability of each preference:
 
         L_n = −log [ Σ_s σ(x_n · α_s) / S ]

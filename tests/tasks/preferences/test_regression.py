@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy.special import expit
@@ -30,15 +31,15 @@ def minus_log_posterior(alpha, x, scale: float) -> float:
 def test_potential_energy_is_the_log_posterior_up_to_a_constant(x64, scale):
     at_zero = minus_log_posterior(np.zeros(3), X, scale)
     for alpha in RNG.normal(size=(5, 3)):
-        result = float(potential_energy(alpha, X, scale))
+        result = float(potential_energy(jnp.asarray(alpha), jnp.asarray(X), scale))
         expected = minus_log_posterior(alpha, X, scale) - at_zero
         np.testing.assert_allclose(result, expected, rtol=1e-12)
-    assert float(potential_energy(np.zeros(3), X, scale)) == 0
+    assert float(potential_energy(jnp.zeros(3), jnp.asarray(X), scale)) == 0
 
 
 def test_its_gradient_is_the_sum_of_likelihood_and_prior(x64):
     alpha = np.array([0.3, -0.2, 1.0])
-    result = jax.grad(potential_energy)(jax.numpy.asarray(alpha), X, 0.1)
+    result = jax.grad(potential_energy)(jnp.asarray(alpha), jnp.asarray(X), 0.1)
     expected = -X.T @ expit(-X @ alpha) + np.sign(alpha) / 0.1
     np.testing.assert_allclose(result, expected, rtol=1e-10)
 
@@ -47,7 +48,7 @@ def test_float32_keeps_the_digits_that_decide_on_acceptance():
     """15,000 pairs: the energy is known to 1e-3 nat, a thousandth of an acceptance."""
     x = RNG.integers(-1, 2, (15_000, 23)).astype(np.float32)
     alpha = RNG.normal(size=23).astype(np.float32) * 0.1
-    result = float(potential_energy(jax.numpy.asarray(alpha), x, 0.01))
+    result = float(potential_energy(jnp.asarray(alpha), jnp.asarray(x), 0.01))
     exact = np.logaddexp(0, -x.astype(float) @ alpha.astype(float)) - np.log(2)
     expected = exact.sum() + np.abs(alpha.astype(float)).sum() / 0.01
     assert abs(result - expected) < 1e-3

@@ -87,4 +87,4 @@ def to_block(tensors: Mapping[str, np.ndarray]) -> Tensors:
 
 def from_block(arrays: Mapping[str, np.ndarray]) -> Tensors:
     """Arrays of the one replica of a block, as ``hs.replay`` gives them."""
-    return {name: array[0, 0] for name, array in arrays.items()}
+    return {name: array[0, 0, ...] for name, array in arrays.items()}
