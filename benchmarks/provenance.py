@@ -50,12 +50,12 @@ def verified(folder: Path, workers: int) -> float:
     """Wall time of an audit that must end with ACCEPT."""
     policy = AuditPolicy(issuers=(load_key("verifier").name,))
     began = time.perf_counter()
-    found = audit(folder, folder / "work", policy, ReplayPlace("local", workers))
+    result = audit(folder, folder / "work", policy, ReplayPlace("local", workers))
     wall = time.perf_counter() - began
-    equal = sum(replay.equal for replay in found.replays)
-    assert found.verdict == "ACCEPT", found.reasons
+    equal = sum(replay.equal for replay in result.replays)
+    assert result.verdict == "ACCEPT", result.reasons
     print(
-        f"verified by {workers}: {wall:6.1f} s wall, {equal} of {len(found.moves)} "
+        f"verified by {workers}: {wall:6.1f} s wall, {equal} of {len(result.moves)} "
         "segments bit for bit",
         flush=True,
     )

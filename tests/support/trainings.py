@@ -1,4 +1,4 @@
-"""Small trainings under the protocol, and ways to spoil what they wrote."""
+"""Small trainings under the protocol, and changes to their transcripts."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ SMALL = {"model": "mlp", "channels": 8, "layers": 1, "batch": 16, "held_out": 64
 TASK = Provenance(**SMALL, train=24, segment=6)
 
 
-def resealed(folder, kind, change, key=None):
-    """Change what an envelope says, and sign it again."""
+def reseal(folder, kind, change, key=None):
+    """Change the body of an envelope, and sign it again."""
     name = f"{kind}.dsse.json"
     body = writer.read_envelope(folder, name, kind).body
     change(body)
@@ -19,14 +19,14 @@ def resealed(folder, kind, change, key=None):
     (folder / name).write_bytes(seal(body, kind, key or load_key(role)))
 
 
-def elsewhere(folder, *segments):
-    """Claim that these segments, or all, were trained in another environment."""
+def claim_other_environment(folder, *segments):
+    """Claim another environment for these segments, or for all."""
 
     def change(body):
-        known = body["environments"]
-        known.append(known[0] | {"fingerprint": "0123"})
+        table = body["environments"]
+        table.append(table[0] | {"fingerprint": "0123"})
         for number, entry in enumerate(body["checkpoints"]):
             if number in segments or not segments:
-                entry["environment"] = len(known) - 1
+                entry["environment"] = len(table) - 1
 
-    resealed(folder, "transcript", change)
+    reseal(folder, "transcript", change)

@@ -1,4 +1,4 @@
-"""An honest transcript, trained by a worker as any prover would."""
+"""An honest transcript, trained by a worker, and an audit of it."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ def trained(fleet_ray, keys, tmp_path_factory):
 
 @pytest.fixture
 def honest(trained, tmp_path):
-    """A copy that a test may spoil."""
+    """A copy of the transcript that a test may change."""
     return shutil.copytree(trained, tmp_path / "transcript")
 
 
 @pytest.fixture
 def judge(tmp_path):
-    """An audit with a verifier's own policy, here unless said otherwise."""
+    """Audit a transcript under a verifier's own policy, by default in this process."""
 
     def judged(folder, on="here", workers=None, **policy):
         fields = {"issuers": (load_key("verifier").name,), "points": 0} | policy

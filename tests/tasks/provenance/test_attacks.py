@@ -1,4 +1,4 @@
-"""Every attack of the bench, honest trainings by the hundred, and traces of data."""
+"""Every attack, a hundred honest trainings, and traces of data."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ from heliostat_tasks.provenance.transcript.signing import load_key
 pytestmark = pytest.mark.slow
 
 BELOW = {"permuted-batch", "sub-epsilon-nudge"}
-"""What only equal bits can tell: the same sums in another order, a millionth."""
+"""Attacks that only equal bits reveal: another order of a sum, a millionth."""
 
 
 @pytest.mark.parametrize("name", ATTACKS)
 def test_every_attack_is_rejected(name, honest, judge):
     forge(name, honest, honest.with_name("forged"))
-    found = judge(honest.with_name("forged"), "local", 2, all_failures=True)
-    assert found.verdict == "REJECT"
-    elsewhere = [r.classify(found.policy.epsilon, False)[0] for r in found.replays]
-    if found.replays:
+    result = judge(honest.with_name("forged"), "local", 2, all_failures=True)
+    assert result.verdict == "REJECT"
+    elsewhere = [r.classify(result.policy.epsilon, False)[0] for r in result.replays]
+    if result.replays:
         assert ("reject" in elsewhere) != (name in BELOW)
     else:
         assert name in ("forged-init", "seed-grinding")
 
 
-def test_an_attack_that_is_none_is_refused(honest, tmp_path):
+def test_an_unknown_attack_is_refused(honest, tmp_path):
     with pytest.raises(hs.RequestError, match="did you mean 'glue'"):
         forge("glu", honest, tmp_path / "x")
     assert set(ATTACKS) >= BELOW and not (tmp_path / "x").exists()
@@ -49,9 +49,9 @@ def test_a_hundred_honest_trainings_are_accepted(tmp_path, judge):
         out = tmp_path / str(number)
         task = replace(TASK, train=12, lr=1e-3 * (1 + number / 100))
         verbs.train(task, out=out, store=str(tmp_path / "store"), on="here")
-        found = judge(out)
-        assert found.verdict == "ACCEPT", (number, found.reasons)
-        assert all(replay.equal for replay in found.replays)
+        result = judge(out)
+        assert result.verdict == "ACCEPT", (number, result.reasons)
+        assert all(replay.equal for replay in result.replays)
 
 
 UNPINNED = """
@@ -75,36 +75,36 @@ def test_across_core_counts_an_honest_training_is_accepted(
     out = tmp_path / "t"
     code = UNPINNED.format(fields=fields, out=str(out), store=str(tmp_path / "s"))
     subprocess.run([sys.executable, "-c", code], check=True, timeout=240)
-    found = judge(out, "local", 1)
-    assert found.verdict == "ACCEPT" and len(found.replays) == 6
-    assert not any(replay.exact for replay in found.replays)
-    assert max(replay.distances["weights"] for replay in found.replays) < 1e-5
+    result = judge(out, "local", 1)
+    assert result.verdict == "ACCEPT" and len(result.replays) == 6
+    assert not any(replay.exact for replay in result.replays)
+    assert max(replay.distances["weights"] for replay in result.replays) < 1e-5
 
 
 @pytest.mark.timeout(600)
 def test_training_leaves_traces(fleet_ray, tmp_path, judge):
-    """A transformer of 119,104 weights on text: what a segment was trained on is told
-    from what it was not, more clearly the longer training went on."""
+    """A transformer of 119,104 weights on text: the records of a segment differ from
+    held-out ones, more clearly the longer the training."""
     task = Provenance(train=384, segment=16)
     out = tmp_path / "t"
     verbs.train(task, out=out, store=str(tmp_path / "s"), gpus=0)
-    found = judge(out, "local", 2, points=512)
-    assert found.verdict == "ACCEPT"
-    first, *_, last = found.traces
+    result = judge(out, "local", 2, points=512)
+    assert result.verdict == "ACCEPT"
+    first, *_, last = result.traces
     assert abs(first.effect) < 0.2 and first.auc == pytest.approx(0.5, abs=0.06)
-    late = found.traces[-4:]
-    assert all(0.5 < told.effect < 1.4 for told in late)
-    assert all(0.64 < told.auc < 0.82 for told in late)
-    assert all(told.bound[1] < 0.5 for told in late) and last.p_value <= 0.001
-    assert _chance(found) < 1e-3
+    late = result.traces[-4:]
+    assert all(0.5 < t.effect < 1.4 for t in late)
+    assert all(0.64 < t.auc < 0.82 for t in late)
+    assert all(t.bound[1] < 0.5 for t in late) and last.p_value <= 0.001
+    assert _chance(result) < 1e-3
     print("traces", [(round(t.effect, 2), round(t.auc, 3), t.bound) for t in late])
 
 
-def _chance(found):
-    """How often six random intervals of training would have lowered the losses of the
-    last six segments by as much as those that trained on them."""
-    change = np.diff(found.memorisation, axis=0)[:, : len(found.plotted)].T
-    own = np.asarray(found.plotted)[-6:]
+def _chance(result):
+    """Chance that six random intervals lower the losses of the last six segments as
+    much as the intervals that trained on them."""
+    change = np.diff(result.memorisation, axis=0)[:, : len(result.plotted)].T
+    own = np.asarray(result.plotted)[-6:]
     rng, late = np.random.default_rng(0), change[-6:]
     drawn = rng.integers(late.shape[1], size=(100_000, len(own)))
     return np.mean(_seen(late, drawn) >= _seen(late, own))

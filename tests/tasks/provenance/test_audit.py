@@ -1,4 +1,4 @@
-"""What a verifier says of honest transcripts, and of what it cannot finish."""
+"""Audits of honest transcripts, of forged ones, and of unfinished ones."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import xarray as xr
-from support.trainings import SMALL, TASK, elsewhere, resealed
+from support.trainings import SMALL, TASK, claim_other_environment, reseal
 
 import heliostat as hs
 from heliostat_tasks.provenance import Provenance, verbs
@@ -34,21 +34,21 @@ from heliostat_tasks.provenance.verify.sampling import flag_segments
 from heliostat_tasks.provenance.verify.statement import not_established, statement
 
 
-def kinds(found):
-    return [replay.classify(found.policy.epsilon)[0] for replay in found.replays]
+def kinds(result):
+    return [replay.classify(result.policy.epsilon)[0] for replay in result.replays]
 
 
 def test_an_honest_training_is_accepted_bit_for_bit(honest, judge, tmp_path):
     """By one worker and by two, with reports of the same bytes."""
     reports = []
     for workers in (1, 2):
-        found = judge(honest, "local", workers, points=64)
-        assert found.verdict == "ACCEPT" and kinds(found) == ["bitwise"] * 4
-        publish_report(found, tmp_path / "report", tmp_path, load_key("verifier"))
+        result = judge(honest, "local", workers, points=64)
+        assert result.verdict == "ACCEPT" and kinds(result) == ["bitwise"] * 4
+        publish_report(result, tmp_path / "report", tmp_path, load_key("verifier"))
         reports.append((tmp_path / "report" / report.STATEMENT).read_bytes())
     assert reports[0] == reports[1]
-    told = xr.load_dataset(tmp_path / "report" / report.NUMBERS)
-    assert dict(told.sizes)["segment"] == 4 and float(told.distance.max()) == 0
+    numbers = xr.load_dataset(tmp_path / "report" / report.NUMBERS)
+    assert dict(numbers.sizes)["segment"] == 4 and float(numbers.distance.max()) == 0
     assert (tmp_path / "report" / report.PLOT).stat().st_size > 5_000
     body = writer.read_envelope(tmp_path / "report", report.STATEMENT, "report").body
     assert body["_type"] == "https://in-toto.io/Statement/v1"
@@ -56,92 +56,96 @@ def test_an_honest_training_is_accepted_bit_for_bit(honest, judge, tmp_path):
     assert len(body["subject"][0]["digest"]["sha256"]) == 64
 
 
-def test_elsewhere_a_replay_must_be_near_and_says_what_it_cannot_tell(honest, judge):
+def test_in_another_environment_a_replay_must_be_near(
+    honest, judge
+):
     forge("sub-epsilon-nudge", honest, honest.with_name("nudged"))
-    elsewhere(honest.with_name("nudged"), 3)
-    found = judge(honest.with_name("nudged"))
-    assert found.verdict == "ACCEPT" and kinds(found).count("tolerance") == 1
-    assert any("nudged" in line for line in not_established(found))
+    claim_other_environment(honest.with_name("nudged"), 3)
+    result = judge(honest.with_name("nudged"))
+    assert result.verdict == "ACCEPT" and kinds(result).count("tolerance") == 1
+    assert any("nudged" in line for line in not_established(result))
     strict = judge(honest.with_name("nudged"), epsilon=1e-9)
     assert strict.verdict == "REJECT" and "away in" in strict.reasons[0]
 
 
-def test_whoever_claims_another_environment_is_asked_why_bits_agree(honest, judge):
-    """A nudge hidden behind a false claim: the other segments give it away."""
-    elsewhere(honest)
+def test_equal_bits_in_a_claimed_other_environment_leave_exceptions_open(honest, judge):
+    """A nudge hidden by a false claim: the other segments reveal it."""
+    claim_other_environment(honest)
     assert judge(honest).verdict == "ACCEPT"  # an honest one, of a machine alike
     forge("sub-epsilon-nudge", honest, honest.with_name("nudged"))
-    found = judge(honest.with_name("nudged"))
-    assert found.verdict == "INCONCLUSIVE"
-    assert found.reasons[0].startswith("segment 3 ends with other bits, within epsilon")
+    result = judge(honest.with_name("nudged"))
+    assert result.verdict == "INCONCLUSIVE"
+    assert result.reasons[0].startswith(
+        "segment 3 ends with other bits, within epsilon"
+    )
 
 
 def test_where_bits_agree_a_nudge_is_rejected(honest, judge):
     forge("sub-epsilon-nudge", honest, honest.with_name("nudged"))
-    found = judge(honest.with_name("nudged"), "local", 2)
-    assert found.verdict == "REJECT"
-    assert "segment 3 (steps 13 to 18)" in found.reasons[0]
-    assert "the checkpoint was changed" in found.reasons[0]
-    assert kinds(found) == ["bitwise", "bitwise", "reject"]  # and nothing after it
+    result = judge(honest.with_name("nudged"), "local", 2)
+    assert result.verdict == "REJECT"
+    assert "segment 3 (steps 13 to 18)" in result.reasons[0]
+    assert "the checkpoint was changed" in result.reasons[0]
+    assert kinds(result) == ["bitwise", "bitwise", "reject"]  # and nothing after it
 
 
 @pytest.mark.parametrize("attack", ["forged-init", "seed-grinding"])
-def test_what_the_seed_decides_is_rejected_before_any_replay(honest, judge, attack):
+def test_a_false_start_is_rejected_before_any_replay(honest, judge, attack):
     forge(attack, honest, honest.with_name("forged"))
-    found = judge(honest.with_name("forged"))
-    assert found.verdict == "REJECT" and not found.replays
+    result = judge(honest.with_name("forged"))
+    assert result.verdict == "REJECT" and not result.replays
 
 
 def test_a_step_that_differs_is_named(honest, judge):
     forge("swapped-order", honest, honest.with_name("swapped"))
-    elsewhere(honest.with_name("swapped"))
-    found = judge(honest.with_name("swapped"))
-    assert found.verdict == "REJECT" and "they part at step 13" in found.reasons[0]
+    claim_other_environment(honest.with_name("swapped"))
+    result = judge(honest.with_name("swapped"))
+    assert result.verdict == "REJECT" and "they part at step 13" in result.reasons[0]
 
 
-def test_a_log_that_lies_is_rejected(honest, judge):
+def test_a_false_log_is_rejected(honest, judge):
     log = np.fromfile(honest / layout.LOG, layout.LOG_ENTRY)
     log["loss"][7] *= 1.01
     (honest / layout.LOG).write_bytes(log.tobytes())
     digest = sha256(log.tobytes())
-    resealed(honest, "transcript", lambda body: body.update(log=digest))
-    elsewhere(honest)
-    found = judge(honest)
-    assert found.verdict == "REJECT" and "logged losses" in found.reasons[0]
+    reseal(honest, "transcript", lambda body: body.update(log=digest))
+    claim_other_environment(honest)
+    result = judge(honest)
+    assert result.verdict == "REJECT" and "logged losses" in result.reasons[0]
 
 
-def test_where_bits_agree_the_log_must_too_whatever_is_claimed(honest, judge):
+def test_where_bits_agree_the_log_must_agree_too(honest, judge):
     log = np.fromfile(honest / layout.LOG, layout.LOG_ENTRY)
     log["loss"] *= 1 + 5e-5
     (honest / layout.LOG).write_bytes(log.tobytes())
     digest = sha256(log.tobytes())
-    resealed(honest, "transcript", lambda body: body.update(log=digest))
-    elsewhere(honest)
-    found = judge(honest)
-    assert found.verdict == "REJECT" and "logged losses" in found.reasons[0]
-    assert "they part at step 1" in found.reasons[0]
+    reseal(honest, "transcript", lambda body: body.update(log=digest))
+    claim_other_environment(honest)
+    result = judge(honest)
+    assert result.verdict == "REJECT" and "logged losses" in result.reasons[0]
+    assert "they part at step 1" in result.reasons[0]
 
 
-def test_a_sample_says_what_it_is_worth(honest, judge):
-    found = judge(honest, segments=3, challenge=bytes(32))
-    assert found.verdict == "ACCEPT" and len(found.replays) == 3
-    assert {0, 3} <= set(found.plan)  # the first and the last, always
-    told = statement(found)["predicate"]
-    assert told["scope"]["catches"] == {"1": 0.5, "2": 1.0}
-    assert "1 segments that were not replayed" in " ".join(told["notEstablished"])
-    assert judge(honest, segments=3, challenge=bytes(32)).plan == found.plan
+def test_a_sample_states_its_power(honest, judge):
+    result = judge(honest, segments=3, challenge=bytes(32))
+    assert result.verdict == "ACCEPT" and len(result.replays) == 3
+    assert {0, 3} <= set(result.plan)  # the first and the last, always
+    predicate = statement(result)["predicate"]
+    assert predicate["scope"]["catches"] == {"1": 0.5, "2": 1.0}
+    assert "1 segments that were not replayed" in " ".join(predicate["notEstablished"])
+    assert judge(honest, segments=3, challenge=bytes(32)).plan == result.plan
 
 
-def test_a_nonce_of_nobody_trusted_leaves_it_open(honest, judge):
+def test_a_nonce_of_an_untrusted_issuer_is_inconclusive(honest, judge):
     stranger = generate_key()
-    found = judge(honest, issuers=(stranger.name,))
-    assert found.verdict == "INCONCLUSIVE" and "--issuer" in found.reasons[0]
+    result = judge(honest, issuers=(stranger.name,))
+    assert result.verdict == "INCONCLUSIVE" and "--issuer" in result.reasons[0]
     assert not judge(honest, prover=stranger.name).replays
     assert judge(honest, prover=stranger.name).verdict == "REJECT"
 
 
 def workers_of_ours():
-    """The processes that Ray has made workers of, below this one."""
+    """Ray's worker processes below this one."""
     for path in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
             ray = (path / "cmdline").read_bytes().startswith(b"ray::Worker")
@@ -156,8 +160,8 @@ def ancestors(pid):
         yield pid
 
 
-def test_a_worker_that_dies_again_and_again_is_no_acceptance(honest, judge):
-    """Killed as soon as it is there; each time another one takes its place."""
+def test_a_worker_that_dies_again_and_again_is_inconclusive(honest, judge):
+    """It is killed at its start, and so is each replacement."""
     done, killed = threading.Event(), set()
 
     def kill():
@@ -170,46 +174,44 @@ def test_a_worker_that_dies_again_and_again_is_no_acceptance(honest, judge):
     killer = threading.Thread(target=kill)
     killer.start()
     try:
-        found = judge(honest, "local", 1)
+        result = judge(honest, "local", 1)
     finally:
         done.set()
         killer.join()
-    assert found.verdict == "INCONCLUSIVE" and not found.replays
-    assert "lost again and again" in found.reasons[0] and len(killed) > 3
+    assert result.verdict == "INCONCLUSIVE" and not result.replays
+    assert "lost again and again" in result.reasons[0] and len(killed) > 3
 
 
-def test_what_takes_too_much_is_not_begun(honest, judge):
-    found = judge(honest, budget=ReplayBudget(memory=1e5))
-    assert found.verdict == "INCONCLUSIVE" and "GiB" in found.reasons[0]
-    found = judge(honest, budget=ReplayBudget(seconds=1e-6))
-    assert found.verdict == "INCONCLUSIVE" and " s, the limit is" in found.reasons[0]
-    assert not found.moves
-    found = judge(honest, budget=ReplayBudget(total=0.0))
-    assert found.verdict == "INCONCLUSIVE" and "longer than 0 s" in found.reasons[0]
+def test_a_replay_over_budget_is_not_started(honest, judge):
+    result = judge(honest, budget=ReplayBudget(memory=1e5))
+    assert result.verdict == "INCONCLUSIVE" and "GiB" in result.reasons[0]
+    result = judge(honest, budget=ReplayBudget(seconds=1e-6))
+    assert result.verdict == "INCONCLUSIVE" and " s, the limit is" in result.reasons[0]
+    assert not result.moves
+    result = judge(honest, budget=ReplayBudget(total=0.0))
+    assert result.verdict == "INCONCLUSIVE" and "longer than 0 s" in result.reasons[0]
 
 
 @pytest.mark.slow
 def test_a_replay_beyond_its_memory_is_inconclusive(honest, judge):
     """The estimate is fooled here; the worker's own limit is not."""
-    found = judge(honest, "local", 1, budget=ReplayBudget(memory=3e7))
-    assert found.verdict == "INCONCLUSIVE" and not found.replays
+    result = judge(honest, "local", 1, budget=ReplayBudget(memory=3e7))
+    assert result.verdict == "INCONCLUSIVE" and not result.replays
 
 
 @pytest.mark.slow
-def test_what_is_held_in_memory_does_not_grow_with_the_segments(
-    fleet_ray, judge, tmp_path
-):
+def test_memory_does_not_grow_with_the_segments(fleet_ray, judge, tmp_path):
     """Ninety states of 3.6 MB, one after another, in workers that may take 220 MB."""
     wide = {"model": "mlp", "channels": 512, "batch": 8, "held_out": 64}
     out = tmp_path / "wide"
     task = Provenance(**wide, train=90, segment=1)
     verbs.train(task, out=out, store=str(tmp_path / "s"), gpus=0)
-    found = judge(out, "local", 1, budget=ReplayBudget(memory=220e6))
-    assert found.verdict == "ACCEPT" and len(found.replays) == 90
+    result = judge(out, "local", 1, budget=ReplayBudget(memory=220e6))
+    assert result.verdict == "ACCEPT" and len(result.replays) == 90
 
 
 @pytest.mark.slow
-def test_commitment_nonce_and_training_may_be_three_acts(tmp_path):
+def test_commitment_nonce_and_training_may_be_three_commands(tmp_path):
     task = Provenance(**SMALL, train=6, segment=6)
     out, store = tmp_path / "t", str(tmp_path / "s")
     with pytest.raises(hs.RequestError, match="holds no commitment"):
@@ -227,12 +229,12 @@ def test_commitment_nonce_and_training_may_be_three_acts(tmp_path):
     assert answer.data["status"] == "complete"
     with pytest.raises(hs.RequestError, match="a transcript already"):
         verbs.train(task, out=out, store=store, on="here")
-    found = verbs.verify(out, on="here", points=0)
-    assert found.status == 0 and found.data["verdict"] == "ACCEPT"
-    json.dumps(found.data)
+    result = verbs.verify(out, on="here", points=0)
+    assert result.status == 0 and result.data["verdict"] == "ACCEPT"
+    json.dumps(result.data)
 
 
-def test_a_commitment_has_its_data_and_nothing_else_is_trained_on(tmp_path):
+def test_a_training_uses_the_committed_data_only(tmp_path):
     task, out = Provenance(**SMALL, train=6, segment=6), tmp_path / "t"
     (tmp_path / "r.bin").write_bytes(task.data.tobytes())
     named = replace(task, records=hs.File(tmp_path / "r.bin"))
@@ -257,7 +259,7 @@ def test_a_commitment_has_its_data_and_nothing_else_is_trained_on(tmp_path):
         ({"workers": -1}, "workers -1: expected"),
     ],
 )
-def test_a_demand_that_makes_no_sense_is_refused(honest, wrong, says):
+def test_an_invalid_option_is_refused(honest, wrong, says):
     with pytest.raises(hs.RequestError, match=says):
         verbs.verify(honest, **({"on": "here", "points": 0} | wrong))
     assert not honest.with_name("transcript-report").exists()
@@ -268,14 +270,14 @@ def test_another_commitment_of_the_same_prover_is_counted(tmp_path):
         out = tmp_path / str(number)
         verbs.commit(Provenance(**SMALL, train=5 + number, segment=6), out=out)
         verbs.issue(out)
-        told = writer.read_envelope(out, layout.NONCE, "nonce").body
+        nonce = writer.read_envelope(out, layout.NONCE, "nonce").body
         if number == 1:
-            before = told["sequence"]
-    assert told["sequence"] == before + 1
+            before = nonce["sequence"]
+    assert nonce["sequence"] == before + 1
 
 
 def test_the_same_data_under_another_key_are_counted(tmp_path):
-    """Another key alone does not give another try."""
+    """A new key alone gives no new try."""
     sequence = []
     for number in (1, 2):
         out = tmp_path / str(number)
@@ -303,9 +305,9 @@ def test_any_folder_of_text_can_be_trained_on(tmp_path):
         verbs.commit(task, out=tmp_path / "u", data=tmp_path / "none")
 
 
-def test_segments_that_look_odd_are_flagged():
-    """Of forty: one that jumps, one that stands, one that left no trace late; the first
-    leave none, and that is not odd."""
+def test_suspicious_segments_are_flagged():
+    """Of forty: one jumps, one stands still, one leaves no late trace; the first leave
+    none, which is normal."""
     lengths, p_values = [1.0] * 40, [0.5] * 5 + [0.001] * 35
     lengths[7], lengths[9], p_values[30] = 21.0, 0.0, 0.4
     assert flag_segments(lengths, p_values) == {
@@ -317,8 +319,8 @@ def test_segments_that_look_odd_are_flagged():
 
 
 @pytest.mark.slow
-def test_a_training_that_moved_says_where_each_segment_was(tmp_path, judge):
-    """Begun elsewhere, ended here: there bits must agree, and only there."""
+def test_a_resumed_training_names_the_environment_of_each_segment(tmp_path, judge):
+    """Begun on another machine, ended on this one: only there bits must agree."""
     out, store = tmp_path / "t", str(tmp_path / "s")
     task = Provenance(**SMALL, train=12, segment=6)
     verbs.commit(task, out=out)
@@ -332,11 +334,14 @@ def test_a_training_that_moved_says_where_each_segment_was(tmp_path, judge):
     print_ = next(e["environment"] for e in run.events() if e["event"] == "committed")
     events.write_text(text.replace(print_, "0123456789abcdef") + later)
     writer.export(hs.open(run.id, store=store), out, load_key("prover"))
-    found = judge(out)
-    assert found.verdict == "ACCEPT" and kinds(found) == ["bitwise", "bitwise"]
-    assert [replay.exact for replay in found.replays] == [False, True]
-    told = statement(found)["predicate"]["environments"]
-    assert [environment for _, environment in told] == ["0123456789abcdef", print_]
+    result = judge(out)
+    assert result.verdict == "ACCEPT" and kinds(result) == ["bitwise", "bitwise"]
+    assert [replay.exact for replay in result.replays] == [False, True]
+    environments = statement(result)["predicate"]["environments"]
+    assert [environment for _, environment in environments] == [
+        "0123456789abcdef",
+        print_,
+    ]
 
 
 def test_a_policy_is_never_read_from_a_transcript():

@@ -1,4 +1,4 @@
-"""What is read is exactly what would have been written, or it is refused."""
+"""Readers of JSON and tensors: exactly what a writer writes, or refused."""
 
 import json
 
@@ -43,13 +43,13 @@ def with_table(change):
     return with_header(changed)
 
 
-def test_tensors_come_back_and_the_library_agrees():
+def test_tensors_survive_a_round_trip_and_the_library_agrees():
     content = pack(TENSORS)
-    for found in (unpack(content, TYPES, "it"), load(content)):
-        assert set(found) == set(TENSORS)
+    for result in (unpack(content, TYPES, "it"), load(content)):
+        assert set(result) == set(TENSORS)
         for name, array in TENSORS.items():
-            np.testing.assert_array_equal(found[name], array)
-            assert found[name].shape == array.shape
+            np.testing.assert_array_equal(result[name], array)
+            assert result[name].shape == array.shape
 
 
 FAR = 1 << 50
@@ -86,7 +86,7 @@ def test_malformed_tensors_are_refused(name):
     assert "\n" not in str(caught.value) and len(str(caught.value)) < 120
 
 
-def test_a_tensor_that_stands_twice_is_refused():
+def test_a_duplicate_tensor_is_refused():
     content = with_header(
         lambda h: b'{"a":' + json.dumps(json.loads(h)["a"]).encode() + b"," + h[1:]
     )
@@ -122,11 +122,11 @@ def test_json_that_is_not_canonical_is_refused(content):
     assert len(str(caught.value)) < 120
 
 
-def test_canonical_json_comes_back():
+def test_canonical_json_survives_a_round_trip():
     value = {"b": [1, -2, None, True], "a": {"é": "\u2028"}, "f": 0.1}
-    found = parse_json(to_json(value), "it")
-    assert parse_float(found.pop("f"), "f") == 0.1
-    assert found == {"b": [1, -2, None, True], "a": {"é": "\u2028"}}
+    result = parse_json(to_json(value), "it")
+    assert parse_float(result.pop("f"), "f") == 0.1
+    assert result == {"b": [1, -2, None, True], "a": {"é": "\u2028"}}
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Transcripts that mean harm: refused with a reason, and nothing else happens."""
+"""Hostile transcripts are refused with a reason and without any side effect."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import random
 
 import numpy as np
 import pytest
-from support.trainings import TASK, resealed
+from support.trainings import TASK, reseal
 
 import heliostat as hs
 from heliostat_tasks.provenance import verbs
@@ -53,21 +53,21 @@ def spec(**fields):
 
 def committed(spoil):
     def change(folder):
-        """Another commitment, and a nonce for it: an issuer does not look inside."""
-        resealed(folder, "commitment", spoil)
+        """Sign another commitment, and a nonce for it, as an issuer would."""
+        reseal(folder, "commitment", spoil)
         signed = writer.read_envelope(folder, layout.COMMITMENT, "commitment")
         named = sha256(signed.content)
-        resealed(folder, "nonce", lambda body: body.update(commitment=named))
+        reseal(folder, "nonce", lambda body: body.update(commitment=named))
 
     return change
 
 
 def last(change):
-    return lambda folder: resealed(folder, "transcript", change)
+    return lambda folder: reseal(folder, "transcript", change)
 
 
 def state(**tensors):
-    """A checkpoint with other tensors, signed as if it were right."""
+    """Replace a checkpoint by other tensors, with fitting digests."""
 
     def change(folder):
         content = pack({"step": np.array(24, np.int32)} | tensors)
@@ -83,7 +83,7 @@ def signed(folder, content):
         digest = sha256(content)
         body["checkpoints"][-1].update(sha256=digest, size=len(content))
 
-    resealed(folder, "transcript", change)
+    reseal(folder, "transcript", change)
 
 
 def not_finite(folder):
@@ -136,11 +136,11 @@ HARM = {
     "a million wide": (spec(channels=10**6), "channels 1000000: expected"),
     "another batch": (spec(batch=15), "belongs to another commitment"),
     "a nonce for others": (
-        lambda f: resealed(f, "nonce", lambda b: b.update(commitment="0" * 64)),
+        lambda f: reseal(f, "nonce", lambda b: b.update(commitment="0" * 64)),
         "issued for another commitment",
     ),
     "a nonce of its own": (
-        lambda f: resealed(
+        lambda f: reseal(
             f,
             "nonce",
             lambda b: b.update(issuer=load_key("prover").name),
@@ -175,13 +175,13 @@ HARM = {
 
 
 @pytest.mark.parametrize("name", HARM)
-def test_harm_is_refused_with_a_reason(name, honest, judge, tmp_path):
+def test_a_hostile_transcript_is_refused_with_a_reason(name, honest, judge, tmp_path):
     spoil, says = HARM[name]
     spoil(honest)
     before = set(tmp_path.rglob("*"))
-    found = judge(honest)
-    assert found.verdict == "REJECT" and not found.replays
-    (reason,) = found.reasons
+    result = judge(honest)
+    assert result.verdict == "REJECT" and not result.replays
+    (reason,) = result.reasons
     assert any(part in reason for part in says.split("|"))
     assert len(reason) < 200 and reason.isprintable()
     made = {p.relative_to(tmp_path).parts[0] for p in tmp_path.rglob("*")}
@@ -195,15 +195,15 @@ def test_harm_is_refused_with_a_reason(name, honest, judge, tmp_path):
         {"batch": 4096, "segment": 100_000, "train": 1_000_000},
     ],
 )
-def test_what_would_exhaust_memory_or_time_is_not_begun(honest, judge, fields):
+def test_a_replay_that_exhausts_memory_or_time_is_not_started(honest, judge, fields):
     spec(**fields)(honest)
-    found = judge(honest)
-    assert found.verdict == "INCONCLUSIVE" and "the limit is" in found.reasons[0]
-    assert not found.moves
+    result = judge(honest)
+    assert result.verdict == "INCONCLUSIVE" and "the limit is" in result.reasons[0]
+    assert not result.moves
 
 
 def test_a_report_is_written_through_no_link(honest, tmp_path):
-    """An archive may hold, beside the transcript, what looks like its report."""
+    """An archive may hold a false report beside the transcript."""
     mine, theirs = tmp_path / "mine", honest.with_name("transcript-report")
     mine.write_text("precious")
     theirs.mkdir()
@@ -223,26 +223,26 @@ def test_a_report_is_written_through_no_link(honest, tmp_path):
 
 
 def mutated(content, draw):
-    """Some bytes flipped, left out, repeated, or put somewhere else."""
-    found = bytearray(content)
+    """Flip, drop, repeat or insert some bytes."""
+    result = bytearray(content)
     for _ in range(draw.randint(1, 4)):
-        at = draw.randrange(max(1, len(found)))
+        at = draw.randrange(max(1, len(result)))
         match draw.randrange(5):
             case 0:
-                found[at : at + 1] = bytes([draw.randrange(256)])
+                result[at : at + 1] = bytes([draw.randrange(256)])
             case 1:
-                del found[at : at + draw.randint(1, 40)]
+                del result[at : at + draw.randint(1, 40)]
             case 2:
-                found[at:at] = found[at : at + draw.randint(1, 40)]
+                result[at:at] = result[at : at + draw.randint(1, 40)]
             case 3:
-                found[at:at] = draw.choice([b"[", b"{", b'"', b"-", b"1e9", b"\x00"])
+                result[at:at] = draw.choice([b"[", b"{", b'"', b"-", b"1e9", b"\x00"])
             case _:
-                del found[at:]
-    return bytes(found)
+                del result[at:]
+    return bytes(result)
 
 
 def survives(read, content):
-    """Whether what was read was taken; anything but a refusal would raise here."""
+    """True if the content was accepted; any exception but a refusal is raised."""
     try:
         read(content)
     except Refused as refusal:
@@ -275,7 +275,7 @@ def test_two_thousand_mutated_envelopes_are_refused(trained, kind):
 
 
 def test_a_thousand_transcripts_that_were_signed_wrong_are_refused(honest, tmp_path):
-    """Values of a body are exchanged for others, and the whole is signed again."""
+    """Values of a body are exchanged, and it is signed again."""
     draw = random.Random(2)
     bodies = {
         kind: writer.read_envelope(honest, f"{kind}.dsse.json", kind)
@@ -298,12 +298,12 @@ def test_a_thousand_transcripts_that_were_signed_wrong_are_refused(honest, tmp_p
                 claims = read_transcript(honest, tmp_path / "copy", None, UNLIMITED)
                 for step in claims.entries:
                     claims.state(step)
-                raise AssertionError("it was taken")
+                raise AssertionError("it was accepted")
         path.write_bytes(kept)
 
 
 def spoil(value, draw, odd):
-    """One value somewhere inside becomes another, goes, or gets company."""
+    """Replace or remove one value somewhere inside, or add one."""
     while True:
         key = draw.choice([*value] if isinstance(value, dict) else range(len(value)))
         inner = value[key]
@@ -321,7 +321,7 @@ def spoil(value, draw, odd):
 
 
 def texts(claimed):
-    """Whether a table of environments is one, in form."""
+    """True if a table of environments is well-formed."""
     if not isinstance(claimed, list) or not claimed:
         return False
     names = {"layout", "fingerprint"}

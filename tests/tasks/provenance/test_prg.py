@@ -1,4 +1,4 @@
-"""Numbers from a seed: by integers, and the same everywhere."""
+"""Numbers from a seed: exact, and the same on every machine."""
 
 import hashlib
 from fractions import Fraction
@@ -19,10 +19,10 @@ def bytes_of(label, count):
 @pytest.mark.parametrize("bound", [1.0, 0.0346, 1 / 3])
 def test_weights_are_rounded_once(bound):
     """Against exact fractions: (u / 2²³ − 1) · bound, to the nearest float32."""
-    found = prg.weights(SEED, "w", (5, 7), bound)
+    result = prg.weights(SEED, "w", (5, 7), bound)
     raw = bytes_of("weights/w", 105)
     limit = Fraction(float(np.float32(bound)))
-    for i, value in enumerate(found.ravel()):
+    for i, value in enumerate(result.ravel()):
         u = int.from_bytes(raw[3 * i : 3 * i + 3], "little")
         exact = (Fraction(u, 1 << 23) - 1) * limit
         steps = [np.nextafter(value, np.float32(s)) for s in (-np.inf, np.inf)]
@@ -37,7 +37,7 @@ def test_order_is_by_128_bit_keys():
     assert prg.permutation(SEED, 1000).tolist() == slow
 
 
-def test_the_same_seed_gives_the_same_numbers_for_ever():
+def test_the_numbers_of_a_seed_never_change():
     """Pinned: a change here breaks every transcript that exists."""
     weights = prg.weights(SEED, "embed", (64, 3), 0.5)
     assert hashlib.sha256(weights.tobytes()).hexdigest()[:16] == "e3f1c6c7a1948dd3"
@@ -68,8 +68,8 @@ def test_one_changed_byte_moves_nearly_every_record():
 
 
 def test_weights_fill_their_range_evenly():
-    found = prg.weights(SEED, "many", (200_000,), 2.0)
-    assert found.min() >= -2 and found.max() < 2
-    counts = np.histogram(found, 20, (-2, 2))[0]
+    result = prg.weights(SEED, "many", (200_000,), 2.0)
+    assert result.min() >= -2 and result.max() < 2
+    counts = np.histogram(result, 20, (-2, 2))[0]
     chi2 = ((counts - 10_000) ** 2 / 10_000).sum()
     assert chi2 < 57  # 19 degrees of freedom: false alarm 1e-5

@@ -1,4 +1,4 @@
-"""Envelopes: the signature of the specification, and none that is not."""
+"""Envelopes: the signature of the specification, and refusal of all others."""
 
 import base64
 import re
@@ -21,16 +21,16 @@ KEY = generate_key()
 GOOD = seal({"x": 1}, "nonce", KEY)
 
 
-def test_what_is_signed_is_the_pre_authentication_encoding():
+def test_the_signed_text_is_the_pre_authentication_encoding():
     """The example of the DSSE protocol."""
-    found = _signed_text("http://example.com/HelloWorld", b"hello world")
-    assert found == b"DSSEv1 29 http://example.com/HelloWorld 11 hello world"
+    result = _signed_text("http://example.com/HelloWorld", b"hello world")
+    assert result == b"DSSEv1 29 http://example.com/HelloWorld 11 hello world"
 
 
-def test_an_envelope_says_who_signed():
-    found = open_envelope(GOOD, "nonce", "it")
-    assert found.body == {"x": 1} and found.signer == KEY.name
-    assert found.content == to_json({"x": 1})
+def test_an_envelope_names_its_signer():
+    result = open_envelope(GOOD, "nonce", "it")
+    assert result.body == {"x": 1} and result.signer == KEY.name
+    assert result.content == to_json({"x": 1})
 
 
 def changed(**fields):
@@ -84,7 +84,7 @@ def test_keys_are_made_once_and_only_their_owner_reads_them(tmp_path, monkeypatc
 
 
 def test_base64_has_one_spelling():
-    """Bits of the last digit that mean nothing are zero, or the envelope is refused."""
+    """Unused bits of the last digit are zero, or the envelope is refused."""
     digits = string.ascii_uppercase + string.ascii_lowercase + string.digits + "+/"
     envelope = seal({"a": 1}, "nonce", generate_key())
     (last,) = re.findall(rb'"sig":"[^"]*(.)=="', envelope)

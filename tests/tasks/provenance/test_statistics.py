@@ -12,25 +12,25 @@ from heliostat_tasks.provenance.verify import distances, memorisation, sampling
 def test_traces_are_those_of_a_slow_count():
     draw = np.random.default_rng(0)
     trained, held = draw.normal(-0.4, 1, 60), draw.normal(0, 1, 90)
-    found = memorisation.traces(trained, held)
+    result = memorisation.traces(trained, held)
     pairs = [(-a > -b) for a, b in itertools.product(trained, held)]
-    assert found.auc == pytest.approx(np.mean(pairs))
+    assert result.auc == pytest.approx(np.mean(pairs))
     spread = np.sqrt((trained.var(ddof=1) + held.var(ddof=1)) / 2)
-    assert found.effect == pytest.approx((held.mean() - trained.mean()) / spread)
-    for p, share in zip(memorisation.QUANTILES, found.fbq, strict=True):
+    assert result.effect == pytest.approx((held.mean() - trained.mean()) / spread)
+    for p, share in zip(memorisation.QUANTILES, result.fbq, strict=True):
         quantile = [np.mean([-b < -a for b in held]) for a in trained]
         assert share == pytest.approx(np.mean(np.array(quantile) <= p))
 
 
 @pytest.mark.filterwarnings("error")
-def test_where_there_is_nothing_to_compare_nothing_is_claimed():
-    found = memorisation.traces(np.ones(5), np.ones(0))
-    assert found.p_value == 1.0 and np.isnan(found.effect) and found.bound == (1, 1)
+def test_without_records_to_compare_nothing_is_claimed():
+    result = memorisation.traces(np.ones(5), np.ones(0))
+    assert result.p_value == 1.0 and np.isnan(result.effect) and result.bound == (1, 1)
     assert np.isnan(memorisation.memorisation(np.ones((3, 2)), np.ones((3, 0)))).all()
     assert max(memorisation.traces(np.arange(9.0), -np.arange(9.0)).bound) == 1.0
 
 
-def test_p_values_of_what_was_not_trained_on_are_even():
+def test_p_values_of_untrained_records_are_uniform():
     """P(p <= 0.05) = 0.05: of 400 draws 9 to 34, a false alarm in 1e-3."""
     draw = np.random.default_rng(1)
     values = [
@@ -52,9 +52,9 @@ def test_exact_permutation_agrees_with_all_of_them():
         inside = both[list(chosen)]
         gaps.append(inside.mean() - (both.sum() - inside.sum()) / 6)
     exact = np.mean(np.array(gaps) >= a.mean() - b.mean() - 1e-12)
-    found = memorisation.traces(-a, -b).p_value
+    result = memorisation.traces(-a, -b).p_value
     error = np.sqrt(exact * (1 - exact) / memorisation.PERMUTATIONS)
-    assert abs(found - exact) < 4 * error + 2e-3
+    assert abs(result - exact) < 4 * error + 2e-3
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def test_exact_permutation_agrees_with_all_of_them():
         pytest.param(1.0, marks=pytest.mark.slow),
     ],
 )
-def test_lambda_bounds_the_share_that_was_not_trained_on(missing):
+def test_lambda_bounds_the_share_of_untrained_records(missing):
     """The 95 % limit is above the true share in at least 93 % of 300 segments.
 
     Records that were not trained on look like held-out ones, others are shifted; a
@@ -77,8 +77,8 @@ def test_lambda_bounds_the_share_that_was_not_trained_on(missing):
     for _ in range(300):
         lost = int(missing * n)
         trained = np.concatenate([draw.normal(size=lost), draw.normal(-2, 1, n - lost)])
-        found = memorisation.traces(trained, draw.normal(size=400), seed=0)
-        covered += found.bound[1] >= missing
+        result = memorisation.traces(trained, draw.normal(size=400), seed=0)
+        covered += result.bound[1] >= missing
     assert covered >= 279
 
 
@@ -105,22 +105,22 @@ def test_samples_catch_as_often_as_the_formula_says(replayed, bad):
     assert low <= caught <= high
 
 
-def test_chances_are_those_of_counting():
+def test_detection_probabilities_are_those_of_counting():
     for segments, replayed, bad in [(6, 2, 1), (6, 3, 2), (7, 7, 1), (5, 0, 2)]:
         plans = list(itertools.combinations(range(segments), replayed))
         hits = sum(bool(set(plan) & set(range(bad))) for plan in plans)
-        found = sampling.detection_probability(segments, replayed, bad)
-        assert found == pytest.approx(hits / len(plans))
+        result = sampling.detection_probability(segments, replayed, bad)
+        assert result == pytest.approx(hits / len(plans))
     with pytest.raises(ValueError, match="3 bad and 1 replayed of 2"):
         sampling.detection_probability(2, 1, 3)
 
 
-def test_what_is_forced_is_in_every_sample():
+def test_forced_segments_are_in_every_sample():
     plan = sampling.sample_segments(range(20), 5, bytes(32), forced=(0, 19, 4))
     assert {0, 4, 19} <= set(plan) and len(plan) == 5 and plan == sorted(plan)
 
 
-def test_distances_are_relative_to_what_moved():
+def test_distances_are_relative_to_the_movement():
     before = {"params.w": np.zeros(4, np.float32), "mu.w": np.ones(2, np.float32)}
     after = {"params.w": np.float32([3, 4, 0, 0]), "mu.w": np.float32([1, 2])}
     second = {"nu.w": np.ones(2, np.float32)}
@@ -137,7 +137,7 @@ def test_distances_are_relative_to_what_moved():
     assert far["mu.w"] == 0.5
 
 
-def test_a_tensor_that_stood_still_is_measured_by_its_size():
+def test_a_constant_tensor_is_measured_by_its_size():
     still = {"params.w": np.full(4, 2.0, np.float32)}
     moved = distances.movement(still, still)
     assert distances.distances(still, still, moved) == {"params.w": 0.0, "weights": 0.0}
@@ -148,8 +148,8 @@ def test_a_tensor_that_stood_still_is_measured_by_its_size():
     assert distances.distances(nudged, nothing, moved)["weights"] == np.inf
 
 
-def test_moments_are_measured_by_what_they_do():
-    """A second moment of zero among large ones: nothing in a norm, all in a step."""
+def test_moments_are_measured_by_their_effect():
+    """A second moment of zero among large ones hardly changes a norm, but the step."""
     w = np.float32([1.0, 1.0])
     state = {
         "params.w": w,
@@ -167,6 +167,6 @@ def test_moments_are_measured_by_what_they_do():
     assert not any(still.values())
 
 
-def test_bits_tell_what_numbers_do_not():
+def test_bits_distinguish_zeros_of_unlike_sign():
     zero, minus = {"w": np.float32([0.0])}, {"w": np.float32([-0.0])}
     assert distances.same_bits(zero, zero) and not distances.same_bits(zero, minus)

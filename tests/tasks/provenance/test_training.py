@@ -1,4 +1,4 @@
-"""The training itself: AdamW by another hand, a causal model, an order used once."""
+"""The training: AdamW against optax, a causal model, an order used once."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ def test_a_step_is_optax_adamw_on_a_clipped_gradient():
 
 @pytest.mark.slow
 def test_no_byte_sees_a_later_one():
-    """The loss of a prefix, by a model of that length, is part of the whole loss: true
-    for every prefix only if each position depends on those before it alone."""
+    """The loss of each prefix, by a model of its length, is part of the whole loss: so
+    each position depends on earlier ones alone."""
     task = Provenance(**TEXT, length=4)
     params = {
         n: jnp.asarray(a)
@@ -72,7 +72,7 @@ def test_no_byte_sees_a_later_one():
     assert whole[1] - whole[0] != pytest.approx(0, abs=1e-6)
 
 
-def test_every_record_is_seen_once_a_pass_and_held_out_ones_never():
+def test_every_record_is_seen_once_per_pass_and_held_out_ones_never():
     task = Provenance(**SMALL)
     data = task.prepare()
     seen, held = data.order.ravel(), task.order[-task.held_out :]
@@ -80,7 +80,7 @@ def test_every_record_is_seen_once_a_pass_and_held_out_ones_never():
     assert len(seen) + len(held) > len(data.records) - task.batch
 
 
-def test_data_fields_and_nonce_decide_where_it_starts(tmp_path):
+def test_data_fields_and_nonce_determine_the_seed(tmp_path):
     task = Provenance(**SMALL)
     (tmp_path / "r.bin").write_bytes(task.data.tobytes())
     changed = bytearray(task.data.tobytes())
@@ -139,7 +139,7 @@ def test_any_bit_of_a_state_changes_its_checksum():
         ({"model": "mlp", "heads": 2}, "it is for model tiny-lm"),
     ],
 )
-def test_fields_that_make_no_sense_are_refused(fields, says):
+def test_invalid_fields_are_refused(fields, says):
     with pytest.raises(ValueError, match=says) as caught:
         Provenance(**fields)
     assert "\n" not in str(caught.value)
@@ -153,7 +153,7 @@ def test_fields_that_make_no_sense_are_refused(fields, says):
         (b"\xff" * 65 * 100, SMALL, "a label is 255, of 10"),
     ],
 )
-def test_records_that_make_no_sense_are_refused(tmp_path, content, fields, says):
+def test_invalid_records_are_refused(tmp_path, content, fields, says):
     (tmp_path / "r.bin").write_bytes(content)
     task = Provenance(records=hs.File(tmp_path / "r.bin"), **fields)
     with pytest.raises(ValueError, match=says):
@@ -162,5 +162,5 @@ def test_records_that_make_no_sense_are_refused(tmp_path, content, fields, says)
 
 @pytest.mark.slow
 def test_the_laws_hold(fleet_ray):
-    found = hs.check_task(Provenance(**SMALL, train=12, segment=3))
-    assert not [law for law, reason in found.items() if reason], found
+    result = hs.check_task(Provenance(**SMALL, train=12, segment=3))
+    assert not [law for law, reason in result.items() if reason], result
