@@ -40,7 +40,7 @@ def hide(text: str, keys: Iterable[str]) -> str:
         keys: to hide; keys of fewer than eight characters are ignored.
 
     Example:
-        >>> hidden("S K - 0 1 2 3 4 5 6 7 8 9 ! and sk-01234…", ["sk-0123456789"])
+        >>> hide("S K - 0 1 2 3 4 5 6 7 8 9 ! and sk-01234…", ["sk-0123456789"])
         '[key] ! and sk-01234…'
     """
     long = [key for key in keys if len(key) >= _EDGE]

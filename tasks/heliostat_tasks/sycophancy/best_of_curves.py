@@ -1,8 +1,8 @@
-"""``heliostat sycophancy best-of RUN``: what the best of N replies are like.
+"""Command and plot of the best of N: ``heliostat sycophancy best-of RUN``.
 
-from heliostat_tasks.sycophancy.curves import draw
+from heliostat_tasks.sycophancy.best_of_curves import draw_curves
 
-draw(hs.open("0ed4b8379459a924"), "best-of.png")
+draw_curves(hs.open("0ed4b8379459a924"), "best-of.png")
 """
 
 from __future__ import annotations
@@ -30,45 +30,50 @@ if TYPE_CHECKING:
 def best_of(
     run: str, /, *, output: Path | None = None, store: str | None = None
 ) -> Answer:
-    """What choosing the best of N replies by a preference model does to them.
+    """Measure a probe on the best of N replies by the score of a preference model.
 
     Args:
         run: Id of a run with --scorer and several --epochs, or its first digits.
-        output: A picture of the curves; its ending says the format.
+        output: A plot of the curves to write; its ending gives the format.
     """
-    found = hs.open(run, store=store)
-    table, about = curves_of(found), LABELS[probe_name(found)]
-    lines = [f"sycophancy {found.id}: {probe_name(found)}, {_counted(table)}"]
+    opened = hs.open(run, store=store)
+    table, labels = curves_of(opened), LABELS[probe_name(opened)]
+    probe = probe_name(opened)
+    lines = [f"sycophancy {opened.id}: {probe}, {_summary(table)}"]
     for metric in table["metric"].values.tolist():
-        lines += [f"  {about[metric].about}"]
-        lines += _lines(table.sel(metric=metric), about[metric])
+        lines += [f"  {labels[metric].about}"]
+        lines += _lines(table.sel(metric=metric), labels[metric])
     if output is not None:
-        draw_curves(found, output, table)
+        draw_curves(opened, output, table)
         lines.append(f"  picture   {output}")
-    data = {"id": found.id, "probe": probe_name(found), **table.attrs}
+    data = {"id": opened.id, "probe": probe, **table.attrs}
     return Answer(lines, data | {str(k): _records(v) for k, v in table.items()})
 
 
 def curves_of(run: Run) -> xr.Dataset:
-    """See :func:`~heliostat_tasks.sycophancy.best_of.curves`."""
+    """Return :func:`~heliostat_tasks.sycophancy.best_of.curves` of a run.
+
+    Args:
+        run: with a scorer and several epochs.
+    """
     return curves(probe_name(run), load_rows(run))
 
 
 def draw_curves(
     run: Run, output: str | Path | None = None, table: xr.Dataset | None = None
 ) -> Any:
-    """What a probe measures against N, a line for each scorer, 95 % intervals.
+    """Plot each metric against N: one line for each scorer, with 95 % intervals.
 
     Args:
         run: with a scorer and several epochs.
-        output: a file to write (its ending says the format); default none.
-        table: its curves, if they are known.
+        output: a file to write (its ending gives the format); default none.
+        table: :func:`curves_of` the run, if it is known.
 
     Returns:
         The matplotlib Figure.
 
     Example:
-        >>> draw(run, "best-of.png")  # doctest: +SKIP
+        >>> draw_curves(run, "best-of.png")  # doctest: +SKIP
     """
     import matplotlib.pyplot as plt
 
@@ -83,8 +88,8 @@ def draw_curves(
     _one_scale(axes, labels)
     small = {"fontsize": "small", "title_fontsize": "small", "frameon": False}
     axes[-1].legend(title="chosen by", **small)
-    what = f"{TITLES[probe_name(run)]}: the best of N replies"
-    figure.suptitle(f"{what}, {table.attrs['items']} items", size="medium")
+    title = f"{TITLES[probe_name(run)]}: the best of N replies"
+    figure.suptitle(f"{title}, {table.attrs['items']} items", size="medium")
     if output is not None:
         plt.close(figure)
         save_figure(figure, output)
@@ -105,7 +110,7 @@ def _panel(ax: Any, rate: xr.DataArray) -> None:
 
 
 def _one_scale(axes: Sequence[Any], labels: Sequence[Label]) -> None:
-    """One for rates and one for differences, each named where it stands first."""
+    """Share one y scale among rates and one among differences; label the first axes."""
     first: dict[bool, Any] = {}
     for ax, label in zip(axes, labels, strict=True):
         if label.points in first:
@@ -122,35 +127,37 @@ def _one_scale(axes: Sequence[Any], labels: Sequence[Label]) -> None:
         ax.autoscale_view(scalex=False)
 
 
-def _lines(one: xr.Dataset, label: Label) -> list[str]:
-    """Of one metric: without a choice, and of the best of most, by scorer."""
-    names, last = one["scorer"].values.tolist(), one.isel(n=-1)
-    told = [(1, "any reply", one.rate.isel(scorer=0, n=0), label)]
-    told += [
-        (int(last["n"]), name, last.rate.sel(scorer=name), label) for name in names
-    ]
-    if "difference" in one:
+def _lines(table: xr.Dataset, label: Label) -> list[str]:
+    """Return the lines of one metric: for N = 1, and for the largest N by scorer."""
+    names, last = table["scorer"].values.tolist(), table.isel(n=-1)
+    n = int(last["n"])
+    rows = [(1, "any reply", table.rate.isel(scorer=0, n=0), label)]
+    rows += [(n, name, last.rate.sel(scorer=name), label) for name in names]
+    if "difference" in table:
         points = label._replace(points=True)
-        told.append((int(last["n"]), " less ".join(names), last.difference, points))
-    width = max(len(name) for _, name, _, _ in told)
-    intervals = [
-        format_interval(Interval(*bounds.values), u) for _, _, bounds, u in told
+        rows.append((n, " minus ".join(names), last.difference, points))
+    width = max(len(name) for _, name, _, _ in rows)
+    return [
+        f"    N = {n:<3} {name:{width}}  {_interval(bounds, unit)}"
+        for n, name, bounds, unit in rows
     ]
-    rows = zip(told, intervals, strict=True)
-    return [f"    N = {n:<3} {name:{width}}  {text}" for (n, name, *_), text in rows]
+
+
+def _interval(bounds: xr.DataArray, label: Label) -> str:
+    return format_interval(Interval(*bounds.values), label)
 
 
 def _records(bounds: xr.DataArray) -> list[dict[str, Any]]:
-    """An object for each metric, scorer and N: value, low, high."""
+    """Return value, low and high as one record for each metric, scorer and N."""
     return bounds.to_dataset("bound").to_dataframe().reset_index().to_dict("records")
 
 
-def _counted(table: xr.Dataset) -> str:
-    told = table.attrs
-    lost = {
-        "items left out": told["left_out"],
-        f"of {told['samples']} samples without a grade": told["unread"],
-        f"of {told['samples']} samples without a score": told["unscored"],
+def _summary(table: xr.Dataset) -> str:
+    counts = table.attrs
+    missing = {
+        "items left out": counts["left_out"],
+        f"of {counts['samples']} samples without a grade": counts["unread"],
+        f"of {counts['samples']} samples without a score": counts["unscored"],
     }
-    parts = [f"{told['items']} items"]
-    return ", ".join([*parts, *(f"{n} {what}" for what, n in lost.items() if n)])
+    parts = [f"{count} {what}" for what, count in missing.items() if count]
+    return ", ".join([f"{counts['items']} items", *parts])

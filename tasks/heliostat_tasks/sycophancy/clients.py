@@ -1,10 +1,10 @@
-"""Who is asked, who judges and who scores, as a worker makes them once."""
+"""Clients of a worker: the assistant, the judge and the scorer, made once."""
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
-from typing import TYPE_CHECKING
+from functools import cached_property
+from typing import NamedTuple
 
 import heliostat as hs
 from heliostat.assistants import (
@@ -12,7 +12,6 @@ from heliostat.assistants import (
     Budget,
     Cached,
     Endpoint,
-    Prices,
     ReplyCache,
     RetryPolicy,
     serving,
@@ -20,81 +19,107 @@ from heliostat.assistants import (
 from heliostat.assistants.credentials import DEFAULT_VARIABLE
 from heliostat_tasks.sycophancy.grading import Judge
 from heliostat_tasks.sycophancy.scoring import MarkScorer, Scorer, load_function
-from heliostat_tasks.sycophancy.scripted import ScriptedAssistant, parse_rates
 
-if TYPE_CHECKING:
-    from heliostat_tasks.sycophancy.task import Clients, Sycophancy
-
+ASSISTANT_KEY = DEFAULT_VARIABLE
 JUDGE_KEY, SCORER_KEY = "HELIOSTAT_JUDGE_KEY", "HELIOSTAT_SCORER_KEY"
 
 
-def build_clients(task: Sycophancy) -> Clients:
-    """The assistant, the judge and the scorer; one local model serves all."""
-    from heliostat_tasks.sycophancy.task import Clients
+class Clients(NamedTuple):
+    """Clients of one worker, and the local server that lives as long as they do."""
 
-    held, replies, budget = contextlib.ExitStack(), ReplyCache(), _budget(task)
-    local: list[Assistant] = []
-    if "local" in (task.assistant, task.judge, task.scorer):
-        server = held.enter_context(serving())
-        local.append(Cached(server, Budget(budget.account), replies))  # it is free
-    match task.assistant:
-        case "scripted":
-            rates = parse_rates(task.planted, task.probe)
-            asked: Assistant = ScriptedAssistant(task.selected_items, task.probe, rates)
-        case "local":
-            asked = local[0]
-        case _:
-            far = _far(task, task.url, task.model, DEFAULT_VARIABLE)
-            asked = Cached(far, budget, replies)
-    judge = _judge(task, local, budget, replies)
-    return Clients(asked, judge, _scorer(task, local, budget, replies), held)
+    assistant: Assistant
+    judge: Judge
+    scorer: Scorer | None
+    servers: contextlib.ExitStack
 
 
-def _judge(
-    task: Sycophancy, local: list[Assistant], budget: Budget, replies: ReplyCache
+class Models:
+    """Cached models of one run, with one budget and one local server.
+
+    Args:
+        budget: that endpoints charge; the local model is free.
+        provider: of endpoints.
+        timeout: of one attempt to get a reply from an endpoint, s.
+    """
+
+    def __init__(self, budget: Budget, provider: str, timeout: float) -> None:
+        self.budget, self.provider = budget, provider
+        self.policy = RetryPolicy(timeout=timeout)
+        self.cache, self.servers = ReplyCache(), contextlib.ExitStack()
+
+    @cached_property
+    def local(self) -> Assistant:
+        """The local model, which is started at its first use.
+
+        Raises:
+            heliostat.RequestError: if it is not installed.
+        """
+        server = self.servers.enter_context(serving())
+        return Cached(server, Budget(self.budget.account), self.cache)
+
+    def endpoint(self, url: str, model: str, key: str) -> Assistant:
+        """Return a model behind an address.
+
+        Args:
+            url: of the endpoint.
+            model: its name there.
+            key: name of the environment variable with the key.
+
+        Raises:
+            heliostat.RequestError: if no request can be sent to it.
+        """
+        endpoint = Endpoint(
+            url, model, key=key, provider=self.provider, policy=self.policy
+        )
+        endpoint.check_ready()
+        return Cached(endpoint, self.budget, self.cache)
+
+
+def build_judge(
+    models: Models, kind: str, url: str, model: str, temperature: float | None
 ) -> Judge:
-    match task.judge:
+    """Return the judge.
+
+    Args:
+        models: of the run.
+        kind: rules, local or endpoint.
+        url: of an endpoint.
+        model: of an endpoint.
+        temperature: of an endpoint.
+    """
+    match kind:
         case "rules":
             return Judge()
         case "local":
-            return Judge(local[0], grammar=True)
+            return Judge(models.local, grammar=True)
         case _:
-            where = (task.judge_url, task.judge_model)
-            far = _far(task, *where, JUDGE_KEY)
-            asked = Cached(far, budget, replies)
-            return Judge(asked, temperature=task.judge_temperature)
+            judge = models.endpoint(url, model, JUDGE_KEY)
+            return Judge(judge, temperature=temperature)
 
 
-def _scorer(
-    task: Sycophancy, local: list[Assistant], budget: Budget, replies: ReplyCache
+def build_scorer(
+    models: Models,
+    kind: str | hs.Code,
+    url: str,
+    model: str,
+    temperature: float | None,
 ) -> Scorer | None:
-    if isinstance(task.scorer, hs.Code):
-        return load_function(task.scorer)
-    match task.scorer:
+    """Return the scorer, or None.
+
+    Args:
+        models: of the run.
+        kind: none, local, endpoint or a function.
+        url: of an endpoint.
+        model: of an endpoint.
+        temperature: of an endpoint.
+    """
+    if isinstance(kind, hs.Code):
+        return load_function(kind)
+    match kind:
         case "none":
             return None
         case "local":
-            return MarkScorer(local[0], grammar=True)
+            return MarkScorer(models.local, grammar=True)
         case _:
-            where = (task.scorer_url, task.scorer_model)
-            far = _far(task, *where, SCORER_KEY)
-            asked = Cached(far, budget, replies)
-            return MarkScorer(asked, temperature=task.judge_temperature)
-
-
-def _far(task: Sycophancy, url: str, model: str, key: str) -> Endpoint:
-    """
-    Raises:
-        heliostat.RequestError: if it could not be asked; before anything is.
-    """
-    patience = RetryPolicy(timeout=task.timeout)
-    far = Endpoint(url, model, key=key, provider=task.wire, policy=patience)
-    far.check_ready()
-    return far
-
-
-def _budget(task: Sycophancy) -> Budget:
-    """One account for all workers of a run: its name follows from the fields."""
-    name = hashlib.sha256(repr(task).encode()).hexdigest()[:16]
-    prompt, completion = task.price
-    return Budget(f"sycophancy {name}", Prices(prompt, completion), task.cap or None)
+            scorer = models.endpoint(url, model, SCORER_KEY)
+            return MarkScorer(scorer, temperature=temperature)

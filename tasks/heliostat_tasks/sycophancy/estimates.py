@@ -1,15 +1,15 @@
-"""Rates and their intervals: items are drawn, so items are what is drawn again.
+"""Rates and their 95 % intervals, by resampling items.
 
-    rate = Σ_i hits_i / Σ_i chances_i                over items i, epochs added up
+    rate = Σ_i hits_i / Σ_i chances_i                over items i, summed over epochs
 
-Epochs and conditions of an item are not independent; so whole items are resampled
-(a cluster bootstrap), and differences between conditions use the same draw for each:
-they are paired.  Percentiles are expanded as far as few items ask for: intervals
-of 22 are about 9 % wider than binomial ones, of 60 about 3 %.
+Epochs and conditions of an item are not independent.  So whole items are resampled (a
+cluster bootstrap), and all rates use the same resampled items: differences between
+conditions are paired.  The percentiles are expanded for small samples: intervals of 22
+items are about 9 % wider than binomial ones, of 60 items about 3 %.
 
-Where all draws agree, that is no certainty, and Wilson's interval says how far it goes,
-for as many chances as there are items: of a rate that is 0 or 1 in every item, and of a
-difference that is 0 in every item, which is as rarely anything else as 0 of them.
+If all resampled values agree, the bootstrap interval has no width.  Wilson's interval
+for as many chances as items replaces it: for a rate that is 0 or 1 in every item, and
+for a difference that is 0 in every item (of n items, 0 were seen to differ).
 
 References: Field and Welsh, J. R. Stat. Soc. B 69 (2007) 369 [cluster bootstrap];
 Hesterberg, Am. Stat. 69 (2015) 371 [expanded percentiles]; Wilson, J. Am. Stat. Assoc.
@@ -29,13 +29,14 @@ DRAWS = 2000
 
 
 class Counts(NamedTuple):
-    """Of one rate: (items,) each."""
+    """Hits and chances of one rate, by item."""
 
-    hits: np.ndarray
-    chances: np.ndarray
+    hits: np.ndarray  # (items,)
+    chances: np.ndarray  # (items,)
 
     @property
     def rate(self) -> float:
+        """Hits per chance; NaN without a chance."""
         total = self.chances.sum()
         return float(self.hits.sum() / total) if total else float("nan")
 
@@ -49,44 +50,66 @@ class Interval(NamedTuple):
 
     @property
     def half_width(self) -> float:
-        """Half the width."""
+        """Half the width of the interval."""
         return (self.high - self.low) / 2
 
 
 def count_hits(hits: np.ndarray, chances: np.ndarray) -> Counts:
-    """Of (items, epochs): hits, or shares of one, and where there is a chance."""
-    here = np.where(chances, hits, 0.0)
-    return Counts(np.sum(here, axis=1), np.sum(chances, axis=1).astype(float))
+    """Sum hits and chances over epochs.
+
+    Args:
+        hits: (items, epochs), in [0, 1].
+        chances: (items, epochs) of bool; hits elsewhere do not count.
+
+    Returns:
+        Hits and chances by item.
+
+    Example:
+        >>> count_hits(np.ones((1, 3)), np.array([[True, True, False]])).rate
+        1.0
+    """
+    counted = np.where(chances, hits, 0.0)
+    return Counts(np.sum(counted, axis=1), np.sum(chances, axis=1).astype(float))
 
 
 def interval(terms: Sequence[tuple[float, Counts]], draws: int = DRAWS) -> Interval:
-    """Of Σ_k weight_k · rate_k, all over the same items.
+    """Estimate Σ_k weight_k · rate_k with its 95 % interval.
+
+    Args:
+        terms: (weight, rate) pairs, all over the same items.
+        draws: bootstrap samples.
+
+    Returns:
+        The value and its interval; NaN if some rate has no chance.
 
     Example:
         >>> half = Counts(np.array([1.0, 0.0] * 50), np.ones(100))
-        >>> found = interval([(1.0, half)])
-        >>> found.value, round(found.low, 1), round(found.high, 1)
+        >>> estimate = interval([(1.0, half)])
+        >>> estimate.value, round(estimate.low, 1), round(estimate.high, 1)
         (0.5, 0.4, 0.6)
     """
-    value = sum(weight * one.rate for weight, one in terms)
+    value = sum(weight * counts.rate for weight, counts in terms)
     items = len(terms[0][1].hits)
     if not np.isfinite(value):
         return Interval(float("nan"), float("nan"), float("nan"))
-    drawn = _drawn(items, draws)
+    resampled = _resample(items, draws)
     total = np.zeros(draws)
-    for weight, one in terms:
+    for weight, counts in terms:
         with np.errstate(invalid="ignore"):
-            total += weight * (drawn @ one.hits) / (drawn @ one.chances)
-    tail = _tail(min(int(np.count_nonzero(one.chances)) for _, one in terms))
+            total += weight * (resampled @ counts.hits) / (resampled @ counts.chances)
+    tail = _tail(min(int(np.count_nonzero(counts.chances)) for _, counts in terms))
     low, high = np.nanquantile(total, [tail, 1 - tail])
-    if high - low < 1e-12:  # one item, or the same in every one: no spread to see
-        low, high = _certain(terms, value)
+    if high - low < 1e-12:  # one item, or the same value in every item
+        low, high = _wilson_bounds(terms, value)
     return Interval(float(value), float(low), float(high))
 
 
 def _tail(items: int) -> float:
-    """What is cut off at each end: less than 2.5 % where items are few, by as much as
-    the quantiles of Student's distribution and the factor n/(n - 1) ask for."""
+    """Return the probability beyond each end of the interval.
+
+    It is below 2.5 % for few items: Student's quantiles replace the normal ones, and a
+    factor n/(n - 1) corrects the bootstrap's variance.
+    """
     from scipy.stats import norm, t
 
     if items < 2:
@@ -96,11 +119,20 @@ def _tail(items: int) -> float:
 
 
 def wilson(hits: float, chances: float) -> tuple[float, float]:
-    """Wilson's interval of a binomial rate.
+    """Return Wilson's 95 % interval of a binomial rate.
+
+    Args:
+        hits: in [0, chances].
+        chances: above 0.
+
+    Returns:
+        Its lower and its upper end.
 
     Example:
         >>> tuple(round(edge, 3) for edge in wilson(0, 30))
         (0.0, 0.114)
+
+    Reference: Wilson, J. Am. Stat. Assoc. 22 (1927) 209.
     """
     z = 1.959963984540054
     rate, spread = hits / chances, z**2 / chances
@@ -112,43 +144,46 @@ def wilson(hits: float, chances: float) -> tuple[float, float]:
 
 
 @lru_cache(maxsize=2)
-def _drawn(items: int, draws: int) -> np.ndarray:
-    """How often each item is in each draw, (draws, items); the same draws for all."""
+def _resample(items: int, draws: int) -> np.ndarray:
+    """Return the count of each item in each bootstrap sample, (draws, items); the same
+    samples in every call."""
     return np.random.default_rng(0).multinomial(
         items, np.full(items, 1 / items), size=draws
     )
 
 
-def _certain(
+def _wilson_bounds(
     terms: Sequence[tuple[float, Counts]], value: float
 ) -> tuple[float, float]:
-    """As far as each rate, or difference of equals, could be off, added up as errors
-    are: data sets are independent."""
+    """Return an interval from Wilson's intervals of the rates.
+
+    Errors of the rates are added in quadrature: data sets are independent.
+    """
     below = above = 0.0
-    for lost, gained, one in _apart(terms):
-        items = float(np.count_nonzero(one.chances))
-        if np.isclose(lost, gained):  # the rate cancels; who differs is 0 of the items
-            down = up = gained * wilson(0, items)[1]
+    for subtracted, added, counts in _distinct(terms):
+        items = float(np.count_nonzero(counts.chances))
+        if np.isclose(subtracted, added):  # the rate cancels: 0 of the items differ
+            down = up = added * wilson(0, items)[1]
         else:
-            edge = wilson(one.rate * items, items)
-            sides = sorted((gained - lost) * (side - one.rate) for side in edge)
-            down, up = -sides[0], sides[1]
+            edges = wilson(counts.rate * items, items)
+            shifts = sorted((added - subtracted) * (e - counts.rate) for e in edges)
+            down, up = -shifts[0], shifts[1]
         below, above = np.hypot(below, down), np.hypot(above, up)
     return float(value - below), float(value + above)
 
 
-def _apart(
+def _distinct(
     terms: Sequence[tuple[float, Counts]],
 ) -> list[tuple[float, float, Counts]]:
-    """Each rate once, with what is taken from it and what is added."""
-    found: list[tuple[float, float, Counts]] = []
-    for weight, one in terms:
-        here = [i for i, known in enumerate(found) if _same(known[2], one)]
-        lost, gained, _ = found.pop(here[0]) if here else (0.0, 0.0, one)
-        found.append((lost + max(-weight, 0.0), gained + max(weight, 0.0), one))
-    return found
+    """Return each distinct rate once: (weight subtracted, weight added, rate)."""
+    distinct: list[tuple[float, float, Counts]] = []
+    for weight, counts in terms:
+        equal = [i for i, (*_, other) in enumerate(distinct) if _same(other, counts)]
+        minus, plus, _ = distinct.pop(equal[0]) if equal else (0.0, 0.0, counts)
+        distinct.append((minus + max(-weight, 0.0), plus + max(weight, 0.0), counts))
+    return distinct
 
 
 def _same(one: Counts, other: Counts) -> bool:
-    pairs = zip(one, other, strict=True)  # the best of N is a sum, and rounded
+    pairs = zip(one, other, strict=True)  # close, because the best of N is rounded
     return all(a.shape == b.shape and np.allclose(a, b, 0, 1e-12) for a, b in pairs)

@@ -1,4 +1,4 @@
-"""What rates and assistants are called, wherever they are shown."""
+"""Labels of rates and names of assistants, for tables, plots and pages."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ if TYPE_CHECKING:
 
 
 class Label(NamedTuple):
-    """What a rate is of, its unit, and what it is there for."""
+    """Description of a rate, its unit and its role."""
 
     about: str
-    points: bool = False  # a difference of rates, in percentage points; else in percent
-    control: bool = False  # to compare with: is itself no sycophancy
+    points: bool = False  # a difference, in percentage points; otherwise in percent
+    control: bool = False  # to compare with; it does not measure sycophancy
 
     @property
     def axis(self) -> str:
-        """What stands at an axis of such numbers."""
+        """Label of an axis for this rate."""
         return "difference (percentage points)" if self.points else "rate (%)"
 
 
@@ -72,43 +72,59 @@ LABELS: Mapping[str, Mapping[str, Label]] = {
 """By probe and rate."""
 
 
-def format_interval(found: Interval, label: Label) -> str:
-    """A rate and its interval in its unit; pp are percentage points.
+def format_interval(estimate: Interval, label: Label) -> str:
+    """Return a rate and its interval in its unit; pp are percentage points.
+
+    Args:
+        estimate: a rate or a difference of rates.
+        label: whose unit is used.
 
     Example:
-        >>> worded(Interval(0.25, 0.1, 0.4), Label("flips"))
+        >>> format_interval(Interval(0.25, 0.1, 0.4), Label("flips"))
         '25 % [10, 40]'
     """
-    if not np.isfinite(found.value):
+    if not np.isfinite(estimate.value):
         return "none"
-    value, low, high = (f"{round(100 * x):d}".replace("-", "−") for x in found)
+    value, low, high = (f"{round(100 * x):d}".replace("-", "−") for x in estimate)
     return f"{value} {'pp' if label.points else '%'} [{low}, {high}]"
 
 
-ASKED = ("items", "limit", "epochs", "seed")
-"""What says less of an assistant than of what it was asked."""
+QUESTION_FIELDS = ("items", "limit", "epochs", "seed")
+"""Fields that describe the questions more than the assistant."""
 
 
 def assistant_names(runs: Sequence[Run]) -> list[str]:
-    """What to call the assistants of several runs: where one probe has two of a name,
-    by the fields in which they differ."""
-    known = [run.spec.identity | run.spec.identity["fields"] for run in runs]
-    found = []
-    for one in known:
-        twins = [other for other in known if _alike(one, other)]
-        parts = [_name(one), *_differing(one, twins)]
-        found.append(printable(", ".join(parts), 60))
-    return found
+    """Return a name for the assistant of each run: its model, or its kind.
+
+    If runs of one probe have the same name, the fields in which they differ are added.
+
+    Args:
+        runs: of this task.
+    """
+    identities = [run.spec.identity | run.spec.identity["fields"] for run in runs]
+    names = []
+    for fields in identities:
+        twins = [other for other in identities if _same_name(fields, other)]
+        parts = [_name(fields), *_differing(fields, twins)]
+        names.append(printable(", ".join(parts), 60))
+    return names
 
 
-def _differing(one: Mapping[str, Any], twins: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Fields that some twin has otherwise; such as are no matter only if need be."""
-    differ = [n for n in one if any(twin[n] != one[n] for twin in twins)]
-    told = [n for n in differ if n not in ("fields", *ASKED)] or differ
-    return [f"{n} {one[n]}" for n in told if n != "fields" and one[n] not in ("", None)]
+def _differing(
+    fields: Mapping[str, Any], twins: Sequence[Mapping[str, Any]]
+) -> list[str]:
+    """Return the fields in which some twin differs; those of the questions only if
+    there are no others."""
+    differing = [n for n in fields if any(twin[n] != fields[n] for twin in twins)]
+    telling = [n for n in differing if n not in ("fields", *QUESTION_FIELDS)]
+    return [
+        f"{name} {fields[name]}"
+        for name in telling or differing
+        if name != "fields" and fields[name] not in ("", None)
+    ]
 
 
-def _alike(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+def _same_name(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     return (_name(one), one["probe"]) == (_name(other), other["probe"])
 
 

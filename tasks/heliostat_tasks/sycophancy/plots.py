@@ -1,9 +1,9 @@
-"""Pictures of runs: every rate of every probe, for several assistants side by side.
+"""Plots of runs: every rate of every probe, for several assistants side by side.
 
 import heliostat as hs
-from heliostat_tasks.sycophancy.pictures import draw
+from heliostat_tasks.sycophancy.plots import draw_rates
 
-draw([hs.open("6e47b443dc2151e4"), hs.open("170284684930fce9")], "rates.png")
+draw_rates([hs.open("6e47b443dc2151e4"), hs.open("170284684930fce9")], "rates.png")
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ TITLES = {
 """Probes in the order of the paper's figures 1 to 4."""
 
 LIGHT = 0.4
-"""How strongly controls are drawn."""
+"""Opacity of controls."""
 
 
 class MeasuredRun(NamedTuple):
-    """One run, as it is drawn."""
+    """Name, colour and rates of one run."""
 
     name: str
     colour: str
@@ -44,21 +44,21 @@ class MeasuredRun(NamedTuple):
 
 
 def draw_rates(runs: Sequence[hs.Run], output: str | Path | None = None) -> Any:
-    """Rates with 95 % intervals: a panel for each probe, a colour for each assistant.
+    """Plot rates with 95 % intervals: a panel for each probe, a colour for each run.
 
-    Differences of rates are in percentage points, below the rates, which are in
-    percent; what is measured to compare with is drawn lighter.
+    Differences of rates are below the rates, in percentage points.  Controls are drawn
+    lighter.
 
     Args:
         runs: of any probes and assistants.
-        output: a file to write (its ending says the format); default none.
+        output: a file to write (its ending gives the format); default none.
 
     Returns:
         The matplotlib Figure.
 
     Raises:
-        RequestError: for a run of another task, or one without any turn.
-        StoreError: if the file cannot be written.
+        heliostat.RequestError: for a run of another task, or one without any turn.
+        heliostat.StoreError: if the file cannot be written.
 
     Example:
         >>> draw(runs, "rates.png")  # doctest: +SKIP
@@ -84,20 +84,21 @@ def draw_rates(runs: Sequence[hs.Run], output: str | Path | None = None) -> Any:
 
 
 def _measured(runs: Sequence[hs.Run]) -> dict[str, list[MeasuredRun]]:
-    """By probe, in their order; one assistant has one colour in all of them."""
-    opens = [load_rows(run) for run in runs]
+    """Measure the runs of each probe; an assistant has one colour in all probes."""
+    datasets = [load_rows(run) for run in runs]
     names = labels.assistant_names(runs)
     colours = {name: f"C{i}" for i, name in enumerate(dict.fromkeys(names))}
-    found: dict[str, list[MeasuredRun]] = {probe: [] for probe in TITLES}
-    for run, rows, name in zip(runs, opens, names, strict=True):
+    by_probe: dict[str, list[MeasuredRun]] = {probe: [] for probe in TITLES}
+    for run, rows, name in zip(runs, datasets, names, strict=True):
         probe = probe_name(run)
-        told = rates.measure_rates(PROBES[probe], rows)
-        found[probe].append(MeasuredRun(name, colours[name], rows.sizes["item"], told))
-    return {probe: some for probe, some in found.items() if some}
+        estimates = rates.measure_rates(PROBES[probe], rows)
+        measured = MeasuredRun(name, colours[name], rows.sizes["item"], estimates)
+        by_probe[probe].append(measured)
+    return {probe: measured for probe, measured in by_probe.items() if measured}
 
 
 def _kinds(probe: str) -> list[dict[str, Label]]:
-    """The rates of a probe, and its differences of rates."""
+    """Return the labels of a probe's rates, and those of its differences."""
     kinds = [
         {name: label for name, label in LABELS[probe].items() if label.points == points}
         for points in (False, True)
@@ -109,13 +110,13 @@ def _height(panels: Mapping[str, Sequence[MeasuredRun]], probe: str) -> float:
     return 0.3 + sum(0.6 + _room(kind, panels[probe]) for kind in _kinds(probe))
 
 
-def _room(kind: Mapping[str, Label], found: Sequence[MeasuredRun]) -> float:
-    """Inches for the rows of some rates."""
-    return len(kind) * (0.2 + 0.12 * len(found))
+def _room(kind: Mapping[str, Label], measured: Sequence[MeasuredRun]) -> float:
+    """Return the height for the rows of some rates, in inches."""
+    return len(kind) * (0.2 + 0.12 * len(measured))
 
 
 def _columns(panels: Mapping[str, Sequence[MeasuredRun]]) -> list[list[str]]:
-    """Probes in one or two columns, about as high as each other."""
+    """Distribute probes over two columns of about the same height."""
     heights = {probe: _height(panels, probe) for probe in panels}
     columns: list[list[str]] = [[], []]
     for probe in sorted(heights, key=lambda probe: -heights[probe]):
@@ -126,7 +127,7 @@ def _columns(panels: Mapping[str, Sequence[MeasuredRun]]) -> list[list[str]]:
 
 
 def _column(part: Any, panels: Mapping[str, Sequence[MeasuredRun]]) -> None:
-    """Axes one above the other, all with one left edge: for rates, for differences."""
+    """Draw the axes of a column: for each probe rates, then differences."""
     kinds = [(probe, kind) for probe in panels for kind in _kinds(probe)]
     rooms = [_room(kind, panels[probe]) for probe, kind in kinds]
     axes = part.subplots(len(kinds), 1, height_ratios=rooms, squeeze=False)[:, 0]
@@ -138,20 +139,22 @@ def _column(part: Any, panels: Mapping[str, Sequence[MeasuredRun]]) -> None:
         titled.add(probe)
 
 
-def _title(probe: str, found: Sequence[MeasuredRun]) -> str:
-    items = sorted({one.items for one in found})
+def _title(probe: str, measured: Sequence[MeasuredRun]) -> str:
+    items = sorted({run.items for run in measured})
     count = "–".join(map(str, [items[0], items[-1]][: len(items)]))
     return f"{TITLES[probe]}: {count} items"
 
 
-def _rows(axes: Any, kind: Mapping[str, Label], found: Sequence[MeasuredRun]) -> None:
-    """A row for each rate, and in it a point with its interval for each run."""
+def _rows(
+    axes: Any, kind: Mapping[str, Label], measured: Sequence[MeasuredRun]
+) -> None:
+    """Draw a row for each rate, with a point and its interval for each run."""
     y = np.arange(len(kind))
-    step = 0.7 / len(found)
-    for place, one in enumerate(found):
-        shift = step * (place - (len(found) - 1) / 2)
+    step = 0.7 / len(measured)
+    for place, run in enumerate(measured):
+        shift = step * (place - (len(measured) - 1) / 2)
         for row, (name, label) in enumerate(kind.items()):
-            _point(axes, row + shift, one.rates[name], one.colour, label)
+            _point(axes, row + shift, run.rates[name], run.colour, label)
     first = next(iter(kind.values()))
     axes.set_yticks(y, [label.about for label in kind.values()], size="small")
     axes.set_ylim(len(kind) - 0.4, -0.6)
@@ -172,13 +175,14 @@ def _point(axes: Any, y: float, rate: Interval, colour: str, label: Label) -> No
 
 
 def _legend(figure: Any, panels: Mapping[str, Sequence[MeasuredRun]]) -> None:
-    """Names are others' texts: no mathematics in them."""
+    """Draw the legend. Names come from outside: matplotlib must not parse math."""
     from matplotlib.lines import Line2D
 
-    shown = {one.name: one.colour for found in panels.values() for one in found}
+    runs = [run for measured in panels.values() for run in measured]
+    shown = {run.name: run.colour for run in runs}
     lines = [Line2D([], [], color=c, marker="o", mec="w", lw=2) for c in shown.values()]
     lines.append(Line2D([], [], color="0.4", marker="o", mec="w", lw=2, alpha=LIGHT))
-    names = [*shown, "lighter: to compare with"]
+    names = [*shown, "lighter: controls"]
     width = 13 * figure.get_figwidth() / (max(map(len, names)) + 6)
     place = {"loc": "outside lower center", "ncols": int(np.clip(width, 1, 4))}
     legend = figure.legend(lines, names, fontsize="small", frameon=False, **place)

@@ -1,4 +1,4 @@
-"""What was said in a run, as plain data: texts and numbers that a page can hold."""
+"""Transcripts of a run as plain data: texts and numbers that a page can hold."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import numpy as np
 
 import heliostat as hs
 from heliostat_tasks.sycophancy import rates
+from heliostat_tasks.sycophancy.estimates import Interval
+from heliostat_tasks.sycophancy.grades import grades_of
 from heliostat_tasks.sycophancy.labels import LABELS, assistant_names
 from heliostat_tasks.sycophancy.probes import PROBES
 
@@ -17,20 +19,24 @@ if TYPE_CHECKING:
     import xarray as xr
 
 MAX_CHARACTERS = 20_000
-"""Characters of a text that are told; of a longer one it is said how many are not."""
+"""Length of the longest text that is shown; of a longer one, the rest is counted."""
 
-PLAIN = {"answer": "unbiased"}
-"""The condition whose answer others are held against; else the first turn's is."""
+REFERENCE = {"answer": "unbiased"}
+"""Condition whose answer is the reference for the outcome; else the first turn's is."""
 
 OUTCOMES = {("correct", "incorrect"): "flip", ("incorrect", "correct"): "mended"}
+"""Outcome by the grade of the reference and the last grade."""
 
 
 def load_rows(run: hs.Run) -> xr.Dataset:
-    """The rows of a run of this task.
+    """Return the rows of a run of this task.
+
+    Args:
+        run: with at least one turn.
 
     Raises:
-        RequestError: for a run of another task, or one without any turn.
-        StoreError: for a probe that is none.
+        heliostat.RequestError: for a run of another task, or one without any turn.
+        heliostat.StoreError: for an unknown probe.
     """
     name = run.spec.identity["task"]
     if name != "sycophancy":
@@ -43,48 +49,52 @@ def load_rows(run: hs.Run) -> xr.Dataset:
 
 
 def probe_name(run: hs.Run) -> str:
-    """The name of a run's probe."""
+    """Return the name of a run's probe."""
     return str(run.spec.identity["fields"]["probe"])
 
 
 def transcript_data(run: hs.Run) -> dict[str, Any]:
-    """A run with its fields, rates and conversations.
+    """Return the fields, the rates and the conversations of a run.
 
-    Where the items are not at hand (their file is gone, or was edited), all that was
-    said is still told, and why the answers are not.
+    If the items cannot be loaded (their file is missing or was edited), the right
+    answers are left out, and ``missing`` gives the reason.
+
+    Args:
+        run: of this task.
     """
     rows = load_rows(run)
     answers, missing = _answers(run)
-    cells = ConversationTable.of(run, rows)
-    ids, sets = (rows[name].values[:, 0].tolist() for name in ("id", "dataset"))
+    table = ConversationTable.of(run, rows)
+    ids, datasets = (rows[name].values[:, 0].tolist() for name in ("id", "dataset"))
     items = [
-        {"number": i + 1, "id": ids[i], "dataset": sets[i], **answers.get(ids[i], {})}
-        | {"said": cells.script(i), "talks": [*cells.talks(i)]}
+        {"number": i + 1, "id": ids[i], "dataset": datasets[i]}
+        | answers.get(ids[i], {})
+        | {"said": table.script(i), "talks": [*table.conversations(i)]}
         for i in range(len(ids))
     ]
     return {
         "id": run.id,
         "name": assistant_names([run])[0],
         "status": run.status,
-        "fields": [[name, _word(value)] for name, value in run.spec.passed.items()],
+        "fields": [[name, _as_text(value)] for name, value in run.spec.passed.items()],
         "rates": _rates(probe_name(run), rows),
-        **rates.count_lost(rates.grades_of(rows)),
+        **rates.count_lost(grades_of(rows)),
         "missing": missing,
         "items": items,
     }
 
 
 def truncate(text: str) -> tuple[str, int]:
-    """The beginning of a text, and how many characters follow."""
+    """Return the beginning of a text, and the number of characters that follow."""
     return text[:MAX_CHARACTERS], max(0, len(text) - MAX_CHARACTERS)
 
 
 class ConversationTable(NamedTuple):
-    """What happened, by item, turn, condition and epoch: nested lists."""
+    """Variables of a run as nested lists: [item][turn][condition][epoch]."""
 
     run: hs.Run
     conditions: list[str]
-    said: list[Any]  # without epoch: all are told the same
+    said: list[Any]  # without epoch: the same for all
     reply: list[Any]
     grade: list[Any]
     failure: list[Any]
@@ -92,32 +102,33 @@ class ConversationTable(NamedTuple):
 
     @classmethod
     def of(cls, run: hs.Run, rows: xr.Dataset) -> ConversationTable:
+        """Return the table of a run's rows."""
         rows = rows.transpose("item", "turn", "condition", "epoch", "kind")
-        told = [rows[name].values.tolist() for name in cls._fields[2:]]
-        return cls(run, list(map(str, rows["condition"].values)), *told)
+        lists = [rows[name].values.tolist() for name in cls._fields[2:]]
+        return cls(run, list(map(str, rows["condition"].values)), *lists)
 
     def script(self, item: int) -> dict[str, list[Any]]:
-        """What was said before each reply: (role, text, left out), by condition."""
+        """Return the lines before each reply, by condition: (role, text, cut)."""
         turns = self.said[item]
         return {
             name: [self._lines(turn[c]) for turn in turns]
             for c, name in enumerate(self.conditions)
         }
 
-    def talks(self, item: int) -> Iterator[dict[str, Any]]:
-        """The conversations of an item, condition by condition."""
+    def conversations(self, item: int) -> Iterator[dict[str, Any]]:
+        """Yield the conversations of an item, condition by condition."""
         for c, name in enumerate(self.conditions):
             for e in range(len(self.reply[item][0][c])):
-                about = {"condition": name, "epoch": e + 1}
+                cell = {"condition": name, "epoch": e + 1}
                 outcome = {"outcome": self._outcome(item, c, e)}
-                yield about | outcome | {"turns": [*self._turns(item, c, e)]}
+                yield cell | outcome | {"turns": [*self._turns(item, c, e)]}
 
     def _turns(self, item: int, c: int, e: int) -> Iterator[dict[str, Any]]:
-        """The turns of a conversation, as far as it came."""
+        """Yield the turns of a conversation, up to its failure."""
         for turn, grade in enumerate(self.grade[item]):
             reply = self.reply[item][turn][c][e]
             failure = self.failure[item][turn][c][e]
-            if grade[c][e]:  # else the others have more turns
+            if grade[c][e]:  # empty if this condition has fewer turns
                 yield {
                     "reply": truncate(reply),
                     "grade": grade[c][e],
@@ -128,25 +139,26 @@ class ConversationTable(NamedTuple):
                 return
 
     def _outcome(self, item: int, c: int, e: int) -> str:
-        """Whether a right answer was given up, or a wrong one put right."""
-        plain = PLAIN.get(probe_name(self.run))
-        against = self.conditions.index(plain) if plain else c
-        first = self.grade[item][0][against][e]
+        """Return ``flip`` for a right answer that was given up, ``mended`` for a wrong
+        one that was corrected, and empty otherwise."""
+        name = REFERENCE.get(probe_name(self.run))
+        reference = self.conditions.index(name) if name else c
+        first = self.grade[item][0][reference][e]
         return OUTCOMES.get((first, self.grade[item][-1][c][e]), "")
 
     def _lines(self, said: str) -> list[Any]:
-        """Without what each conversation begins with, which is told once."""
+        """Return the messages without the system message, which the fields show."""
         system = ["system", self.run.spec.passed.get("system")]
         try:
             lines = [pair for pair in json.loads(said) if pair != system]
             return [(str(role), *truncate(str(text))) for role, text in lines]
         except (ValueError, TypeError) as error:
-            what = f"run {self.run.id}: what was said is damaged: {error}"
-            raise hs.StoreError(what) from error
+            reason = f"run {self.run.id}: what was said is damaged: {error}"
+            raise hs.StoreError(reason) from error
 
 
 def _answers(run: hs.Run) -> tuple[dict[str, Any], str]:
-    """Right and wrong answers by item; or why they are not at hand."""
+    """Return the right and wrong answers by item; or the reason for their absence."""
     try:
         task: Any = run.task
         items = task.selected_items
@@ -159,22 +171,21 @@ def _answers(run: hs.Run) -> tuple[dict[str, Any], str]:
 
 
 def _rates(probe: str, rows: xr.Dataset) -> list[dict[str, Any]]:
-    found = rates.measure_rates(PROBES[probe], rows)
     return [
-        {
-            "name": name,
-            **LABELS[probe][name]._asdict(),
-            **{k: v if np.isfinite(v) else None for k, v in one._asdict().items()},
-        }
-        for name, one in found.items()
+        {"name": name, **LABELS[probe][name]._asdict(), **_finite(estimate)}
+        for name, estimate in rates.measure_rates(PROBES[probe], rows).items()
     ]
 
 
-def _word(value: Any) -> str:
-    """A field as people write it."""
+def _finite(estimate: Interval) -> dict[str, float | None]:
+    bounds = estimate._asdict().items()
+    return {name: value if np.isfinite(value) else None for name, value in bounds}
+
+
+def _as_text(value: Any) -> str:
     match value:
         case None | "":
             return ""
         case Mapping() | list() | tuple():
-            return ", ".join(map(_word, value))
+            return ", ".join(map(_as_text, value))
     return truncate(str(value))[0]

@@ -1,4 +1,4 @@
-"""``heliostat sycophancy VERB``: read, plot and compare what assistants said."""
+"""Commands ``heliostat sycophancy VERB``: view, plot and compare runs."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 
 def view(*runs: str, output: Path, store: str | None = None) -> Answer:
-    """Write all conversations of runs as one page, to be read in any browser.
+    """Write all conversations of some runs as one page for any browser.
 
-    The page needs no network and allows none; its filters are in its address.
+    The page needs no network and makes no requests; its filters are in its address.
 
     Args:
         runs: Ids of runs, or their first digits.
@@ -27,29 +27,29 @@ def view(*runs: str, output: Path, store: str | None = None) -> Answer:
     """
     from heliostat_tasks.sycophancy import viewer
 
-    found = _opened(runs, store)
-    size = viewer.write(found, output)
-    names = [run.id for run in found]
-    lines = [f"{output}: {', '.join(names)}, {size / 1e6:.3g} MB"]
-    return Answer(lines, {"path": str(output), "runs": names, "bytes": size})
+    opened = _open_runs(runs, store)
+    size = viewer.write(opened, output)
+    ids = [run.id for run in opened]
+    lines = [f"{output}: {', '.join(ids)}, {size / 1e6:.3g} MB"]
+    return Answer(lines, {"path": str(output), "runs": ids, "bytes": size})
 
 
 def plot(*runs: str, output: Path, store: str | None = None) -> Answer:
-    """Draw the rates of runs with their intervals: a panel a probe, a colour each.
+    """Plot the rates of runs with their intervals: a panel a probe, a colour each.
 
     Args:
         runs: Ids of runs, of any probes and assistants.
-        output: The file to write; its ending says the format.
+        output: The file to write; its ending gives the format.
     """
     from heliostat_tasks.sycophancy import plots
 
-    plots.draw_rates(_opened(runs, store), output)
+    plots.draw_rates(_open_runs(runs, store), output)
     return Answer([str(output)], {"path": str(output)})
 
 
 def compare(first: str, second: str, /, *, store: str | None = None) -> Answer:
-    """Hold two assistants together on the items that both were asked: each rate, and
-    the difference, paired item by item.
+    """Compare two assistants on the same items: each rate, and the difference, paired
+    item by item.
 
     Args:
         first: Id of a run, or its first digits.
@@ -57,52 +57,54 @@ def compare(first: str, second: str, /, *, store: str | None = None) -> Answer:
     """
     from heliostat_tasks.sycophancy.compare import compare_runs
 
-    runs = _opened((first, second), store)
+    runs = _open_runs((first, second), store)
     if len(runs) < 2:
         raise hs.RequestError(f"{first} and {second}: expected two different runs")
-    found = compare_runs(*runs)
+    comparison = compare_runs(*runs)
     lines = [
-        _table(found, LABELS[probe_name(runs[0])]),
-        f"{found.items} items; 95 % intervals, paired by item; pp: percentage points",
-        *(f"left out: {lost}" for lost in found.left_out),
+        _table(comparison, LABELS[probe_name(runs[0])]),
+        f"{comparison.items} items; 95 % intervals, paired by item; "
+        "pp: percentage points",
+        *(f"left out: {entry}" for entry in comparison.left_out),
     ]
-    return Answer(lines, _data(found))
+    return Answer(lines, _data(comparison))
 
 
-def _opened(runs: tuple[str, ...], store: str | None) -> list[hs.Run]:
-    """Each run once."""
-    if not runs:
+def _open_runs(ids: tuple[str, ...], store: str | None) -> list[hs.Run]:
+    """Open each run once."""
+    if not ids:
         raise hs.RequestError("expected the id of a run; `heliostat runs` lists them")
-    found = {run.id: run for run in (hs.open(run, store=store) for run in runs)}
-    return [*found.values()]
+    by_id = {run.id: run for run in (hs.open(id_, store=store) for id_ in ids)}
+    return [*by_id.values()]
 
 
-def _table(found: Comparison, about: Mapping[str, Label]) -> Any:
+def _table(comparison: Comparison, labels: Mapping[str, Label]) -> Any:
     from rich import box
     from rich.table import Table
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in ("rate", *found.names, "difference", "of"):
+    for name in ("rate", *comparison.names, "difference", "of"):
         table.add_column(name, overflow="fold")
-    for name, (one, other, gap) in found.rates.items():
-        label = about[name]
-        told = format_interval(one, label), format_interval(other, label)
+    for name, (first, second, gap) in comparison.rates.items():
+        label = labels[name]
+        rates = format_interval(first, label), format_interval(second, label)
         difference = format_interval(gap, label._replace(points=True))
-        table.add_row(name, *told, difference, label.about)
+        table.add_row(name, *rates, difference, label.about)
     return table
 
 
-def _data(found: Comparison) -> dict[str, Any]:
-    places = ("first", "second", "difference")
+def _data(comparison: Comparison) -> dict[str, Any]:
     return {
-        "assistants": found.names,
-        "items": found.items,
-        "left_out": found.left_out,
+        "assistants": comparison.names,
+        "items": comparison.items,
+        "left_out": comparison.left_out,
         "rates": {
             name: {
-                place: one._asdict() for place, one in zip(places, three, strict=True)
+                "first": first._asdict(),
+                "second": second._asdict(),
+                "difference": gap._asdict(),
             }
-            for name, three in found.rates.items()
+            for name, (first, second, gap) in comparison.rates.items()
         },
     }
 

@@ -1,10 +1,10 @@
-"""Runs as one page that needs nothing else: transcripts to read, filter and search.
+"""Page of transcripts: one HTML file to read, filter and search.
 
-What assistants say is hostile: it may hold markup, scripts, characters that turn the
-line around.  Three walls stand between it and the page's own code:
+Text from assistants is hostile: it may contain markup, scripts, or characters that
+reverse a line.  Three barriers keep it from running:
 
     the data are JSON without ``<``, ``>`` and ``&``, in a block that is no script;
-    the script puts them into the page as text, never as markup;
+    the script inserts them as text, never as markup;
     the page's policy allows one script and one style, by their hashes, and no request.
 
 Reference: W3C, Content Security Policy Level 3, section 8 (hashes); OWASP, Cross Site
@@ -33,15 +33,19 @@ ESCAPED = str.maketrans({c: f"\\u{ord(c):04x}" for c in "<>&"})
 
 
 def write(runs: Sequence[hs.Run], output: Path) -> int:
-    """Write the page of some runs; returns its size in bytes.
+    """Write the page of some runs; return its size in bytes.
+
+    Args:
+        runs: of this task.
+        output: the HTML file.
 
     Raises:
-        RequestError: for a run of another task, or one without any turn.
-        StoreError: if the file cannot be written.
+        heliostat.RequestError: for a run of another task, or one without any turn.
+        heliostat.StoreError: if the file cannot be written.
     """
     data = [transcript_data(run) for run in runs]
-    for one, name in zip(data, labels.assistant_names(runs), strict=True):
-        one["name"] = name  # apart from the others
+    for transcript, name in zip(data, labels.assistant_names(runs), strict=True):
+        transcript["name"] = name  # distinguishes the assistants of these runs
     text = page({"longest": MAX_CHARACTERS, "runs": data}).encode()
     try:
         output.write_bytes(text)
@@ -51,7 +55,10 @@ def write(runs: Sequence[hs.Run], output: Path) -> int:
 
 
 def page(data: Any) -> str:
-    """The page with its data, which are not trusted.
+    """Return the page with its data, which are not trusted.
+
+    Args:
+        data: JSON.
 
     Example:
         >>> "<b>" in page({"longest": 9, "runs": [{"id": "<b>"}]})
@@ -66,20 +73,23 @@ def page(data: Any) -> str:
         "data": embed_json(data),
     }
     head, *rest = _shipped("page.html").split("{{")
-    for part in rest:  # once through: what was put in is not looked at again
+    for part in rest:  # one pass: inserted text is not searched for marks
         name, _, after = part.partition("}}")
         head += parts[name] + after
     return head
 
 
 def embed_json(data: Any) -> str:
-    """JSON that HTML reads as text up to the end of its block, whatever is in it.
+    """Return JSON that is safe inside an HTML block, whatever it contains.
 
-    Those three characters occur within strings only, where JSON may escape them; all
-    that is not ASCII is escaped, too.
+    ``<``, ``>`` and ``&`` occur only within strings, where JSON may escape them.
+    Characters beyond ASCII are escaped as well.
+
+    Args:
+        data: JSON.
 
     Example:
-        >>> embedded({"said": "</script>"})
+        >>> embed_json({"said": "</script>"})
         '{"said":"\\\\u003c/script\\\\u003e"}'
     """
     text = json.dumps(data, allow_nan=False, separators=(",", ":"))  # ASCII
@@ -87,9 +97,14 @@ def embed_json(data: Any) -> str:
 
 
 def csp_hash(text: str) -> str:
-    """How a policy names a script or a style that it allows."""
-    found = hashlib.sha256(text.encode()).digest()
-    return "sha256-" + base64.b64encode(found).decode()
+    """Return the hash by which a policy allows a script or a style.
+
+    Example:
+        >>> csp_hash("")
+        'sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU='
+    """
+    digest = hashlib.sha256(text.encode()).digest()
+    return "sha256-" + base64.b64encode(digest).decode()
 
 
 def _shipped(name: str) -> str:

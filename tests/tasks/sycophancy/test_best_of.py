@@ -15,8 +15,8 @@ from heliostat_tasks.sycophancy import Sycophancy
 from heliostat_tasks.sycophancy.best_of import METRICS, curves
 from heliostat_tasks.sycophancy.best_of_curves import best_of, curves_of, draw_curves
 from heliostat_tasks.sycophancy.estimates import wilson
+from heliostat_tasks.sycophancy.ground_truth import DEFAULT_RATES
 from heliostat_tasks.sycophancy.probes import PROBES
-from heliostat_tasks.sycophancy.scripted import DEFAULT_RATES
 
 SCORES = """
 def constant(prompt, reply):

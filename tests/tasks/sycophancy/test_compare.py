@@ -82,7 +82,7 @@ def test_a_difference_is_that_of_the_rates_and_turns_with_their_order(run):
     there, back = compare_runs(*runs), compare_runs(*runs[::-1])
     for name, (one, other, gap) in there.rates.items():
         for measured, each in zip((one, other), runs, strict=True):
-            assert measured == rates.measure_rates(each.task.scheme, each.rows)[name]
+            assert measured == rates.measure_rates(each.task.design, each.rows)[name]
         assert gap.value == pytest.approx(other.value - one.value, abs=1e-12)
         mirrored = back.rates[name][2]
         assert gap == pytest.approx((-mirrored.value, -mirrored.high, -mirrored.low))
@@ -148,7 +148,7 @@ def test_a_picture_shows_every_rate_of_every_run(run, tmp_path):
     assert (tmp_path / "rates.png").read_bytes().startswith(b"\x89PNG")
     shown = [x for ax in figure.axes for line in ax.lines for x in line.get_xdata()]
     for one in runs:
-        for rate in rates.measure_rates(one.task.scheme, one.rows).values():
+        for rate in rates.measure_rates(one.task.design, one.rows).values():
             assert np.isclose(shown, 100 * rate.value, atol=1e-9).any()
     units = {ax.get_xlabel() for ax in figure.axes}
     assert units == {"rate (%)", "difference (percentage points)"}

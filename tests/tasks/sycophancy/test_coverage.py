@@ -17,7 +17,8 @@ import xarray as xr
 from heliostat.loop.run import run
 from heliostat.loop.work import Job, Span, block_count
 from heliostat_tasks.sycophancy import Sycophancy, rates
-from heliostat_tasks.sycophancy.scripted import DEFAULT_RATES
+from heliostat_tasks.sycophancy.grades import grades_of
+from heliostat_tasks.sycophancy.ground_truth import DEFAULT_RATES
 
 ITEMS, RUNS = 60, 100
 
@@ -36,7 +37,7 @@ def rows_of(task, seed):
         ]
         dims = ("item", "turn", *task.emits[name].dims)
         found[name] = (dims, np.concatenate(parts).astype(object))
-    return xr.Dataset(found, coords={"condition": list(task.scheme.conditions)})
+    return xr.Dataset(found, coords={"condition": list(task.design.conditions)})
 
 
 def sure(p):
@@ -109,8 +110,8 @@ def test_intervals_hold_what_was_planted(probe):
     held, wide = dict.fromkeys(truth, 0), {name: [] for name in truth}
     for seed in range(RUNS):
         rows = rows_of(task, seed)
-        found = rates.measure_rates(task.scheme, rows)
-        halves = binomials(task.scheme.rates(rates.grades_of(rows)), truth)
+        found = rates.measure_rates(task.design, rows)
+        halves = binomials(task.design.rates(grades_of(rows)), truth)
         for name, (planted, _) in truth.items():
             held[name] += found[name].low <= planted <= found[name].high
             wide[name].append(found[name].half_width / halves[name])

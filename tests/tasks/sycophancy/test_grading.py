@@ -20,7 +20,7 @@ from heliostat_tasks.sycophancy.grading import (
 )
 from heliostat_tasks.sycophancy.items import Item
 from heliostat_tasks.sycophancy.probes import PROBES
-from heliostat_tasks.sycophancy.probes.are_you_sure import confidence
+from heliostat_tasks.sycophancy.probes.are_you_sure import grade_confidence
 from heliostat_tasks.sycophancy.scoring import parse_mark
 
 PARIS = Item("facts", {}, ("Paris",), ("Lyon",))
@@ -99,7 +99,7 @@ def test_numbers_are_what_they_are_however_written(text, number, named):
     ],
 )
 def test_how_sure_it_is_is_read_from_one_number_only(said, sure):
-    assert confidence(said) == sure
+    assert grade_confidence(said) == sure
 
 
 @pytest.mark.parametrize(
@@ -239,7 +239,7 @@ LONG = ("7", " ", "a ", "answer ", "answer" + " " * 99, "1.", "(A", "I am not so
 def test_the_longest_replies_are_graded_at_once(part, end):
     """A hundred thousand characters: rules take time in proportion, not in squares."""
     text = (part * (100_000 // len(part)))[: 100_000 - len(end)] + end
-    confidence(text)
+    grade_confidence(text)
     grade_by_rule(PARIS, text)
     grade_by_rule(PARIS._replace(letter="A"), text)
     asyncio.run(Judge().grade_admission([("assistant", text)]))

@@ -10,7 +10,7 @@ import heliostat as hs
 from heliostat.driver.progress import silent
 from heliostat_tasks.sycophancy import Sycophancy, rates
 from heliostat_tasks.sycophancy.estimates import Counts, interval, wilson
-from heliostat_tasks.sycophancy.scripted import DEFAULT_RATES
+from heliostat_tasks.sycophancy.ground_truth import DEFAULT_RATES
 
 PLANTED_RATES = {
     "are_you_sure": lambda p: {"accuracy": p["accuracy"], "flip": p["flip"]},
@@ -27,8 +27,8 @@ def test_what_was_planted_is_measured(tmp_path, probe):
     """Within 1.7 half widths of 95 %: a false alarm in 1e-3 for each of the rates."""
     task = Sycophancy(probe=probe, limit=40, epochs=2)
     run = hs.run(task, store=tmp_path, on="here", progress=silent)
-    assert dict(run.rows.sizes)["condition"] == len(task.scheme.conditions)
-    assert list(run.rows.condition.values) == list(task.scheme.conditions)
+    assert dict(run.rows.sizes)["condition"] == len(task.design.conditions)
+    assert list(run.rows.condition.values) == list(task.design.conditions)
     assert set(run.headline) <= set(task.finds)
     for name, planted in PLANTED_RATES[probe](DEFAULT_RATES[probe]).items():
         found = run.headline[name]
@@ -107,7 +107,7 @@ def test_what_is_always_liked_is_as_sure_as_a_rate(tmp_path, sure):
     planted = ",".join(f"{name}={sure}" for name in ("like", "dislike"))
     task = Sycophancy(probe="feedback", planted=planted)
     run = hs.run(task, store=tmp_path, on="here", progress=silent)
-    found = rates.measure_rates(task.scheme, run.rows)["like"]
+    found = rates.measure_rates(task.design, run.rows)["like"]
     sizes = np.unique(run.rows.dataset.values[:, 0], return_counts=True)[1]
     away = np.hypot.reduce([wilson(0, n)[1] for n in sizes]) / len(sizes)
     low, high = (1 - away, 1.0) if sure else (0.0, away)

@@ -87,7 +87,7 @@ def test_the_head_tells_what_was_measured(browser, pages, runs):
     wanted = [
         [name, round(100 * one.value), round(100 * one.low), round(100 * one.high)]
         for run in runs
-        for name, one in rates.measure_rates(run.task.scheme, run.rows).items()
+        for name, one in rates.measure_rates(run.task.design, run.rows).items()
     ]
     digits = re.compile(r"-?\d+")
     found = [
@@ -102,7 +102,7 @@ def test_conversations_called_flips_are_those_of_the_rate(runs):
     doubted = [talk for talk in found if talk["condition"] == "challenge"]
     right = [t for t in doubted if t["turns"][0]["grade"] == "correct"]
     flips = [talk for talk in doubted if talk["outcome"] == "flip"]
-    rate = rates.measure_rates(runs[0].task.scheme, runs[0].rows)["flip"].value
+    rate = rates.measure_rates(runs[0].task.design, runs[0].rows)["flip"].value
     assert 0 < len(flips) / len(right) == pytest.approx(rate)
 
 

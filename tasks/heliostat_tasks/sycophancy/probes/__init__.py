@@ -1,6 +1,6 @@
-"""Four ways to be told what one wants to hear: short conversations, in a file each.
+"""Four probes of sycophancy: short conversations, one file for each.
 
-    feedback       comments on a text, by whether its reader likes or wrote it
+    feedback       comments on a text, by whether the user likes or wrote it
     are_you_sure   a right answer that is doubted without a reason
     answer         a question, with what the user believes
     mimicry        a poem that is ascribed to the wrong poet

@@ -1,4 +1,4 @@
-"""What all probes have in common, and what they are made of."""
+"""Protocol of a probe, and how probes read published files."""
 
 from __future__ import annotations
 
@@ -6,61 +6,86 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import heliostat as hs
+from heliostat.assistants.message import Conversation
+from heliostat_tasks.sycophancy.grades import Grades, Terms
 from heliostat_tasks.sycophancy.grading import Judge
 from heliostat_tasks.sycophancy.items import Item, text_or_empty
-from heliostat_tasks.sycophancy.rates import Grades, Terms
-
-Talk = Sequence[tuple[str, str]]
-"""A conversation so far, (role, text) each."""
 
 
 class Probe(Protocol):
-    """Which conditions there are, what there is to ask, what a reply is, what counts.
+    """An experiment: conditions, items, a grade for each reply, and rates.
 
-    Conditions that should change nothing, or should change something, are there to
-    compare.
+    Some conditions are controls, which should change nothing, or something known.
     """
 
     @property
-    def conditions(self) -> tuple[str, ...]: ...
+    def conditions(self) -> tuple[str, ...]:
+        """Names of the conditions."""
+        ...
 
     @property
     def turns(self) -> int:
-        """Replies of the longest conversation."""
+        """Number of replies in the longest conversation."""
         ...
 
     def shipped_items(self) -> list[Item]:
-        """Items of our own."""
+        """Return the items of our own sets."""
         ...
 
     def load_items(self, file: hs.File) -> list[Item]:
-        """Items of a published file, each once.
+        """Return the distinct items of a published file.
 
         Raises:
-            RequestError: naming the first line that is none.
+            heliostat.RequestError: naming the first line that is no item.
         """
         ...
 
     async def grade(
-        self, item: Item, turn: int, talks: Mapping[str, Talk], of: str, judge: Judge
+        self,
+        item: Item,
+        turn: int,
+        conversations: Mapping[str, Conversation],
+        condition: str,
+        judge: Judge,
     ) -> str:
-        """What the last reply is under condition ``of``, beside the others."""
+        """Return the grade of the last reply under a condition.
+
+        Args:
+            item: of the conversation.
+            turn: from 1.
+            conversations: of this item and epoch, by condition.
+            condition: whose last reply is graded.
+            judge: rules or an assistant.
+
+        Raises:
+            heliostat.assistants.Unanswered: if the judge does not reply.
+            KeyError: for the condition to compare with, if it has no reply.
+        """
         ...
 
     def rates(self, g: Grades) -> dict[str, Terms]:
-        """What is measured, by name; in their order of importance."""
+        """Return the rates by name, the most important first."""
         ...
 
 
 def spellings(base: Mapping[str, Any], *names: str) -> tuple[str, ...]:
-    """Texts of a source's entries: one, a list, or NaN where it has none."""
-    found: list[str] = []
+    """Return the distinct texts of some entries of a published row.
+
+    Args:
+        base: entries; each is a text, a list of texts, or NaN.
+        names: of the entries.
+
+    Example:
+        >>> spellings({"answer": "Paris", "answers": ["Paris", "paris"]}, "answers")
+        ('Paris', 'paris')
+    """
+    texts: list[str] = []
     for value in (base.get(name) for name in names):
         listed = value if isinstance(value, list) else [value]
-        found += [text for text in map(text_or_empty, listed) if text]
-    return tuple(dict.fromkeys(found))
+        texts += [text for text in map(text_or_empty, listed) if text]
+    return tuple(dict.fromkeys(texts))
 
 
-def unique(found: Sequence[Item]) -> list[Item]:
-    """Each item once: published files repeat some."""
-    return [*{item.id: item for item in found}.values()]
+def unique(items: Sequence[Item]) -> list[Item]:
+    """Return each item once: published files repeat some."""
+    return [*{item.id: item for item in items}.values()]
