@@ -85,21 +85,7 @@ def attributes(sweep: Findings) -> dict[str, Any]:
 def labels(sweep: Findings) -> dict[str, Any]:
     """Return the coordinates of the cells: their values, run, state, reason, number of
     retries, and the labels that the search gives them."""
-    outcomes, coords = sweep.outcomes, dict[str, Any]()
-    varied = tuple(dim for dim in sweep.dims if dim != SEED)
-    for name, axis in sweep.axes.items():
-        attrs = _axis_attributes(sweep, name)
-        if name in sweep.dims:
-            coords[name] = (name, _as_labels(list(axis)), attrs)
-        elif len(varied) == 1:
-            values = {c.place[0]: c.values[name] for c in sweep.cells}
-            by_trial = [values[i] for i in sorted(values)]
-            coords[name] = (varied, _as_labels(by_trial), attrs)
-        else:
-            values = _by_cell(sweep, lambda c, n=name: c.values[n])
-            coords[name] = (varied, values, attrs)
-    for dim, size in zip(sweep.dims, sweep.shape, strict=True):
-        coords.setdefault(dim, np.arange(size))
+    outcomes = sweep.outcomes
     by_cell: dict[str, Callable[[Cell], Any]] = {
         "run": lambda c: c.spec.id,
         "state": lambda c: outcomes[c.spec.id].state,
@@ -109,7 +95,26 @@ def labels(sweep: Findings) -> dict[str, Any]:
     for name, by_run in sweep.extras.labels.items():
         by_cell[name] = lambda c, by_run=by_run: by_run[c.spec.id]
     arrays = {name: (sweep.dims, _by_cell(sweep, of)) for name, of in by_cell.items()}
-    return {**coords, **arrays}
+    return {**_axis_labels(sweep), **arrays}
+
+
+def _axis_labels(sweep: Findings) -> dict[str, Any]:
+    """Return the values of the cells: along their own dim, or along those of trials."""
+    coords: dict[str, Any] = {}
+    varied = tuple(dim for dim in sweep.dims if dim != SEED)
+    for name, axis in sweep.axes.items():
+        dims: Any = varied
+        if name in sweep.dims:
+            dims, values = name, _as_labels(list(axis))
+        elif len(varied) == 1:
+            by_trial = {c.place[0]: c.values[name] for c in sweep.cells}
+            values = _as_labels([by_trial[i] for i in sorted(by_trial)])
+        else:
+            values = _by_cell(sweep, lambda c, n=name: c.values[n])
+        coords[name] = (dims, values, _axis_attributes(sweep, name))
+    for dim, size in zip(sweep.dims, sweep.shape, strict=True):
+        coords.setdefault(dim, np.arange(size))
+    return coords
 
 
 def _axis_attributes(sweep: Findings, name: str) -> dict[str, str]:
