@@ -93,20 +93,20 @@ class Extras(NamedTuple):
 
 
 class Search:
-    """A rule that chooses the cells of a sweep: by default trials of drawn values."""
+    """A rule that chooses the cells of a sweep; by default trials of drawn values."""
 
     draws: bool = True
-    """Ranges, a number of trials and a ``search_seed`` make sense."""
+    """It takes ranges, a number of trials and a ``search_seed``."""
     trials: int | None = None
     """The default number of trials."""
     metric: str | None = None
     """The number that it minimises by itself, if the user chooses none."""
     depends_on: tuple[str, ...] = ()
-    """Fields of the plan on which its cells depend, as part of the identity."""
+    """Fields of the plan that belong to the identity, because cells depend on them."""
     packs: bool = True
     """All cells end at the same step, so that they may share one program."""
     no_until: str = ""
-    """The reason why runs may not end at a condition, or nothing."""
+    """The message that refuses a condition at which runs end; empty to accept it."""
 
     def check(self, plan: Plan) -> None:
         """Check the parts of a plan that only this search knows.
@@ -116,20 +116,21 @@ class Search:
         """
 
     def recorded(self, plan: Plan, journal: Journal) -> list[Cell]:
-        """Return the cells that are decided so far, by the journal alone."""
+        """Return the cells that the plan and the journal decide on."""
         raise NotImplementedError
 
     def cells(self, plan: Plan, journal: Journal, placement: Placement) -> CellStream:
         """Return the cells to compute, as a stream.
 
         Args:
-            journal: receives what must be known to repeat a decision.
-            placement: where the sweep computes.
+            journal: receives every decision, so that it can be repeated.
+            placement: of the sweep.
         """
         return FixedCells(self.recorded(plan, journal))
 
     def decided(self, plan: Plan, journal: Journal, placement: Placement) -> CellStream:
-        """Return the cells that follow from stored results; compute nothing."""
+        """Return the cells that follow from stored results, as a stream for a preview;
+        compute nothing."""
         return self.cells(plan, journal, placement)
 
     def goals(
@@ -158,7 +159,12 @@ class Search:
 
 
 class WrappedSearch(Search):
-    """A search changed by a scheduler: what is not overridden is the inner search's."""
+    """A search changed by a scheduler: every method that is not overridden is that of
+    the inner search, and runs end where the scheduler decides."""
+
+    depends_on = ("metrics", "schedule", "steps")
+    packs = False
+    no_until = "until: a scheduler ends runs already, give one of the two"
 
     def __init__(self, inner: Search) -> None:
         self.inner = inner
@@ -176,8 +182,22 @@ class WrappedSearch(Search):
     def decided(self, plan: Plan, journal: Journal, placement: Placement) -> CellStream:
         return self.inner.decided(plan, journal, placement)
 
+    def goals(
+        self, plan: Plan, journal: Journal, until: str | None
+    ) -> Callable[[Cell], Goal]:
+        return self.inner.goals(plan, journal, until)
+
     def dims(self, plan: Plan) -> tuple[str, ...]:
         return self.inner.dims(plan)
+
+    def extras(
+        self,
+        plan: Plan,
+        journal: Journal,
+        cells: Sequence[Cell],
+        outcomes: Mapping[str, CellOutcome],
+    ) -> Extras:
+        return self.inner.extras(plan, journal, cells, outcomes)
 
     def chart(self, fields: int) -> str:
         return self.inner.chart(fields)

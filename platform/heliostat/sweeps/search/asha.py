@@ -21,10 +21,6 @@ from heliostat.sweeps.search.tune import quiet_tune
 class ASHA(WrappedSearch):
     """Any search whose cells end early if they are among the worst at a rung."""
 
-    depends_on = ("metrics", "schedule", "steps")
-    packs = False
-    no_until = "until: a scheduler ends runs already, give one of the two"
-
     def check(self, plan: Plan) -> None:
         super().check(plan)
         grace, stride, length = _schedule(plan).grace, plan.task.stride, plan.length

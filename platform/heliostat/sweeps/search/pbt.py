@@ -50,8 +50,6 @@ class PBT(WrappedSearch):
     """
 
     depends_on = ("metrics", "schedule", "trials")
-    packs = False
-    no_until = "until: a scheduler ends runs already, give one of the two"
 
     def check(self, plan: Plan) -> None:
         super().check(plan)
