@@ -1,4 +1,4 @@
-"""Connecting to Ray: an embedded one, the caller's own, or a cluster."""
+"""Connection to Ray: an embedded one, the caller's own session, or a cluster."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from heliostat.system.device import cores
 
 
 class Resources(NamedTuple):
-    """What there is to work with, and what was asked of it."""
+    """Workers and GPUs that a run may use."""
 
     workers: int
     gpus: float
@@ -25,17 +25,21 @@ class Resources(NamedTuple):
 
 @contextmanager
 def connect(on: str, workers: int | None, gpus: float | None) -> Iterator[Resources]:
-    """Ray for the length of a run; an embedded one is ended with it.
+    """Connect to Ray and yield the resources; disconnect at the end of the block.
 
     A session that the caller has already opened is used as it is and left open.
 
+    Args:
+        on: ``"local"`` for an embedded Ray, ``"auto"`` or an address for a cluster.
+        workers: processes; default one for each GPU, or for each core without GPUs.
+        gpus: GPUs for all workers together; default all there are.
+
     Raises:
-        RequestError: if the address does not answer, or GPUs are asked that are not
-            there.
+        RequestError: if the address does not answer, or if GPUs are missing.
     """
     owns_ray = not ray.is_initialized()
     with warnings.catch_warnings():
-        # JAX fears for forked children; those of Ray are other programs at once
+        # JAX warns of forked children; those of Ray execute another program at once
         warnings.filterwarnings("ignore", "os.fork", RuntimeWarning)
         if owns_ray:
             _start_embedded(workers) if on == "local" else _connect_to_cluster(on)
@@ -47,7 +51,7 @@ def connect(on: str, workers: int | None, gpus: float | None) -> Iterator[Resour
 
 
 def _start_embedded(workers: int | None) -> None:
-    """A private Ray on this machine, never a stranger's cluster, with its own token."""
+    """Start a private Ray on this machine, with a token of its own."""
     ray.init(
         address="local",
         num_cpus=max(workers or 0, len(cores())),
@@ -58,7 +62,7 @@ def _start_embedded(workers: int | None) -> None:
 
 
 def _connect_to_cluster(address: str) -> None:
-    """The cluster this process belongs to (``auto``), or the one at an address."""
+    """Connect to the cluster of this process (``auto``) or to the one at an address."""
     _check_reachable(address)
     roots = _source_roots()
     env: dict[str, Any] = {"env_vars": {"PYTHONPATH": roots}} if roots else {}
@@ -77,35 +81,32 @@ def _connect_to_cluster(address: str) -> None:
 
 
 def _check_reachable(address: str) -> None:
-    """Refuse an address where nobody listens: Ray itself would try for minutes."""
+    """Refuse an address that nobody listens on, which Ray would try for minutes."""
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if not (host and port.isdecimal()):
-        return  # auto, or what Ray knows by another name
+        return  # auto, or an address in another notation of Ray
     try:
         socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
     except (OSError, OverflowError) as error:
-        told = f"--on {address}: no Ray cluster answers ({error})"
-        raise RequestError(told) from error
+        message = f"--on {address}: no Ray cluster answers ({error})"
+        raise RequestError(message) from error
 
 
 def _source_roots() -> str:
-    """Where the workers of a job find the packages: beside the job's own files.
+    """Return the folders of the packages inside the working directory of a job.
 
     Relative, because every node unpacks the working directory somewhere else; empty
     where the packages are installed.
     """
-    here = Path(__file__).resolve().parents[2]
-    cwd = Path.cwd().resolve()
-    if here.parent != cwd:
-        return ""
-    return "platform:tasks"
+    platform = Path(__file__).resolve().parents[2]
+    return "platform:tasks" if platform.parent == Path.cwd().resolve() else ""
 
 
 def _available(workers: int | None, gpus: float | None) -> Resources:
     resources = ray.cluster_resources()
-    there = resources.get("GPU", 0.0)
-    if gpus is not None and gpus > there:
-        raise RequestError(f"gpus={gpus:g}: the cluster has {there:g}")
-    gpus = there if gpus is None else gpus
+    available = resources.get("GPU", 0.0)
+    if gpus is not None and gpus > available:
+        raise RequestError(f"gpus={gpus:g}: the cluster has {available:g}")
+    gpus = available if gpus is None else gpus
     whole = int(gpus) if gpus else int(resources.get("CPU", 1))
     return Resources(workers or max(1, whole), gpus)

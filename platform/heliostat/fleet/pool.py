@@ -1,4 +1,4 @@
-"""Whose workers a run has: its own, or some that serve one run after another."""
+"""Worker pools: dedicated to one run, or shared by successive runs."""
 
 from __future__ import annotations
 
@@ -10,14 +10,21 @@ from heliostat.loop.work import Job
 
 
 class WorkerPool(Protocol):
-    """Where a run gets its teams from, and where it leaves them."""
+    """Source of a run's teams."""
 
     def acquire(self, job: Job, size: int, gpus: float, slot: int) -> Team:
-        """A team for a job, on its way to its places."""
+        """Return a team for a job; its workers may still be starting.
+
+        Args:
+            job: what the team computes.
+            size: workers of the team.
+            gpus: GPUs of each worker, possibly a fraction.
+            slot: index of the team in its run.
+        """
         ...
 
     def release(self, team: Team, idle: bool) -> None:
-        """The run is done with a team; ``idle`` if it is well and has nothing to do."""
+        """Take back a team; ``idle`` if it is healthy and computes nothing."""
 
 
 class DedicatedPool:
@@ -31,10 +38,10 @@ class DedicatedPool:
 
 
 class SharedPool:
-    """Workers that go from run to run, since starting one takes seconds.
+    """Workers that serve successive runs, because starting one takes seconds.
 
-    Only teams of one: a group is bound to its mesh and lives as long as one run.  Runs
-    take them from several threads at once.
+    Only teams of one worker are shared: a larger team is bound to its mesh and lives as
+    long as one run.  Several threads may acquire teams at once.
     """
 
     def __init__(self) -> None:
@@ -64,7 +71,7 @@ class SharedPool:
         team.kill()
 
     def close(self) -> None:
-        """End all workers; runs that wait for one are interrupted."""
+        """End all workers; a run that acquires one from now on is interrupted."""
         with self._lock:
             self._closed = True
         for team in self._teams:

@@ -1,8 +1,4 @@
-"""Run a job on Ray: the same chunks as in one process, from many workers.
-
-``cluster`` connects to Ray, ``worker`` is the actor, ``team`` is a worker or a group of
-them sharing one mesh; ``hands`` says whose they are, and in ``field`` they work.
-"""
+"""Run jobs on Ray: one job on workers of its own, or many on a shared fleet."""
 
 from __future__ import annotations
 
@@ -28,26 +24,28 @@ def run(
     on_event: OnEvent = lambda event, **details: None,
     goal: Callable[[], int] = unbounded,
 ) -> Generator[Chunk, None, None]:
-    """Every chunk of a job from workers on Ray; see :func:`heliostat.loop.run.run`.
+    """Yield every chunk of a job, as :func:`heliostat.loop.run.run` does.
 
     Args:
+        job: the spans to compute.
+        seconds: aimed duration of one chunk.
         on: ``"local"`` for an embedded Ray, ``"auto"`` or an address for a cluster.
-        workers: how many processes; default the whole machine or cluster.
-        gpus: GPUs for all of them together; default all there are.
-        tell: receives what happens to workers: ``placed``, ``resized``, ``retried``.
-        goal: a step that no block may pass yet; whoever takes the chunks may move it
-            before taking the next one, and the same teams go on.
+        workers: processes; default the whole machine or cluster.
+        gpus: GPUs for all workers together; default all there are.
+        on_event: called as ``on_event(name, **details)`` when workers are ``placed``,
+            ``resized`` or ``retried``.
+        goal: returns a step that no block may pass yet.  The consumer of the chunks may
+            move it before it takes the next one.
 
     Raises:
-        RunFailed: when a task raises, or after ``FAILURES`` losses in a row.
+        RequestError: if the workers or GPUs cannot be had.
+        RunFailed: when a task raises, or after ``MAX_LOSSES`` losses in a row.
     """
     with connect(on, workers, gpus) as resources:
-        if reason := _oversubscribed(on, resources):
-            on_event("crowded", reason=reason)
+        _report_oversubscription(on, resources, on_event)
         layout = _team_layout(job.task, len(job.spans), *resources)
-        scheduler = Scheduler(
-            job, layout, DedicatedPool(), ChunkSizer(seconds), on_event, goal
-        )
+        sizer, pool = ChunkSizer(seconds), DedicatedPool()
+        scheduler = Scheduler(job, layout, pool, sizer, on_event, goal)
         try:
             yield from scheduler.chunks()
         finally:
@@ -55,44 +53,40 @@ def run(
 
 
 class Fleet:
-    """Workers for many runs: some at once, each on workers of its own, one after
-    another.
+    """Workers for many runs, several at once; each run has workers of its own.
 
     Args:
-        offered: all workers and GPUs.
-        task: one of the runs' tasks, which are all alike in how they are split.
-        runs: how many runs there will be at most.
+        resources: all workers and GPUs.
+        task: the task of one of the runs; all of them are split alike.
+        runs: upper bound of their number.
     """
 
     def __init__(self, resources: Resources, task: Task, runs: int) -> None:
-        self.max_concurrent = (
-            1 if task.sharded else max(1, min(resources.workers, runs))
-        )
-        self._share = Resources(
-            resources.workers // self.max_concurrent,
-            resources.gpus / self.max_concurrent,
-        )
+        workers, gpus = resources
+        shares = 1 if task.sharded else max(1, min(workers, runs))
+        self.max_concurrent = shares
+        self._share = Resources(workers // shares, gpus / shares)
         self._pool, self._strides = SharedPool(), 1
 
     @property
     def workers_per_run(self) -> int:
-        """How many workers a run has for itself."""
+        """Number of workers of one run."""
         return self._share.workers
 
     def run(
         self, job: Job, seconds: float, on_event: OnEvent, goal: Callable[[], int]
     ) -> Generator[Chunk, None, None]:
-        """Every chunk of one of the jobs; several threads may ask at once.
+        """Yield every chunk of one job.  Several threads may call this at once.
 
         Raises:
             KeyboardInterrupt: once the fleet has been interrupted.
         """
         layout = _team_layout(job.task, len(job.spans), *self._share)
-        pace = ChunkSizer(seconds, self._strides)
-        scheduler = Scheduler(job, layout, self._pool, pace, on_event, goal)
+        sizer = ChunkSizer(seconds, self._strides)
+        scheduler = Scheduler(job, layout, self._pool, sizer, on_event, goal)
         try:
             yield from scheduler.chunks()
-            self._strides = pace.strides
+            self._strides = sizer.strides
         finally:
             scheduler.close()
 
@@ -110,10 +104,9 @@ def open_fleet(
     runs: int,
     on_event: OnEvent,
 ) -> Iterator[Fleet]:
-    """Workers for many runs, for as long as they take."""
+    """Connect to Ray and yield a fleet, whose workers end with the block."""
     with connect(on, workers, gpus) as resources:
-        if reason := _oversubscribed(on, resources):
-            on_event("crowded", reason=reason)
+        _report_oversubscription(on, resources, on_event)
         fleet = Fleet(resources, task, runs)
         try:
             yield fleet
@@ -121,14 +114,19 @@ def open_fleet(
             fleet.interrupt()
 
 
-def _oversubscribed(on: str, resources: Resources) -> str:
-    if on != "local" or resources.gpus or resources.workers <= len(cores()):
-        return ""
-    return f"{resources.workers} workers share {len(cores())} cores"
+def _report_oversubscription(on: str, resources: Resources, on_event: OnEvent) -> None:
+    available = len(cores())
+    if on == "local" and not resources.gpus and resources.workers > available:
+        reason = f"{resources.workers} workers share {available} cores"
+        on_event("crowded", reason=reason)
 
 
 def _team_layout(task: Task, spans: int, workers: int, gpus: float) -> TeamLayout:
-    """Blocks are independent, so teams of one; a sharded replica takes one team."""
+    """Return one team for a sharded replica, else teams of one worker.
+
+    Raises:
+        RequestError: if the GPUs cannot be divided among the workers.
+    """
     if gpus > workers and gpus % workers:
         raise RequestError(
             f"gpus={gpus:g}: expected a multiple of the {workers} workers"

@@ -1,4 +1,4 @@
-"""The teams of one run: spans are given to them, and lost teams are rebuilt."""
+"""Scheduler of one run's teams: assigns spans, and replaces teams that were lost."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from heliostat.loop.sharding import Indivisible
 from heliostat.loop.work import Chunk, Job
 
 MAX_LOSSES = 3
-"""Losses in a row, without a chunk in between, after which a run has failed."""
+"""Losses in a row, without a chunk in between, that a run survives."""
 
 HEARTBEAT_TIMEOUT = 900.0
 """Seconds without an answer after which a worker counts as hung."""
@@ -24,7 +24,7 @@ OnEvent = Callable[..., None]
 
 
 class TeamLayout(NamedTuple):
-    """How many teams, of how many workers each, with which share of the GPUs."""
+    """Number of teams, workers of each team, and GPUs of each worker."""
 
     teams: int
     size: int
@@ -32,7 +32,7 @@ class TeamLayout(NamedTuple):
 
 
 class InFlight(NamedTuple):
-    """A chunk under way."""
+    """A chunk that a team is computing."""
 
     team: Team
     span: int
@@ -40,27 +40,45 @@ class InFlight(NamedTuple):
 
 
 class Scheduler:
-    """The teams of one run, and what each is doing."""
+    """Scheduler of one run's teams.
+
+    Each team has a slot and computes one chunk at a time.  A team that loses a worker
+    is ended, and its slot gets a new team, which starts from the last chunk.
+
+    Args:
+        job: the spans to compute.
+        layout: teams of the run.
+        pool: source of the teams.
+        sizer: number of strides of the next chunk.
+        on_event: called as ``on_event(name, **details)`` for what happens to workers.
+        goal: returns a step that no block may pass yet.
+    """
 
     def __init__(
         self,
         job: Job,
         layout: TeamLayout,
         pool: WorkerPool,
-        pace: ChunkSizer,
+        sizer: ChunkSizer,
         on_event: OnEvent,
         goal: Callable[[], int],
     ) -> None:
-        self.job, self.layout, self.pool, self.pace = job, layout, pool, pace
+        self.job, self.layout, self.pool, self.sizer = job, layout, pool, sizer
         self.on_event, self.goal = on_event, goal
-        self.spans = list(job.spans)  # what is left of each, from its last chunk on
-        self.teams: list[Team | None] = [None] * layout.teams
+        self.spans = list(job.spans)  # the rest of each, after its last chunk
+        self.teams: list[Team | None] = [None] * layout.teams  # by slot
         self.in_flight: list[InFlight] = []
         self.losses = 0
         self.paused: Paused | None = None
-        self.timeout = self._chunk_timeout(4 * HEARTBEAT_TIMEOUT)  # until one is known
+        self.timeout = self._chunk_timeout(4 * HEARTBEAT_TIMEOUT)  # of a first chunk
 
     def chunks(self) -> Iterator[Chunk]:
+        """Yield every chunk of the job as it arrives.
+
+        Raises:
+            Paused: if the task cannot go on for now, after the other teams' chunks.
+            RunFailed: when the task raises, or after too many losses in a row.
+        """
         self._start_teams(dict.fromkeys(range(self.layout.teams), self.layout.size))
         while self.in_flight:
             yield from self._next_result()
@@ -69,64 +87,84 @@ class Scheduler:
             raise self.paused
 
     def close(self) -> None:
-        """Give the teams back; who is still at a chunk is of no use to others."""
+        """Return the teams to the pool; a team in the middle of a chunk is not idle."""
         busy = [flight.team for flight in self.in_flight]
         for team in filter(None, self.teams):
             self.pool.release(team, idle=team not in busy and bool(team.layout))
 
     def _start_teams(self, sizes: dict[int, int]) -> None:
-        """Build the teams of some places, all at once, and send them out.
+        """Start teams, by slot and size, all at once, and send them their first span.
 
-        A place whose team is lost on the way is tried again, with as many workers as
-        there was room for.
+        A slot whose team is lost on the way gets another one.
         """
         while sizes:
             teams = {
-                place: self.pool.acquire(self.job, size, self.layout.gpus, place)
-                for place, size in sizes.items()
+                slot: self.pool.acquire(self.job, size, self.layout.gpus, slot)
+                for slot, size in sizes.items()
             }
-            self.teams = [teams.get(p, old) for p, old in enumerate(self.teams)]
+            self.teams = [teams.get(slot, old) for slot, old in enumerate(self.teams)]
             failed = self._wait_ready(teams)
-            for place in set(teams) - set(failed):
-                self._report_placed(teams[place])
-                self._send(teams[place])
-            sizes = {place: size for place, size in failed.items() if size}
+            for slot in set(teams) - set(failed):
+                self._report_placed(teams[slot])
+                self._send(teams[slot])
+            sizes = {slot: size for slot, size in failed.items() if size}
 
     def _wait_ready(self, teams: dict[int, Team]) -> dict[int, int]:
-        """Wait for new teams; the places of those that were lost, and a size to try."""
-        failed = {}
-        for step in ("seat", "ready"):
-            for place, team in teams.items():
-                if place in failed:
+        """Wait for new teams; return the slots of lost ones and their next sizes."""
+        failed: dict[int, int] = {}
+        for wait in (Team.assign_ranks, Team.wait_ready):
+            for slot, team in teams.items():
+                if slot in failed:
                     continue
                 try:
-                    team.assign_ranks() if step == "seat" else team.wait_ready()
+                    wait(team)
                 except (WorkerLost, Indivisible) as loss:
-                    failed[place] = self._remove_team(team, loss)
+                    failed[slot] = self._end_team(team, loss)
         return failed
 
-    def _remove_team(self, team: Team, loss: Exception) -> int:
-        """End what is left of a team; the size that its successor should have.
+    def _next_result(self) -> Iterator[Chunk]:
+        """Wait for one chunk, send its team on, then yield the chunk.
 
-        Normally the full one; but no more than there was room for, and a divisor of
-        the sharded axis.  0 where there is no room and others go on: they take over.
+        A team that lost a worker is replaced here.
+        """
+        first = [flight.refs[0] for flight in self.in_flight]
+        ready, _ = ray.wait(first, num_returns=1, timeout=self.timeout)
+        flight = self.in_flight[first.index(ready[0])] if ready else self.in_flight[0]
+        self.in_flight.remove(flight)
+        try:
+            chunk = flight.team.collect(flight.span, flight.refs, self.timeout)
+        except (WorkerLost, Indivisible) as loss:
+            slot = self.teams.index(flight.team)
+            self._start_teams({slot: self._end_team(flight.team, loss)})
+            return
+        except Paused as pause:  # chunks of the other teams are awaited and kept
+            self.paused = pause
+            return
+        self.losses = 0
+        self.timeout = self._chunk_timeout(max(HEARTBEAT_TIMEOUT, 20 * chunk.seconds))
+        span = self.spans[flight.span]
+        state = chunk.state if chunk.stop < span.stop else None  # of no use at the end
+        self.spans[flight.span] = span._replace(start=chunk.stop, state=state)
+        self.sizer.update(chunk)
+        self._send(flight.team)
+        yield chunk
+
+    def _end_team(self, team: Team, loss: Exception) -> int:
+        """End a team that lost a worker, and return the size of its successor.
+
+        The size is 0 where the cluster has no room and the other teams take over.
+
+        Raises:
+            RunFailed: after too many losses in a row, or if no size divides the axis.
         """
         self.pool.release(team, idle=False)
         self.teams[self.teams.index(team)] = None
         if isinstance(loss, Indivisible):
-            divisors = [d for d in range(1, team.size) if loss.length % d == 0]
-            if not divisors:
-                raise RunFailed(f"{loss} of one worker") from loss
-            size = divisors[-1]
-            self.layout = self.layout._replace(size=size)
-            self.on_event("resized", workers=size, reason=str(loss))
-            return size
-        if (
-            isinstance(loss, NotScheduled)
-            and not loss.scheduled
-            and self._other_teams(team)
-        ):
-            self.on_event("resized", workers=self._other_teams(team), reason=str(loss))
+            return self._shrink(team, loss)
+        room = loss.scheduled if isinstance(loss, NotScheduled) else self.layout.size
+        others = self._scheduled_teams()
+        if not room and others:
+            self.on_event("resized", workers=others, reason=str(loss))
             return 0
         self.losses += 1
         if self.losses > MAX_LOSSES:
@@ -134,64 +172,51 @@ class Scheduler:
                 f"{self.losses} losses in a row, the last: {loss}"
             ) from loss
         self.on_event("retried", losses=self.losses, reason=str(loss))
-        room = loss.scheduled if isinstance(loss, NotScheduled) else 0
         return room or self.layout.size
 
-    def _other_teams(self, team: Team) -> int:
-        """How many other teams have found their places."""
-        return sum(t is not team and bool(t.nodes) for t in self.teams if t)
+    def _shrink(self, team: Team, loss: Indivisible) -> int:
+        """Return the largest smaller size that divides the sharded axis."""
+        divisors = [d for d in range(1, team.size) if loss.length % d == 0]
+        if not divisors:
+            raise RunFailed(f"{loss} of one worker") from loss
+        size = divisors[-1]
+        self.layout = self.layout._replace(size=size)
+        self.on_event("resized", workers=size, reason=str(loss))
+        return size
+
+    def _scheduled_teams(self) -> int:
+        return sum(bool(team.nodes) for team in self.teams if team)
 
     def _report_placed(self, team: Team) -> None:
         self.on_event(
             "placed",
             workers=team.size,
             layout=team.layout,
-            pids=[p["pid"] for p in team.nodes],
-            gpus=[p["gpus"] for p in team.nodes],
+            pids=[node["pid"] for node in team.nodes],
+            gpus=[node["gpus"] for node in team.nodes],
         )
 
-    def _next_result(self) -> Iterator[Chunk]:
-        """Wait for one chunk; send its team on before anybody commits it."""
-        first = [f.refs[0] for f in self.in_flight]
-        ready, _ = ray.wait(first, num_returns=1, timeout=self.timeout)
-        flight = self.in_flight[first.index(ready[0])] if ready else self.in_flight[0]
-        self.in_flight.remove(flight)
-        try:
-            chunk = flight.team.collect(flight.span, flight.refs, self.timeout)
-        except (WorkerLost, Indivisible) as loss:
-            place = self.teams.index(flight.team)
-            self._start_teams({place: self._remove_team(flight.team, loss)})
-            return
-        except Paused as pause:  # what the others are at is waited for, and kept
-            self.paused = pause
-            return
-        self.losses = 0
-        self.timeout = self._chunk_timeout(max(HEARTBEAT_TIMEOUT, 20 * chunk.seconds))
-        span = self.spans[flight.span]
-        rest = chunk.state if chunk.stop < span.stop else None  # nobody wants it
-        self.spans[flight.span] = span._replace(start=chunk.stop, state=rest)
-        self.pace.update(chunk)
-        self._send(flight.team)
-        yield chunk
-
     def _chunk_timeout(self, default: float) -> float:
-        """Seconds for one chunk: an hour at least for steps that are no computation,
-        which may wait for others; that a worker has died is noticed all the same."""
+        """Return the seconds that a chunk may take.
+
+        A step in Python may wait for a server, so it has an hour at least.  The death
+        of a worker is noticed at once all the same.
+        """
         least = 0.0 if self.job.task.traced else 4 * HEARTBEAT_TIMEOUT
         return self.job.limits.seconds or max(default, least)
 
     def _send_idle(self) -> None:
-        """The goal may have moved while a chunk was with whoever took it."""
+        """Send idle teams on: the goal may have moved since they stopped."""
         busy = [flight.team for flight in self.in_flight]
         for team in self.teams:
             if team is not None and team not in busy:
                 self._send(team)
 
     def _send(self, team: Team) -> None:
-        """Give the team the span that is furthest behind and nobody works on."""
+        """Send a team the span that is furthest behind and that no team computes."""
         if self.paused:
             return
-        busy = {f.span for f in self.in_flight}
+        busy = {flight.span for flight in self.in_flight}
         behind = [
             (0 if self.job.in_order else span.start, index)
             for index, span in enumerate(self.spans)
@@ -200,5 +225,5 @@ class Scheduler:
         if behind:
             index = min(behind)[1]
             until = min(self.spans[index].stop, self.goal())
-            refs = team.advance(index, self.spans[index], until, self.pace.strides)
+            refs = team.advance(index, self.spans[index], until, self.sizer.strides)
             self.in_flight.append(InFlight(team, index, refs))

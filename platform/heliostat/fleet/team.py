@@ -1,4 +1,4 @@
-"""A team: one worker, or several joined into one mesh. It lives and dies as a unit."""
+"""A team: one worker, or several that share one mesh and live and die as a unit."""
 
 from __future__ import annotations
 
@@ -23,25 +23,25 @@ from heliostat.system.process import Process
 from heliostat.task import Task
 
 SCHEDULING_TIMEOUT = 60.0
-"""Seconds that the cluster may take to place the workers of a team."""
+"""Seconds that the cluster may take to schedule the workers of a team."""
 
 STARTUP_TIMEOUT = 900.0
-"""Seconds that they may then take to import, find each other, load and compile."""
+"""Seconds that scheduled workers may take to import, connect, load and compile."""
 
 SHUTDOWN_TIMEOUT = 10.0
-"""Seconds that a member may take to end when it is told to."""
+"""Seconds that a worker may take to end by itself."""
 
 _PICKLING = threading.Lock()
-"""Held while a module is pickled by value: that is a state of the whole process, and
-the cells of a sweep are driven by threads of one."""
+"""Lock of pickling a module by value, which is a state of the whole process; threads of
+one process drive the cells of a sweep."""
 
 
 class WorkerLost(Exception):
-    """A member of the team is gone; the team must be rebuilt."""
+    """A worker of the team died or hangs; the team must be replaced."""
 
 
 class NotScheduled(WorkerLost):
-    """The cluster has no room for all members; ``placed`` is for how many it has."""
+    """The cluster has room for only ``scheduled`` workers of the team."""
 
     def __init__(self, scheduled: int, size: int) -> None:
         super().__init__(f"only {scheduled} of {size} workers could be placed")
@@ -51,14 +51,14 @@ class NotScheduled(WorkerLost):
 class Team:
     """Workers that advance one span at a time, in step with each other.
 
-    Building one only asks for its workers; :meth:`seat` and :meth:`ready` wait for
-    them, so that several teams start at once.
+    The constructor only requests the workers.  :meth:`assign_ranks` and
+    :meth:`wait_ready` wait for them, so that several teams start at once.
 
     Args:
-        job: what they work on.
-        size: how many; more than one are joined by ``jax.distributed``.
-        gpus: GPUs of each worker, possibly a fraction; 0 is a CPU worker.
-        offset: how many cores of a node others take before them.
+        job: the job whose spans the team computes.
+        size: number of workers; more than one are joined by ``jax.distributed``.
+        gpus: GPUs of each worker, possibly a fraction; 0 for a CPU worker.
+        core_offset: workers of other teams on the same node, whose cores come first.
     """
 
     def __init__(self, job: Job, size: int, gpus: float, core_offset: int) -> None:
@@ -76,15 +76,15 @@ class Team:
         self._pending = [a.describe_node.remote() for a in self.actors]
 
     def assign(self, job: Job) -> None:
-        """Leave the last job for another one, without leaving the places."""
+        """Take another job, with the same workers."""
         self.job, self.resident_steps, self.layout = job, {}, ""
 
     def assign_ranks(self) -> None:
-        """Give every worker a core of its node and tell them of each other.
+        """Send every worker its rank: its cores, and the address of the coordinator.
 
         Raises:
-            Unplaced: if the cluster has no room for all of them in time.
-            Lost: if a member has died.
+            NotScheduled: if the cluster has no room for all workers in time.
+            WorkerLost: if a worker has died.
         """
         nodes = self.nodes = self.nodes or self._wait_scheduled()
         task, coordinator = _pickle_task(self.job.task), _coordinator_address(nodes)
@@ -108,17 +108,22 @@ class Team:
         return _get_all(self._pending, STARTUP_TIMEOUT)
 
     def wait_ready(self) -> None:
-        """Wait until every member has joined.
+        """Wait until every worker has joined and compiled.
 
         Raises:
-            Lost: if one has died or does not answer.
+            WorkerLost: if a worker has died or does not answer.
             RunFailed: if the task cannot be prepared.
         """
         self.layout = _get_all(self._pending, STARTUP_TIMEOUT)[0]
 
     def advance(self, index: int, span: Span, until: int, strides: int) -> list[Any]:
-        """Submit the next chunk, which ends with ``until`` at the latest; the first of
-        the references will hold it."""
+        """Request the next chunk of a span, which ends with ``until`` at the latest.
+
+        The state is sent only to workers that do not hold it.
+
+        Returns:
+            References of each worker's answer; the first will hold the chunk.
+        """
         fresh = self.resident_steps.pop(index, None) != span.start
         span = span._replace(state=span.load() if fresh else None)
         argument = ray.put(span) if self.size > 1 else span
@@ -128,10 +133,10 @@ class Team:
         ]
 
     def collect(self, index: int, refs: list[Any], timeout: float) -> Chunk:
-        """The chunk that was submitted.
+        """Return the chunk that :meth:`advance` requested.
 
         Raises:
-            Lost: if a member died or does not answer within ``patience`` seconds.
+            WorkerLost: if a worker died or does not answer within ``timeout`` seconds.
             RunFailed: if the task itself raised; repeating it would not help.
             Paused: if the task cannot go on for now.
         """
@@ -140,7 +145,7 @@ class Team:
         return chunk
 
     def _assign_cores(self, nodes: list[dict[str, Any]]) -> list[tuple[int, ...]]:
-        """Cores of its own node for each worker, counting on from the offset."""
+        """Return the cores of each worker on its own node, after the offset."""
         seen: Counter[str] = Counter()
         cores, each = [], self.job.limits.cores
         for node in nodes:
@@ -150,12 +155,15 @@ class Team:
         return cores
 
     def kill(self) -> None:
-        """End every member at once; those of this machine for certain: one that hangs
-        in a collective operation may not hear of it."""
+        """End every worker.
+
+        A worker of this machine is also ended by its process id, because one that hangs
+        in a collective operation does not react to Ray.
+        """
         for actor in self.actors:
             with contextlib.suppress(Exception):
                 ray.kill(actor)
-        members = [place["process"] for place in self.nodes]
+        members = [node["process"] for node in self.nodes]
         threading.Thread(target=_kill_survivors, args=(members,), daemon=True).start()
 
 
@@ -168,7 +176,7 @@ def _kill_survivors(members: list[Process]) -> None:
 
 
 def _pickle_task(task: Task) -> bytes:
-    """The task for the wire; with its code, where workers could not import it."""
+    """Pickle a task, with its code if workers cannot import it."""
     module = sys.modules[type(task).__module__]
     if registry.is_registered(type(task)) or module.__name__ == "__main__":
         return cloudpickle.dumps(task)
@@ -181,20 +189,26 @@ def _pickle_task(task: Task) -> bytes:
 
 
 def _coordinator_address(nodes: list[dict[str, Any]]) -> str:
-    """Where the members meet: on loopback, if they are all on one node."""
+    """Return the address of rank 0: on loopback if all workers are on one node."""
     if len(nodes) == 1:
         return ""
-    one_node = len({p["node"] for p in nodes}) == 1
+    one_node = len({node["node"] for node in nodes}) == 1
     host = "127.0.0.1" if one_node else nodes[0]["address"]
     return f"{host}:{nodes[0]['port']}"
 
 
 def _get_all(refs: list[Any], timeout: float) -> list[Any]:
-    """All results; or the reason why there are none, told apart by who must act."""
+    """Return the results of all workers.
+
+    Raises:
+        WorkerLost: if a process died or hangs, or if a collective operation failed.
+        RunFailed: if the task raised; Indivisible, Paused and RequestError pass as
+            they are.
+    """
     ready, pending = ray.wait(refs, num_returns=len(refs), timeout=timeout)
     errors = [error for ref in ready if (error := _error(ref))]
     for error in errors:
-        if not isinstance(error, RayTaskError):  # of a process, node or object
+        if not isinstance(error, RayTaskError):  # a process, node or object is lost
             raise WorkerLost(_reason(error))
     for error in errors:
         cause = getattr(error, "cause", None) or error
@@ -227,7 +241,7 @@ def _last_line(error: Exception) -> str:
 
 
 def _reason(error: Exception) -> str:
-    """The gist of Ray's many lines: that a worker died, and how."""
+    """Shorten Ray's many lines to the fact that a worker died, and how."""
     text = " ".join(str(error).split())
     pid = text.partition(" pid: ")[2].partition(" ")[0]
     detail = text.partition("Worker exit detail: ")[2] or text

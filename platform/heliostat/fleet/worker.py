@@ -1,4 +1,4 @@
-"""One process of a team: owns a core or GPUs, and holds what it has advanced."""
+"""The actor: one process of a team, with its cores or GPUs and the blocks it holds."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from typing import Any, NamedTuple
 
 
 class Rank(NamedTuple):
-    """A worker's place in its team."""
+    """Rank of a worker in its team."""
 
     process_id: int
     size: int
-    cores: tuple[int, ...]  # none for a worker that has GPUs
+    cores: tuple[int, ...]  # empty for a worker that has GPUs
     coordinator: str  # "address:port" of rank 0; "" in a team of one
 
 
 class Worker:
-    """Advances spans by strides; every call may be repeated without harm.
+    """Worker that advances spans by strides; every call may be repeated without harm.
 
     The constructor imports nothing heavy: JAX must not be imported before the worker
     knows its core and its platform.
@@ -29,10 +29,12 @@ class Worker:
         self.loop: Any = None
         self.layout = ""
         self.cursors: dict[int, Any] = {}  # span index -> Cursor
-        self.compiled_for: tuple[Any, ...] = ()  # what the loop was made of
+        self.compiled_for: tuple[
+            Any, ...
+        ] = ()  # task, precision and kind of start that the loop is compiled for
 
     def describe_node(self) -> dict[str, Any]:
-        """The node, its address, the cores allowed here, and a port that is free."""
+        """Return the node, its address, the cores of this process and a free port."""
         import ray
 
         from heliostat.system.device import cores
@@ -61,9 +63,18 @@ class Worker:
         fresh: bool,
         memory: float | None = None,
     ) -> str:
-        """Settle on the seat, join the team's mesh and compile; say the layout.
+        """Configure this process for its rank, join the mesh, compile the task.
 
-        ``task`` is pickled apart, since unpickling it may import JAX.
+        Args:
+            rank: cores and peers of this worker.
+            task: the pickled task; it is unpickled here, because that may import JAX.
+            seed: the seed of the run.
+            x64: compute in float64.
+            fresh: compile ``init`` too, because some span starts from it.
+            memory: bytes that a CPU worker may take beyond those of its start.
+
+        Returns:
+            The layout, as it is written beside each chunk.
         """
         from heliostat.system.device import claim, confine, remembering_on_every_rank
 
@@ -75,41 +86,57 @@ class Worker:
 
         jax.config.update("jax_enable_x64", x64)
         if rank.size > 1:
-            host = rank.coordinator.rpartition(":")[0]
-            jax.distributed.initialize(
-                rank.coordinator,
-                rank.size,
-                rank.process_id,
-                coordinator_bind_address=rank.coordinator if host else None,
-                cluster_detection_method="deactivate",
-                heartbeat_timeout_seconds=30,
-                initialization_timeout=60,
-            )
+            _join_mesh(rank)
         from heliostat.loop.run import Loop, mesh_of
 
-        many = f" in {rank.size} processes" if rank.size > 1 else ""
+        processes = f" in {rank.size} processes" if rank.size > 1 else ""
         self.rank, self.cursors = rank, {}
-        if self.compiled_for != (task, x64, fresh):  # else only the seed is another one
+        if self.compiled_for != (
+            task,
+            x64,
+            fresh,
+        ):  # a change of the seed alone needs no compilation
             self.compiled_for = ()
             self.loop = Loop(cloudpickle.loads(task), seed, mesh_of(jax.devices()))
             with remembering_on_every_rank():
                 self.loop.compile(fresh)
             self.compiled_for = (task, x64, fresh)
         self.loop.reseed(seed)
-        self.layout = self.loop.layout + many
+        self.layout = self.loop.layout + processes
         return self.layout
 
     def advance(
         self, index: int, span: Any, until: int, fresh: bool, strides: int
     ) -> Any:
-        """The next chunk of a span, up to ``until``; only rank 0 returns it.
+        """Compute the next chunk of a span, up to ``until``; only rank 0 returns it.
 
-        ``fresh`` says that the span's own state is to be taken instead of what this
-        worker still holds of it.
+        Args:
+            index: index of the span in the job.
+            span: the rest of the span.
+            until: last step at the latest.
+            fresh: start from the state of the span; else from the state that this
+                worker holds.
+            strides: strides of the chunk at the most.
         """
         cursor = self.loop.seek(span) if fresh else self.cursors.pop(index)
         chunk, cursor = self.loop.next_chunk(cursor, strides, min(span.stop, until))
         if cursor.step < span.stop:
-            self.cursors[index] = cursor  # of a finished span nobody wants it
+            self.cursors[index] = cursor  # the end of a span needs no cursor
         assert self.rank is not None
         return None if self.rank.process_id else chunk._replace(layout=self.layout)
+
+
+def _join_mesh(rank: Rank) -> None:
+    """Connect this process with the other workers of its team."""
+    import jax
+
+    host = rank.coordinator.rpartition(":")[0]
+    jax.distributed.initialize(
+        rank.coordinator,
+        rank.size,
+        rank.process_id,
+        coordinator_bind_address=rank.coordinator if host else None,
+        cluster_detection_method="deactivate",
+        heartbeat_timeout_seconds=30,
+        initialization_timeout=60,
+    )
