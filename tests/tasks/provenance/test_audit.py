@@ -56,9 +56,7 @@ def test_an_honest_training_is_accepted_bit_for_bit(honest, judge, tmp_path):
     assert len(body["subject"][0]["digest"]["sha256"]) == 64
 
 
-def test_in_another_environment_a_replay_must_be_near(
-    honest, judge
-):
+def test_in_another_environment_a_replay_must_be_near(honest, judge):
     forge("sub-epsilon-nudge", honest, honest.with_name("nudged"))
     claim_other_environment(honest.with_name("nudged"), 3)
     result = judge(honest.with_name("nudged"))
