@@ -200,9 +200,11 @@ class Run:
 
     def _with_loop(self, read: Callable[[Any], Any]) -> Any:
         """Apply a function to the loop of the task, in the precision of the run."""
-        from heliostat.loop.run import Loop, precision
+        import jax
 
-        with precision(self.spec.identity["x64"]):
+        from heliostat.loop.run import Loop
+
+        with jax.enable_x64(self.spec.identity["x64"]):
             return read(Loop(self.task, self.spec.identity["seed"]))
 
     def kept(self, block: int = 0) -> list[int]:
