@@ -26,20 +26,17 @@ factor of the first is replaced by one whose slope at contact is c for every β.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from jax.flatten_util import ravel_pytree
 from jaxtyping import Float, Key
 
 from heliostat.kernels.vmc.sortlet import SignedLog, signed_logsumexp, sortlet
-
-Params = dict[str, Any]
+from heliostat_tasks.vmc.first_guess import Guess, Params, dense, draw_params, orbitals
+from heliostat_tasks.vmc.slater import Shell, shells_of
 
 
 @dataclass(frozen=True)
@@ -67,18 +64,24 @@ class Ansatz:
         Returns:
             Arrays by name.
         """
+        size, heads = self.features, self.heads
+        layer = {
+            "attend": dense(size, 3 * size),
+            "mix": dense(size, size),
+            "dense": dense(size, size),
+            "near": Guess(jnp.zeros((len(PAIR_LENGTHS) * 2, heads))),
+        }
         guess = {
-            "entry": _dense(4 * len(self.charges) + 1, self.features),
-            "layers": [self._layer() for _ in range(self.layers)],
+            "entry": dense(4 * len(self.charges) + 1, size),
+            "layers": [layer] * self.layers,
             "beta": Guess(jnp.zeros(2)),  # log β, bohr: parallel, opposite spins
             "core": Guess(jnp.log(jnp.asarray(self.charges, float))),  # log α, 1/bohr
             "weight": Guess(jnp.ones(self.terms)),
-        } | self._orbitals(nuclei)
-        mean, unravel = ravel_pytree(_each(lambda g: g.mean, guess))
-        spread, _ = ravel_pytree(
-            _each(lambda g: jnp.broadcast_to(g.spread, g.mean.shape), guess)
+        }
+        electrons = (self.up, self.down)
+        return draw_params(
+            key, guess | orbitals(self.shells, electrons, self.terms, size, nuclei)
         )
-        return unravel(mean + spread * jax.random.normal(key, mean.shape, mean.dtype))
 
     def __call__(
         self, params: Params, x: Float[Array, "n 3"], nuclei: Float[Array, "nuclei 3"]
@@ -103,82 +106,9 @@ class Ansatz:
         return np.repeat([1.0, -1.0], [self.up, self.down])
 
     @property
-    def shells(self) -> tuple[tuple[int, int, float], ...]:
-        """Nucleus, shell (0 is the outermost) and exponent of every exponential."""
-        return tuple(
-            (nucleus, len(zetas) - 1 - n, zeta)
-            for nucleus, charge in enumerate(self.charges)
-            for zetas in [slater_exponents(charge)]
-            for n, zeta in enumerate(zetas)
-        )
-
-    def _layer(self) -> Params:
-        size = self.features
-        return {
-            "attend": _dense(size, 3 * size),
-            "mix": _dense(size, size),
-            "dense": _dense(size, size),
-            "near": Guess(jnp.zeros((len(PAIR_LENGTHS) * 2, self.heads))),
-        }
-
-    def _orbitals(self, nuclei: Float[Array, "nuclei 3"]) -> Params:
-        """Guess envelopes from Slater's rules, and scores that separate the shells."""
-        count = (2, self.terms, len(self.shells))
-        wide = lambda x: jnp.broadcast_to(x, count)  # noqa: E731
-        exponents = jnp.log(jnp.asarray([zeta for *_, zeta in self.shells], float))
-        filling = jnp.stack([self._filling(self.up), self._filling(self.down)])
-        # up to two electrons of a spin differ by shell; more differ by direction too
-        spread = jnp.where(jnp.array([self.up, self.down]) > 2, 1.0, 0.05)
-        directions = jnp.zeros((2, self.features, self.terms))
-        return {
-            "zeta": Guess(wide(exponents), 0.02),
-            "pi": Guess(wide(filling[:, None])),
-            "score": Guess(directions, (spread * self.features**-0.5)[:, None, None]),
-            "share": Guess(wide(self._contrast(nuclei)), 0.05),
-            "factor": Guess(jnp.zeros((self.features, self.terms))),
-            "length": Guess(jnp.zeros(self.terms)),
-            "crowd": Guess(wide(self._crowding()[:, None])),
-        }
-
-    def _filling(self, electrons: int) -> Float[Array, " shells"]:
-        """Guess log π of each shell for one spin: 3/2 log ζ normalises the exponential.
-
-        Shells that the electrons do not reach start almost empty.
-        """
-        logs, left = np.zeros(len(self.shells)), electrons
-        for depth in sorted({depth for _, depth, _ in self.shells}, reverse=True):
-            level = [i for i, shell in enumerate(self.shells) if shell[1] == depth]
-            logs[level] = 1.5 * np.log([self.shells[i][2] for i in level])
-            logs[level] -= 4.0 if left <= 0 < electrons else 0.0
-            left -= sum(self._capacity(i) for i in level)
-        return jnp.asarray(logs)
-
-    def _crowding(self) -> Float[Array, "2 shells"]:
-        """Guess χ of each shell for both spins: inner shells hold one electron."""
-        inner = np.array([depth > 0 for _, depth, _ in self.shells], float)
-        return jnp.asarray([CROWD * inner * (n > 2) for n in (self.up, self.down)])
-
-    def _capacity(self, index: int) -> int:
-        """Count electrons of one spin in a shell: 1 in the innermost, else 4."""
-        first = index == 0 or self.shells[index - 1][0] != self.shells[index][0]
-        return 1 if first else 4
-
-    def _contrast(self, nuclei: Float[Array, "nuclei 3"]) -> Float[Array, "1 1 shells"]:
-        """Guess the score of each shell: high for inner, low for outer ones.
-
-        With more electrons of one spin than kinds of shell, the score also differs by
-        nucleus, along the longest axis of the molecule.
-        """
-        depth = np.array([depth for _, depth, _ in self.shells], float)
-        score = jnp.asarray(2 * depth - depth.max())[None, None]
-        if max(self.up, self.down) <= len(set(depth)) or len(self.charges) == 1:
-            return score
-        centred = nuclei - jnp.mean(nuclei, axis=0, keepdims=True)
-        axis = jnp.linalg.svd(centred, full_matrices=False)[2][0]
-        along = centred @ axis
-        along = along / jnp.max(jnp.abs(along))
-        nucleus_of = np.array([nucleus for nucleus, *_ in self.shells])
-        return score + 0.5 * along[nucleus_of][None, None]
+    def shells(self) -> tuple[Shell, ...]:
+        """Exponentials of the envelope, nucleus by nucleus."""
+        return shells_of(self.charges)
 
     def _backbone(
         self,
@@ -272,9 +202,6 @@ class Ansatz:
         return -jnp.sum(cusp * beta**2 / (beta + r))
 
 
-CROWD = 6.0
-"""First χ of an inner shell: a second electron of its spin costs a factor e⁻⁶."""
-
 TINY = 1e-20
 """Added to squared distances, bohr²: the norm has no derivative at 0."""
 
@@ -287,53 +214,6 @@ def _pairs_within(
 ) -> Float[Array, "terms shells"]:
     """Sum p(i) p(j) over pairs of electrons i < j."""
     return (jnp.sum(shares, axis=0) ** 2 - jnp.sum(shares**2, axis=0)) / 2
-
-
-def slater_exponents(charge: int) -> tuple[float, ...]:
-    """Compute the exponents of an atom's shells by Slater's rules.
-
-    ζ_n = (Z − σ_n)/n with screening 0.35 from the same shell (0.30 in the first), 0.85
-    from the shell below and 1 from deeper ones.
-
-    Args:
-        charge: of the nucleus, elementary charges.
-
-    Returns:
-        Exponents in 1/bohr, innermost shell first.
-
-    Example:
-        >>> [round(z, 2) for z in slater_exponents(3)]
-        [2.7, 0.65]
-
-    Reference: J. C. Slater, Phys. Rev. 36, 57 (1930).
-    """
-    left, filled, exponents = charge, [], []
-    for n, capacity in enumerate((2, 8, 8, 18, 18), start=1):
-        if left <= 0:
-            break
-        count = min(left, capacity)
-        screening = (0.3 if n == 1 else 0.35) * (count - 1)
-        screening += 0.85 * filled[-1] + sum(filled[:-1]) if filled else 0.0
-        exponents.append((charge - screening) / n)
-        filled.append(count)
-        left -= count
-    return tuple(exponents)
-
-
-class Guess(NamedTuple):
-    """Mean and standard deviation that an array of parameters is drawn with."""
-
-    mean: Array
-    spread: Array | float = 0.0
-
-
-def _each(of: Callable[[Guess], Array], guess: Params) -> Params:
-    return jax.tree.map(of, guess, is_leaf=lambda leaf: isinstance(leaf, Guess))
-
-
-def _dense(inputs: int, outputs: int) -> Params:
-    weights = Guess(jnp.zeros((inputs, outputs)), inputs**-0.5)
-    return {"w": weights, "b": Guess(jnp.zeros(outputs))}
 
 
 def _apply(dense: Params, x: Float[Array, "n inputs"]) -> Float[Array, "n outputs"]:

@@ -13,9 +13,9 @@ from heliostat.kernels.vmc.sortlet import sortlet
 from heliostat.kernels.vmc.spring import spring
 from heliostat.system.jit import jit
 from heliostat_tasks.vmc import VMC
-from heliostat_tasks.vmc.ansatz import slater_exponents
 from heliostat_tasks.vmc.hamiltonian import coulomb, local_energy
 from heliostat_tasks.vmc.initial_positions import assign_electrons
+from heliostat_tasks.vmc.slater import slater_exponents
 from heliostat_tasks.vmc.task import SETTLE
 
 TINY = {"features": 8, "layers": 1, "heads": 2, "terms": 3}
