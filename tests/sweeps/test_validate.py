@@ -70,7 +70,7 @@ def test_an_invalid_range_is_refused(tmp_path, drawn, line):
 
 
 @pytest.mark.parametrize(
-    "where", [{"gpus": 1}, {"on": "nowhere"}, {"on": "127.0.0.1:1"}]
+    "where", [{"gpus": 64}, {"on": "nowhere"}, {"on": "127.0.0.1:1"}]
 )
 def test_an_invalid_placement_leaves_nothing(where, tmp_path):
     with pytest.raises(hs.RequestError):
