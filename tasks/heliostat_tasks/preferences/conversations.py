@@ -54,9 +54,14 @@ def read_pairs(
         heliostat.RequestError: for a malformed file, naming the line.
 
     Example:
-        >>> pairs = read_pairs("helpful.jsonl.gz")  # doctest: +SKIP
-        >>> pairs[0].preferred  # doctest: +SKIP
-        'B'
+        >>> import json, tempfile
+        >>> asks = "\\n\\nHuman: Why?\\n\\nAssistant: "
+        >>> line = {"chosen": asks + "Because.", "rejected": asks + "No."}
+        >>> file = Path(tempfile.mkdtemp(), "pairs.jsonl")
+        >>> _ = file.write_text(json.dumps(line))
+        >>> (pair,) = read_pairs(file)
+        >>> pair.a if pair.preferred == "A" else pair.b
+        'Because.'
     """
     file = Path(path).expanduser()
     if inner_suffix(file) != ".jsonl":

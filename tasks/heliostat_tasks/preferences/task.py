@@ -27,11 +27,11 @@ INITIAL_WIDTH = 0.5
 
 @dataclass(frozen=True)
 class Preferences(hs.Task):
-    """Bayesian logistic regression of human preferences on features of responses,
+    """Bayesian logistic regression of human preferences on features of responses.
 
-        p(A ≻ B) = σ(Σ_i α_i φ_i),   α_i ~ Laplace(0, b),
+        p(A ≻ B) = σ(Σ_i α_i φ_i),   α_i ~ Laplace(0, b)
 
-    where φ_i is 1 if response A has more of feature i, −1 if B has, and 0 if neither.
+    φ_i is 1 if response A has more of feature i, −1 if B has, and 0 if neither.
     A step is one transition of the No-U-Turn sampler. The first ``warmup`` steps adapt
     the sampler and are discarded; later steps are draws from the posterior.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -140,20 +141,12 @@ def publish(
         out: folder with commitment and nonce.
         key: the prover's.
     """
-    table, entries = sorted(set(environments)), []
-    steps = checkpoint_steps(task)
-    for step, where in zip(steps, [table[0], *environments], strict=True):
-        content = pack(states[step])
-        write_file(out / checkpoint_name(step), content)
-        entries.append(
-            {
-                "environment": table.index(where),
-                "sha256": sha256(content),
-                "size": len(content),
-                "state": state_digest(states[step]).hex(),
-                "step": step,
-            }
-        )
+    table = sorted(set(environments))
+    numbers = [table.index(where) for where in [table[0], *environments]]
+    entries = [
+        _write_checkpoint(out, step, states[step], number)
+        for step, number in zip(checkpoint_steps(task), numbers, strict=True)
+    ]
     write_file(out / LOG, log.tobytes())
     body = {
         "checkpoints": entries,
@@ -166,6 +159,21 @@ def publish(
         "root": merkle.root([bytes.fromhex(e["state"]) for e in entries]).hex(),
     }
     write_file(out / TRANSCRIPT, seal(body, "transcript", key))
+
+
+def _write_checkpoint(
+    out: Path, step: int, state: Tensors, environment: int
+) -> dict[str, Any]:
+    """Write a checkpoint, and return its entry of the signed table."""
+    content = pack(state)
+    write_file(out / checkpoint_name(step), content)
+    return {
+        "environment": environment,
+        "sha256": sha256(content),
+        "size": len(content),
+        "state": state_digest(state).hex(),
+        "step": step,
+    }
 
 
 def _stored(run: hs.Run, step: int) -> Tensors:

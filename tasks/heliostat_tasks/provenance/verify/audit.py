@@ -51,6 +51,9 @@ from heliostat_tasks.provenance.verify.verdict import judge
 
 OnLine = Callable[[str], None]
 
+Comparisons = dict[int, ReplayComparison]
+"""Compared replays, by their position in the plan."""
+
 LOST = (
     "a segment could not be computed here: its workers were lost again and again, or "
     "it was beyond their limits"
@@ -163,27 +166,19 @@ def _plan(result: Audit) -> Audit:
 def _replay(
     result: Audit, place: ReplayPlace, deadline: Deadline, on_line: OnLine
 ) -> Audit:
-    """Replay the planned segments, and compare each with its claim.
-
-    After a rejection only the segments before it in the plan count, so that the report
-    does not depend on the number of workers.
-    """
+    """Replay the planned segments, and compare each with its claim."""
     claims = result.claims
     assert claims is not None
     ends = [segments(claims.task)[i] for i in result.plan]
-    comparisons: dict[int, ReplayComparison] = {}  # by position in the plan
-    last = len(result.plan)
+    comparisons: Comparisons = {}
     try:
-        for chunk in deadline.enforce(_chunks(claims, ends, result.policy, place)):
+        chunks = deadline.enforce(_chunks(claims, ends, result.policy, place))
+        for chunk in chunks:
             at = ends.index((chunk.start, chunk.stop))
-            segment = result.plan[at]
-            moved = result.moves[segment]
-            comparisons[at] = compare_replay(claims, segment, moved, chunk)
+            moved = result.moves[result.plan[at]]
+            comparisons[at] = compare_replay(claims, result.plan[at], moved, chunk)
             on_line(f"{len(comparisons)} of {len(result.plan)} segments replayed")
-            kind, _ = comparisons[at].classify(result.policy.epsilon)
-            if kind == "reject" and not result.policy.all_failures:
-                last = min(last, at + 1)
-            if all(i in comparisons for i in range(last)):
+            if all(i in comparisons for i in range(_counted(result, comparisons))):
                 break
     except Refused:
         raise
@@ -192,8 +187,25 @@ def _replay(
     except hs.RunFailed as error:
         on_line(str(error))
         result = result._replace(reasons=[LOST])
-    complete = [comparisons[i] for i in range(last) if i in comparisons]
-    return result._replace(replays=complete)
+    counted = range(_counted(result, comparisons))
+    return result._replace(
+        replays=[comparisons[i] for i in counted if i in comparisons]
+    )
+
+
+def _counted(result: Audit, comparisons: Comparisons) -> int:
+    """Number of planned segments that count: those up to the first rejected one.
+
+    So the report does not depend on the number of workers.
+    """
+    epsilon = result.policy.epsilon
+    failures = (
+        at for at, c in comparisons.items() if c.classify(epsilon)[0] == "reject"
+    )
+    everything = len(result.plan)
+    if result.policy.all_failures:
+        return everything
+    return min(failures, default=everything - 1) + 1
 
 
 def _chunks(
