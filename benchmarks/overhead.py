@@ -62,7 +62,7 @@ def bare(name: str) -> float:
     from heliostat.system import device
     from heliostat.system.jit import jit
 
-    device.claim(device.cores()[:1])
+    device.configure_process(device.cores()[:1])
     task, steps = task_named(name)
     data, root = task.prepare(), root_words(0)
 

@@ -117,7 +117,7 @@ class Bare:
 
 def packed(name: str, cells: int, steps: int) -> dict[str, float]:
     """Seconds for the whole grid as one pack, from nothing to its last words."""
-    device.claim(device.cores()[:1])
+    device.configure_process(device.cores()[:1])
     tasks = grid(name, cells)
     bare, began = Bare(tasks[0], steps), time.perf_counter()
     with tempfile.TemporaryDirectory() as store:

@@ -6,13 +6,14 @@ import os
 import shutil
 import signal
 
-from heliostat.system.device import authenticate, remember_programs
+from heliostat.system.compilation import enable_compilation_cache
+from heliostat.system.device import authenticate_ray
 
 os.environ.pop("RAY_ADDRESS", None)
 os.environ["JAX_PLATFORMS"] = "cpu"
 # a shell's background job ignores Ctrl-C, and so would all that it starts
 signal.signal(signal.SIGINT, signal.default_int_handler)
-authenticate("local")  # before anything imports ray
+authenticate_ray("local")  # before anything imports ray
 
 import jax  # noqa: E402
 import pytest  # noqa: E402
@@ -21,7 +22,7 @@ from support import toy_tasks  # noqa: E402
 import heliostat as hs  # noqa: E402
 from heliostat.driver.progress import silent  # noqa: E402
 
-remember_programs()  # many tests compile what others did, or did the last time
+enable_compilation_cache()  # many tests compile what others did, or did the last time
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
 

@@ -54,19 +54,19 @@ class Estimate(NamedTuple):
 
     def __str__(self) -> str:
         unit = "" if self.units == "1" else f" {self.units}"
-        return format_error(self.value, self.error) + unit
+        return format_estimate(self.value, self.error) + unit
 
 
 ROUNDING = 2e-15
 """Relative to a value: below it, float64 has no errors to tell."""
 
 
-def format_error(value: float, error: float) -> str:
+def format_estimate(value: float, error: float) -> str:
     """Value and error as physicists print them: the error keeps two digits, and is left
     out where there is none, or only what rounding leaves of one.
 
     Example:
-        >>> format_error(-8.0705, 2e-4), format_error(0.5, 3e-17)
+        >>> format_estimate(-8.0705, 2e-4), format_estimate(0.5, 3e-17)
         ('-8.07050(20)', '0.5')
     """
     import math

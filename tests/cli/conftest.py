@@ -35,7 +35,7 @@ class Said(NamedTuple):
 def claimed(monkeypatch):
     """What the command line would have pinned; the process of the tests stays free."""
     calls = []
-    monkeypatch.setattr(device, "claim", lambda *args: calls.append(args))
+    monkeypatch.setattr(device, "configure_process", lambda *args: calls.append(args))
     return calls
 
 

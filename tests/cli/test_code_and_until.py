@@ -129,5 +129,5 @@ def test_yaml_may_name_code(type_in, installed, file):
     settings = file.with_suffix(".yaml")
     settings.write_text(f"rule: {file}:rule\n")
     said = type_in("run", "coded", "--config", settings, "--dry-run", "--json").object
-    expected = config.specify(registry.find("coded")(hs.Code(f"{file}:rule")))
+    expected = config.specify(registry.find_task("coded")(hs.Code(f"{file}:rule")))
     assert Path(said["path"]).name == expected.id

@@ -97,5 +97,5 @@ def test_help_shows_every_field(type_in, monkeypatch):
     assert "--sigma FLOAT" in shown and "size of a step [default: 1.0]" in shown
     assert "--store" in shown and "--dry-run" in shown
     shown = type_in("run", "vmc", "--help").out
-    for name in config.fields_of(registry.find("vmc")):
+    for name in config.fields_of(registry.find_task("vmc")):
         assert f"--{name.replace('_', '-')} " in shown

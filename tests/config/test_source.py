@@ -29,5 +29,5 @@ def test_a_class_is_read_although_others_parse_meanwhile(monkeypatch):
 
     with monkeypatch.context() as patched:
         patched.setattr(ast, "parse", disturbed)
-        found = source.comments(Walk)
-    assert found == source.comments(Walk) and "size of a step" in found["sigma"]
+        found = source.field_comments(Walk)
+    assert found == source.field_comments(Walk) and "size of a step" in found["sigma"]

@@ -270,14 +270,14 @@ def test_the_beginning_of_a_longer_run_is_accepted(run, tmp_path):
 
 def test_a_helper_beside_a_task_is_part_of_its_identity(tmp_path):
     from heliostat.config import specify
-    from heliostat.config.registry import from_path
+    from heliostat.config.registry import load_task
 
     ids = set()
     for name, scale in [("one", 2), ("two", 3)]:
         file = tmp_path / f"scaled_{name}.py"
         body = Path(toy_tasks.__file__).read_text()
         file.write_text(f"{body}\n\ndef scaled(x):\n    return {scale} * x\n")
-        ids.add(specify(from_path(f"{file}:Walk")()).identity["source"])
+        ids.add(specify(load_task(f"{file}:Walk")()).identity["source"])
     assert len(ids) == 2
 
 

@@ -19,7 +19,7 @@ import heliostat as hs
 from heliostat.driver import placement
 from heliostat.driver.progress import silent
 from heliostat.fleet import scheduler, team
-from heliostat.system.process import Process, born
+from heliostat.system.process import Process, start_time
 
 
 def local(task, store, **options):
@@ -46,7 +46,7 @@ def gone(pids, seconds=20):
 
 
 def alive(pid):
-    return Process(socket.gethostname(), pid, born(pid)).alive
+    return Process(socket.gethostname(), pid, start_time(pid)).is_alive
 
 
 def kill_when(store, task, ready, which=-1):

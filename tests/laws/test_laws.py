@@ -16,7 +16,7 @@ from support import toy_tasks
 import heliostat as hs
 from heliostat import laws
 from heliostat.laws import loop
-from heliostat.task import format_error
+from heliostat.task import format_estimate
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ class Impure(toy_tasks.Walk):
 
 
 def test_an_impure_step_breaks_replay_and_resume():
-    bench = laws.Bench(Impure(), ())
+    bench = laws.Harness(Impure(), ())
     assert loop.chunks_do_not_matter(bench)
     assert loop.resumed_is_whole(bench)
     assert loop.a_middle_stride_replays(bench)
@@ -192,7 +192,7 @@ def test_a_slope_that_is_not_that_of_differences_is_told():
 
 
 def test_the_number_of_traces_is_counted():
-    assert "step 2" in (loop.step_is_traced_once(laws.Bench(Retraced(), ())) or "")
+    assert "step 2" in (loop.step_is_traced_once(laws.Harness(Retraced(), ())) or "")
 
 
 @pytest.mark.parametrize(
@@ -231,7 +231,7 @@ def test_fields_by_place_and_ways_to_copy_a_task_are_as_of_any_dataclass():
     ],
 )
 def test_an_error_that_is_rounding_is_not_printed(value, error, told):
-    assert format_error(value, error) == told
+    assert format_estimate(value, error) == told
 
 
 def test_a_fields_comment_is_its_help():

@@ -234,7 +234,7 @@ conditions = st.recursive(
 @settings(max_examples=200, deadline=None)
 def test_conditions_mean_what_python_says(text, x, y):
     values = {"x": x, "y": y}
-    found = Condition(text, "until").holds(values.__getitem__)
+    found = Condition(text, "until").evaluate(values.__getitem__)
     assert found == eval(text, {}, values)
 
 
@@ -242,4 +242,4 @@ def test_conditions_mean_what_python_says(text, x, y):
 @settings(deadline=None)
 def test_what_is_no_number_compares_false(text):
     values = {"x": math.nan, "y": 1.0}
-    assert not Condition(text, "until").holds(values.__getitem__)
+    assert not Condition(text, "until").evaluate(values.__getitem__)

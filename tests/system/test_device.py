@@ -15,17 +15,18 @@ import os
 from heliostat.system import device
 {settled}
 import jax  # noqa: E402
-print(os.environ.get("XLA_FLAGS", ""), jax.default_backend(), device._threads, sep="|")
+flags = os.environ.get("XLA_FLAGS", "")
+print(flags, jax.default_backend(), device.xla_threads(), sep="|")
 """
 
 
 @pytest.mark.parametrize(
     ("settled", "flags"),
     [
-        ("device.narrow()", ""),
-        ("device.narrow(0)", ""),
-        ("device.narrow(2)", GPU_FLAGS),
-        ("device.claim((), 2); device.narrow(2)", GPU_FLAGS),
+        ("device.single_thread_xla()", ""),
+        ("device.single_thread_xla(0)", ""),
+        ("device.single_thread_xla(2)", GPU_FLAGS),
+        ("device.configure_process((), 2); device.single_thread_xla(2)", GPU_FLAGS),
     ],
 )
 def test_flags_that_make_sums_repeat_are_set_once_and_for_gpus_alone(settled, flags):

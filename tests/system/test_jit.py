@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from heliostat.system.jit import jit, sound
+from heliostat.system.jit import jit, sound_options
 
 
 @pytest.mark.parametrize("constant", [0.0, 0.5, 1.0])
@@ -43,5 +43,5 @@ def test_products_are_of_whole_numbers_unless_they_say_otherwise(precision):
 
 
 def test_options_are_those_that_this_xla_knows():
-    program = jax.jit(lambda x: x + 1, compiler_options=sound())
+    program = jax.jit(lambda x: x + 1, compiler_options=sound_options())
     assert program(1) == 2

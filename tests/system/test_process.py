@@ -6,26 +6,28 @@ import os
 import subprocess
 import sys
 
-from heliostat.system.process import Process, born, own
+from heliostat.system.process import Process, start_time, this_process
 
 
 def test_this_process_lives_here():
-    me = own()
-    assert me.pid == os.getpid() and me.here and me.alive
-    assert not me._replace(host="elsewhere").here
+    me = this_process()
+    assert me.pid == os.getpid() and me.is_local and me.is_alive
+    assert not me._replace(host="elsewhere").is_local
 
 
 def test_a_process_lives_until_it_ends():
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=-1) as other:
-        who = Process(own().host, other.pid, born(other.pid))
-        assert who.born and who.alive
+        who = Process(this_process().host, other.pid, start_time(other.pid))
+        assert who.start_time and who.is_alive
         other.kill()
         os.waitid(os.P_PID, other.pid, os.WEXITED | os.WNOWAIT)
-        assert not who.alive, "a zombie has ended"
-    assert not who.alive
+        assert not who.is_alive, "a zombie has ended"
+    assert not who.is_alive
 
 
 def test_a_number_that_is_used_again_is_another_process():
-    assert not own()._replace(born="1").alive
-    assert own()._replace(born=None).alive, "where the system does not say"
-    assert not any(own()._replace(pid=pid).alive for pid in (0, -1))
+    assert not this_process()._replace(start_time="1").is_alive
+    assert this_process()._replace(start_time=None).is_alive, (
+        "where the system does not say"
+    )
+    assert not any(this_process()._replace(pid=pid).is_alive for pid in (0, -1))

@@ -42,7 +42,7 @@ from heliostat.assistants.message import (
     check_messages,
     request_key,
 )
-from heliostat.system.process import Process, own
+from heliostat.system.process import Process, this_process
 
 RESERVATION_LIFETIME = 3600.0
 """Seconds until a reservation expires.  If its process has ended on this machine, it
@@ -223,7 +223,7 @@ class ReplyCache:
                 in_flight = _reserved_here(database, budget.account)
                 raise _exhausted(budget, spent, reserved, worst, in_flight)
             expires = time.time() + RESERVATION_LIFETIME
-            row = (budget.account, worst, expires, *own())
+            row = (budget.account, worst, expires, *this_process())
             insert = "INSERT INTO held VALUES (NULL, ?, ?, ?, ?, ?, ?)"
             return database.execute(insert, row).lastrowid
 
@@ -258,7 +258,7 @@ def _expire(database: sqlite3.Connection) -> None:
     """Delete reservations that are too old or whose process has ended."""
     rows = database.execute("SELECT DISTINCT host, pid, born FROM held").fetchall()
     owners = map(Process._make, rows)
-    ended = [owner for owner in owners if owner.here and not owner.alive]
+    ended = [owner for owner in owners if owner.is_local and not owner.is_alive]
     delete = "DELETE FROM held WHERE host IS ? AND pid IS ? AND born IS ?"
     database.executemany(delete, ended)
     database.execute("DELETE FROM held WHERE expires < ?", (time.time(),))
@@ -267,7 +267,7 @@ def _expire(database: sqlite3.Connection) -> None:
 def _reserved_here(database: sqlite3.Connection, account: str) -> float:
     """Return the money reserved by processes of this machine: they are alive."""
     query = "SELECT COALESCE(SUM(money), 0) FROM held WHERE name = ? AND host = ?"
-    return database.execute(query, (account, own().host)).fetchone()[0]
+    return database.execute(query, (account, this_process().host)).fetchone()[0]
 
 
 def _exhausted(

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from heliostat.errors import StoreError
+from heliostat.system.cache import cache_folder
 
 LOCK_TIMEOUT = 30.0
 """Seconds to wait for another process that writes."""
@@ -32,10 +33,8 @@ _TABLES = (
 
 
 def default_path() -> Path:
-    """Return ``$HELIOSTAT_CACHE/replies.sqlite``; the default folder is
-    ``~/.cache/heliostat``."""
-    folder = os.environ.get("HELIOSTAT_CACHE") or Path.home() / ".cache" / "heliostat"
-    return Path(folder).expanduser() / "replies.sqlite"
+    """Return ``replies.sqlite`` in the cache folder."""
+    return cache_folder() / "replies.sqlite"
 
 
 class Database:

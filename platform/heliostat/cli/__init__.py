@@ -28,9 +28,15 @@ from rich.console import Console
 from heliostat import __version__, config
 from heliostat.answer import Answer
 from heliostat.cli import commands
-from heliostat.cli.answers import say
-from heliostat.cli.fields import QUIET, by_own_types, fitted, parse_fields, to_argv
-from heliostat.cli.making import of_task
+from heliostat.cli.build import task_command
+from heliostat.cli.fields import (
+    QUIET,
+    parse_fields,
+    to_argv,
+    with_task_options,
+    without_pydantic,
+)
+from heliostat.cli.format import print_answer
 from heliostat.config import registry
 from heliostat.errors import RequestError, RunFailed, StoreError, did_you_mean
 
@@ -49,11 +55,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         with redirect_stdout(sys.stderr):
             app = _app(words)
-            with by_own_types():
+            with without_pydantic():
                 verb, bound, _ = app.parse_args(words, console=console, **QUIET)
             answer = verb(*bound.args, **bound.kwargs)
         sys.stdout.flush()  # of --help: a pipe that closed shall be noticed here
-        return say(answer, as_json) if isinstance(answer, Answer) else 0
+        return print_answer(answer, as_json) if isinstance(answer, Answer) else 0
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # the flush at exit stays quiet
         return 1
@@ -87,7 +93,7 @@ def _app(words: Sequence[str]) -> App:
     task = _task_of(words)
     for order, verb in enumerate(commands.VERBS):
         if task and verb.__name__ == words[0]:
-            verb = fitted(verb, registry.from_path(task))
+            verb = with_task_options(verb, registry.load_task(task))
         app.command(verb, sort_key=order)
     if words and words[0] in registry.available():
         app.command(_app_of_task(words[0]))
@@ -100,13 +106,13 @@ def _app_of_task(name: str) -> App:
     Raises:
         RequestError: if it has no verbs of its own.
     """
-    cls = registry.find(name)
+    cls = registry.find_task(name)
     verbs = cls.verbs()
     if not verbs:
         raise RequestError(f"{name} has no verbs of its own; `heliostat run {name}`")
     app = App(name=name, help=(cls.__doc__ or "").partition("\n")[0], show=False)
     for order, (word, verb) in enumerate(verbs.items()):
-        app.command(of_task(cls, verb), name=word, sort_key=order)
+        app.command(task_command(cls, verb), name=word, sort_key=order)
     return app
 
 
@@ -129,7 +135,7 @@ def _refuse(error: BaseException, words: Sequence[str], as_json: bool) -> int:
         failed = run and not isinstance(error, RequestError | StoreError)
         kind = "interrupted" if status == 130 else "failed" if failed else "error"
         about = {"status": kind, "error": line}
-        say(Answer([], about | ({"id": run} if run else {})), as_json)
+        print_answer(Answer([], about | ({"id": run} if run else {})), as_json)
     print(f"heliostat: error: {line}", file=sys.stderr)
     return status
 
@@ -157,7 +163,7 @@ def _usage(error: CycloptsError, words: Sequence[str]) -> str:
     if isinstance(error, UnusedCliTokensError):
         return f"unexpected '{' '.join(error.unused_tokens or [])}'"
     if isinstance(error, UnknownOptionError) and task:
-        cls = registry.from_path(task)
+        cls = registry.load_task(task)
         name = error.token.keyword or ""
         name = name.lstrip("-").replace("-", "_")
         known = [*config.fields_of(cls), *config.RESERVED]

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from heliostat.cli.looking import (
+from heliostat.cli.inspect import (
     check,
     export,
     gc,
@@ -22,9 +22,9 @@ from heliostat.cli.looking import (
     verify,
     watch,
 )
-from heliostat.cli.moving import extend, resume, run, start, stop
-from heliostat.cli.removing import rm
-from heliostat.cli.sweeping import sweep
+from heliostat.cli.remove import rm
+from heliostat.cli.runs import extend, resume, run, start, stop
+from heliostat.cli.sweeps import sweep
 
 VERBS: tuple[Any, ...] = (
     *(tasks, show, run, start, sweep, resume, extend, stop, watch, logs, rm, gc),

@@ -32,7 +32,7 @@ QUIET: Any = {"exit_on_error": False, "print_error": False}
 
 
 @contextmanager
-def by_own_types() -> Iterator[None]:
+def without_pydantic() -> Iterator[None]:
     """Convert words as it is said here: where pydantic happens to be imported, Cyclopts
     would let it judge all values a second time, by other rules and in other words."""
     pydantic = sys.modules.pop("pydantic", None)
@@ -55,9 +55,9 @@ def parse_fields(task: type[Task], argv: Sequence[str]) -> dict[str, Any]:
         return fields
 
     app = App(help_flags=(), version_flags=())
-    app.default(fitted(typed, task))
+    app.default(with_task_options(typed, task))
     try:
-        with by_own_types():
+        with without_pydantic():
             _, bound, _ = app.parse_args(list(argv), **QUIET)
         return dict(bound.arguments.get("fields", NOTHING))
     except CycloptsError as error:
@@ -83,7 +83,7 @@ def to_argv(task: Task) -> list[str]:
     return words
 
 
-def fitted(verb: Callable[..., Any], task: type[Task]) -> Callable[..., Any]:
+def with_task_options(verb: Callable[..., Any], task: type[Task]) -> Callable[..., Any]:
     """A verb whose ``fields`` have become the options of one task."""
 
     def command(*args: Any, **options: Any) -> Any:

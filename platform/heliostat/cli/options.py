@@ -29,8 +29,10 @@ Store = Annotated[
 ]
 Output = Annotated[Path, option("The file to write.", "--output", "-o")]
 Json = Annotated[bool, option("Print one JSON object and nothing else.")]
-Dry = Annotated[bool, option("Say what would be computed; compute and store nothing.")]
-Foreign = Annotated[
+DryRun = Annotated[
+    bool, option("Say what would be computed; compute and store nothing.")
+]
+TaskClass = Annotated[
     str | None, option("FILE.py:TASK of a run whose task is not installed.", "--task")
 ]
 
@@ -38,7 +40,7 @@ Foreign = Annotated[
 Until = Annotated[
     str | None, option('End where this holds, such as "ess > 400 and rhat < 1.01".')
 ]
-Supplied = Annotated[
+CodeFiles = Annotated[
     tuple[str, ...],
     option(
         "FILE.py:NAME of code that is a field of the task.",
@@ -50,7 +52,7 @@ Supplied = Annotated[
 
 @Parameter(name="*")
 @dataclass(frozen=True)
-class Chosen:
+class ConfigSource:
     """Where fields come from that are not typed."""
 
     preset: str | None = None
@@ -61,7 +63,7 @@ class Chosen:
 
 @Parameter(name="*")
 @dataclass(frozen=True)
-class What(Chosen):
+class RunOptions(ConfigSource):
     """What is asked for, beside the fields of the task."""
 
     steps: Annotated[int | None, COUNT] = None
@@ -75,7 +77,7 @@ class What(Chosen):
 
 @Parameter(name="*")
 @dataclass(frozen=True)
-class Where:
+class PlacementOptions:
     """Where it is computed and stored."""
 
     on: str = "local"
@@ -88,17 +90,17 @@ class Where:
     json: Json = False
 
     @property
-    def options(self) -> dict[str, Any]:
+    def kwargs(self) -> dict[str, Any]:
         """As the verbs take them."""
         names = ("on", "workers", "gpus", "store")
         return {name: getattr(self, name) for name in names}
 
-    def settle(self) -> None:
+    def apply(self) -> None:
         """Pin this process, if it is the one that will compute."""
         if self.on == "here":
-            gpus = device.gpus_here() if self.gpus is None else self.gpus
-            device.claim(() if gpus else device.cores()[:1], gpus)
+            gpus = device.count_gpus() if self.gpus is None else self.gpus
+            device.configure_process(() if gpus else device.cores()[:1], gpus)
 
 
-PLAIN, DEFAULTS, LOCAL = What(), Chosen(), Where()
+PLAIN, DEFAULTS, LOCAL = RunOptions(), ConfigSource(), PlacementOptions()
 """Nothing special asked for, computed on this machine."""

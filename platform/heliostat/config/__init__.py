@@ -11,32 +11,32 @@ from __future__ import annotations
 from heliostat.config.fields import (
     RESERVED,
     Field,
-    as_field,
     build,
-    changed,
+    coerce_field,
     fields_of,
     passed_fields,
+    replace_fields,
 )
 from heliostat.config.identity import SCHEMA, Spec, resolved_fields, specify
 from heliostat.config.packable import traced_fields
 from heliostat.config.rebuild import rebuild
 from heliostat.config.references import codes_of
-from heliostat.config.values import canonical_json, plain
+from heliostat.config.values import canonical_json, json_value
 
 __all__ = [
     "RESERVED",
     "SCHEMA",
     "Field",
     "Spec",
-    "as_field",
     "build",
     "canonical_json",
-    "changed",
     "codes_of",
+    "coerce_field",
     "fields_of",
+    "json_value",
     "passed_fields",
-    "plain",
     "rebuild",
+    "replace_fields",
     "resolved_fields",
     "specify",
     "traced_fields",

@@ -49,17 +49,17 @@ class Condition:
             self._tree = ast.parse(self.text, mode="eval").body
             self._check(self._tree)
         except SyntaxError as error:
-            raise self.refusal(f"not a condition ({error.msg})") from error
+            raise self.error(f"not a condition ({error.msg})") from error
         except (ValueError, RecursionError, MemoryError) as error:
             if isinstance(error, RequestError):
                 raise
-            raise self.refusal("not a condition (it is too long)") from error
+            raise self.error("not a condition (it is too long)") from error
 
-    def refusal(self, reason: str) -> RequestError:
+    def error(self, reason: str) -> RequestError:
         """What is wrong with the condition, to be raised."""
         return RequestError(f"{self.option} '{self.text}': {reason}")
 
-    def holds(self, look_up: Callable[[str], Any], true: Any = True) -> Any:
+    def evaluate(self, look_up: Callable[[str], Any], true: Any = True) -> Any:
         """Whether it holds, where names have these values.
 
         Args:
@@ -68,13 +68,13 @@ class Condition:
             true: what always holds: True, or a column of it.
 
         Example:
-            >>> Condition("x < 2", "where").holds({"x": 1.0}.__getitem__)
+            >>> Condition("x < 2", "where").evaluate({"x": 1.0}.__getitem__)
             True
         """
         try:
             return self._truth(self._tree, look_up, true)
         except TypeError as error:
-            raise self.refusal(str(error)) from error
+            raise self.error(str(error)) from error
 
     def _truth(self, node: ast.expr, look_up: Callable[[str], Any], true: Any) -> Any:
         match node:
@@ -117,7 +117,7 @@ class Condition:
                 for value in (left, *rest):
                     self._check_value(value)
             case _:
-                raise self.refusal(
+                raise self.error(
                     "expected comparisons joined by and, or, not, such as "
                     f'"{self.example}"'
                 )
@@ -133,7 +133,7 @@ class Condition:
             case ast.UnaryOp(op=ast.USub(), operand=operand):
                 self._check_value(operand)
             case _:
-                raise self.refusal(f"'{ast.unparse(node)}' is not allowed here")
+                raise self.error(f"'{ast.unparse(node)}' is not allowed here")
 
 
 def _compare(compare: Callable[[Any, Any], Any], left: Any, right: Any) -> Any:

@@ -8,8 +8,8 @@ from functools import cache
 from typing import Any, NamedTuple, get_type_hints
 
 from heliostat.config import registry, source
-from heliostat.config.references import with_text
-from heliostat.config.values import coerce, plain
+from heliostat.config.references import code_fields
+from heliostat.config.values import coerce, json_value
 from heliostat.errors import RequestError, did_you_mean
 from heliostat.task import Task
 
@@ -36,7 +36,7 @@ class Field(NamedTuple):
 @cache
 def fields_of(task: type[Task]) -> Mapping[str, Field]:
     """The fields of a task with their types, defaults and the comments beside them."""
-    hints, comments = get_type_hints(task), source.comments(task)
+    hints, comments = get_type_hints(task), source.field_comments(task)
     fields = {}
     for field in dataclasses.fields(task):
         if field.name in RESERVED:
@@ -72,16 +72,16 @@ def build(task: type[Task], fields: Mapping[str, Any]) -> Task:
         raise RequestError(str(error)) from error
 
 
-def as_field(task: type[Task], name: str, value: Any) -> Any:
+def coerce_field(task: type[Task], name: str, value: Any) -> Any:
     """One value as a field of a task has it, checked as :func:`build` does."""
     return coerce(value, fields_of(task)[name].type, name)
 
 
-def changed(task: Task, values: Mapping[str, Any]) -> Task:
+def replace_fields(task: Task, values: Mapping[str, Any]) -> Task:
     """The task with other values of some fields, checked as :func:`build` does."""
-    return build(type(task), passed_fields(task) | with_text(task) | dict(values))
+    return build(type(task), passed_fields(task) | code_fields(task) | dict(values))
 
 
 def passed_fields(task: Task) -> dict[str, Any]:
     """Every field of a task as JSON values, as the user gave them."""
-    return {f.name: plain(getattr(task, f.name)) for f in dataclasses.fields(task)}
+    return {f.name: json_value(getattr(task, f.name)) for f in dataclasses.fields(task)}

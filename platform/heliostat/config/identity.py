@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from heliostat.config import registry, source
-from heliostat.config.fields import changed, passed_fields
-from heliostat.config.references import codes_in, references
-from heliostat.config.validate import check
-from heliostat.config.values import canonical_json, plain
+from heliostat.config.fields import passed_fields, replace_fields
+from heliostat.config.references import codes_in, to_references
+from heliostat.config.validate import check_declarations
+from heliostat.config.values import canonical_json, json_value
 from heliostat.errors import RequestError
 from heliostat.task import File, Task
 
@@ -49,8 +49,8 @@ def specify(
     """
     if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**63:
         raise RequestError(f"seed {seed!r}: expected an integer from 0 to 2^63 - 1")
-    task = changed(task, {})  # one check for all ways in
-    check(task)
+    task = replace_fields(task, {})  # one check for all ways in
+    check_declarations(task)
     identity = {
         "schema": SCHEMA,
         "task": registry.name_of(type(task)),
@@ -64,7 +64,7 @@ def specify(
     if parent:
         identity["parent"] = dict(parent)
     if not registry.is_registered(type(task)):
-        identity["source"] = source.digest_of(type(task))
+        identity["source"] = source.source_digest(type(task))
     return Spec(identity, passed_fields(task))
 
 
@@ -80,8 +80,8 @@ def resolved_fields(task: Task) -> dict[str, Any]:
         given = getattr(task, name)
         resolved[name] = _content(name, given) if isinstance(given, File) else value
         if any(codes_in(given)):
-            resolved[name] = references(given)
-    resolved.update({k: plain(v) for k, v in task.canonical().items()})
+            resolved[name] = to_references(given)
+    resolved.update({k: json_value(v) for k, v in task.canonical().items()})
     return resolved
 
 

@@ -23,7 +23,7 @@ def traced_fields(task: Task) -> dict[str, float]:
     resolved |= {n: v for n, v in task.canonical().items() if n in task.packable}
     found = {}
     for name, value in resolved.items():
-        kind = kind_of_number(type(task), name)
+        kind = number_type(type(task), name)
         if kind is None or isinstance(value, bool) or not is_number(value):
             raise RequestError(f"{name}={value!r}: expected a number, it is packable")
         found[name] = kind(value)
@@ -31,7 +31,7 @@ def traced_fields(task: Task) -> dict[str, float]:
 
 
 @cache  # asked for every cell of a sweep
-def kind_of_number(task: type[Task], name: str) -> type | None:
+def number_type(task: type[Task], name: str) -> type | None:
     """``float`` or ``int`` for a field that takes nothing else, but perhaps None.
 
     Other fields are not looked at: a worker may not know their types.

@@ -9,7 +9,7 @@ from heliostat.config import registry
 from heliostat.config.code import REFERENCE, Code
 from heliostat.config.fields import build, fields_of
 from heliostat.config.identity import Spec, specify
-from heliostat.config.references import codes_in, replaced
+from heliostat.config.references import codes_in, substitute
 from heliostat.errors import RequestError
 from heliostat.task import Task
 
@@ -28,12 +28,12 @@ def rebuild(
             they meant (a file was edited, the task has a new version); also for code
             that is not the run's.
     """
-    cls = task or registry.find(spec.identity["task"])
+    cls = task or registry.find_task(spec.identity["task"])
     reason, stored = "its identity differs", _stored_codes(cls, spec)
     supplied = _supplied(spec, stored, code)
     for fields in (spec.passed, spec.identity["fields"]):
         try:
-            fields = fields | {n: replaced(v, supplied) for n, v in stored.items()}
+            fields = fields | {n: substitute(v, supplied) for n, v in stored.items()}
             candidate = build(cls, fields)
             asked = spec.identity["seed"], spec.identity["x64"]
             found = specify(candidate, *asked, spec.identity.get("parent"))

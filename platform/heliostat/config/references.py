@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from heliostat.config.code import Code
-from heliostat.config.values import plain
+from heliostat.config.values import json_value
 from heliostat.task import Task
 
 
@@ -19,7 +19,7 @@ def codes_of(task: Task) -> list[Code]:
     ]
 
 
-def with_text(task: Task) -> dict[str, Any]:
+def code_fields(task: Task) -> dict[str, Any]:
     """The fields that hold code, with its text."""
     fields = {f.name: getattr(task, f.name) for f in dataclasses.fields(task)}
     return {name: value for name, value in fields.items() if any(codes_in(value))}
@@ -34,15 +34,15 @@ def codes_in(value: Any) -> Iterator[Code]:
             yield from codes_in(one)
 
 
-def references(value: Any) -> Any:
+def to_references(value: Any) -> Any:
     """A value as it enters the identity: code by its name and digest."""
     if isinstance(value, tuple):
-        return [references(one) for one in value]
-    return value.reference if isinstance(value, Code) else plain(value)
+        return [to_references(one) for one in value]
+    return value.reference if isinstance(value, Code) else json_value(value)
 
 
-def replaced(value: Any, supplied: Mapping[str, Code]) -> Any:
+def substitute(value: Any, supplied: Mapping[str, Code]) -> Any:
     """References in a value, replaced by code whose text is there."""
     if isinstance(value, tuple):
-        return tuple(replaced(one, supplied) for one in value)
+        return tuple(substitute(one, supplied) for one in value)
     return supplied.get(value.reference, value) if isinstance(value, Code) else value

@@ -22,7 +22,7 @@ def available() -> dict[str, EntryPoint]:
     return {e.name: e for e in sorted(entry_points(group=GROUP), key=lambda e: e.name)}
 
 
-def find(name: str) -> type[Task]:
+def find_task(name: str) -> type[Task]:
     """The task class that is registered as ``name``.
 
     Raises:
@@ -35,13 +35,13 @@ def find(name: str) -> type[Task]:
     return _load(entry)
 
 
-def from_path(path: str) -> type[Task]:
+def load_task(path: str) -> type[Task]:
     """The task at ``module:Class`` or ``file.py:Class``, as a user types it.
 
     Only ever called with words of the command line, never with a stored one.
     """
     if ":" not in path:
-        return find(path)
+        return find_task(path)
     module, _, name = path.rpartition(":")
     try:
         if module.endswith(".py"):

@@ -23,7 +23,7 @@ _PARSING = threading.Lock()
 _TRIES = 9
 
 
-def digest_of(task: type[Task]) -> str:
+def source_digest(task: type[Task]) -> str:
     """SHA-256 of all that decides what a task computes, as far as it is not installed.
 
     Of a task in a file, the file; of one in a notebook, the class and whatever its
@@ -115,7 +115,7 @@ def _text(cls: type) -> str:
         raise
 
 
-def comments(task: type[Task]) -> dict[str, str]:
+def field_comments(task: type[Task]) -> dict[str, str]:
     """The trailing comment of every ``name: type = default`` line of the class."""
     found: dict[str, str] = {}
     for cls in reversed(task.__mro__):

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from heliostat.config import registry
 from heliostat.config.fields import fields_of
-from heliostat.config.packable import kind_of_number, traced_fields
+from heliostat.config.packable import number_type, traced_fields
 from heliostat.errors import RequestError, did_you_mean
 from heliostat.task import Task
 
 
-def check(task: Task) -> None:
+def check_declarations(task: Task) -> None:
     """
     Raises:
         RequestError: for sizes that are none, and for what is packable or a coordinate
@@ -52,7 +52,7 @@ def _check_packable(task: Task, name: str) -> None:
         if field not in (known := fields_of(type(task))):
             hint = did_you_mean(field, known) or f"; its fields are {', '.join(known)}"
             raise RequestError(f"{name}: packable names '{field}', no field{hint}")
-        if kind_of_number(type(task), field) is None:
+        if number_type(type(task), field) is None:
             raise RequestError(f"{name}: packable names '{field}', which is no number")
     for field, value in traced_fields(task).items():
         if isinstance(value, int) and not -(2**31) <= value < 2**31:

@@ -29,14 +29,14 @@ def canonical_json(value: Any) -> bytes:
     return text.encode()
 
 
-def plain(value: Any) -> Any:
+def json_value(value: Any) -> Any:
     """A value of a field as JSON has it.
 
     Raises:
         RequestError: for what no field can hold.
     """
     if isinstance(value, tuple | list):
-        return [plain(v) for v in value]
+        return [json_value(v) for v in value]
     if isinstance(value, str):
         return str(value)
     if isinstance(value, float) and not math.isfinite(value):

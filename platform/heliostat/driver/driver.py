@@ -14,7 +14,7 @@ from heliostat.loop.work import Chunk, Job
 from heliostat.results.goal import Goal
 from heliostat.store.lock import Lock
 from heliostat.store.record import Record
-from heliostat.system import device
+from heliostat.system import environment
 from heliostat.task import Task
 
 
@@ -68,7 +68,7 @@ def _start_job(
     )
     event = "resumed" if began else "started"
     record.log.append(event, at=began, until=goal.length, **placement._asdict())
-    if began and (change := device.changed(before.get("provenance", {}))):
+    if began and (change := environment.differences(before.get("provenance", {}))):
         _event_sink(record, progress)("changed", reason=change)
     return job
 

@@ -23,7 +23,7 @@ from heliostat.store import lock
 from heliostat.store.cell import CellRecord, unpack
 from heliostat.store.index import is_stored, open_record
 from heliostat.store.record import Record
-from heliostat.system import device
+from heliostat.system import environment
 from heliostat.task import Task
 
 
@@ -161,7 +161,7 @@ def initial_attrs(task: Task, name: str) -> dict[str, Any]:
         "step_dim": task.step_dim,
         "status": "created",
         "created": time.time(),
-        "provenance": device.provenance(),
+        "provenance": environment.provenance(),
     }
 
 

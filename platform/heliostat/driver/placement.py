@@ -10,6 +10,7 @@ from heliostat.errors import RequestError
 from heliostat.loop.run import run as run_here
 from heliostat.loop.work import Chunk, Job, unbounded
 from heliostat.system import device
+from heliostat.system.compilation import enable_compilation_cache
 
 
 class Placement(NamedTuple):
@@ -37,7 +38,7 @@ class Placement(NamedTuple):
             raise RequestError(f"workers {workers}: {one}")
         if gpus is not None and gpus < 0:
             raise RequestError(f"gpus {gpus:g}: expected 0 or more")
-        if gpus and on == "here" and gpus > (there := device.gpus_here()):
+        if gpus and on == "here" and gpus > (there := device.count_gpus()):
             raise RequestError(f"gpus {gpus:g}: this machine has {there}")
         return self
 
@@ -57,7 +58,7 @@ def chunks(
         _configure_here(placement.gpus)
         yield from run_here(job, placement.seconds, goal)
         return
-    device.authenticate(placement.on)
+    device.authenticate_ray(placement.on)
     from heliostat.fleet.run import run as run_on_fleet
 
     on, workers, gpus, seconds = placement
@@ -92,7 +93,7 @@ def connect(
         _configure_here(gpus)
         yield
         return
-    device.authenticate(on)
+    device.authenticate_ray(on)
     from heliostat.fleet import cluster
 
     with cluster.connect(on, workers, gpus):
@@ -100,5 +101,5 @@ def connect(
 
 
 def _configure_here(gpus: float | None) -> None:
-    device.remember_programs()
-    device.narrow(gpus)
+    enable_compilation_cache()
+    device.single_thread_xla(gpus)

@@ -18,7 +18,7 @@ from heliostat.errors import Paused, RequestError, RunFailed
 from heliostat.fleet.worker import Rank, Worker
 from heliostat.loop.sharding import Indivisible
 from heliostat.loop.work import Chunk, Job, Span, needs_init
-from heliostat.system.device import spread
+from heliostat.system.device import assign_cores
 from heliostat.system.process import Process
 from heliostat.task import Task
 
@@ -151,7 +151,7 @@ class Team:
         for node in nodes:
             local = each * (self.core_offset + seen[node["node"]])
             seen[node["node"]] += 1
-            cores.append(tuple(spread(local + each, node["cores"])[-each:]))
+            cores.append(tuple(assign_cores(local + each, node["cores"])[-each:]))
         return cores
 
     def kill(self) -> None:
@@ -169,10 +169,12 @@ class Team:
 
 def _kill_survivors(members: list[Process]) -> None:
     deadline = time.monotonic() + SHUTDOWN_TIMEOUT
-    while any(m.here and m.alive for m in members) and time.monotonic() < deadline:
+    while (
+        any(m.is_local and m.is_alive for m in members) and time.monotonic() < deadline
+    ):
         time.sleep(0.1)
     for member in members:
-        member.end()
+        member.kill()
 
 
 def _pickle_task(task: Task) -> bytes:

@@ -38,7 +38,7 @@ class Worker:
         import ray
 
         from heliostat.system.device import cores
-        from heliostat.system.process import own
+        from heliostat.system.process import this_process
 
         with socket.socket() as probe:
             probe.bind(("", 0))
@@ -50,7 +50,7 @@ class Worker:
             "cores": cores(),
             "port": port,
             "pid": os.getpid(),
-            "process": own(),
+            "process": this_process(),
             "gpus": context.get_accelerator_ids().get("GPU", []),
         }
 
@@ -76,11 +76,12 @@ class Worker:
         Returns:
             The layout, as it is written beside each chunk.
         """
-        from heliostat.system.device import claim, confine, remembering_on_every_rank
+        from heliostat.system.compilation import cache_on_every_rank
+        from heliostat.system.device import configure_process, limit_memory
 
-        claim(rank.cores, self.gpus)
+        configure_process(rank.cores, self.gpus)
         if memory and not self.gpus:  # CUDA reserves far more than it takes
-            confine(memory)
+            limit_memory(memory)
         import jax
         from ray.cloudpickle import cloudpickle
 
@@ -98,7 +99,7 @@ class Worker:
         ):  # a change of the seed alone needs no compilation
             self.compiled_for = ()
             self.loop = Loop(cloudpickle.loads(task), seed, mesh_of(jax.devices()))
-            with remembering_on_every_rank():
+            with cache_on_every_rank():
                 self.loop.compile(fresh)
             self.compiled_for = (task, x64, fresh)
         self.loop.reseed(seed)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from heliostat.laws import hyperparameters, loop, roundtrip
-from heliostat.laws.harness import Bench
+from heliostat.laws.harness import Harness
 from heliostat.system import device
+from heliostat.system.compilation import enable_compilation_cache
 from heliostat.task import Task
 
-Law = Callable[[Bench], str | None]
+Law = Callable[[Harness], str | None]
 
 LAWS: dict[str, Law] = {
     "rows match emits": loop.rows_match_emits,
@@ -44,9 +45,9 @@ def check_task(task: Task, workers: Sequence[int] = (1, 2)) -> dict[str, str | N
     Example:
         >>> broken = {k: v for k, v in check_task(task).items() if v}  # doctest: +SKIP
     """
-    device.remember_programs()
-    device.narrow()
-    bench = Bench(task, workers)
+    enable_compilation_cache()
+    device.single_thread_xla()
+    bench = Harness(task, workers)
     laws = LAWS | (TRACED if task.traced else {}) | (FLEET if workers else {})
     laws |= PACKABLE if task.packable else {}
     differentiable = type(task).validation is not Task.validation
@@ -54,7 +55,7 @@ def check_task(task: Task, workers: Sequence[int] = (1, 2)) -> dict[str, str | N
     return {name: _try(law, bench) for name, law in laws.items()}
 
 
-def _try(law: Law, bench: Bench) -> str | None:
+def _try(law: Law, bench: Harness) -> str | None:
     try:
         return law(bench)
     except Exception as error:  # whatever a task raises is what the law reports

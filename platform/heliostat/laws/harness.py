@@ -14,7 +14,7 @@ from heliostat.loop.work import Chunk, Job, Span, block_count
 from heliostat.task import Task
 
 
-class Unfolded(NamedTuple):
+class BlockResult(NamedTuple):
     """What some chunks of one block add up to."""
 
     rows: dict[str, np.ndarray]
@@ -23,7 +23,7 @@ class Unfolded(NamedTuple):
     last: Chunk
 
 
-class Bench:
+class Harness:
     """A task on the test bench: computed once as a whole, then in other ways.
 
     Args:
@@ -38,20 +38,20 @@ class Bench:
         self.blocks = sorted({0, block_count(task) - 1})
 
     @cached_property
-    def whole(self) -> dict[int, Unfolded]:
+    def expected(self) -> dict[int, BlockResult]:
         """Every block in this process, in as large chunks as there are."""
-        return self.collect(run(self.job(), seconds=1e9))
+        return self.by_block(run(self.job(), seconds=1e9))
 
     def job(self, *spans: Span) -> Job:
         spans = spans or tuple(Span(b, 0, self.length) for b in self.blocks)
         return Job(self.task, self.seed, False, spans)
 
-    def collect(self, found: Any) -> dict[int, Unfolded]:
+    def by_block(self, found: Any) -> dict[int, BlockResult]:
         by_block: dict[int, list[Chunk]] = {}
         for chunk in found:
             by_block.setdefault(chunk.block, []).append(chunk)
         return {
-            block: Unfolded(
+            block: BlockResult(
                 _joined([c.rows for c in cs]),
                 _joined([c.observed for c in cs]),
                 tuple(s for c in cs for s in c.strides[0]),
@@ -68,10 +68,12 @@ def _joined(tables: list[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
     return {name: np.concatenate([t[name][0] for t in told], axis=1) for name in names}
 
 
-def differ(expected: dict[int, Unfolded], found: dict[int, Unfolded]) -> str | None:
+def first_difference(
+    expected: dict[int, BlockResult], actual: dict[int, BlockResult]
+) -> str | None:
     """The first stride that is another one than it should be, in one line."""
     for block, whole in expected.items():
-        for here, there in zip(found[block].strides, whole.strides, strict=True):
+        for here, there in zip(actual[block].strides, whole.strides, strict=True):
             if here != there:
                 what = "state" if here.state != there.state else "rows"
                 return f"block {block}: {what} differ in the stride to {here.stop}"

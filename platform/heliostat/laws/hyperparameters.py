@@ -10,7 +10,7 @@ import numpy as np
 
 from heliostat import config
 from heliostat.errors import RequestError
-from heliostat.laws.harness import Bench, differ
+from heliostat.laws.harness import Harness, first_difference
 from heliostat.loop.forward_mode import ForwardMode, ValueAndGrad
 from heliostat.loop.run import run
 from heliostat.loop.work import Member, Span
@@ -23,7 +23,7 @@ ROUNDING, WITHIN = 1e-12, 1e-6
 """Relative errors allowed: of a loss, of a slope."""
 
 
-def packed_is_alone(bench: Bench) -> str | None:
+def packed_is_alone(bench: Harness) -> str | None:
     """A cell with other numbers, stepped by the program of this one, beside it."""
     other, block = _retuned(bench.task), bench.blocks[-1]
     members = (
@@ -33,11 +33,13 @@ def packed_is_alone(bench: Bench) -> str | None:
     span = Span(block, 0, bench.length)
     alone = bench.job(span)._replace(task=other)
     packed = bench.job(span._replace(members=members))
-    whole = bench.collect(run(alone, seconds=1e-9))
-    return differ(whole, bench.collect(c.member(1) for c in run(packed, seconds=1e-9)))
+    whole = bench.by_block(run(alone, seconds=1e-9))
+    return first_difference(
+        whole, bench.by_block(c.member(1) for c in run(packed, seconds=1e-9))
+    )
 
 
-def data_has_no_knobs(bench: Bench) -> str | None:
+def data_has_no_knobs(bench: Harness) -> str | None:
     """What is prepared depends on no packable field."""
     here, there = (
         jax.tree.leaves(task.prepare()) for task in (bench.task, _retuned(bench.task))
@@ -47,7 +49,7 @@ def data_has_no_knobs(bench: Bench) -> str | None:
     return None
 
 
-def slopes_are_those_of_differences(bench: Bench) -> str | None:
+def slopes_are_those_of_differences(bench: Harness) -> str | None:
     """What ``validation`` says of a run answers each knob as its derivative tells.
 
     In float64, by central differences D(h) ≈ dL/dk + c h² at two distances: their
@@ -91,5 +93,5 @@ def _retuned(task: Task) -> Task:
     for name, value in config.traced_fields(task).items():
         other = value + 1 if isinstance(value, int) else 0.75 * value
         with suppress(RequestError):
-            task = config.changed(task, {name: other})
+            task = config.replace_fields(task, {name: other})
     return task

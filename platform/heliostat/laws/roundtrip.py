@@ -9,13 +9,13 @@ from pathlib import Path
 import yaml
 
 from heliostat import config
-from heliostat.laws.harness import Bench
+from heliostat.laws.harness import Harness
 from heliostat.loop.run import run
 from heliostat.loop.state import digest, rows_digest
 from heliostat.store.record import Record
 
 
-def config_round_trips(bench: Bench) -> str | None:
+def config_round_trips(bench: Harness) -> str | None:
     """Command line, YAML and JSON spell the same task, with the same id."""
     from heliostat import cli
 
@@ -34,7 +34,7 @@ def config_round_trips(bench: Bench) -> str | None:
     return None
 
 
-def store_round_trips(bench: Bench) -> str | None:
+def store_round_trips(bench: Harness) -> str | None:
     """Rows and state come back from disk as they were committed."""
     task, spec = bench.task, config.specify(bench.task, bench.seed)
     about = {"schema": config.SCHEMA, "step_dim": task.step_dim}
@@ -43,7 +43,7 @@ def store_round_trips(bench: Bench) -> str | None:
         record.allocate(bench.length, task.stride)
         for chunk in run(bench.job(), seconds=1e-9):
             record.commit(chunk, task, bench.length)
-        for block, whole in bench.whole.items():
+        for block, whole in bench.expected.items():
             found = (
                 record.block_rows(task, block, 0, bench.length),
                 record.block_observed(task, block, 0, bench.length),

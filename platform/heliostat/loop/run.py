@@ -32,7 +32,7 @@ from heliostat.loop.python import Python
 from heliostat.loop.sharding import AXIS
 from heliostat.loop.state import State, StrideDigests, batch_digests, with_observed
 from heliostat.loop.work import Chunk, Job, Member, Span, needs_init, unbounded
-from heliostat.system import device
+from heliostat.system import environment
 from heliostat.task import Task
 
 
@@ -177,7 +177,7 @@ class Loop:
             packed,
             time.perf_counter() - began,
             self.layout,
-            device.fingerprint(),
+            environment.fingerprint(),
             _concatenate(observed),
             members,
         )

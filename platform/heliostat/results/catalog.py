@@ -153,9 +153,9 @@ def _select(text: str, table: pd.DataFrame) -> pd.Series:
     def column(name: str) -> Any:
         if name not in table:
             hint = did_you_mean(name, map(str, table.columns))
-            raise condition.refusal(f"no column '{name}'{hint}")
+            raise condition.error(f"no column '{name}'{hint}")
         return table[name]
 
     every = pd.Series(True, index=table.index)
-    found: Any = condition.holds(column, every)
+    found: Any = condition.evaluate(column, every)
     return found.fillna(False).astype(bool)

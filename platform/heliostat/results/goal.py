@@ -96,7 +96,7 @@ class Goal:
         values = {f"{name}_error": float(e.error) for name, e in found.items()}
         values |= {name: float(e.value) for name, e in found.items()}
         values["steps"] = float(self.mark)
-        return self.condition.holds(lambda name: values.get(name, math.nan))
+        return self.condition.evaluate(lambda name: values.get(name, math.nan))
 
 
 def estimates_at(task: Task, record: Record, step: int) -> Mapping[str, Estimate]:
@@ -137,7 +137,7 @@ def _parse_condition(task: Task, text: str) -> Condition:
             hint = did_you_mean(name, known) or f"; it has {', '.join(known)}"
             of = f"{registry.name_of(type(task))} with these fields"
             found = f"the headline of {of} has no '{name}'"
-            raise condition.refusal(f"{found}{hint}")
+            raise condition.error(f"{found}{hint}")
     if condition.texts:
-        raise condition.refusal(f"expected numbers, got '{condition.texts[0]}'")
+        raise condition.error(f"expected numbers, got '{condition.texts[0]}'")
     return condition

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from heliostat.errors import Busy, StoreError
-from heliostat.system.process import Process, own
+from heliostat.system.process import Process, this_process
 
 LEASE = 60.0
 """Seconds after which the lock of a driver on another machine counts as abandoned."""
@@ -110,13 +110,9 @@ class Lock:
                 self._write().replace(self.path)
 
     def _text(self) -> str:
-        return json.dumps(
-            {
-                "token": self.token,
-                **own()._asdict(),
-                "expires": time.time() + LEASE,
-            }
-        )
+        host, pid, born = this_process()
+        owner = {"token": self.token, "host": host, "pid": pid, "born": born}
+        return json.dumps(owner | {"expires": time.time() + LEASE})
 
     def _owner(self) -> dict[str, Any]:
         return _read(self.path)
@@ -131,8 +127,8 @@ def lock_owner(folder: Path) -> dict[str, Any] | None:
 def _is_held(owner: dict[str, Any]) -> bool:
     """Whether the owner of a lock lives, as far as can be told from here."""
     who = Process(owner.get("host", ""), owner.get("pid", -1), owner.get("born"))
-    if who.here:
-        return who.alive
+    if who.is_local:
+        return who.is_alive
     return owner.get("expires", 0) > time.time()
 
 

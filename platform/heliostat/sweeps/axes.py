@@ -172,7 +172,7 @@ def _check_range(task: type[Task], name: str, axis: Range, ranges: bool) -> Rang
 def _as_field(task: type[Task], name: str, value: Any) -> Any:
     value = value.item() if isinstance(value, np.generic) else value
     if name != SEED:
-        return config.as_field(task, name, value)
+        return config.coerce_field(task, name, value)
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**63:
         raise RequestError(
             f"over seed: {value!r}: expected integers from 0 to 2^63 - 1"

@@ -66,7 +66,7 @@ def make_cell(
     """
     fields = {name: value for name, value in values.items() if name != SEED}
     try:
-        task = config.changed(plan.task, fields)
+        task = config.replace_fields(plan.task, fields)
     except RequestError as error:
         text = " ".join(f"{name}={value}" for name, value in fields.items())
         raise RequestError(f"over {text}: {error}") from error

@@ -77,7 +77,7 @@ def attributes(sweep: Findings) -> dict[str, Any]:
     """Return the identity of a sweep, for a file that is read without its journal; the
     fields that are varied are under ``over``."""
     plan = sweep.plan
-    steps, metrics = plan.length, config.plain(plan.metrics) or None
+    steps, metrics = plan.length, config.json_value(plan.metrics) or None
     identity = {**plan.identity, "steps": steps, "metrics": metrics}
     return netcdf_attrs({"sweep": sweep.id, **identity})
 

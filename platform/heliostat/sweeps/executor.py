@@ -176,7 +176,7 @@ class FleetExecutor:
 
     def _start(self, cell: Cell, drives: int) -> None:
         on, workers, gpus, _ = self.context.placement
-        device.authenticate(on)
+        device.authenticate_ray(on)
         from heliostat.fleet.run import open_fleet
 
         on_event = self.context.on_event

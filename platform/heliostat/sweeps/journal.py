@@ -91,7 +91,7 @@ class Journal:
         """Write the outcome of a cell."""
         state, computed, steps, _, reason, traceback = outcome
         why = {"reason": reason, "traceback": traceback} if reason else {}
-        values = {name: config.plain(value) for name, value in cell.values.items()}
+        values = {name: config.json_value(value) for name, value in cell.values.items()}
         about = {"run": cell.spec.id, "values": values, "computed": computed}
         self.append(state, **about, steps=steps, **why)
 

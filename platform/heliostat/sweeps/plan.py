@@ -82,7 +82,7 @@ class Plan(NamedTuple):
     def _plain(self, *names: str) -> dict[str, Any]:
         """Return fields as JSON values, by their names on disk."""
         on_disk = {"schedule": "scheduled"}
-        return {on_disk.get(n, n): config.plain(getattr(self, n)) for n in names}
+        return {on_disk.get(n, n): config.json_value(getattr(self, n)) for n in names}
 
 
 def plan_from_json(
@@ -120,4 +120,4 @@ def field_value(value: Any) -> Any:
 
 
 def _plain_axis(axis: Axis) -> Any:
-    return axis._asdict() if isinstance(axis, Range) else config.plain(axis)
+    return axis._asdict() if isinstance(axis, Range) else config.json_value(axis)

@@ -20,7 +20,9 @@ from typing import Any
 
 import jax
 
-SOUND = {"xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT"}
+SOUND_OPTIONS = {
+    "xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT"
+}
 
 
 def jit(f: Callable[..., Any], **options: Any) -> Any:
@@ -42,11 +44,11 @@ def jit(f: Callable[..., Any], **options: Any) -> Any:
         with jax.default_matmul_precision("highest"):
             return f(*args, **kwargs)
 
-    return jax.jit(whole, compiler_options=sound(), **options)
+    return jax.jit(whole, compiler_options=sound_options(), **options)
 
 
 @lru_cache
-def sound() -> dict[str, str]:
+def sound_options() -> dict[str, str]:
     """The options that this XLA needs and knows: none on GPUs, nor in another jaxlib.
 
     Asking starts JAX's backend.
@@ -54,7 +56,7 @@ def sound() -> dict[str, str]:
     if jax.default_backend() != "cpu":
         return {}
     try:
-        jax.jit(lambda: 0, compiler_options=SOUND).lower().compile()
+        jax.jit(lambda: 0, compiler_options=SOUND_OPTIONS).lower().compile()
     except jax.errors.JaxRuntimeError:  # renamed or gone
         return {}
-    return SOUND
+    return SOUND_OPTIONS

@@ -1,7 +1,7 @@
-"""Which process something belongs to, and whether that one still lives.
+"""Identity of a process, and a test of whether it still runs.
 
-A number alone does not say: numbers are used again.  So a process is named by its host,
-its number and when it began.
+Operating systems use process ids again. So a process is identified by its host, its id
+and its start time.
 """
 
 from __future__ import annotations
@@ -15,54 +15,61 @@ from typing import NamedTuple
 
 
 class Process(NamedTuple):
-    """A process, as others can name it."""
+    """A process, identified across hosts and restarts.
+
+    Args:
+        host: name of its machine.
+        pid: process id on that machine.
+        start_time: ticks since boot; None if the system does not report it.
+    """
 
     host: str
     pid: int
-    born: str | None  # in ticks since boot; None where the system does not say
+    start_time: str | None
 
     @property
-    def here(self) -> bool:
-        """Whether it is of this machine: of others nothing can be known."""
+    def is_local(self) -> bool:
+        """True on this machine; the state of other machines is unknown."""
         return self.host == socket.gethostname()
 
     @property
-    def alive(self) -> bool:
-        """Whether it has not ended; of this machine only."""
-        return _runs(self.pid) and self.born in (None, born(self.pid))
+    def is_alive(self) -> bool:
+        """True until the process ends; valid on this machine only."""
+        same = self.start_time in (None, start_time(self.pid))
+        return _is_running(self.pid) and same
 
-    def end(self) -> None:
-        """End it at once, if it is of this machine and alive."""
-        if self.here and self.alive:
+    def kill(self) -> None:
+        """Kill the process, if it runs on this machine."""
+        if self.is_local and self.is_alive:
             with suppress(ProcessLookupError):
                 os.kill(self.pid, signal.SIGKILL)
 
 
-def own() -> Process:
-    """This one."""
-    return Process(socket.gethostname(), os.getpid(), born(os.getpid()))
+def this_process() -> Process:
+    """Return the identity of the calling process."""
+    return Process(socket.gethostname(), os.getpid(), start_time(os.getpid()))
 
 
-def born(pid: int) -> str | None:
-    """When a process began, in ticks since boot."""
+def start_time(pid: int) -> str | None:
+    """Return the start of a process in ticks since boot; None if unknown."""
     fields = _stat(pid)
     return fields[19] if len(fields) > 19 else None
 
 
-def _runs(pid: int) -> bool:
+def _is_running(pid: int) -> bool:
     if pid < 1:
-        return False  # to a system these are many
+        return False  # to the system these name groups of processes
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
     except OSError:
-        return True  # somebody else's process
-    return _stat(pid)[:1] != ["Z"]  # a zombie has ended, its number is still taken
+        return True  # another user's process
+    return _stat(pid)[:1] != ["Z"]  # a zombie has ended, its id is still taken
 
 
 def _stat(pid: int) -> list[str]:
-    """What Linux says of a process, from its state on; elsewhere nothing."""
+    """Read the fields of ``/proc/PID/stat`` from the state on; empty without it."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:

@@ -33,7 +33,7 @@ def check(task: Bilevel) -> None:
         ValueError: with what was given and what was expected.
     """
     for name in config.fields_of(type(task)):  # in Python, anything may be given
-        config.as_field(type(task), name, getattr(task, name))
+        config.coerce_field(type(task), name, getattr(task, name))
     _check_counts(task)
     _check_rates(task)
     _check_examples(task)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import heliostat as hs
 from heliostat import Answer
 from heliostat.assistants import Budget, Prices, ReplyCache, Spent
-from heliostat.task import format_error
+from heliostat.task import format_estimate
 from heliostat_tasks.preferences import labels
 from heliostat_tasks.preferences.conversations import (
     ResponsePair,
@@ -223,7 +223,7 @@ def _numbers(text: str) -> list[float]:
 
 def _row(row: Mapping[str, Any]) -> str:
     loss, more, accuracy = (
-        format_error(row[name], row[f"{name}_error"])
+        format_estimate(row[name], row[f"{name}_error"])
         for name in ("loss", "more", "accuracy")
     )
     more = more if row["more"] else "best"

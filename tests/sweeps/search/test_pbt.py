@@ -11,7 +11,6 @@ from rich.table import Table
 from support.cooling_task import RATES, Cooling, breed
 
 import heliostat as hs
-from heliostat.cli.sweeping import described
 from heliostat.driver.progress import silent
 
 
@@ -101,7 +100,7 @@ def test_a_plot_shows_the_lineage(bred, tmp_path):
 
 
 def test_its_table_begins_with_the_best_of_the_last_generation(bred):
-    (table,) = [part for part in described(bred).text if isinstance(part, Table)]
+    (table,) = [part for part in sweep_answer(bred).text if isinstance(part, Table)]
     columns = {str(c.header): [str(cell) for cell in c.cells] for c in table.columns}
     generations = [int(g) for g in columns["generation"]]
     assert generations == sorted(generations, reverse=True) and generations[-1] == 0

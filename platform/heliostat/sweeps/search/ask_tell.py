@@ -104,7 +104,7 @@ class Suggested:
         if trial < len(self._recorded):
             return self._recorded[trial]
         values = self._optimiser.ask(trial)
-        plain = {name: config.plain(value) for name, value in values.items()}
+        plain = {name: config.json_value(value) for name, value in values.items()}
         self._journal.append("proposed", trial=trial, values=plain)
         return values
 

@@ -26,6 +26,7 @@ from heliostat.sweeps.search.ask_tell import Measure, Suggested, recorded_cells
 from heliostat.sweeps.search.draws import random_shares
 from heliostat.sweeps.search.rprop import LOSS, Rprop
 from heliostat.system import device
+from heliostat.system.compilation import enable_compilation_cache
 from heliostat.task import Estimate, Task
 
 EVENT = "differentiated"
@@ -142,8 +143,10 @@ class SlopeMeter:
         return {LOSS: self._stored[key].loss, **self._stored[key].gradient}
 
     def _slope(self, cell: Cell, steps: int) -> ValueAndGrad:
-        device.remember_programs()
-        device.narrow(self._placement.gpus if self._placement.on == "here" else 0)
+        enable_compilation_cache()
+        device.single_thread_xla(
+            self._placement.gpus if self._placement.on == "here" else 0
+        )
         try:
             return self._forward.value_and_grad(
                 config.traced_fields(cell.task), cell.seed, steps

@@ -187,7 +187,7 @@ class Generations:
             "member": member,
             "generation": generation,
             "source": source,
-            "values": {name: config.plain(v) for name, v in cell.values.items()},
+            "values": {name: config.json_value(v) for name, v in cell.values.items()},
             "parent": cell.parent and cell.parent.identity,
         }
         if not event.items() <= self._recorded.get((member, generation), {}).items():

@@ -66,6 +66,6 @@ def _near(
     if isinstance(axis, Range):
         moved = min(max(value * (UP if up else DOWN), axis.low), axis.high)
         moved = round(moved) if is_whole(task, name) else axis.short(moved)
-        return config.as_field(task, name, moved)
+        return config.coerce_field(task, name, moved)
     place = axis.index(value) + (1 if up else -1)
     return axis[min(max(place, 0), len(axis) - 1)]

@@ -10,8 +10,15 @@ from typing import Any
 import heliostat as hs
 from heliostat import config
 from heliostat.answer import Answer
-from heliostat.cli.fields import NOTHING, Fields, fitted
-from heliostat.cli.options import DEFAULTS, Chosen, Json, Output, Store, What
+from heliostat.cli.fields import NOTHING, Fields, with_task_options
+from heliostat.cli.options import (
+    DEFAULTS,
+    ConfigSource,
+    Json,
+    Output,
+    RunOptions,
+    Store,
+)
 from heliostat.config import presets, registry
 from heliostat.task import Task
 
@@ -19,13 +26,13 @@ SHARED = {"store": Store, "output": Output}
 """Parameters of tasks' verbs that are what they are in all others."""
 
 
-def make(task: str, fields: Fields, what: What) -> tuple[Task, int | None]:
-    made, steps = chosen_task(class_of(task), fields, what)
+def build_task(task: str, fields: Fields, what: RunOptions) -> tuple[Task, int | None]:
+    made, steps = task_from(class_of(task), fields, what)
     return made, what.steps or steps
 
 
-def chosen_task(
-    cls: type[Task], fields: Fields, chosen: Chosen
+def task_from(
+    cls: type[Task], fields: Fields, chosen: ConfigSource
 ) -> tuple[Task, int | None]:
     merged, steps = {}, None
     parts = [presets.load(cls, chosen.preset)] if chosen.preset else []
@@ -38,10 +45,10 @@ def chosen_task(
 
 @cache
 def class_of(task: str) -> type[Task]:
-    return registry.from_path(task)
+    return registry.load_task(task)
 
 
-def of_task(cls: type[Task], verb: Callable[..., Answer]) -> Callable[..., Any]:
+def task_command(cls: type[Task], verb: Callable[..., Answer]) -> Callable[..., Any]:
     """A verb of a task's own as a command: its parameters are options, and if the
     first one is ``task``, so are the fields of the task that it wants made."""
     signature = inspect.signature(verb, eval_str=True)
@@ -53,11 +60,11 @@ def of_task(cls: type[Task], verb: Callable[..., Answer]) -> Callable[..., Any]:
     def command(
         *args: Any,
         fields: Fields = NOTHING,
-        chosen: Chosen = DEFAULTS,
+        chosen: ConfigSource = DEFAULTS,
         json: bool = False,
         **options: Any,
     ) -> Answer:
-        made = [chosen_task(cls, fields, chosen)[0]] if makes else []
+        made = [task_from(cls, fields, chosen)[0]] if makes else []
         return verb(*made, *args, **options)
 
     parameters = [
@@ -70,10 +77,10 @@ def of_task(cls: type[Task], verb: Callable[..., Answer]) -> Callable[..., Any]:
     vars(command)["__signature__"] = signature.replace(
         parameters=[*parameters, *more, json]
     )
-    return fitted(command, cls) if makes else command
+    return with_task_options(command, cls) if makes else command
 
 
-def opened(
+def open_run(
     run: str,
     store: str | None,
     task: str | None = None,

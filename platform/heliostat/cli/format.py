@@ -22,15 +22,15 @@ if TYPE_CHECKING:
     from heliostat.results.run import Run
 
 INTERRUPTED = 130
-NOTHING_YET = "no estimates: too few steps, or none after the warm-up"
+NO_ESTIMATES = "no estimates: too few steps, or none after the warm-up"
 PIPE_WIDTH = 160  # columns of a table that no terminal limits
-SPAWNING = 60.0  # seconds that a driver may take until it owns its run
+START_GRACE = 60.0  # seconds that a driver may take until it owns its run
 
 
-def say(answer: Answer, as_json: bool) -> int:
+def print_answer(answer: Answer, as_json: bool) -> int:
     """Print an answer on standard output; returns its exit status."""
     if as_json:
-        print(json.dumps(plain(answer.data or {}), allow_nan=False), flush=True)
+        print(json.dumps(to_json(answer.data or {}), allow_nan=False), flush=True)
         return answer.status
     terminal = sys.stdout.isatty()
     plainly: Any = {"markup": False, "emoji": False, "highlight": False}
@@ -43,7 +43,7 @@ def say(answer: Answer, as_json: bool) -> int:
     return answer.status
 
 
-def ended(run: Run, asked: int) -> Answer:
+def run_answer(run: Run, asked: int) -> Answer:
     """How a run came out, where it is, and how to open it."""
     outcome = run.until
     asked = asked if outcome is None or outcome.step is None else outcome.step
@@ -56,7 +56,7 @@ def ended(run: Run, asked: int) -> Answer:
         f"{word}, {run.steps} of {asked} steps",
         *([f"  because {reason}"] if reason else []),
         *([f"  {outcome}"] if outcome else []),
-        *(headline_lines(run) or ([] if reason else [f"  {NOTHING_YET}"])),
+        *(headline_lines(run) or ([] if reason else [f"  {NO_ESTIMATES}"])),
         *_where(run),
     ]
     if not complete:
@@ -65,16 +65,16 @@ def ended(run: Run, asked: int) -> Answer:
     return Answer(lines, data, 0 if complete else INTERRUPTED)
 
 
-def started(run: Run, asked: int) -> Answer:
+def start_answer(run: Run, asked: int) -> Answer:
     """That a driver is on its way, and how to follow it."""
     if run.steps >= asked or (run.until and run.until.step):
-        return ended(run, asked)
+        return run_answer(run, asked)
     watch = f"heliostat watch {run.id} --store {run.path.parents[1]}"
     lines = [f"started {run.id} in {run.path}", f"  follow  {watch}"]
     return Answer(lines, _about(run) | {"status": "started"})
 
 
-def plan(task: Task, path: Path, asked: int, seed: int, x64: bool) -> Answer:
+def dry_run_answer(task: Task, path: Path, asked: int, seed: int, x64: bool) -> Answer:
     """What a run would be, and how far it is stored already."""
     fields = config.resolved_fields(task)
     status, steps = "new", 0
@@ -105,7 +105,7 @@ def plan(task: Task, path: Path, asked: int, seed: int, x64: bool) -> Answer:
     return Answer(lines, data)
 
 
-def stopping(run: Run) -> Answer:
+def stop_answer(run: Run) -> Answer:
     """Whether a run that was asked to stop has stopped."""
     status, steps = run.status, run.steps
     if status == "running":
@@ -115,14 +115,14 @@ def stopping(run: Run) -> Answer:
     return Answer([f"{run.id} is {status}, with {steps} steps"])
 
 
-def verdict(path: Path, found: Verdict) -> Answer:
+def verdict_answer(path: Path, found: Verdict) -> Answer:
     """What verification found."""
     status = {"ACCEPT": 0, "REJECT": 1, "INCONCLUSIVE": 3}[found.status]
     data = {"id": path.name, "path": path, **found._asdict()}
     return Answer(str(found).splitlines(), data, status)
 
 
-def laws(found: Mapping[str, str | None]) -> Answer:
+def laws_answer(found: Mapping[str, str | None]) -> Answer:
     """Each law, and where it is broken how."""
     lines = [
         f"broken  {law}: {reason}" if reason else f"holds   {law}"
@@ -131,14 +131,14 @@ def laws(found: Mapping[str, str | None]) -> Answer:
     return Answer(lines, status=1 if any(found.values()) else 0)
 
 
-def watch(run: Run) -> Answer:
+def watch_answer(run: Run) -> Answer:
     """Show a run's progress until nobody drives it any more."""
     from heliostat.driver.progress import default_progress
     from heliostat.loop.work import Chunk
 
     display, seen = default_progress(), None
     try:
-        with display.follow(run.record, run.task, planned(run)):
+        with display.follow(run.record, run.task, target_steps(run)):
             while _is_driven(run):
                 committed = run.record.committed.tolist()
                 if seen is not None and committed != seen:
@@ -148,11 +148,11 @@ def watch(run: Run) -> Answer:
                 time.sleep(0.5)
     except KeyboardInterrupt:
         return Answer([f"{run.id} goes on without being watched"])
-    answer = ended(run, planned(run))
+    answer = run_answer(run, target_steps(run))
     return answer._replace(status=1 if run.status == "failed" else 0)
 
 
-def log(run: Run, follow: bool, full: bool) -> Iterator[str]:
+def log_lines(run: Run, follow: bool, full: bool) -> Iterator[str]:
     """The events of a run as lines, each as soon as it is there."""
     told = 0
     try:
@@ -203,7 +203,7 @@ def _where(run: Run) -> list[str]:
     ]
 
 
-def planned(run: Run) -> int:
+def target_steps(run: Run) -> int:
     return int(run.record.attrs.get("steps") or run.task.steps)
 
 
@@ -211,7 +211,7 @@ def _is_driven(run: Run) -> bool:
     """Also while its driver is still being started."""
     attrs = run.record.attrs
     asked = attrs.get("asked", attrs["created"])
-    new = attrs["status"] == "created" and time.time() - asked < SPAWNING
+    new = attrs["status"] == "created" and time.time() - asked < START_GRACE
     return new or run.status == "running"
 
 
@@ -219,18 +219,18 @@ def _event(event: Mapping[str, Any], full: bool) -> Iterator[str]:
     details = {
         k: v for k, v in event.items() if k not in ("time", "event", "traceback")
     }
-    told = "  ".join(f"{name}={words(value)}" for name, value in details.items())
-    yield f"{when(event['time'])}  {event['event']:<10} {told}"
+    told = "  ".join(f"{name}={format_value(value)}" for name, value in details.items())
+    yield f"{format_time(event['time'])}  {event['event']:<10} {told}"
     if "traceback" in event:
         lines = event["traceback"].splitlines() if full else ["(--full: the traceback)"]
         yield from (f"    {line}" for line in lines)
 
 
-def words(value: Any) -> str:
+def format_value(value: Any) -> str:
     if isinstance(value, Mapping):
-        return ", ".join(f"{name} {words(v)}" for name, v in value.items())
+        return ", ".join(f"{name} {format_value(v)}" for name, v in value.items())
     if isinstance(value, list):
-        return ", ".join(map(words, value))
+        return ", ".join(map(format_value, value))
     return one_line(value)
 
 
@@ -238,17 +238,17 @@ def one_line(value: Any) -> str:
     return " ".join(str(value).split())
 
 
-def when(seconds: float) -> str:
+def format_time(seconds: float) -> str:
     return datetime.fromtimestamp(seconds).strftime("%Y-%m-%d %H:%M:%S")
 
 
-def plain(value: Any) -> Any:
+def to_json(value: Any) -> Any:
     """What JSON can hold: paths and times as text, what is no number as null."""
     match value:
         case Mapping():
-            return {str(k): plain(v) for k, v in value.items()}
+            return {str(k): to_json(v) for k, v in value.items()}
         case list() | tuple():
-            return [plain(v) for v in value]
+            return [to_json(v) for v in value]
         case None | bool() | int() | str():
             return value
         case float():
@@ -257,4 +257,4 @@ def plain(value: Any) -> Any:
             return str(value)
     if hasattr(value, "isoformat"):
         return value.isoformat() if value == value else None  # NaT differs from itself
-    return plain(value.item()) if hasattr(value, "item") else str(value)
+    return to_json(value.item()) if hasattr(value, "item") else str(value)

@@ -15,18 +15,18 @@ from rich.table import Table
 from rich.text import Text
 
 from heliostat import config
-from heliostat.cli.answers import (
+from heliostat.cli.format import (
     Answer,
+    format_time,
+    format_value,
     headline_lines,
     one_line,
-    plain,
-    planned,
-    when,
-    words,
+    target_steps,
+    to_json,
 )
 from heliostat.config import presets, registry
 from heliostat.errors import RequestError
-from heliostat.task import Task, Var, format_error
+from heliostat.task import Task, Var, format_estimate
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,19 +34,19 @@ if TYPE_CHECKING:
     from heliostat.results.run import Run
 
 
-def tasks() -> Answer:
+def list_tasks() -> Answer:
     """Every task, also those that cannot be imported."""
     table = _table("task", "presets", "about")
     for name in registry.available():
         try:
-            task = registry.find(name)
+            task = registry.find_task(name)
             table.add_row(name, ", ".join(presets.names(task)), _summary(task))
         except RequestError as error:
             table.add_row(name, "", Text(one_line(error), style="red"))
     return Answer([table])
 
 
-def task(cls: type[Task]) -> Answer:
+def describe_task(cls: type[Task]) -> Answer:
     """What a task is, what it asks for and what it tells."""
     name = registry.name_of(cls)
     fields = _table("field", "type", "default", "about", title="fields")
@@ -71,11 +71,11 @@ def task(cls: type[Task]) -> Answer:
     return Answer([f"{name}: {_doc(cls)}", *parts, _lengths(cls)])
 
 
-def run(run: Run) -> Answer:
+def describe_run(run: Run) -> Answer:
     """All that is known of a stored run."""
     attrs, identity = run.record.attrs, run.spec.identity
     home = run.record.folder  # of a packed cell that of its pack
-    come = f"{run.status}, {run.steps} of {planned(run)} steps"
+    come = f"{run.status}, {run.steps} of {target_steps(run)} steps"
     lines = [
         f"{identity['task']} {run.id}: {come}",
         *([f"  {run.until}"] if run.until else []),
@@ -87,17 +87,20 @@ def run(run: Run) -> Answer:
         "fields",
         *(f"  {name} = {value}" for name, value in run.spec.passed.items()),
         "provenance",
-        *(f"  {name}: {words(value)}" for name, value in attrs["provenance"].items()),
+        *(
+            f"  {name}: {format_value(value)}"
+            for name, value in attrs["provenance"].items()
+        ),
         "stored",
-        f"  created {when(attrs['created'])}, {_size(home)} in {home}",
+        f"  created {format_time(attrs['created'])}, {_size(home)} in {home}",
         f"  states kept at steps {', '.join(map(str, run.kept())) or '(none yet)'}",
     ]
     return Answer(lines)
 
 
-def runs(table: pd.DataFrame, root: Path) -> Answer:
+def list_runs(table: pd.DataFrame, root: Path) -> Answer:
     """A store as a table: headline, and the fields in which runs of a task differ."""
-    entries = [plain(entry) for entry in table.to_dict("records")]
+    entries = [to_json(entry) for entry in table.to_dict("records")]
     for entry in entries:
         for name in ("steps", "seed"):
             entry[name] = None if entry[name] is None else int(entry[name])
@@ -137,7 +140,9 @@ def _first_value(entry: Mapping[str, Any], names: Iterable[str]) -> str:
     if not name:
         return "-"
     error = entry[f"{name}_error"]
-    return f"{name} {format_error(entry[name], math.nan if error is None else error)}"
+    return (
+        f"{name} {format_estimate(entry[name], math.nan if error is None else error)}"
+    )
 
 
 def _variables(variables: Mapping[str, Var], title: str) -> Table:

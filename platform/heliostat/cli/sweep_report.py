@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from heliostat.answer import Answer
-from heliostat.cli.answers import INTERRUPTED, plain
+from heliostat.cli.format import INTERRUPTED, to_json
 
 if TYPE_CHECKING:
     from heliostat.sweeps.cells import Cell
@@ -21,7 +21,7 @@ SHOWN = 24
 """Cells in the table for a person; ``--json`` has all."""
 
 
-def planned(found: Preview) -> Answer:
+def preview_answer(found: Preview) -> Answer:
     """What a sweep would be, and how much of it is stored already."""
     data = {
         "id": found.id,
@@ -33,7 +33,7 @@ def planned(found: Preview) -> Answer:
         "headline": {},
         "packs": found.packs,
         "proposed_later": found.unknown,
-        "cells": [plain(line) for line in found.table.to_dict("records")],
+        "cells": [to_json(line) for line in found.table.to_dict("records")],
         "path": found.path,
     }
     later = found.unknown and f"; at most {found.unknown} follow from what is found"
@@ -52,7 +52,7 @@ def _together(found: Preview) -> list[str]:
     return lines + ([f"alone   {alone} cells"] if alone else [])
 
 
-def described(found: Sweep) -> Answer:
+def sweep_answer(found: Sweep) -> Answer:
     """How the cells came out; the headline is of the best trial, by the mean over its
     seeds, or of all cells on average."""
     data = {
@@ -64,7 +64,7 @@ def described(found: Sweep) -> Answer:
         "states": found.states,
         "retried": len(found.retries),
         **_best(found),
-        "cells": [plain(line) for line in found.table.to_dict("records")],
+        "cells": [to_json(line) for line in found.table.to_dict("records")],
         "path": found.path,
     }
     told = ", ".join(f"{count} {state}" for state, count in found.states.items())

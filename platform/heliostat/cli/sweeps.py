@@ -10,19 +10,19 @@ from cyclopts import Parameter
 
 import heliostat as hs
 from heliostat.answer import Answer
+from heliostat.cli.build import build_task, class_of
 from heliostat.cli.fields import NOTHING, Fields
-from heliostat.cli.making import class_of, make
 from heliostat.cli.options import (
     COUNT,
     LOCAL,
     PLAIN,
-    Dry,
+    DryRun,
+    PlacementOptions,
+    RunOptions,
     TaskName,
-    What,
-    Where,
     option,
 )
-from heliostat.cli.swept import described, planned
+from heliostat.cli.sweep_report import preview_answer, sweep_answer
 from heliostat.errors import RequestError
 
 Over = Annotated[
@@ -77,14 +77,14 @@ def sweep(
     *,
     over: Over,
     fields: Annotated[Fields, Parameter(parse=False)] = NOTHING,
-    what: What = PLAIN,
-    where: Where = LOCAL,
+    what: RunOptions = PLAIN,
+    where: PlacementOptions = LOCAL,
     search: SearchOptions = GRID,
     schedule: SchedulerOptions = WHOLE,
     retries: Annotated[
         int, option("Times that a cell is tried again that raised.")
     ] = 0,
-    dry_run: Dry = False,
+    dry_run: DryRun = False,
 ) -> Answer:
     """Compute a task over values of its fields; what is stored is not computed again.
 
@@ -93,19 +93,19 @@ def sweep(
     from heliostat.sweeps.axes import parse_axes
     from heliostat.sweeps.preview import Preview
 
-    made, steps = make(task, fields, what)
+    made, steps = build_task(task, fields, what)
     axes, how = parse_axes(class_of(task), over), {**vars(search), **vars(schedule)}
     _check_once(axes, fields)
     runs = {"steps": steps, "seed": what.seed, "until": what.until, "x64": what.x64}
     how |= {**runs, "retries": retries, "dry_run": dry_run}
     if not dry_run:
-        where.settle()
+        where.apply()
     try:
-        found = hs.sweep(made, over=axes, **how, **where.options)
+        found = hs.sweep(made, over=axes, **how, **where.kwargs)
     except KeyboardInterrupt as error:
         kept = "what was computed is kept, the same line goes on from there"
         raise KeyboardInterrupt(f"interrupted; {kept}") from error
-    return planned(found) if isinstance(found, Preview) else described(found)
+    return preview_answer(found) if isinstance(found, Preview) else sweep_answer(found)
 
 
 def _check_once(axes: Mapping[str, Any], fields: Fields) -> None:

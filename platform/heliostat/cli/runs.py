@@ -12,29 +12,34 @@ from cyclopts import Parameter
 import heliostat as hs
 from heliostat import config
 from heliostat.answer import Answer
-from heliostat.cli import answers
+from heliostat.cli.build import build_task, open_run
 from heliostat.cli.fields import NOTHING, Fields
-from heliostat.cli.making import make, opened
+from heliostat.cli.format import (
+    dry_run_answer,
+    run_answer,
+    start_answer,
+    stop_answer,
+)
 from heliostat.cli.options import (
     COUNT,
     LOCAL,
     PLAIN,
-    Dry,
-    Foreign,
+    CodeFiles,
+    DryRun,
+    PlacementOptions,
     RunId,
+    RunOptions,
     Store,
-    Supplied,
+    TaskClass,
     TaskName,
     Until,
-    What,
-    Where,
     option,
 )
 from heliostat.errors import RunFailed
 from heliostat.task import Task
 
 
-class Request(NamedTuple):
+class RunRequest(NamedTuple):
     """A task with all that its run is asked to be."""
 
     task: Task
@@ -47,18 +52,24 @@ class Request(NamedTuple):
         return self.steps or self.task.steps
 
 
-def _request(task: str, fields: Fields, what: What, store: str | None) -> Request:
+def _request(
+    task: str, fields: Fields, what: RunOptions, store: str | None
+) -> RunRequest:
     """Defaults, then the preset, then the file, then what was typed."""
     from heliostat.results.goal import Goal
     from heliostat.results.lookup import store_folder
 
-    made, steps = make(task, fields, what)
+    made, steps = build_task(task, fields, what)
     spec = config.specify(made, what.seed, what.x64)
     path = store_folder(store) / spec.identity["task"] / spec.id
     Goal(made, steps or made.steps, what.until)  # also --dry-run refuses what is none
     more = {"steps": steps, "until": what.until}
     options = {"seed": what.seed, "x64": what.x64, **more}
-    return Request(made, steps, path, options)
+    return RunRequest(made, steps, path, options)
+
+
+def _dry_run(asked: RunRequest, what: RunOptions) -> Answer:
+    return dry_run_answer(asked.task, asked.path, asked.length, what.seed, what.x64)
 
 
 @contextmanager
@@ -90,10 +101,10 @@ def run(
     /,
     *,
     fields: Annotated[Fields, Parameter(parse=False)] = NOTHING,
-    what: What = PLAIN,
-    where: Where = LOCAL,
+    what: RunOptions = PLAIN,
+    where: PlacementOptions = LOCAL,
     fresh: Annotated[bool, option("Recompute what is stored, and compare.")] = False,
-    dry_run: Dry = False,
+    dry_run: DryRun = False,
 ) -> Answer:
     """Compute a run, or return it if it is stored.
 
@@ -101,11 +112,11 @@ def run(
     """
     asked = _request(task, fields, what, where.store)
     if dry_run:
-        return answers.plan(asked.task, asked.path, asked.length, what.seed, what.x64)
-    where.settle()
+        return _dry_run(asked, what)
+    where.apply()
     with _driving(asked.path, task, asked.task):
-        found = hs.run(asked.task, fresh=fresh, **asked.options, **where.options)
-    return answers.ended(found, asked.length)
+        found = hs.run(asked.task, fresh=fresh, **asked.options, **where.kwargs)
+    return run_answer(found, asked.length)
 
 
 def start(
@@ -113,17 +124,17 @@ def start(
     /,
     *,
     fields: Annotated[Fields, Parameter(parse=False)] = NOTHING,
-    what: What = PLAIN,
-    where: Where = LOCAL,
-    dry_run: Dry = False,
+    what: RunOptions = PLAIN,
+    where: PlacementOptions = LOCAL,
+    dry_run: DryRun = False,
 ) -> Answer:
     """Like run, but return at once: a driver of its own goes on."""
     asked = _request(task, fields, what, where.store)
     if dry_run:
-        return answers.plan(asked.task, asked.path, asked.length, what.seed, what.x64)
+        return _dry_run(asked, what)
     with _driving(asked.path, task, asked.task):
-        found = hs.start(asked.task, **asked.options, **where.options)
-    return answers.started(found, asked.length)
+        found = hs.start(asked.task, **asked.options, **where.kwargs)
+    return start_answer(found, asked.length)
 
 
 def resume(
@@ -132,16 +143,16 @@ def resume(
     *,
     steps: Annotated[int | None, COUNT, option("Another length.")] = None,
     until: Until = None,
-    where: Where = LOCAL,
-    task: Foreign = None,
-    code: Supplied = (),
+    where: PlacementOptions = LOCAL,
+    task: TaskClass = None,
+    code: CodeFiles = (),
 ) -> Answer:
     """Bring an unfinished run to the length, or the precision, it was asked for."""
-    found = opened(run, where.store, task, code)
-    where.settle()
+    found = open_run(run, where.store, task, code)
+    where.apply()
     with _driving(found.path, task, found.task):
-        found = hs.resume(found, steps=steps, until=until, **where.options)
-    return answers.ended(found, steps or int(found.record.attrs["steps"]))
+        found = hs.resume(found, steps=steps, until=until, **where.kwargs)
+    return run_answer(found, steps or int(found.record.attrs["steps"]))
 
 
 def extend(
@@ -150,16 +161,16 @@ def extend(
     *,
     steps: Annotated[int, COUNT, option("Its new length, in total.")],
     until: Until = None,
-    where: Where = LOCAL,
-    task: Foreign = None,
-    code: Supplied = (),
+    where: PlacementOptions = LOCAL,
+    task: TaskClass = None,
+    code: CodeFiles = (),
 ) -> Answer:
     """Continue a run, exactly as if it had been asked for more at first."""
-    found = opened(run, where.store, task, code)
-    where.settle()
+    found = open_run(run, where.store, task, code)
+    where.apply()
     with _driving(found.path, task, found.task):
-        found = hs.extend(found, steps=steps, until=until, **where.options)
-    return answers.ended(found, steps)
+        found = hs.extend(found, steps=steps, until=until, **where.kwargs)
+    return run_answer(found, steps)
 
 
 def stop(
@@ -170,4 +181,4 @@ def stop(
     store: Store = None,
 ) -> Answer:
     """Ask the driver of a run to stop after its next commit."""
-    return answers.stopping(hs.stop(run, store=store, wait=wait))
+    return stop_answer(hs.stop(run, store=store, wait=wait))

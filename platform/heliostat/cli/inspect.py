@@ -9,30 +9,31 @@ from cyclopts import Parameter
 
 import heliostat as hs
 from heliostat.answer import Answer
-from heliostat.cli import answers, pages
+from heliostat.cli.build import build_task, class_of, open_run
 from heliostat.cli.fields import NOTHING, Fields
-from heliostat.cli.making import class_of, make, opened
+from heliostat.cli.format import laws_answer, log_lines, verdict_answer, watch_answer
+from heliostat.cli.help import describe_run, describe_task, list_runs, list_tasks
 from heliostat.cli.options import (
     COUNT,
-    Foreign,
+    CodeFiles,
     Json,
     Output,
+    PlacementOptions,
     RunId,
+    RunOptions,
     Store,
-    Supplied,
+    TaskClass,
     TaskName,
-    What,
-    Where,
     option,
 )
-from heliostat.cli.swept import described
+from heliostat.cli.sweep_report import sweep_answer
 from heliostat.config import presets, registry
 from heliostat.errors import RequestError, StoreError
 
 
 def tasks() -> Answer:
     """List the tasks that can be run."""
-    return pages.tasks()
+    return list_tasks()
 
 
 def show(
@@ -43,12 +44,12 @@ def show(
 ) -> Answer:
     """Describe a task (fields, presets, rows), a stored run or sweep."""
     if ":" in what or what in registry.available():
-        return pages.task(class_of(what))
+        return describe_task(class_of(what))
     if set(what) - set("0123456789abcdef"):
-        registry.find(what)  # says which one was meant
+        registry.find_task(what)  # says which one was meant
     if _is_sweep(what, store):
-        return described(hs.open_sweep(what, store=store))
-    return pages.run(hs.open(what, store=store))
+        return sweep_answer(hs.open_sweep(what, store=store))
+    return describe_run(hs.open(what, store=store))
 
 
 def watch(
@@ -56,11 +57,11 @@ def watch(
     /,
     *,
     store: Store = None,
-    task: Foreign = None,
-    code: Supplied = (),
+    task: TaskClass = None,
+    code: CodeFiles = (),
 ) -> Answer:
     """Follow a run that is driven elsewhere; Ctrl-C leaves the run alone."""
-    return answers.watch(opened(run, store, task, code))
+    return watch_answer(open_run(run, store, task, code))
 
 
 def logs(
@@ -72,7 +73,7 @@ def logs(
     store: Store = None,
 ) -> Answer:
     """Print what happened to a run, and the last words of its driver."""
-    return Answer(answers.log(opened(run, store), follow, full))
+    return Answer(log_lines(open_run(run, store), follow, full))
 
 
 def gc(*, store: Store = None) -> Answer:
@@ -94,8 +95,8 @@ def plot(
         option("trace, rank or energy; of a sweep line, map, parallel or lineage."),
     ] = "trace",
     store: Store = None,
-    task: Foreign = None,
-    code: Supplied = (),
+    task: TaskClass = None,
+    code: CodeFiles = (),
 ) -> Answer:
     """Draw a variable of a run over its steps, or a number that a sweep has found."""
     if _is_sweep(run, store):
@@ -103,7 +104,7 @@ def plot(
         sweep = hs.open_sweep(run, store=store, task=cls)
         kind = "auto" if kind == "trace" else kind
         return Answer([str(sweep.plot(var, output or f"{sweep.id}.png", kind=kind))])
-    found = opened(run, store, task, code)
+    found = open_run(run, store, task, code)
     picture = hs.plot(found, var, output or f"{found.id}.png", kind=kind)
     return Answer([str(picture)])
 
@@ -116,7 +117,7 @@ def export(
     store: Store = None,
 ) -> Answer:
     """Write rows and provenance of a run to one netCDF-4 file."""
-    return Answer([str(opened(run, store).export(output))])
+    return Answer([str(open_run(run, store).export(output))])
 
 
 def verify(
@@ -134,8 +135,8 @@ def verify(
     ] = None,
     store: Store = None,
     json: Json = False,
-    task: Foreign = None,
-    code: Supplied = (),
+    task: TaskClass = None,
+    code: CodeFiles = (),
 ) -> Answer:
     """Check a stored run against its digests, and replay parts of it."""
     from heliostat.driver.verify import Verdict
@@ -145,13 +146,13 @@ def verify(
         raise RequestError(f"segments {segments}: expected a whole number, or all")
     count: Any = segments if segments == "all" else int(segments)
     path = find_run(run, store)
-    Where(on).settle()
+    PlacementOptions(on).apply()
     try:
-        found = opened(run, store, task, code)
+        found = open_run(run, store, task, code)
         verdict = hs.verify(found, segments=count, on=on, workers=workers)
     except StoreError as error:
         verdict = Verdict("REJECT", [str(error)], [])
-    return answers.verdict(path, verdict)
+    return verdict_answer(path, verdict)
 
 
 def check(
@@ -168,10 +169,10 @@ def check(
 ) -> Answer:
     """Try on a task the laws that every task inherits."""
     quick = "quick" if "quick" in presets.names(class_of(task)) else None
-    made, _ = make(task, fields, What(preset or quick))
-    Where(on).settle()
+    made, _ = build_task(task, fields, RunOptions(preset or quick))
+    PlacementOptions(on).apply()
     found = hs.check_task(made, workers=() if on == "here" else (1, 2))
-    return answers.laws(found)
+    return laws_answer(found)
 
 
 def runs(
@@ -186,8 +187,8 @@ def runs(
 
     root = store_folder(store)
     if task and not (root / task).exists():
-        registry.find(task)  # says which one was meant
-    return pages.runs(hs.runs(task, where, root), root)
+        registry.find_task(task)  # says which one was meant
+    return list_runs(hs.runs(task, where, root), root)
 
 
 def _is_sweep(id_: str, store: str | None) -> bool:
