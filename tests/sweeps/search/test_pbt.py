@@ -11,6 +11,7 @@ from rich.table import Table
 from support.cooling_task import RATES, Cooling, breed
 
 import heliostat as hs
+from heliostat.cli.sweep_report import sweep_answer
 from heliostat.driver.progress import silent
 
 
