@@ -13,19 +13,21 @@ from heliostat.driver.progress import silent
 from heliostat.system.jit import jit
 
 
-def here(task, store, **options):
+def run_here(task, store, **options):
+    """Run a task in this process, without progress messages."""
     return hs.run(task, store=store, on="here", progress=silent, **options)
 
 
 def values(run):
-    return {name: one.value for name, one in run.headline.items()}
+    """Return the values of a headline by name."""
+    return {name: estimate.value for name, estimate in run.headline.items()}
 
 
-def unfolded(task, steps, key=0):
-    """Rows and last state of one replica, by the bare step."""
+def scan_steps(task, steps, key=0):
+    """Return rows and last state of one replica, by a plain scan over ``step``."""
     root = jax.random.key(key)
 
-    def run(data):  # as an argument: XLA would fold constants for seconds
+    def run(data):  # data is an argument, since XLA folds constants for seconds
         def step(state, t):
             return task.step(jax.random.fold_in(root, t), state, data)
 

@@ -1,4 +1,4 @@
-"""What a run found: how good w is, how good what u teaches, and what leaked."""
+"""Headline of a run: losses, accuracies and the leak, as means over restarts."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
+from jaxtyping import Float
 
 from heliostat import Estimate
+from heliostat_tasks.bilevel.problems.problem import Problem
 
 if TYPE_CHECKING:
     import xarray as xr
-
-    from heliostat_tasks.bilevel.task import Bilevel
 
 ALWAYS = (
     "outer_loss retrained_loss fresh_loss leak outer_norm displacement inner_residual"
@@ -20,36 +20,35 @@ ALWAYS = (
 CLASSIFIED = "accuracy retrained_accuracy fresh_accuracy".split()
 
 
-def reported(task: Bilevel) -> tuple[str, ...]:
-    """Rows whose last values are reported, means over restarts."""
-    classified = CLASSIFIED if task.problem_instance.classifies else []
-    return (
-        *ALWAYS,
-        *classified,
-        *(["distance"] if task.problem_instance.solved else []),
-    )
+def variable_names(problem: Problem) -> tuple[str, ...]:
+    """Return the variables whose last values are in the headline."""
+    classified = CLASSIFIED if problem.classifies else []
+    return (*ALWAYS, *classified, *(["distance"] if problem.has_solution else []))
 
 
-def finds(task: Bilevel) -> tuple[str, ...]:
-    """What a headline may have."""
-    return (*reported(task), *task.problem_instance.known())
+def names(problem: Problem) -> tuple[str, ...]:
+    """Return the names of all estimates that a headline may have."""
+    return (*variable_names(problem), *problem.references())
 
 
-def headline(rows: xr.Dataset, task: Bilevel) -> Mapping[str, Estimate]:
-    """Of the last row, or the last judgement, with the standard error over restarts."""
+def headline(rows: xr.Dataset, problem: Problem) -> Mapping[str, Estimate]:
+    """Average the last row over restarts, and add the problem's references."""
     if not rows.sizes.get("step"):
         return {}
-    table = rows.variables  # a grid asks a thousand times: nothing is labelled anew
-    found = {n: mean_over_restarts(table[n].values[..., -1]) for n in reported(task)}
-    told = {name: one for name, one in found.items() if np.isfinite(one.value)}
-    return told | dict(task.problem_instance.known())
+    table = rows.variables  # a thousand cells of a grid are summarised: skip labels
+    estimates = {
+        name: mean_over_restarts(table[name].values[..., -1])
+        for name in variable_names(problem)
+    }
+    finite = {n: e for n, e in estimates.items() if np.isfinite(e.value)}
+    return finite | dict(problem.references())
 
 
-def mean_over_restarts(values: np.ndarray) -> Estimate:
-    """The mean of independent restarts and its error, which one alone does not have.
+def mean_over_restarts(values: Float[np.ndarray, ...]) -> Estimate:
+    """Return the mean of independent restarts; its error is NaN for a single one.
 
     Example:
-        >>> str(over_restarts(np.array([1.0, 2.0, 3.0])))
+        >>> str(mean_over_restarts(np.array([1.0, 2.0, 3.0])))
         '2.00(58)'
     """
     values = np.atleast_1d(values).astype(float)

@@ -1,9 +1,11 @@
-"""How w answers u: where descent ends, and what of it is differentiated."""
+"""Inner solver: descend on f(u, ·), and differentiate the response of w to u."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal, NamedTuple
+
+from jax import Array
 
 from heliostat.kernels.implicit.hypergradients import (
     Hypergradient,
@@ -20,10 +22,7 @@ from heliostat.kernels.implicit.inverse_hessian import (
 from heliostat.kernels.implicit.krylov import GMRES, ConjugateGradient, NormalCG
 from heliostat.kernels.implicit.pseudo_inverse import PseudoInverse
 from heliostat.kernels.implicit.solutions import projected
-
-if TYPE_CHECKING:
-    from heliostat_tasks.bilevel.problems.problem import Data, Examples
-    from heliostat_tasks.bilevel.task import Bilevel
+from heliostat_tasks.bilevel.problems.problem import Data, Examples, Problem
 
 MethodName = Literal[
     "identity",
@@ -39,25 +38,32 @@ MethodName = Literal[
     "forward",
     "projection",
 ]
-"""How the response of w to u is differentiated."""
+"""Names of the methods that differentiate the response."""
 
-INVERSE_HESSIANS: dict[str, Callable[[Bilevel], Method]] = {
-    "identity": lambda task: Identity(task.resolved.inner_lr),
-    "neumann": lambda task: Neumann(task.terms, task.resolved.inner_lr),
-    "cg": lambda task: ConjugateGradient(maxiter=task.terms),
-    "normal-cg": lambda task: NormalCG(maxiter=task.terms),
-    "gmres": lambda task: GMRES(maxiter=1, restart=task.terms),
-    "pinv": lambda task: PseudoInverse(),
-    "proximal": lambda task: Proximal(
-        task.epsilon, ConjugateGradient(maxiter=task.terms)
-    ),
-    "damped": lambda task: Proximal(
-        task.epsilon, Neumann(task.terms, task.resolved.inner_lr)
-    ),
+
+class InnerSolver(NamedTuple):
+    """Settings of the descent and of the method that differentiates it."""
+
+    method: str
+    steps: int  # of descent
+    rate: float | Array  # of descent
+    terms: int  # Neumann terms, last steps of truncated, iterations of a solver
+    epsilon: float | Array  # added to curvatures by proximal and damped
+
+
+INVERSE_HESSIANS: dict[str, Callable[[InnerSolver], Method]] = {
+    "identity": lambda s: Identity(s.rate),
+    "neumann": lambda s: Neumann(s.terms, s.rate),
+    "cg": lambda s: ConjugateGradient(maxiter=s.terms),
+    "normal-cg": lambda s: NormalCG(maxiter=s.terms),
+    "gmres": lambda s: GMRES(maxiter=1, restart=s.terms),
+    "pinv": lambda s: PseudoInverse(),
+    "proximal": lambda s: Proximal(s.epsilon, ConjugateGradient(maxiter=s.terms)),
+    "damped": lambda s: Proximal(s.epsilon, Neumann(s.terms, s.rate)),
 }
-"""Methods of the implicit function theorem: how each approximates H⁻¹."""
+"""Approximations of H⁻¹, by the methods that use the implicit function theorem."""
 
-STEPS = ("unroll", "truncated", "forward")
+UNROLLED = ("unroll", "truncated", "forward")
 """Methods that differentiate the steps of descent."""
 
 COUNTED = ("neumann", "cg", "normal-cg", "gmres", "proximal", "damped", "truncated")
@@ -68,31 +74,35 @@ DAMPED = ("proximal", "damped")
 
 
 def solve_inner(
-    task: Bilevel, u: Any, start: Any, seen: Examples, data: Data
+    solver: InnerSolver,
+    problem: Problem,
+    u: Any,
+    start: Any,
+    examples: Examples,
+    data: Data,
 ) -> tuple[Any, Hypergradient]:
-    """Descend on f(u, ·) from a start, and dF/du where it ends.
+    """Descend on f(u, ·) from a start; return the last point and dF/du there.
 
     Args:
-        u: outer variables.
-        start: inner variables, a constant.
-        seen: the examples that F is taken over.
+        solver: method, and settings of the descent.
+        problem: its losses.
+        u: outer variables, a pytree.
+        start: inner variables, a pytree; a constant of the derivative.
+        examples: of the outer loss F.
+        data: of the problem.
     """
-    problem, numbers = task.problem_instance, task.resolved
-    rate, steps = numbers.inner_lr, numbers.inner_steps
 
-    def inner(u: Any, w: Any) -> Any:
+    def inner(u: Any, w: Any) -> Array:
         return problem.inner(u, w, data)
 
-    def outer(u: Any, w: Any) -> Any:
-        return problem.outer(u, w, seen)
+    def outer(u: Any, w: Any) -> Array:
+        return problem.outer(u, w, examples)
 
-    if task.resolved.method in STEPS:
-        last = task.terms if task.resolved.method == "truncated" else None
-        mode = task.resolved.method == "forward"
-        return unrolled(outer, inner, u, start, rate, steps, last, mode)
+    method, rate, steps = solver.method, solver.rate, solver.steps
+    if method in UNROLLED:
+        last = solver.terms if method == "truncated" else None
+        return unrolled(outer, inner, u, start, rate, steps, last, method == "forward")
     w = descend(inner, u, start, rate, steps)
-    if task.resolved.method == "projection":
+    if method == "projection":
         return w, projected(outer, inner, u, w, start)
-    return w, hypergradient(
-        outer, inner, u, w, INVERSE_HESSIANS[task.resolved.method](task)
-    )
+    return w, hypergradient(outer, inner, u, w, INVERSE_HESSIANS[method](solver))

@@ -1,24 +1,23 @@
-"""What the rows of a run tell: of u and w in every step, of re-training once a stride.
+"""Variables of a row: of u and w in every step, of re-training once a stride.
 
-Losses are in the units of F: nats an example where a network classifies, squares of y
-elsewhere.  Norms are Euclidean, over all entries of a pytree.
+Losses have the units of F: nats per example where a network classifies, squares of y
+elsewhere. Norms are Euclidean, over all entries of a pytree.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import optax
 from jax import Array
+from jaxtyping import Float
 
 import heliostat as hs
-
-if TYPE_CHECKING:
-    from heliostat.kernels.implicit.hypergradients import Hypergradient
-    from heliostat_tasks.bilevel.problems.problem import Data, Problem
-    from heliostat_tasks.bilevel.retraining import Evaluation
+from heliostat.kernels.implicit.hypergradients import Hypergradient
+from heliostat_tasks.bilevel.problems.problem import Data, Problem
+from heliostat_tasks.bilevel.retraining import Evaluation
 
 ALWAYS = {
     "outer_loss": hs.Var(about="F(u, w), all examples", known=("floor",)),
@@ -41,64 +40,67 @@ CLASSIFIED = {
     "retrained_accuracy": hs.Var(about="of w re-trained from the same start"),
     "fresh_accuracy": hs.Var(about="mean, of w re-trained from new starts"),
 }
-"""What rows tell besides, of problems that classify."""
+"""Further variables of problems that classify."""
 
 SOLVED = {"distance": hs.Var(about="|u - u*|, u* the outer solution of least norm")}
-"""What rows tell besides, of problems with a closed form."""
+"""Further variables of problems with a closed form."""
+
+Row = dict[str, Float[Array, ""]]
+"""Values by variable."""
 
 
 def variables(problem: Problem) -> dict[str, hs.Var]:
-    """The variables of a problem's rows."""
+    """Return the variables of a problem's rows."""
     classified = CLASSIFIED if problem.classifies else {}
-    return ALWAYS | classified | (SOLVED if problem.solved else {})
+    return ALWAYS | classified | (SOLVED if problem.has_solution else {})
 
 
-Row = dict[str, Array]
-"""Values of variables, each ()."""
-
-
-def pair_row(problem: Problem, u: Any, w: Any, start: Any, data: Data) -> Row:
-    """Of u and of w, the response to it.
+def pair_row(problem: Problem, u: Any, w: Any, w0: Any, data: Data) -> Row:
+    """Measure u, and w that responds to it.
 
     Args:
-        start: w₀, like ``w``.
+        problem: its losses.
+        u: outer variables.
+        w: inner variables, the last point of the descent for ``u``.
+        w0: start of the run, like ``w``.
+        data: of the problem.
     """
     row = {
         "outer_loss": problem.outer(u, w, data.train),
         "inner_residual": optax.tree.norm(jax.grad(problem.inner, 1)(u, w, data)),
         "outer_norm": optax.tree.norm(u),
-        "displacement": optax.tree.norm(optax.tree.sub(w, start)),
+        "displacement": optax.tree.norm(optax.tree.sub(w, w0)),
     }
     if problem.classifies:
         row["accuracy"] = problem.accuracy(w, data.test)
-    if problem.solved:
+    if problem.has_solution:
         row["distance"] = problem.distance(u, data)
     return row
 
 
 def gradient_row(gradient: Hypergradient) -> Row:
-    """The lengths of its two terms."""
+    """Measure the lengths of both terms of the hypergradient."""
     return {
         "direct": optax.tree.norm(gradient.direct),
         "indirect": optax.tree.norm(gradient.indirect),
     }
 
 
-def evaluation_row(problem: Problem, judged: Evaluation) -> Row:
-    """The last one, in rows until the next."""
+def evaluation_row(problem: Problem, evaluation: Evaluation) -> Row:
+    """Summarise the last evaluation; rows repeat it until the next."""
     row = {
-        "retrained_loss": judged.losses[0],
-        "fresh_loss": mean(judged.losses[1:]),
-        "leak": judged.loss - judged.losses[0],
+        "retrained_loss": evaluation.losses[0],
+        "fresh_loss": mean(evaluation.losses[1:]),
+        "leak": evaluation.loss - evaluation.losses[0],
     }
     if problem.classifies:
-        row["retrained_accuracy"] = judged.accuracies[0]
-        row["fresh_accuracy"] = mean(judged.accuracies[1:])
+        row["retrained_accuracy"] = evaluation.accuracies[0]
+        row["fresh_accuracy"] = mean(evaluation.accuracies[1:])
     return row
 
 
-def mean(values: Array) -> Array:
-    """NaN of nothing.
+def mean(values: Float[Array, " n"]) -> Float[Array, ""]:
+    """Return the mean, NaN if there are no values.
 
     Example:
         >>> float(mean(jnp.zeros(0)))

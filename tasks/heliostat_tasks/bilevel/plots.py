@@ -1,10 +1,4 @@
-"""Pictures of runs for a notebook: what leaked, and which outer solution was found.
-
-import heliostat as hs
-from heliostat_tasks.bilevel.pictures import draw
-
-draw(hs.open("0ed4b8379459a924"))
-"""
+"""Figures of runs for notebooks: the leak of a run, and a map of outer solutions."""
 
 from __future__ import annotations
 
@@ -13,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Float
 
 from heliostat.kernels.implicit.inverse_hessian import Neumann, Proximal
 from heliostat.results.figures import save_figure
@@ -26,7 +21,7 @@ if TYPE_CHECKING:
 TERMS = (1, 2, 5, 10, 20, 50, 100)
 EPSILONS = (1e-3, 1e-2, 0.1, 0.3, 1.0, 3.0)
 
-LINES = {
+STYLES = {
     "": {"color": "tab:red", "label": "w of the run"},
     "retrained_": {
         "color": "tab:blue",
@@ -40,30 +35,33 @@ LINES = {
         "label": "re-trained, new starts",
     },
 }
-"""How a variable is drawn, by what is before its name."""
+"""Line styles, by the prefix of a variable's name."""
 
 
 def plot_leak(run: Run, output: str | None = None) -> Any:
-    """Of w, of w re-trained from its own start and from new ones: loss, and accuracy.
+    """Plot losses and accuracies of w beside those of re-trained models.
+
+    The panels are the outer loss, and the accuracy or |u − u*| where the problem has
+    it. Lines are means over restarts, a thin line is one restart, and marks are the
+    steps at which models were re-trained.
 
     Args:
         run: of this task.
-        output: a file to write (its ending says the format); default none.
+        output: file to write; its ending gives the format. Default none.
 
     Returns:
-        The matplotlib Figure: a panel for the loss, and one for what else the problem
-        knows, accuracy or |u − u*|.  Means over restarts; of w, each restart is there
-        as a thin line; what is re-trained has a mark where that was done.
+        The matplotlib Figure.
 
     Example:
-        >>> draw(run, "leak.png")  # doctest: +SKIP
+        >>> plot_leak(run, "leak.png")  # doctest: +SKIP
     """
     import matplotlib.pyplot as plt
 
     task: Any = run.task
-    panels = {"loss": "outer loss F" + " (nat)" * task.problem_instance.classifies}
-    panels |= {"accuracy": "test accuracy"} if task.problem_instance.classifies else {}
-    panels |= {"distance": "|u − u*|"} if task.problem_instance.solved else {}
+    problem = task.problem_instance
+    panels = {"loss": "outer loss F" + " (nat)" * problem.classifies}
+    panels |= {"accuracy": "test accuracy"} if problem.classifies else {}
+    panels |= {"distance": "|u − u*|"} if problem.has_solution else {}
     size = (5 * len(panels), 4)
     figure, axes = plt.subplots(1, len(panels), figsize=size, layout="constrained")
     for axis, (name, label) in zip(np.atleast_1d(axes), panels.items(), strict=True):
@@ -76,22 +74,22 @@ def plot_leak(run: Run, output: str | None = None) -> Any:
 
 
 def _panel(axis: Any, run: Run, name: str) -> None:
-    """One quantity of the run, with what it is compared with."""
+    """Draw one quantity of the run, beside those of re-trained models."""
     task: Any = run.task
     rows, problem = run.rows.load(), task.problem_instance
-    axis.set_yscale("log" if problem.solved else "linear")  # down to rounding
-    for before, style in LINES.items():
-        whole = "outer_loss" if name == "loss" and not before else before + name
-        if whole not in rows or (before == "fresh_" and "w" not in problem.drawn):
+    axis.set_yscale("log" if problem.has_solution else "linear")  # down to rounding
+    for prefix, style in STYLES.items():
+        variable = "outer_loss" if name == "loss" and not prefix else prefix + name
+        same_start = prefix == "fresh_" and "w" not in problem.random_starts
+        if variable not in rows or same_start:
             continue
-        lines = rows[whole].transpose("step", "restart")
-        if before:  # it stands until the next judgement
+        lines = rows[variable].transpose("step", "restart")
+        if prefix:  # rows repeat an evaluation until the next
             lines = lines[task.stride - 1 :: task.stride]
         elif lines.sizes["restart"] > 1:
             axis.plot(lines.step, lines, color=style["color"], lw=0.7, alpha=0.4)
         axis.plot(lines.step, lines.mean("restart"), **style)
-    if name == "loss" and "floor" in (known := problem.known()):
-        floor = known["floor"]
+    if name == "loss" and (floor := problem.references().get("floor")):
         axis.axhline(floor.value, color="0.4", ls=":", label=f"floor: {floor.source}")
     if name != "distance":
         axis.legend(frameon=False, fontsize="small")
@@ -103,32 +101,31 @@ def plot_landscape(
     epsilons: Sequence[float] = EPSILONS,
     output: str | None = None,
 ) -> Any:
-    """Heat maps of |u|, |w| and |u − u*| over Neumann terms K and damping ε, of the
-    outer solutions that methods find, all with F = 0.
+    """Map |u|, |w| and |u − u*| of outer solutions over Neumann terms K and damping ε.
 
     Args:
         task: with a linear problem, quadratic or antidistillation.
-        terms: values of K, down.
-        epsilons: values of ε, across.
-        output: a file to write (its ending says the format); default none.
+        terms: values of K, one row each.
+        epsilons: values of ε, one column each.
+        output: file to write; its ending gives the format. Default none.
 
     Returns:
-        The matplotlib Figure.
+        The matplotlib Figure: three heat maps.
 
     Raises:
         ValueError: for a problem whose outer solution has no closed form.
 
     Example:
-        >>> landscape(Bilevel(problem="antidistillation"), output="map.png")
+        >>> plot_landscape(Bilevel(problem="antidistillation"), output="map.png")
         ... # doctest: +SKIP
     """
     import matplotlib.pyplot as plt
 
-    found = solution_norms(task, terms, epsilons)
+    norms = solution_norms(task, terms, epsilons)
     figure, axes = plt.subplots(1, 3, figsize=(13, 4), layout="constrained")
     titles = ("|u|", "|w|", "|u − u*|")
     for axis, title, values in zip(
-        axes, titles, np.moveaxis(found, -1, 0), strict=True
+        axes, titles, np.moveaxis(norms, -1, 0), strict=True
     ):
         image = axis.imshow(values, origin="lower", aspect="auto")
         axis.set_xticks(range(len(epsilons)), [f"{e:g}" for e in epsilons])
@@ -143,23 +140,27 @@ def plot_landscape(
 
 def solution_norms(
     task: Bilevel, terms: Sequence[int], epsilons: Sequence[float]
-) -> np.ndarray:
-    """|u|, |w| and |u − u*| for each K and ε, ``(terms, epsilons, 3)``."""
-    posed = task.problem_instance
-    if not isinstance(posed, Linear):
+) -> Float[np.ndarray, "terms epsilons 3"]:
+    """Compute |u|, |w| and |u − u*| for each K and ε.
+
+    Raises:
+        ValueError: for a problem whose outer solution has no closed form.
+    """
+    problem = task.problem_instance
+    if not isinstance(problem, Linear):
         raise ValueError(
             f"problem {task.problem}: expected quadratic or antidistillation, whose "
             "outer solutions are known in closed form"
         )
-    phi, v, y = (jnp.asarray(a, float) for a in posed.matrices())
-    best = jnp.asarray(posed.data().solution, float)
+    phi, v, y = (jnp.asarray(a, float) for a in problem.matrices())
+    best = jnp.asarray(problem.data().solution, float)
 
-    def three(k: int, epsilon: float) -> Any:
+    def norms(k: int, epsilon: float) -> Any:
         method = Proximal(epsilon, Neumann(k, task.resolved.inner_lr))
         u = solution_of(phi, v, y, method)
         return jnp.stack(
             [jnp.linalg.norm(a) for a in (u, jnp.linalg.pinv(phi) @ u, u - best)]
         )
 
-    rows = [jit(lambda e, k=k: three(k, e)) for k in terms]
+    rows = [jit(lambda e, k=k: norms(k, e)) for k in terms]
     return np.array([[row(e) for e in epsilons] for row in rows])

@@ -1,46 +1,56 @@
-"""Where the inner descent of a step starts: what a run remembers of earlier ones.
+"""Policies that choose the point from which the inner descent of a step starts.
 
-    cold     w₀                    reset    w₀ in every n-th step, else w
-    warm     w                     anchor   w + a (w₀ − w),   0 ≤ a ≤ 1
-    redrawn  another w₀ each step
+    cold     w₀                       reset    w₀ in every n-th step, else w
+    warm     w                        anchor   w + a (w₀ − w),   0 ≤ a ≤ 1
+    redrawn  a new w₀ in each step
 
-w is where the descent of the last step ended.  Only what starts at w₀, whatever it is,
-can be had again from u alone.
+w is the last point of the previous descent. Only a descent that starts from some w₀
+can be repeated from u alone.
 
 Reference: Vicol et al., arXiv:2212.14032, algorithms 1 and 2 [cold and warm].
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Callable
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
 from jax import Array
-
-if TYPE_CHECKING:
-    from heliostat_tasks.bilevel.problems.problem import Data
-    from heliostat_tasks.bilevel.task import Bilevel, State
+from jaxtyping import Int
 
 PolicyName = Literal["cold", "warm", "reset", "anchor", "redrawn"]
-"""Inner descent starts at w₀, at the last w, at either, between them, or anywhere."""
+"""Names of the policies."""
 
 
-def initial_point(task: Bilevel, key: Array, state: State, data: Data) -> Any:
-    """Where the task's policy has this step's descent start, a pytree like w.
+def initial_point(
+    policy: PolicyName,
+    step: Int[Array, ""],
+    w0: Any,
+    w: Any,
+    redraw: Callable[[], Any],
+    reset_every: int,
+    anchor: float | Array,
+) -> Any:
+    """Choose the point from which inner descent starts, a pytree like ``w``.
 
     Args:
-        key: of a new w₀, which only ``redrawn`` reads.
-        state: before the step, so that its first step is number 0.
+        policy: its name.
+        step: number of steps taken; the first step is number 0.
+        w0: start of the run.
+        w: last point of the previous descent.
+        redraw: draws a new w₀; only ``redrawn`` calls it.
+        reset_every: steps between starts at w₀, of policy ``reset``.
+        anchor: a, of policy ``anchor``.
     """
-    w0, w = state.start, state.w
-    if task.policy == "cold":
+    if policy == "cold":
         return w0
-    if task.policy == "redrawn":
-        return task.problem_instance.inner_start(key, data)
-    if task.policy == "reset":
-        back = state.step % task.reset_every == 0
-        return jax.tree.map(lambda a, b: jnp.where(back, a, b), w0, w)
-    if task.policy == "anchor":
-        return jax.tree.map(lambda a, b: b + task.anchor * (a - b), w0, w)
+    if policy == "redrawn":
+        return redraw()
+    if policy == "reset":
+        resets = step % reset_every == 0
+        return jax.tree.map(lambda a, b: jnp.where(resets, a, b), w0, w)
+    if policy == "anchor":
+        return jax.tree.map(lambda a, b: b + anchor * (a - b), w0, w)
     return w

@@ -1,17 +1,15 @@
-"""Fields that may be left to the problem, which has numbers that work for it."""
+"""Fields whose default is the problem's own setting."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
-from heliostat_tasks.bilevel.problems import PROBLEMS
-
-if TYPE_CHECKING:
-    from heliostat_tasks.bilevel.task import Bilevel
+from heliostat_tasks.bilevel.problems.problem import Settings
 
 
 class Resolved(NamedTuple):
-    """Fields that a problem has numbers of its own for."""
+    """Values of the fields that each problem has its own defaults for."""
 
     points: int
     method: str
@@ -22,13 +20,21 @@ class Resolved(NamedTuple):
     retrain_steps: int
 
 
-def resolve(task: Bilevel) -> Resolved:
-    """Each as given, or the problem's."""
-    settings = PROBLEMS[task.problem].settings._asdict()
-    found: dict[str, Any] = {
-        name: settings.get(name) if (given := getattr(task, name)) is None else given
-        for name in Resolved._fields
-    }
-    if found["retrain_steps"] is None:  # as long as it takes from a cold start
-        found["retrain_steps"] = max(settings["inner_steps"], found["inner_steps"])
-    return Resolved(**found)
+def resolve(fields: Mapping[str, Any], settings: Settings) -> Resolved:
+    """Replace every field that is None by the problem's setting.
+
+    Args:
+        fields: values by name; those of other fields are ignored.
+        settings: of the problem. It has no ``retrain_steps``: their default is as many
+            steps as descent from a cold start takes.
+
+    Example:
+        >>> settings = Settings(1, "unroll", 100, 0.05, 0.03, "adam", 1000)
+        >>> resolve({"inner_steps": 7, "points": None}, settings).retrain_steps
+        100
+    """
+    given = {name: value for name, value in fields.items() if value is not None}
+    values: dict[str, Any] = settings._asdict() | given
+    steps = max(settings.inner_steps, values["inner_steps"])
+    values.setdefault("retrain_steps", steps)
+    return Resolved(**{name: values[name] for name in Resolved._fields})

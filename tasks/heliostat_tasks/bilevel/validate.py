@@ -1,17 +1,14 @@
-"""What a task's fields must satisfy, each said in one line."""
+"""Checks of the fields of the task: one line says what is wrong."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import Any
 
-import heliostat as hs
-from heliostat import config
 from heliostat_tasks.bilevel.inner_solvers import COUNTED, DAMPED
+from heliostat_tasks.bilevel.problems.problem import Problem
 
-if TYPE_CHECKING:
-    from heliostat_tasks.bilevel.task import Bilevel
-
-AT_LEAST = {
+LEAST = {
     "terms": 1,
     "hidden": 1,
     "batch": 0,
@@ -19,104 +16,100 @@ AT_LEAST = {
     "inits": 0,
     "restarts": 1,
     "data_seed": 0,
+    "points": 1,
+    "inner_steps": 1,
+    "retrain_steps": 1,
 }
-CHOSEN_AT_LEAST = {"points": 1, "inner_steps": 1, "retrain_steps": 1}
+"""Smallest values of the counts."""
 
 SEEDS = 2**32
-"""scikit-learn takes no others."""
+"""Seeds of scikit-learn are below this."""
 
 
-def check(task: Bilevel) -> None:
+def check_fields(fields: Mapping[str, Any], problem: Problem) -> None:
     """Refuse fields that make no sense.
 
+    Args:
+        fields: values by name, resolved.
+        problem: that they describe.
+
     Raises:
-        ValueError: with what was given and what was expected.
+        ValueError: with the value given and the value expected.
     """
-    for name in config.fields_of(type(task)):  # in Python, anything may be given
-        config.coerce_field(type(task), name, getattr(task, name))
-    _check_counts(task)
-    _check_rates(task)
-    _check_examples(task)
-    _check_starts(task)
-    _check_method(task)
-    _check_uses(task)
+    _check_counts(fields)
+    _check_rates(fields)
+    _check_examples(fields, problem)
+    _check_starts(fields, problem)
+    _check_method(fields, problem)
 
 
-def _check_counts(task: Bilevel) -> None:
-    counts = {name: getattr(task, name) for name in AT_LEAST}
-    counts |= {name: getattr(task.resolved, name) for name in CHOSEN_AT_LEAST}
-    for name, least in (AT_LEAST | CHOSEN_AT_LEAST).items():
-        if counts[name] < least:
-            raise ValueError(f"{name} {counts[name]}: expected {least} or more")
-    if task.data_seed >= SEEDS:
-        raise ValueError(f"data_seed {task.data_seed}: expected less than {SEEDS}")
+def uses(method: str, policy: str, problem: Problem) -> dict[str, tuple[bool, str]]:
+    """Map each field that only some runs read to whether this one does, and its use."""
+    counted = ", ".join(COUNTED)
+    return {
+        "terms": (method in COUNTED, f"methods {counted}"),
+        "epsilon": (method in DAMPED, "methods proximal, damped"),
+        "reset_every": (policy == "reset", "policy reset"),
+        "anchor": (policy == "anchor", "policy anchor"),
+        "hidden": (problem.classifies, "problems that teach a network"),
+    }
 
 
-def _check_rates(task: Bilevel) -> None:
-    rates = {name: getattr(task.resolved, name) for name in ("inner_lr", "outer_lr")}
-    for name, rate in (rates | {"epsilon": task.epsilon}).items():
-        if rate <= 0:
-            raise ValueError(f"{name} {rate}: expected a positive number")
-    if not 0 <= task.anchor <= 1:
-        raise ValueError(f"anchor {task.anchor}: expected a share, 0 to 1")
+def _check_counts(fields: Mapping[str, Any]) -> None:
+    for name, least in LEAST.items():
+        if fields[name] < least:
+            raise ValueError(f"{name} {fields[name]}: expected {least} or more")
+    if fields["data_seed"] >= SEEDS:
+        seed = fields["data_seed"]
+        raise ValueError(f"data_seed {seed}: expected less than {SEEDS}")
 
 
-def _check_examples(task: Bilevel) -> None:
-    """What the outer loss is taken over must be there, and as much as is asked for."""
-    points, examples = task.resolved.points, task.problem_instance.examples
+def _check_rates(fields: Mapping[str, Any]) -> None:
+    for name in ("inner_lr", "outer_lr", "epsilon"):
+        if fields[name] <= 0:
+            raise ValueError(f"{name} {fields[name]}: expected a positive number")
+    if not 0 <= fields["anchor"] <= 1:
+        raise ValueError(f"anchor {fields['anchor']}: expected a share, 0 to 1")
+
+
+def _check_examples(fields: Mapping[str, Any], problem: Problem) -> None:
+    """Check that the outer loss has examples, and a batch no more than there are."""
+    name, points, batch = (fields[n] for n in ("problem", "points", "batch"))
+    examples = problem.examples
     if examples < 1:
         raise ValueError(
-            f"points {points}: expected at most {points + examples - 1}, the outer "
-            f"loss of {task.problem} is taken over the images that are left"
+            f"points {points}: expected at most {points + examples - 1}, because the "
+            f"outer loss of {name} is a mean over the other images"
         )
-    if task.batch > examples:
+    if batch > examples:
         raise ValueError(
-            f"batch {task.batch}: expected at most {examples}, the examples of "
-            f"{task.problem}"
-        )
-
-
-def _check_starts(task: Bilevel) -> None:
-    """Where nothing is drawn, to draw it again gives the same numbers again."""
-    drawn, problem = task.problem_instance.drawn, task.problem
-    if task.policy == "redrawn" and "w" not in drawn:
-        raise ValueError(
-            f"policy redrawn: w₀ of {problem} is always zero, which is policy cold"
-        )
-    if task.restarts > 1 and not drawn and not task.batch:
-        raise ValueError(
-            f"restarts {task.restarts}: {problem} starts from zero always, and all "
-            "would be the same; leave it out"
+            f"batch {batch}: expected at most {examples}, the examples of {name}"
         )
 
 
-def _check_method(task: Bilevel) -> None:
-    method, steps = task.resolved.method, task.resolved.inner_steps
-    if method == "truncated" and task.terms > steps:
+def _check_starts(fields: Mapping[str, Any], problem: Problem) -> None:
+    """Refuse a new draw of starts that are always zero: it would change nothing."""
+    name, drawn = fields["problem"], problem.random_starts
+    if fields["policy"] == "redrawn" and "w" not in drawn:
         raise ValueError(
-            f"terms {task.terms}: expected at most {steps}, the inner_steps that are "
+            f"policy redrawn: w₀ of {name} is always zero, which is policy cold"
+        )
+    if fields["restarts"] > 1 and not drawn and not fields["batch"]:
+        raise ValueError(
+            f"restarts {fields['restarts']}: {name} always starts from zero, so all "
+            "restarts would be the same; leave it out"
+        )
+
+
+def _check_method(fields: Mapping[str, Any], problem: Problem) -> None:
+    method, steps, terms = (fields[n] for n in ("method", "inner_steps", "terms"))
+    if method == "truncated" and terms > steps:
+        raise ValueError(
+            f"terms {terms}: expected at most {steps}, the inner_steps that are "
             "truncated"
         )
-    if method in ("cg", "gmres") and task.problem_instance.singular:
+    if method in ("cg", "gmres") and problem.singular_hessian:
         raise ValueError(
-            f"method {method}: the Hessian of {task.problem} is singular, where it "
-            "fails; take normal-cg, proximal or pinv"
+            f"method {method}: the Hessian of {fields['problem']} is singular, where "
+            f"{method} fails; take normal-cg, proximal or pinv"
         )
-
-
-def _check_uses(task: Bilevel) -> None:
-    """A field that nothing reads would make another run of the same numbers."""
-    counted = ", ".join(COUNTED)
-    hs.check_used(
-        task,
-        {
-            "terms": (task.resolved.method in COUNTED, f"methods {counted}"),
-            "epsilon": (task.resolved.method in DAMPED, "methods proximal, damped"),
-            "reset_every": (task.policy == "reset", "policy reset"),
-            "anchor": (task.policy == "anchor", "policy anchor"),
-            "hidden": (
-                task.problem_instance.classifies,
-                "problems that teach a network",
-            ),
-        },
-    )

@@ -1,4 +1,4 @@
-"""The task: its slopes, its laws, its pictures, and what it refuses."""
+"""Hypergradients, laws, figures and refusals of the task ``bilevel``."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.flatten_util import ravel_pytree
-from support.bilevel_runs import here, unfolded
+from support.bilevel_runs import run_here, scan_steps
 
 import heliostat as hs
 from heliostat import config
@@ -22,41 +22,46 @@ from heliostat_tasks.bilevel.problems import PROBLEMS
 
 
 def test_a_cell_of_a_grid_is_the_same_run_alone(tmp_path):
-    """Rates, damping and anchor are numbers of one program."""
-    about = {"problem": "quadratic", "policy": "anchor", "method": "damped", "terms": 3}
+    """Rates, damping and anchor are arguments of one program."""
+    fields = {
+        "problem": "quadratic",
+        "policy": "anchor",
+        "method": "damped",
+        "terms": 3,
+    }
     numbers = [(0.6, 0.05, 0.1, 0.1), (None, 0.08, 0.2, 0.9), (0.7, None, 1.0, 0.5)]
     names = Bilevel.packable
-    tasks = [Bilevel(**about, **dict(zip(names, n, strict=True))) for n in numbers]
+    tasks = [Bilevel(**fields, **dict(zip(names, n, strict=True))) for n in numbers]
     cells = [packs.CellSpec(task, config.specify(task, 1)) for task in tasks]
     runs = packs.ensure_pack(cells, 150, Placement("here"), tmp_path / "packed")
     for task, packed in zip(tasks, runs, strict=True):
-        alone = here(task, tmp_path / "alone", seed=1, steps=150)
+        alone = run_here(task, tmp_path / "alone", seed=1, steps=150)
         assert packed.record.strides(0, 100) == alone.record.strides(0, 100)
         assert packed.id == alone.id and repr(packed.headline) == repr(alone.headline)
     assert len({run.headline["outer_norm"].value for run in runs}) == 3
 
 
 @pytest.mark.usefixtures("x64")
-def test_rates_are_searched_by_the_slope_of_the_outer_loss():
-    """Of a whole run, in both rates, by central differences; F is that of the run."""
+def test_the_gradient_of_a_run_in_its_rates_is_that_of_central_differences():
+    """For both rates; the loss is that of the run."""
     task, h = Bilevel(problem="quadratic", terms=3, inner_steps=5), 1e-6
-    names, at = ["inner_lr", "outer_lr"], config.traced_fields(task)
-    tangents = ForwardMode(task, names, x64=True)
-    found = tangents.value_and_grad(at, seed=0, steps=30)
+    names, point = ["inner_lr", "outer_lr"], config.traced_fields(task)
+    forward = ForwardMode(task, names, x64=True)
+    result = forward.value_and_grad(point, seed=0, steps=30)
     for name in names:
         ends = [
-            tangents.value_and_grad(at | {name: at[name] + s * h}, 0, 30)
-            for s in (1, -1)
+            forward.value_and_grad(point | {name: point[name] + sign * h}, 0, 30)
+            for sign in (1, -1)
         ]
         slope = (ends[0].loss - ends[1].loss) / (2 * h)
-        np.testing.assert_allclose(found.gradient[name], slope, rtol=1e-6)
-    rows, _ = unfolded(task, 30)
-    np.testing.assert_allclose(found.loss, rows.outer_loss[-1], rtol=1e-12)
+        np.testing.assert_allclose(result.gradient[name], slope, rtol=1e-6)
+    rows, _ = scan_steps(task, 30)
+    np.testing.assert_allclose(result.loss, rows.outer_loss[-1], rtol=1e-12)
 
 
-def somewhere(draw, tree):
-    """Numbers of these shapes, not where a problem starts."""
-    return jax.tree.map(lambda x: jnp.asarray(0.3 * draw.normal(size=x.shape)), tree)
+def random_tree(rng, tree):
+    """Draw numbers of these shapes, unlike those that a problem starts from."""
+    return jax.tree.map(lambda x: jnp.asarray(0.3 * rng.normal(size=x.shape)), tree)
 
 
 SMALL = {
@@ -75,23 +80,23 @@ SMALL = {
 )
 @pytest.mark.usefixtures("x64")
 def test_hypergradients_are_the_slope_of_the_outer_loss(name):
-    """Of u ↦ F(u, w_T(u)) along a random direction, by central differences."""
+    """Slopes of u ↦ F(u, w_T(u)) along a random direction, by central differences."""
     fields = {"method": "unroll", "inner_steps": 5} | SMALL.get(name, {})
     task = Bilevel(problem=name, **fields)
-    data = task.prepare()
+    data, problem, solver = task.prepare(), task.problem_instance, task.inner_solver
     state = jax.eval_shape(lambda key: task.init(key, 0, data), jax.random.key(0))
-    draw_ = np.random.default_rng(0)
-    start = somewhere(draw_, state.w)
-    flat, tree = ravel_pytree(somewhere(draw_, state.u))
-    direction = draw_.normal(size=flat.shape)
+    rng = np.random.default_rng(0)
+    start = random_tree(rng, state.w)
+    flat, tree = ravel_pytree(random_tree(rng, state.u))
+    direction = rng.normal(size=flat.shape)
 
-    def through(h, data):
+    def loss_and_slope(h, data):
         u = tree(flat + h * direction)
-        w, gradient = solve_inner(task, u, start, data.train, data)
-        loss = task.problem_instance.outer(u, w, data.train)
+        w, gradient = solve_inner(solver, problem, u, start, data.train, data)
+        loss = problem.outer(u, w, data.train)
         return loss, ravel_pytree(gradient.total)[0] @ direction
 
-    program, h = jit(through), 1e-5
+    program, h = jit(loss_and_slope), 1e-5
     expected = (program(h, data)[0] - program(-h, data)[0]) / (2 * h)
     np.testing.assert_allclose(program(0.0, data)[1], expected, rtol=1e-6)
 
@@ -99,18 +104,18 @@ def test_hypergradients_are_the_slope_of_the_outer_loss(name):
 def test_the_laws_hold():
     fields = {"inner_steps": 3, "restarts": 2, "batch": 20}
     task = Bilevel(problem="pair", policy="reset", reset_every=30, **fields)
-    found = hs.check_task(task, workers=())
-    assert not {law: reason for law, reason in found.items() if reason}
+    reasons = hs.check_task(task, workers=())
+    assert not {law: reason for law, reason in reasons.items() if reason}
 
 
-def test_pictures_are_drawn(tmp_path):
-    run = here(Bilevel(problem="pair", inner_steps=3), tmp_path, steps=100)
+def test_figures_show_the_leak_and_the_landscape(tmp_path):
+    run = run_here(Bilevel(problem="pair", inner_steps=3), tmp_path, steps=100)
     (axis,) = plot_leak(run, str(tmp_path / "leak.png")).axes
     assert (axis.get_xlabel(), axis.get_ylabel()) == ("outer step", "outer loss F")
-    said = [text.get_text() for text in axis.get_legend().texts]  # no new starts here
+    labels = [text.get_text() for text in axis.get_legend().texts]  # no new starts
     floor = "floor: Eckart and Young, rank 1"
-    assert said == ["w of the run", "re-trained, same start", floor]
-    assert axis.lines[1].get_xdata().tolist() == [100]  # where it was judged
+    assert labels == ["w of the run", "re-trained, same start", floor]
+    assert axis.lines[1].get_xdata().tolist() == [100]  # the step of the evaluation
     task = Bilevel(problem="antidistillation")
     plot_landscape(task, (1, 5), (0.1, 1.0), str(tmp_path / "map.png"))
     assert (tmp_path / "leak.png").stat().st_size > 1000
@@ -153,42 +158,45 @@ REFUSED = [
     ),
     ({"data_seed": 2**32}, "data_seed 4294967296: expected less than 4294967296"),
     ({"problem": "pair", "policy": "redrawn"}, "policy redrawn: w₀ of pair is always"),
-    ({"problem": "quadratic", "restarts": 2}, "restarts 2: quadratic starts from zero"),
+    (
+        {"problem": "quadratic", "restarts": 2},
+        "restarts 2: quadratic always starts from zero",
+    ),
 ]
 
 
 @pytest.mark.parametrize(("fields", "reason"), REFUSED)
-def test_what_makes_no_sense_is_refused_in_one_line(fields, reason):
-    with pytest.raises(ValueError, match=reason) as found:
+def test_fields_that_make_no_sense_are_refused_in_one_line(fields, reason):
+    with pytest.raises(ValueError, match=reason) as error:
         Bilevel(**fields)
-    assert "\n" not in str(found.value)
+    assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize("name", PROBLEMS)
 def test_a_problem_knows_its_data_before_they_are_loaded(name):
-    """How many examples there are, and which starts a key draws."""
+    """The number of examples, and the starts that depend on a key."""
     problem = Bilevel(problem=name).problem_instance
     data = problem.data()
     assert problem.examples == len(data.train.y) == len(data.train.x)
     for which, start in (("u", problem.outer_start), ("w", problem.inner_start)):
         leaves = jax.tree.leaves(jit(start)(jax.random.key(0), data))
-        assert any(np.any(leaf) for leaf in leaves) == (which in problem.drawn)
+        assert any(np.any(leaf) for leaf in leaves) == (which in problem.random_starts)
 
 
 def test_a_field_left_to_the_problem_is_its_number():
-    """Whether it is given or not, it is the same run."""
+    """Given or not, it is the same run."""
     given = Bilevel(problem="pair", points=1, method="unroll", inner_steps=100)
     assert config.specify(given).id == config.specify(Bilevel(problem="pair")).id
 
 
 @pytest.mark.parametrize("problem", ["quadratic", "antidistillation"])
-def test_where_nothing_is_drawn_seeds_are_no_sample_and_data_seeds_are(
+def test_without_random_starts_seeds_give_equal_runs_and_data_seeds_others(
     tmp_path, problem
 ):
-    def found(seed, data_seed=0):
+    def losses(seed, data_seed=0):
         task = Bilevel(problem=problem, data_seed=data_seed)
         run = hs.run(task, seed=seed, steps=2, store=tmp_path, on="here")
         return run.rows.outer_loss.values
 
-    assert np.array_equal(found(0), found(1))
-    assert not np.array_equal(found(0), found(0, data_seed=1))
+    assert np.array_equal(losses(0), losses(1))
+    assert not np.array_equal(losses(0), losses(0, data_seed=1))

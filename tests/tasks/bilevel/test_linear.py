@@ -1,11 +1,11 @@
-"""Problems that are linear, over-parameterised in both levels: closed forms."""
+"""Linear problems, over-parameterised in both levels, against closed forms."""
 
 from __future__ import annotations
 
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from support.bilevel_runs import here, unfolded, values
+from support.bilevel_runs import run_here, scan_steps, values
 
 from heliostat.kernels.implicit.inverse_hessian import (
     Identity,
@@ -16,7 +16,11 @@ from heliostat.kernels.implicit.inverse_hessian import (
 from heliostat.kernels.implicit.pseudo_inverse import PseudoInverse
 from heliostat.system.jit import jit
 from heliostat_tasks.bilevel import Bilevel
-from heliostat_tasks.bilevel.inner_solvers import INVERSE_HESSIANS, solve_inner
+from heliostat_tasks.bilevel.inner_solvers import (
+    INVERSE_HESSIANS,
+    InnerSolver,
+    solve_inner,
+)
 from heliostat_tasks.bilevel.plots import solution_norms
 from heliostat_tasks.bilevel.problems.linear import solution_of
 
@@ -24,13 +28,13 @@ from heliostat_tasks.bilevel.problems.linear import solution_of
 @pytest.mark.parametrize(
     "method", [pytest.param("pinv", marks=pytest.mark.slow), "unroll"]
 )
-def test_a_cold_start_comes_to_the_outer_solution_of_least_norm(tmp_path, method):
+def test_a_cold_start_converges_to_the_outer_solution_of_least_norm(tmp_path, method):
     """u → (V Φ⁺)⁺ y, to 1e-10, with zero outer loss."""
     task = Bilevel(problem="quadratic", method=method, inits=0)
-    found = values(here(task, tmp_path, x64=True, steps=300))
-    assert found["distance"] < 1e-10
-    assert found["outer_loss"] < 1e-20
-    assert found["outer_norm"] == pytest.approx(found["least_norm"], abs=1e-10)
+    result = values(run_here(task, tmp_path, x64=True, steps=300))
+    assert result["distance"] < 1e-10
+    assert result["outer_loss"] < 1e-20
+    assert result["outer_norm"] == pytest.approx(result["least_norm"], abs=1e-10)
 
 
 METHODS = {
@@ -43,7 +47,7 @@ METHODS = {
 
 
 LONG = ("damped",)
-"""The others hold its two parts, the series and the proximal term."""
+"""Slow cases; others cover their two parts, the series and the proximal term."""
 
 
 @pytest.mark.parametrize(
@@ -51,11 +55,11 @@ LONG = ("damped",)
     [pytest.param(name, marks=[pytest.mark.slow] * (name in LONG)) for name in METHODS],
 )
 @pytest.mark.usefixtures("x64")
-def test_a_run_finds_what_its_approximation_stands_for(name):
-    """Each u has F = 0; which one it is, follows from the filter alone."""
+def test_a_run_converges_to_the_solution_of_its_approximation(name):
+    """Each has F = 0; the filter of H⁻¹ alone decides which u it is."""
     fields, method = METHODS[name]
     task = Bilevel(problem="quadratic", method=name, inits=0, **fields)
-    rows, state = unfolded(task, 1000)
+    rows, state = scan_steps(task, 1000)
     phi, v, y = (jnp.asarray(a) for a in task.problem_instance.matrices())
     expected = jit(lambda: solution_of(phi, v, y, method))()
     np.testing.assert_allclose(state.u, expected, atol=1e-6)
@@ -64,9 +68,8 @@ def test_a_run_finds_what_its_approximation_stands_for(name):
 
 
 @pytest.mark.usefixtures("x64")
-def test_methods_that_are_exact_agree():
-    """The range of this H stands still: H⁺, steps in both modes and the projection."""
-    many = {"inner_steps": 300}
+def test_exact_methods_agree():
+    """H⁺, unrolled steps in both modes and the projection; the range of H is fixed."""
     fields = {
         "pinv": {},
         "normal-cg": {"terms": 60},
@@ -76,31 +79,35 @@ def test_methods_that_are_exact_agree():
         "truncated": {"terms": 300},
     }
     tasks = [
-        Bilevel(problem="quadratic", method=m, **many, **f) for m, f in fields.items()
+        Bilevel(problem="quadratic", method=name, inner_steps=300, **given)
+        for name, given in fields.items()
     ]
     data = tasks[0].prepare()
     u = jnp.asarray(np.random.default_rng(0).normal(size=12))
 
     def gradients(u, data):
-        start = tasks[0].problem_instance.inner_start(None, data)
-        answers = (solve_inner(task, u, start, data.train, data) for task in tasks)
-        return [gradient.total for _, gradient in answers]
+        problem = tasks[0].problem_instance
+        start, train = problem.inner_start(None, data), data.train
+        solved = (
+            solve_inner(task.inner_solver, problem, u, start, train, data)
+            for task in tasks
+        )
+        return [gradient.total for _, gradient in solved]
 
     expected, *others = jit(gradients)(u, data)
-    for found in others:
-        np.testing.assert_allclose(found, expected, atol=1e-6)
+    for gradient in others:
+        np.testing.assert_allclose(gradient, expected, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", ["cg", "gmres", "normal-cg"])
 @pytest.mark.usefixtures("x64")
-def test_a_solver_takes_as_many_terms_as_it_is_given(name):
-    """Four solve a system of four unknowns, two do not."""
+def test_terms_are_the_iterations_of_a_solver(name):
+    """Four iterations solve a system of four unknowns, two do not."""
     s = jnp.arange(1.0, 5.0)
 
     def residual(terms):
-        method = INVERSE_HESSIANS[name](
-            Bilevel(problem="augment", method=name, terms=terms)
-        )
+        solver = InnerSolver(name, 1, 0.1, terms, 0.0)
+        method = INVERSE_HESSIANS[name](solver)
         x = jit(lambda v: inverse_hvp(lambda x: s * x, v, method))(jnp.ones(4))
         return float(jnp.max(jnp.abs(s * x - 1)))
 

@@ -1,4 +1,4 @@
-"""The problems by name: an inner loss, an outer loss, and where both start."""
+"""Problems by name: an inner loss, an outer loss, and a start for each variable."""
 
 from __future__ import annotations
 

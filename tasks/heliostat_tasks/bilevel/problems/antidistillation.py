@@ -2,10 +2,10 @@
 
     φ(x) = (1, cos x, sin x, ½ cos 2x, ½ sin 2x, …, 1/D cos D x, 1/D sin D x)
 
-The labels u of synthetic inputs on a grid are learned such that a model fitted to them
-fits the real points.  Many u do.  Which one is found, and how smooth its curve is, the
-approximation of the inverse Hessian decides: few Neumann terms, or a large ε, see low
-frequencies only.
+The labels u of synthetic inputs on a grid are learned, so that a model fitted to them
+fits the real points. Many u do. The approximation of the inverse Hessian decides which
+one is found and how smooth its curve is: with few Neumann terms, or a large ε, only low
+frequencies are learned.
 
 Reference: Vicol et al., arXiv:2212.14032 [the problem; features and sizes are this
 task's own].
@@ -16,12 +16,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float
 
 from heliostat_tasks.bilevel.problems.linear import Linear
 from heliostat_tasks.bilevel.problems.problem import Settings
 
 REAL = 4
-"""Real points."""
+"""Number of real points."""
 
 
 @dataclass(frozen=True)
@@ -35,15 +36,15 @@ class Antidistillation(Linear):
         return REAL
 
     def matrices(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        draw = self._draw
+        rng = self._rng
         grid = np.linspace(-np.pi, np.pi, self.points, endpoint=False)
-        real = np.linspace(-2.2, 2.2, REAL) + draw.uniform(-0.3, 0.3, REAL)
+        real = np.linspace(-2.2, 2.2, REAL) + rng.uniform(-0.3, 0.3, REAL)
         phi, v = (features(x, 2 * self.points) for x in (grid, real))
-        return phi, v, draw.normal(size=REAL)
+        return phi, v, rng.normal(size=REAL)
 
 
-def features(x: np.ndarray, most: int) -> np.ndarray:
-    """φ at places x (n,), for frequencies up to ``most``: (n, 1 + 2 most).
+def features(x: Float[np.ndarray, " n"], most: int) -> Float[np.ndarray, "n waves"]:
+    """Evaluate φ at the points x, for frequencies up to ``most``.
 
     Example:
         >>> features(np.array([0.0]), 2).tolist()

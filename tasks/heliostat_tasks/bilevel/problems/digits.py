@@ -1,4 +1,4 @@
-"""scikit-learn's 8 × 8 digits, taught to a network by ten images or fewer.
+"""Distillation of scikit-learn's 8 × 8 digits into ten images or fewer.
 
 Reference: Alpaydin and Kaynak, "Optical recognition of handwritten digits", UCI Machine
 Learning Repository (1998).
@@ -14,12 +14,12 @@ from heliostat_tasks.bilevel.problems.distillation import Distillation
 from heliostat_tasks.bilevel.problems.problem import Data, Examples, Settings
 
 TRAIN = 1400
-"""Images to learn from; the other 397 are for tests."""
+"""Number of training images; the other 397 are for tests."""
 
 
 @dataclass(frozen=True)
 class Digits(Distillation):
-    """A network 64-``hidden``-10; pixels from 0 to 1."""
+    """Distillation for a network 64-``hidden``-10, with pixels from 0 to 1."""
 
     settings = Settings(10, "neumann", 200, 0.1, 0.02, "adam", 800)
     classes = 10
@@ -33,7 +33,7 @@ class Digits(Distillation):
 
 
 def digits(seed: int) -> tuple[Examples, Examples]:
-    """1,400 images to learn from and 397 to test on, shuffled by the seed."""
+    """Load 1,400 training and 397 test images, shuffled by the seed."""
     from sklearn.datasets import load_digits
 
     x, y = load_digits(return_X_y=True)

@@ -1,4 +1,4 @@
-"""Data-set distillation: a few examples, inputs and soft labels, that teach a network.
+"""Data-set distillation: learn a few examples and soft labels that teach a network.
 
     f(u, w) = ⟨−Σ_c softmax(l)_c log p_w(c | x)⟩ over synthetic (x, l) = u
     F(w)    = ⟨−log p_w(y | x)⟩ over real examples
@@ -15,32 +15,33 @@ from typing import Any, ClassVar, NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jaxtyping import Float
 
 from heliostat_tasks.bilevel.problems.problem import Data, Examples, Problem
 
 
 class Synthetic(NamedTuple):
-    """What is learned."""
+    """Synthetic examples, the outer variables."""
 
-    x: Array  # (points, inputs)
-    logits: Array  # (points, classes), whose softmax is the label
+    x: Float[Array, "points inputs"]
+    logits: Float[Array, "points classes"]  # their softmax is the label
 
 
 class Layer(NamedTuple):
-    """x ↦ x @ weight + bias."""
+    """Affine map x ↦ x @ weight + bias."""
 
-    weight: Array  # (in, out)
-    bias: Array  # (out,)
+    weight: Float[Array, "n_in n_out"]
+    bias: Float[Array, " n_out"]
 
 
 LEAN = 3.0
-"""By how much the logit of a synthetic example's class is above the others at first."""
+"""Initial logit of a synthetic example's class; the others are 0."""
 
 Network = tuple[Layer, ...]
 
 
 def network(key: Array, *sizes: int) -> Network:
-    """Layers of such sizes, with weights of variance 1 / inputs and no bias."""
+    """Draw layers of these sizes: weights of variance 1 / inputs, biases 0."""
     keys = jax.random.split(key, len(sizes) - 1)
     return tuple(
         Layer(jax.random.normal(k, (i, o)) / i**0.5, jnp.zeros(o))
@@ -48,21 +49,23 @@ def network(key: Array, *sizes: int) -> Network:
     )
 
 
-def apply(w: Network, x: Array) -> Array:
-    """Logits (n, out) of inputs (n, in); tanh between layers: H wants smooth ones."""
+def apply(w: Network, x: Float[Array, "n n_in"]) -> Float[Array, "n n_out"]:
+    """Compute logits; between layers is tanh, whose second derivatives are smooth."""
     for layer in w[:-1]:
         x = jnp.tanh(x @ layer.weight + layer.bias[None])
     return x @ w[-1].weight + w[-1].bias[None]
 
 
-def cross_entropy(w: Network, x: Array, labels: Array) -> Array:
-    """⟨−Σ_c labels_c log p(c | x)⟩ in nats, with labels (n, classes)."""
+def cross_entropy(
+    w: Network, x: Float[Array, "n n_in"], labels: Float[Array, "n classes"]
+) -> Float[Array, ""]:
+    """Compute ⟨−Σ_c labels_c log p(c | x)⟩, in nats."""
     return -jnp.mean(jnp.sum(labels * jax.nn.log_softmax(apply(w, x)), axis=1))
 
 
 @dataclass(frozen=True)
 class Classification(Problem):
-    """A network judged by its cross-entropy on real examples."""
+    """Problem whose outer loss is a network's cross-entropy on real examples."""
 
     classifies = True
     classes: ClassVar[int]
@@ -70,18 +73,18 @@ class Classification(Problem):
     def inner_start(self, key: Array, data: Data) -> Network:
         return network(key, data.train.x.shape[1], self.hidden, self.classes)
 
-    def outer(self, u: Any, w: Network, seen: Examples) -> Array:
-        labels = jax.nn.one_hot(seen.y, self.classes)
-        return cross_entropy(w, jnp.asarray(seen.x, float), labels)
+    def outer(self, u: Any, w: Network, examples: Examples) -> Float[Array, ""]:
+        labels = jax.nn.one_hot(examples.y, self.classes)
+        return cross_entropy(w, jnp.asarray(examples.x, float), labels)
 
-    def accuracy(self, w: Network, seen: Examples) -> Array:
-        found = jnp.argmax(apply(w, jnp.asarray(seen.x, float)), axis=1)
-        return jnp.mean((found == seen.y).astype(float))
+    def accuracy(self, w: Network, examples: Examples) -> Float[Array, ""]:
+        predicted = jnp.argmax(apply(w, jnp.asarray(examples.x, float)), axis=1)
+        return jnp.mean((predicted == examples.y).astype(float))
 
 
 @dataclass(frozen=True)
 class Distillation(Classification):
-    """Synthetic examples, of each class in turn, with labels that lean to it."""
+    """Synthetic examples of each class in turn, with labels that favour the class."""
 
     def outer_start(self, key: Array, data: Data) -> Synthetic:
         centre, spread = jnp.mean(data.train.x, 0), jnp.std(data.train.x, 0)
@@ -90,5 +93,5 @@ class Distillation(Classification):
         lean = LEAN * jax.nn.one_hot(labels, self.classes)
         return Synthetic(centre[None] + spread[None] * noise, lean)
 
-    def inner(self, u: Synthetic, w: Network, data: Data) -> Array:
+    def inner(self, u: Synthetic, w: Network, data: Data) -> Float[Array, ""]:
         return cross_entropy(w, u.x, jax.nn.softmax(u.logits))

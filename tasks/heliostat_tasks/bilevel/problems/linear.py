@@ -1,14 +1,14 @@
-"""Linear problems, over-parameterised in both levels: all of their solutions are known.
+"""Linear problems, over-parameterised in both levels, with solutions in closed form.
 
     f(u, w) = ½ |Φ w − u|²,    F(w) = ½ |V w − y|²
 
-With fewer targets u than weights w, descent from w₀ = 0 comes to w = Φ⁺ u; with fewer
-examples y than targets u, descent from u₀ = 0 comes to
+With fewer targets u than weights w, descent from w₀ = 0 converges to w = Φ⁺ u. With
+fewer examples y than targets u, descent from u₀ = 0 along exact hypergradients
+converges to the outer solution of least norm,
 
-    u* = (V Φ⁺)⁺ y
+    u* = (V Φ⁺)⁺ y.
 
-the outer solution of least norm, if its hypergradients are exact; with K Neumann terms,
-it comes to another one, longer, whose F is zero too.
+With K Neumann terms it converges to a longer u, for which F is zero too.
 
 Reference: Vicol et al., arXiv:2212.14032, §3.
 """
@@ -24,6 +24,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from jaxtyping import Float
 
 import heliostat as hs
 from heliostat.kernels.implicit.inverse_hessian import Method, inverse_hvp
@@ -32,50 +33,51 @@ from heliostat_tasks.bilevel.problems.problem import Data, Examples, Problem
 
 @dataclass(frozen=True)
 class Linear(Problem):
-    """Two least-squares problems, one inside the other; a subclass has Φ, V and y."""
+    """Two nested least-squares problems; a subclass defines Φ, V and y."""
 
-    singular = True
-    drawn = ()
+    has_solution = True
+    singular_hessian = True
+    random_starts = ()
 
     def matrices(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Φ (points, n), V (examples, n) and y (examples,)."""
+        """Return Φ (points, n), V (examples, n) and y (examples,)."""
         raise NotImplementedError
 
     def data(self) -> Data:
         phi, v, y = self.matrices()
-        seen = Examples(v, y)
-        return Data(seen, seen, phi, least_norm_solution(phi, v, y))
+        examples = Examples(v, y)
+        return Data(examples, examples, phi, least_norm_solution(phi, v, y))
 
     def outer_start(self, key: Array, data: Data) -> Array:
         return jnp.zeros(self.points)
 
     def inner_start(self, key: Array, data: Data) -> Array:
-        """Zero, whatever the key: so that descent finds the solution of least norm."""
+        """Return zero for any key, so that descent finds the solution of least norm."""
         return jnp.zeros(data.inner.shape[1])
 
-    def inner(self, u: Any, w: Any, data: Data) -> Array:
+    def inner(self, u: Any, w: Any, data: Data) -> Float[Array, ""]:
         return 0.5 * jnp.sum((jnp.asarray(data.inner, float) @ w - u) ** 2)
 
-    def outer(self, u: Any, w: Any, seen: Examples) -> Array:
-        x, y = (jnp.asarray(a, float) for a in seen)
+    def outer(self, u: Any, w: Any, examples: Examples) -> Float[Array, ""]:
+        x, y = (jnp.asarray(a, float) for a in examples)
         return 0.5 * self.examples * jnp.mean((x @ w - y) ** 2)
 
-    @property
-    def solved(self) -> bool:
-        return True
-
-    def known(self) -> Mapping[str, hs.Estimate]:
+    def references(self) -> Mapping[str, hs.Estimate]:
         return {"least_norm": hs.Estimate(_least_norm(self), source="|(V Φ⁺)⁺ y|")}
 
 
 @lru_cache(maxsize=8)
 def _least_norm(problem: Linear) -> float:
-    """A grid asks a thousand times."""
+    """Compute |u*| once for all cells of a grid."""
     return float(np.linalg.norm(problem.data().solution))
 
 
-def least_norm_solution(phi: np.ndarray, v: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """u* = (V Φ⁺)⁺ y, (points,).
+def least_norm_solution(
+    phi: Float[np.ndarray, "points n"],
+    v: Float[np.ndarray, "examples n"],
+    y: Float[np.ndarray, " examples"],
+) -> Float[np.ndarray, " points"]:
+    """Compute u* = (V Φ⁺)⁺ y.
 
     Example:
         >>> solution(np.eye(2), np.array([[1.0, 1.0]]), np.array([2.0])).round(6)
@@ -84,11 +86,16 @@ def least_norm_solution(phi: np.ndarray, v: np.ndarray, y: np.ndarray) -> np.nda
     return np.linalg.pinv(v @ np.linalg.pinv(phi)) @ y
 
 
-def solution_of(phi: Any, v: Any, y: Any, method: Method) -> Array:
-    """The u that descent from zero comes to, (points,), if a method stands for H⁻¹.
+def solution_of(
+    phi: Float[Array, "points n"],
+    v: Float[Array, "examples n"],
+    y: Float[Array, " examples"],
+    method: Method,
+) -> Float[Array, " points"]:
+    """Compute the limit of descent from u = 0 with an approximation of H⁻¹.
 
     Every step is a combination of the columns of B = Φ H⁻¹ Vᵀ, and V Φ⁺ u = y in the
-    end: u = B (V Φ⁺ B)⁻¹ y.  Exact methods give :func:`solution`; each has F = 0.
+    limit: u = B (V Φ⁺ B)⁻¹ y. Exact methods give u*; F is zero for every method.
 
     Example:
         >>> from heliostat.kernels.implicit.inverse_hessian import Identity
@@ -97,8 +104,8 @@ def solution_of(phi: Any, v: Any, y: Any, method: Method) -> Array:
         [1.0, 2.0]
     """
 
-    def answer(row: Array) -> Array:
+    def column(row: Array) -> Array:
         return phi @ inverse_hvp(lambda x: phi.T @ (phi @ x), row, method)
 
-    back = jax.vmap(answer)(v).T
-    return back @ jnp.linalg.solve(v @ jnp.linalg.pinv(phi) @ back, y)
+    b = jax.vmap(column)(v).T
+    return b @ jnp.linalg.solve(v @ jnp.linalg.pinv(phi) @ b, y)

@@ -1,4 +1,4 @@
-"""Two interleaving half circles, taught to a network by one or two points."""
+"""Distillation of two interleaving half circles into one or two points."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from heliostat_tasks.bilevel.problems.problem import Data, Examples, Settings
 
 NOISE = 0.15
 TRAIN = 200
-"""Points to learn from; 1,000 others are for tests."""
+"""Number of training points; 1,000 others are for tests."""
 
 
 @dataclass(frozen=True)
 class Moons(Distillation):
-    """scikit-learn's ``make_moons``: 200 points to learn from, 1,000 to test on."""
+    """Distillation of ``make_moons``: 200 training points and 1,000 for tests."""
 
     settings = Settings(2, "unroll", 100, 0.2, 0.02, "adam", 600)
     classes = 2

@@ -1,4 +1,4 @@
-"""What a bilevel problem is: min_u F(u, w), where w is found by descent on f(u, ·)."""
+"""Interface of a bilevel problem: min_u F(u, w), with w from descent on f(u, ·)."""
 
 from __future__ import annotations
 
@@ -9,28 +9,29 @@ from typing import Any, ClassVar, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from jaxtyping import Float
 
 import heliostat as hs
 
 
 class Examples(NamedTuple):
-    """Examples that an outer loss is taken over."""
+    """Examples that an outer loss is a mean over."""
 
     x: Any  # (n, ...)
     y: Any  # (n, ...)
 
 
 class Data(NamedTuple):
-    """All that a problem is made of, on the host."""
+    """Data of a problem, made on the host."""
 
     train: Examples  # of the outer loss
-    test: Examples  # of accuracy
-    inner: Any = ()  # what the inner loss sees besides u
-    solution: Any = ()  # the outer solution in closed form, where there is one
+    test: Examples  # of the accuracy
+    inner: Any = ()  # of the inner loss, besides u
+    solution: Any = ()  # u* in closed form, if there is one
 
 
 class Settings(NamedTuple):
-    """What a problem is solved with, unless the fields say otherwise."""
+    """Defaults with which a problem is solved well."""
 
     points: int
     method: str
@@ -43,70 +44,62 @@ class Settings(NamedTuple):
 
 @dataclass(frozen=True)
 class Problem:
-    """Two losses and two starts; a problem adds what it knows of its solution.
+    """Two losses and two starts, and the values that are known without a run."""
 
-    Args:
-        points: synthetic examples, or whatever u has several of.
-        hidden: hidden units of the network, if there is one.
-        seed: of the data.
-    """
-
-    points: int
-    hidden: int
-    seed: int
+    points: int  # synthetic examples, or as many of whatever u has several of
+    hidden: int  # hidden units of the network, if there is one
+    seed: int  # of the data
 
     settings: ClassVar[Settings]
     classifies: ClassVar[bool] = False
-    """Whether there is an accuracy."""
+    """True if the problem has an accuracy."""
 
-    singular: ClassVar[bool] = False
-    """Whether H is known to be singular, so that plain conjugate gradients fail."""
+    has_solution: ClassVar[bool] = False
+    """True if the outer solution has a closed form."""
 
-    drawn: ClassVar[tuple[str, ...]] = ("u", "w")
-    """Which starts are drawn by their key; the others are zero, whatever it is."""
+    singular_hessian: ClassVar[bool] = False
+    """True if H is known to be singular, so that plain conjugate gradients fail."""
+
+    random_starts: ClassVar[tuple[str, ...]] = ("u", "w")
+    """Starts that depend on their key; the others are always zero."""
 
     @property
     def examples(self) -> int:
-        """How many examples F is taken over."""
+        """Number of examples of the outer loss."""
         raise NotImplementedError
 
     def data(self) -> Data:
-        """Made or loaded on the host, once per worker."""
+        """Make or load the data on the host; called once per worker."""
         raise NotImplementedError
 
     def outer_start(self, key: Array, data: Data) -> Any:
-        """u before the first step, a pytree."""
+        """Return u before the first step, a pytree."""
         raise NotImplementedError
 
     def inner_start(self, key: Array, data: Data) -> Any:
-        """w₀, a pytree."""
+        """Return w₀, a pytree."""
         raise NotImplementedError
 
-    def inner(self, u: Any, w: Any, data: Data) -> Array:
-        """f(u, w), which w descends."""
+    def inner(self, u: Any, w: Any, data: Data) -> Float[Array, ""]:
+        """Compute f(u, w), on which w descends."""
         raise NotImplementedError
 
-    def outer(self, u: Any, w: Any, seen: Examples) -> Array:
-        """F(u, w) of some examples, which u descends."""
+    def outer(self, u: Any, w: Any, examples: Examples) -> Float[Array, ""]:
+        """Compute F(u, w) over some examples, on which u descends."""
         raise NotImplementedError
 
-    def accuracy(self, w: Any, seen: Examples) -> Array:
-        """Share of examples that w classifies as they are."""
+    def accuracy(self, w: Any, examples: Examples) -> Float[Array, ""]:
+        """Compute the share of examples that w classifies correctly."""
         return jnp.full((), jnp.nan)
 
-    def distance(self, u: Any, data: Data) -> Array:
-        """|u − u*| to the outer solution in closed form."""
+    def distance(self, u: Any, data: Data) -> Float[Array, ""]:
+        """Compute |u − u*|, the distance to the solution in closed form."""
         return jnp.linalg.norm(u - jnp.asarray(data.solution, float))
 
-    @property
-    def solved(self) -> bool:
-        """Whether there is an outer solution in closed form."""
-        return False
-
-    def known(self) -> Mapping[str, hs.Estimate]:
-        """What is known of the problem without a run, for headlines."""
+    def references(self) -> Mapping[str, hs.Estimate]:
+        """Return the values that are known without a run, for headlines."""
         return {}
 
     @property
-    def _draw(self) -> np.random.Generator:
+    def _rng(self) -> np.random.Generator:
         return np.random.default_rng(self.seed)

@@ -1,4 +1,4 @@
-"""Random matrices Φ and V: the plainest problem that is over-parameterised twice."""
+"""Linear problem with random matrices Φ and V, over-parameterised in both levels."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from heliostat_tasks.bilevel.problems.linear import Linear
 from heliostat_tasks.bilevel.problems.problem import Settings
 
 STEEPEST = 8.0
-"""The largest curvature of F in u, so that outer rates below a quarter are stable."""
+"""Largest curvature of F in u, so that outer rates below a quarter are stable."""
 
 
 @dataclass(frozen=True)
 class Quadratic(Linear):
-    """u has ``points`` targets, w four weights for each, y a third as many examples.
+    """``points`` targets u, four weights w for each, and a third as many examples y.
 
-    Eigenvalues of ΦΦᵀ are about ¼ to 2¼ (Marchenko and Pastur).
+    The eigenvalues of ΦΦᵀ lie between about ¼ and 2¼ (Marchenko and Pastur).
     """
 
     settings = Settings(12, "neumann", 100, 0.8, 0.1, "sgd", 500)
@@ -27,8 +27,8 @@ class Quadratic(Linear):
         return max(1, self.points // 3)
 
     def matrices(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        draw, n = self._draw, 4 * self.points
-        phi = draw.normal(size=(self.points, n)) / n**0.5
-        v = draw.normal(size=(self.examples, n))
+        rng, n = self._rng, 4 * self.points
+        phi = rng.normal(size=(self.points, n)) / n**0.5
+        v = rng.normal(size=(self.examples, n))
         v *= STEEPEST**0.5 / np.linalg.norm(v @ np.linalg.pinv(phi), 2)
-        return phi, v, draw.normal(size=self.examples)
+        return phi, v, rng.normal(size=self.examples)
