@@ -1,6 +1,6 @@
-"""Exact energies, where there are any: what a run is compared with.
+"""Exact energies of targets that have one, as references for runs.
 
-The finite torus is Kaufman's: with K > 0 per edge on n × m sites,
+Kaufman's partition function of the finite torus, with K > 0 per edge on n × m sites:
 
     Z = ½ (2 sinh 2K)^{nm/2} (Y₁ + Y₂ + Y₃ + Y₄)
     Y₁ = Π_r 2 cosh(½ m γ_{2r+1}),  Y₂ = Π_r 2 sinh(½ m γ_{2r+1}),
@@ -13,26 +13,23 @@ Reference: Kaufman, Phys. Rev. 76, 1232 (1949), eqs. 39, 43 and 45.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
 from heliostat import Estimate
 
-if TYPE_CHECKING:
-    from heliostat_tasks.discrete.task import Discrete
-
-
 COLDEST = 100.0
-"""The largest K for which the energy is computed: far below, it is −2 to all digits."""
+"""Largest K for which the energy is computed; long before, it is −2 to all digits."""
 
 
 def torus_log_z(side: int, coupling: float) -> float:
-    """log Z of the Ising model on a periodic lattice, K > 0, no field.
+    """Compute log Z of the Ising model on a periodic lattice, with K > 0 and no field.
 
     Example:
-        >>> round(torus_log_z(4, 0.2), 10)
-        11.7714703585
+        >>> round(torus_log_z(4, 0.2), 6)
+        11.77147
     """
     k, n = coupling, side
     l = np.arange(2 * n)
@@ -50,41 +47,58 @@ def torus_log_z(side: int, coupling: float) -> float:
     return math.log(total / 2) + top + n * n / 2 * math.log(2 * math.sinh(2 * k))
 
 
-def torus_energy(side: int, coupling: float, by: float = 1e-4) -> float:
-    """Energy per site in units of J: −∂ log Z/∂K / N, by a five-point difference.
+def torus_energy(side: int, coupling: float, delta: float = 1e-4) -> float:
+    """Compute the energy per site in units of J, by a five-point difference.
+
+    It is −∂ log Z/∂K / N.
 
     Example:
         >>> round(torus_energy(8, 0.4), 6)
         -1.222321
     """
-    by = min(by, coupling / 4)
-    f = [torus_log_z(side, coupling + i * by) for i in (-2, -1, 1, 2)]
-    return -(f[0] - 8 * f[1] + 8 * f[2] - f[3]) / (12 * by) / side**2
+    delta = min(delta, coupling / 4)
+    f = [torus_log_z(side, coupling + i * delta) for i in (-2, -1, 1, 2)]
+    return -(f[0] - 8 * f[1] + 8 * f[2] - f[3]) / (12 * delta) / side**2
 
 
-def references(task: Discrete) -> dict[str, Estimate]:
-    """The exact energy per site of a task's target, if it is known."""
-    lattice = task.target == "ising" and task.couplings is None
-    if lattice and not task.field and 0 < task.coupling <= COLDEST:
-        value = torus_energy(task.size, task.coupling)
-        return _exact(value, "Kaufman (1949), finite torus")
-    if task.target == "independent":
-        k = np.arange(task.values or 2)
-        chances = np.exp(task.field * k - np.logaddexp.reduce(task.field * k))
-        return _exact(0.0 - float(task.field * k @ chances), "closed form")
-    if task.target == "curie-weiss":
-        return _exact(curie_weiss_energy(task.size, task.coupling), "sum over M")
+def references(target: str, fields: Mapping[str, Any]) -> dict[str, Estimate]:
+    """Return the exact energy per site of a target, if it is known.
+
+    Args:
+        target: its name.
+        fields: of the task, by name.
+    """
+    size, coupling, field = (fields[name] for name in ("size", "coupling", "field"))
+    lattice = target == "ising" and fields["couplings"] is None
+    if lattice and not field and 0 < coupling <= COLDEST:
+        return _exact(torus_energy(size, coupling), "Kaufman (1949), finite torus")
+    if target == "independent":
+        return _exact(independent_energy(field, fields["values"] or 2), "closed form")
+    if target == "curie-weiss":
+        return _exact(curie_weiss_energy(size, coupling), "sum over M")
     return {}
 
 
+def independent_energy(field: float, values: int) -> float:
+    """Compute −⟨h x⟩ of one site with log p = h x over x = 0, 1, …, values − 1.
+
+    Example:
+        >>> round(independent_energy(np.log(3), 2), 6)  # p = 3/4
+        -0.823959
+    """
+    k = np.arange(values)
+    p = np.exp(field * k - np.logaddexp.reduce(field * k))
+    return 0.0 - float(field * k @ p)
+
+
 def curie_weiss_energy(sites: int, coupling: float) -> float:
-    """−⟨log p⟩ / N of K M² / N, summed over all magnetisations."""
+    """Compute −⟨log p⟩ / N for log p = K M² / N, as a sum over all magnetisations M."""
     k = np.arange(sites + 1)
     logs = np.array([-math.lgamma(i + 1) - math.lgamma(sites - i + 1) for i in k])
-    heat = coupling * (2 * k - sites) ** 2 / sites
-    logs += heat
-    chances = np.exp(logs - np.logaddexp.reduce(logs))
-    return -float(chances @ heat) / sites
+    logp = coupling * (2 * k - sites) ** 2 / sites
+    logs += logp
+    p = np.exp(logs - np.logaddexp.reduce(logs))
+    return -float(p @ logp) / sites
 
 
 def _exact(value: float, source: str) -> dict[str, Estimate]:

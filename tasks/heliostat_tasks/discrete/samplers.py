@@ -1,9 +1,9 @@
-"""The samplers by name: a word of the command line becomes a kernel."""
+"""Samplers by name."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
 
 import numpy as np
 
@@ -18,49 +18,80 @@ from heliostat.kernels.discrete.hamming_ball import hamming_ball
 from heliostat.kernels.discrete.proposals import informed
 from heliostat.kernels.discrete.target import Target
 from heliostat.kernels.discrete.tempering import tempered
+from heliostat_tasks.discrete.targets import parameters
 
-if TYPE_CHECKING:
-    from heliostat_tasks.discrete.task import Discrete
+SamplerName = Literal[
+    "gwg",
+    "multi",
+    "path",
+    "locally-balanced",
+    "dmala",
+    "dula",
+    "gibbs",
+    "metropolis",
+    "chromatic",
+    "block",
+    "hamming-ball",
+]
+"""Names of the samplers."""
 
 
-def kernel_of(task: Discrete, target: Target) -> Kernel:
-    """The sampler that a task's fields describe.
+def build_kernel(name: str, target: Target, fields: Mapping[str, Any]) -> Kernel:
+    """Build a sampler of a target from the fields that its builder names.
+
+    Args:
+        name: of the sampler.
+        target: density to sample.
+        fields: values by name; ``rungs``, ``hottest`` and ``lazy`` are read for every
+            sampler.
 
     Raises:
-        ValueError: if it does not fit the target.
+        ValueError: if the sampler does not fit the target.
     """
-    kernel = SAMPLERS[task.sampler](task, target)
-    if task.rungs > 1:
-        betas = np.geomspace(1.0, task.hottest, task.rungs)
+    build = SAMPLERS[name]
+    read = [field for field in parameters(build) if field != "target"]
+    kernel = build(target, **{field: fields[field] for field in read})
+    if fields["rungs"] > 1:
+        betas = np.geomspace(1.0, fields["hottest"], fields["rungs"])
         kernel = tempered(kernel, target, betas)
-    return lazy(kernel, task.lazy) if task.lazy else kernel
+    return lazy(kernel, fields["lazy"]) if fields["lazy"] else kernel
 
 
-def _informed(**fixed: Any) -> Callable[[Any, Target], Kernel]:
-    def build(task: Discrete, target: Target) -> Kernel:
-        free = {"balancing", "differences"} - fixed.keys()
-        options: dict[str, Any] = {name: getattr(task, name) for name in free}
-        if fixed.get("moves") in ("multi", "path"):
-            options["longest"] = min(task.longest, target.sites)
-        return informed(target, **(options | fixed))
-
-    return build
+def _multi(target: Target, balancing: Any, differences: Any, longest: int) -> Kernel:
+    longest = min(longest, target.sites)
+    return informed(target, balancing, differences, "multi", longest)
 
 
-def _ball(task: Discrete, target: Target) -> Kernel:
-    return hamming_ball(target, min(task.longest, target.sites), 1)
+def _path(target: Target, balancing: Any, differences: Any, longest: int) -> Kernel:
+    longest = min(longest, target.sites)
+    return informed(target, balancing, differences, "path", longest)
 
 
-SAMPLERS: dict[str, Callable[[Any, Target], Kernel]] = {
-    "gwg": _informed(),
-    "multi": _informed(moves="multi"),
-    "path": _informed(moves="path"),
-    "locally-balanced": _informed(differences="exact"),
-    "dmala": _informed(moves="factorised"),
-    "dula": _informed(moves="factorised", adjusted=False),
-    "gibbs": lambda task, target: random_scan_gibbs(target),
-    "metropolis": lambda task, target: random_scan_metropolis(target),
-    "chromatic": lambda task, target: chromatic(target),
-    "block": lambda task, target: block_gibbs(target),
-    "hamming-ball": _ball,
+def _dmala(target: Target, balancing: Any, differences: Any) -> Kernel:
+    return informed(target, balancing, differences, "factorised")
+
+
+def _dula(target: Target, balancing: Any, differences: Any) -> Kernel:
+    return informed(target, balancing, differences, "factorised", adjusted=False)
+
+
+def _hamming_ball(target: Target, longest: int) -> Kernel:
+    return hamming_ball(target, min(longest, target.sites), 1)
+
+
+SAMPLERS: dict[str, Callable[..., Kernel]] = {
+    "gwg": lambda target, balancing, differences: informed(
+        target, balancing, differences
+    ),
+    "multi": _multi,
+    "path": _path,
+    "locally-balanced": lambda target, balancing: informed(target, balancing, "exact"),
+    "dmala": _dmala,
+    "dula": _dula,
+    "gibbs": lambda target: random_scan_gibbs(target),
+    "metropolis": lambda target: random_scan_metropolis(target),
+    "chromatic": lambda target: chromatic(target),
+    "block": lambda target: block_gibbs(target),
+    "hamming-ball": _hamming_ball,
 }
+"""Builders by name; their parameters are the target and the fields that they read."""

@@ -1,11 +1,14 @@
-"""The targets by name: a word of the command line becomes a density."""
+"""Target densities by name, and those that users write."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
 
+import jax
 import numpy as np
+from jaxtyping import Float
 
 import heliostat as hs
 from heliostat.kernels.discrete.densities import (
@@ -20,92 +23,111 @@ from heliostat.kernels.discrete.densities import (
 from heliostat.kernels.discrete.lattices import erdos_renyi, ising, pairwise, potts
 from heliostat.kernels.discrete.target import Target
 
-if TYPE_CHECKING:
-    from heliostat_tasks.discrete.task import Discrete
-
-
-def target_of(task: Discrete) -> Target:
-    """The density that a task's fields describe.
-
-    Raises:
-        ValueError: if they describe none.
-    """
-    if isinstance(task.target, hs.Code):
-        return _users(task)
-    return TARGETS[task.target](task)
-
-
-def _ising(task: Discrete) -> Target:
-    if task.couplings is None:
-        return ising(task.size, task.coupling, task.field)
-    j = read_matrix(task.couplings)
-    return pairwise(task.coupling * j, task.field)
-
-
-def _graph(task: Discrete) -> Target:
-    j = erdos_renyi(task.size, task.degree, coupling=1.0)
-    return pairwise(task.coupling * j, task.field)
-
-
-def _network(task: Discrete) -> Target:
-    import jax
-
-    return ebm(residual_network(jax.random.key(0), task.size, task.hidden))
-
+TargetName = Literal[
+    "ising",
+    "potts",
+    "random-graph",
+    "rbm",
+    "fhmm",
+    "independent",
+    "curie-weiss",
+    "ebm",
+]
+"""Names of the built-in targets."""
 
 VALUES = {"potts": 3, "independent": 2}
-"""Of a site, where none are given."""
+"""Default number of values of a site."""
 
 
-def _potts(task: Discrete) -> Target:
-    return potts(task.size, task.values or VALUES["potts"], task.coupling)
+def build_target(name: str, fields: Mapping[str, Any]) -> Target:
+    """Build a target from the fields that its builder names.
+
+    Args:
+        name: of a built-in target.
+        fields: values by name; others are ignored.
+    """
+    build = TARGETS[name]
+    return build(**{field: fields[field] for field in parameters(build)})
 
 
-def _independent(task: Discrete) -> Target:
-    values = task.values or VALUES["independent"]
-    table = task.field * np.arange(values)[None] * np.ones((task.size, 1))
+def parameters(build: Callable[..., Any]) -> tuple[str, ...]:
+    """Return the names of the fields that a builder reads."""
+    return tuple(inspect.signature(build).parameters)
+
+
+def load_density(code: hs.Code) -> Target | Callable[..., Any]:
+    """Load a user's density: a function log p of one state, or a whole Target.
+
+    Raises:
+        ValueError: if the name stands for something else.
+    """
+    density: Any = code.load()
+    if not isinstance(density, Target) and not callable(density):
+        raise ValueError(
+            f"target {str(code)!r} is {type(density).__name__}: expected a "
+            "function log p(x), or a heliostat.kernels.Target"
+        )
+    return density
+
+
+def _ising(
+    size: int, coupling: float, field: float, couplings: hs.File | None
+) -> Target:
+    if couplings is None:
+        return ising(size, coupling, field)
+    return pairwise(coupling * read_matrix(couplings), field)
+
+
+def _potts(size: int, values: int | None, coupling: float) -> Target:
+    return potts(size, values or VALUES["potts"], coupling)
+
+
+def _random_graph(size: int, degree: float, coupling: float, field: float) -> Target:
+    return pairwise(coupling * erdos_renyi(size, degree, coupling=1.0), field)
+
+
+def _fhmm(size: int, hidden: int) -> Target:
+    return fhmm(sine_observations(size, hidden))
+
+
+def _independent(size: int, values: int | None, field: float) -> Target:
+    values = values or VALUES["independent"]
+    table = field * np.arange(values)[None] * np.ones((size, 1))
     return independent(table if values > 2 else table[:, 1])
 
 
-TARGETS: dict[str, Callable[[Any], Target]] = {
+def _ebm(size: int, hidden: int) -> Target:
+    return ebm(residual_network(jax.random.key(0), size, hidden))
+
+
+TARGETS: dict[str, Callable[..., Target]] = {
     "ising": _ising,
     "potts": _potts,
-    "random-graph": _graph,
-    "rbm": lambda t: sine_rbm(t.size, t.hidden, t.scale),
-    "fhmm": lambda t: fhmm(sine_observations(t.size, t.hidden)),
+    "random-graph": _random_graph,
+    "rbm": lambda size, hidden, scale: sine_rbm(size, hidden, scale),
+    "fhmm": _fhmm,
     "independent": _independent,
-    "curie-weiss": lambda t: curie_weiss(t.size, t.coupling),
-    "ebm": _network,
+    "curie-weiss": lambda size, coupling: curie_weiss(size, coupling),
+    "ebm": _ebm,
 }
+"""Builders by name; their parameters are the fields that they read."""
 
 
-def _users(task: Discrete) -> Target:
-    """A user's own: a function log p of one state, or a whole Target."""
-    found: Any = hs.Code(task.target).load()
-    if isinstance(found, Target):
-        whole = f"log densities: the Target of {task.target} knows its own"
-        hs.check_used(task, {"size": (False, whole), "values": (False, whole)})
-        return found
-    if not callable(found):
-        raise ValueError(
-            f"target {str(task.target)!r} is {type(found).__name__}: expected a "
-            "function log p(x), or a heliostat.kernels.Target"
-        )
-    log_p: Any = found
-    return Target(log_p, task.size, task.values or 2)
+def read_matrix(path: hs.File | str) -> Float[np.ndarray, ...]:
+    """Read a matrix from a ``.npy`` file, or from text with one row per line.
 
-
-def read_matrix(given: hs.File | str) -> np.ndarray:
-    """A matrix from a ``.npy`` file, or from text with a row per line.
+    Nothing in a file is ever executed.
 
     Raises:
-        ValueError: if it is neither; nothing in a file is ever executed.
+        ValueError: if the file cannot be read, or holds something else.
     """
-    file = hs.File(given)
+    file = hs.File(path)
     try:
         if file.path.suffix == ".npy":
-            return np.load(file.path, allow_pickle=False)
-        return np.loadtxt(file.path, delimiter="," if _has_commas(file) else None)
+            matrix = np.load(file.path, allow_pickle=False)
+        else:
+            delimiter = "," if _has_commas(file) else None
+            matrix = np.loadtxt(file.path, delimiter=delimiter)
     except OSError as error:
         raise ValueError(f"{file} cannot be read: {error.strerror or error}") from error
     except ValueError as error:
@@ -113,6 +135,7 @@ def read_matrix(given: hs.File | str) -> np.ndarray:
         raise ValueError(
             f"{file}: expected .npy or rows of numbers: {reason}"
         ) from error
+    return matrix
 
 
 def _has_commas(file: hs.File) -> bool:

@@ -1,101 +1,55 @@
-"""Many Markov chains over discrete states, informed by gradients or not."""
+"""Task ``discrete``: many Markov chains over discrete states."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from jaxtyping import UInt8
 
 import heliostat as hs
-from heliostat.kernels.discrete.adaptation import (
-    SizeAdaptation,
-    adapt_size,
-    freeze_size,
-    init_adaptation,
-)
 from heliostat.kernels.discrete.bit_packing import pack, unpack
-from heliostat.kernels.discrete.chain import Chain, Kernel
-from heliostat.kernels.discrete.target import (
-    Target,
-    check_target,
-    checked_state,
-    relaxed,
+from heliostat.kernels.discrete.chain import Kernel
+from heliostat.kernels.discrete.target import Target, checked_state
+from heliostat.kernels.discrete.tempering import target_chain
+from heliostat_tasks.discrete import estimates, measures
+from heliostat_tasks.discrete.chain import State, init_state, transition
+from heliostat_tasks.discrete.exact import references
+from heliostat_tasks.discrete.samplers import SamplerName, build_kernel
+from heliostat_tasks.discrete.targets import (
+    TARGETS,
+    VALUES,
+    TargetName,
+    build_target,
+    load_density,
+    read_matrix,
 )
-from heliostat.kernels.discrete.tempering import Ladder, target_chain
-from heliostat_tasks.discrete import estimates
-from heliostat_tasks.discrete.samplers import kernel_of
-from heliostat_tasks.discrete.targets import TARGETS, VALUES, read_matrix, target_of
-from heliostat_tasks.discrete.validate import check
+from heliostat_tasks.discrete.validate import check_fields, check_model, uses
 
 if TYPE_CHECKING:
     import xarray as xr
 
-TRIED = 64
-"""Random states at which a target is tried before anything runs."""
-
 WIDTHS = ((16, 8), (1024, 32))
-"""Up to so many chains, blocks of so many; beyond, of 1024."""
-
-
-TargetName = Literal[
-    "ising",
-    "potts",
-    "random-graph",
-    "rbm",
-    "fhmm",
-    "independent",
-    "curie-weiss",
-    "ebm",
-]
-"""Targets that need no file."""
-
-SamplerName = Literal[
-    "gwg",
-    "multi",
-    "path",
-    "locally-balanced",
-    "dmala",
-    "dula",
-    "gibbs",
-    "metropolis",
-    "chromatic",
-    "block",
-    "hamming-ball",
-]
-"""How a step may be taken."""
-
-
-OF_A_LADDER = {
-    "swap_rate": hs.Var(
-        ("pair",), about="probability that neighbouring rungs would exchange"
-    )
-}
-"""What rows tell besides, with more than one rung."""
-
-
-class State(NamedTuple):
-    """One chain, the search for its step size, and its running means."""
-
-    step: Array  # () int32, steps taken
-    chain: Chain | Ladder
-    search: SizeAdaptation
-    occupied: Array  # (D, K - 1) share of draws after warm-up with value 1, 2, ...
+"""(Most chains, width of a block); beyond, blocks have 1024 chains."""
 
 
 @dataclass(frozen=True)
 class Discrete(hs.Task):
-    """Samples of a discrete density from many chains: p(x) ∝ exp f(x).
+    """Sampling of a discrete density p(x) ∝ exp f(x) by many Markov chains.
 
-    A step is one transition of one chain, by default Gibbs-with-gradients: a site is
-    proposed in proportion to exp(Δ_i / 2), where Δ_i is the first-order estimate of
-    what a flip of site i does to f, and accepted by Metropolis-Hastings.  Step sizes
-    follow the acceptance during ``warmup`` and are frozen after it.
+    A step is one transition of one chain. The default is Gibbs-with-gradients: it
+    proposes to flip site i with probability ∝ exp(Δ_i / 2), where Δ_i is the
+    first-order estimate of the change of f, and accepts by Metropolis-Hastings. Step
+    sizes follow the acceptance during ``warmup`` and are fixed afterwards.
+
+    Raises:
+        ValueError: for fields that make no sense, in one line.
 
     Example:
         >>> Discrete(size=4, coupling=0.2).model.sites
@@ -117,7 +71,7 @@ class Discrete(hs.Task):
     starts: int = 0  # distinct random starts that chains share; 0 is one each
     sampler: SamplerName = "gwg"  # how a step is taken
     balancing: Literal["sqrt", "ratio", "min", "max"] = "sqrt"  # of informed samplers
-    differences: Literal["taylor", "exact"] = "taylor"  # what they see
+    differences: Literal["taylor", "exact"] = "taylor"  # gains of informed samplers
     longest: int = 8  # most sites of a multi-flip or path; sites of a Hamming ball
     step_size: float | None = None  # fixed; default found in warm-up
     lazy: float = 0.0  # probability of staying: for snapshots across chains
@@ -130,120 +84,139 @@ class Discrete(hs.Task):
     stride = 100
     steps = 5000
     kept = 4
-    emits = {
-        "energy_per_site": hs.Var(units="1/site", about="energy per site"),
-        "magnetisation": hs.Var(about="mean spin, or mean value of a site"),
-        "lp": hs.Var(about="log p, not normalised"),
-        "hamming": hs.Var(dtype="int32", about="sites that differ from a fixed state"),
-        "acceptance_rate": hs.Var(about="probability that the proposal was accepted"),
-        "hops": hs.Var(dtype="int32", about="sites that changed"),
-        "step_size": hs.Var(about="step size or radius in use"),
-    }
+    emits = measures.EMITS
     observes = {"state": hs.Var(("byte",), "uint8", about="state, packed into bits")}
 
     def __post_init__(self) -> None:
-        if self.target not in TARGETS:  # as words of Python come: a path
+        if self.target not in TARGETS:  # in Python, a path is a plain string
             object.__setattr__(self, "target", hs.Code(self.target))
-        check(self)
+        check_fields(self._fields)
+        hs.check_used(self, uses(self._fields))
         if self.rungs > 1:
-            object.__setattr__(self, "emits", {**self.emits, **OF_A_LADDER})
-        if self.target in TARGETS and self.target != "ebm":  # whose weights want a
-            _ = self.kernel  # device
-            if self.begin_at is not None:
-                _ = self._given
+            object.__setattr__(self, "emits", {**self.emits, **measures.OF_A_LADDER})
+        if self.target in TARGETS and self.target != "ebm":  # its weights need a device
+            _ = self.kernel, self._start  # refused at once if they do not fit
 
     @property
     def finds(self) -> tuple[str, ...]:
-        return estimates.finds(self)
+        """Names of the estimates in a headline."""
+        return estimates.names(self.chains, self.starts, self.rungs)
 
     @property
     def replicas(self) -> int:
+        """Number of chains."""
         return self.chains
 
     @property
     def width(self) -> int:
-        """Fixed per class of sizes, so that runs of like size have the same chains."""
+        """Chains in a block: one of three numbers, so that similar runs are equal."""
         return next((w for most, w in WIDTHS if self.chains <= most), 1024)
 
     @property
     def model(self) -> Target:
-        """The density that the fields describe."""
+        """Density that the fields describe."""
         return _model(self, jax.dtypes.canonicalize_dtype(float))
 
     @property
     def kernel(self) -> Kernel:
-        """The sampler that the fields describe."""
+        """Sampler that the fields describe."""
         return _kernel(self, jax.dtypes.canonicalize_dtype(float))
 
     def canonical(self) -> dict[str, Any]:
-        """Values that were left to their default are that number."""
+        """Return ``values`` as a number, also where it was None."""
         return {"values": self.values or VALUES.get(self.target)}
 
     def prepare(self) -> None:
-        """Try the target at random states: a mistake is told before anything runs."""
+        """Evaluate the target at random states, to find mistakes before the run.
+
+        Raises:
+            heliostat.RequestError: if the target or the sampler fails there.
+        """
         try:
-            model = self.model
-            draw = np.random.default_rng(0)
-            shape = (TRIED, model.sites)
-            states = draw.integers(0, model.values, shape).astype(np.uint8)
-            if self.begin_at is not None:
-                states = self._given[None]
-            check_target(model, states)
-            jax.eval_shape(self.kernel.init, states[0])
+            check_model(self.model, self.kernel, self._start)
         except (ValueError, TypeError) as error:
             raise hs.RequestError(f"target {self.target}: {error}") from error
 
     def init(self, key: Array, replica: Array, data: Any) -> State:
-        model = self.model
-        if self.starts:  # shared by chains, and by seeds
+        """Draw the start of a chain.
+
+        Args:
+            key: randomness of the start.
+            replica: () int32, number of the chain.
+            data: None.
+
+        Returns:
+            The state before the first step.
+        """
+        if self.starts:  # chains share starts, and all seeds have the same
             key = jax.random.fold_in(jax.random.key(0), replica % self.starts)
-        x = jax.random.randint(key, (model.sites,), 0, model.values).astype(jnp.uint8)
-        if self.begin_at is not None:
-            x = jnp.asarray(self._given)
-        return State(
-            jnp.zeros((), jnp.int32),
-            self.kernel.init(x),
-            self._search(),
-            jnp.zeros((model.sites, model.values - 1)),
-        )
+        shape, values = (self.model.sites,), self.model.values
+        x = jax.random.randint(key, shape, 0, values).astype(jnp.uint8)
+        if (start := self._start) is not None:
+            x = jnp.asarray(start)
+        return init_state(self.model, self.kernel, x, self.step_size)
 
     def step(
         self, key: Array, state: State, data: Any
     ) -> tuple[State, dict[str, Array]]:
-        t, size = state.step + 1, state.search.size
-        chain, info = self.kernel.step(key, state.chain, size)
-        x = target_chain(chain).x
-        told = relaxed(self.model, x)
-        row = {
-            "energy_per_site": self._energy(told, target_chain(chain).logp),
-            "magnetisation": self._order(told, x),
-            "lp": target_chain(chain).logp,
-            "hamming": jnp.sum(x != self._fixed, dtype=jnp.int32),
-            "acceptance_rate": info.acceptance,
-            "hops": info.hops,
-            "step_size": size,
-        }
-        if isinstance(chain, Ladder):
-            row["swap_rate"] = chain.swaps
-        search = self._adapted(state.search, info.acceptance, t)
-        occupied = _running(state.occupied, x, t - self.warmup)
-        return State(t, chain, search, occupied), row
+        """Make one transition of a chain.
+
+        Args:
+            key: randomness of the transition.
+            state: of the previous step.
+            data: None.
+
+        Returns:
+            The next state, and the row of ``emits``.
+        """
+        adapts = self.step_size is None
+        return transition(self.model, self.kernel, key, state, self.warmup, adapts)
 
     def observe(self, state: State, data: Any) -> dict[str, Array]:
+        """Pack the chain's state into bits.
+
+        Args:
+            state: at a stride.
+            data: None.
+
+        Returns:
+            The variable of ``observes``.
+        """
         return {"state": pack(target_chain(state.chain).x, self.model.values)}
 
     def headline(self, rows: xr.Dataset) -> Mapping[str, hs.Estimate]:
-        return estimates.headline(rows, self)
+        """Estimate means and convergence, beside the exact energy if it is known.
+
+        Args:
+            rows: of the run so far, warm-up included.
+
+        Returns:
+            Estimates by name; none while there are too few draws.
+        """
+        result = estimates.headline(rows, self.warmup, self.starts)
+        if not result:
+            return {}
+        return result | references(self.target, self._fields)
 
     def tree(self, rows: xr.Dataset) -> Mapping[str, xr.Dataset]:
-        """Rows as ArviZ names them: posterior, sample_stats, and both in warm-up."""
+        """Group rows as ArviZ does: posterior, sample_stats, and both for the warm-up.
+
+        Args:
+            rows: all rows of a run, warm-up included.
+
+        Returns:
+            Datasets by the name of their group.
+        """
         return estimates.groups(rows, self.warmup)
 
     def states(self, observed: xr.Dataset) -> xr.DataArray:
-        """Observed states unpacked: (chain, draw, site) uint8.
+        """Unpack the observed states.
 
-        Example:
-            >>> task.states(run.observed).mean("chain")  # doctest: +SKIP
+        Args:
+            observed: ``run.observed``.
+
+        Returns:
+            States, uint8 with dims chain, draw and site.
         """
         packed = observed["state"]
         x = unpack(packed.values, self.model.sites, self.model.values)
@@ -251,62 +224,30 @@ class Discrete(hs.Task):
         return like.copy(data=x)
 
     @property
-    def _given(self) -> np.ndarray:
-        """The state that chains start from, if one was given."""
-        assert self.begin_at is not None
-        return checked_state(self.model, read_matrix(self.begin_at).ravel())
+    def _fields(self) -> dict[str, Any]:
+        return {field.name: getattr(self, field.name) for field in fields(self)}
 
     @property
-    def _fixed(self) -> np.ndarray:
-        """The state that Hamming distances are taken to."""
-        model = self.model
-        return np.random.default_rng(1).integers(0, model.values, model.sites, np.uint8)
-
-    def _energy(self, told: Array, f: Array) -> Array:
-        if self.model.energy is None:
-            return -f / self.model.sites
-        return self.model.energy(told).astype(f.dtype)
-
-    def _order(self, told: Array, x: Array) -> Array:
-        if self.model.order is None:
-            return jnp.mean(x.astype(float))
-        return self.model.order(told)
-
-    def _search(self) -> SizeAdaptation:
-        sizes = self.kernel.sizes
-        if sizes is None:
-            return SizeAdaptation(jnp.ones(()), jnp.zeros(()), jnp.zeros((), jnp.int32))
-        fixed = self.step_size
-        return init_adaptation(sizes if fixed is None else sizes._replace(start=fixed))
-
-    def _adapted(
-        self, search: SizeAdaptation, acceptance: Array, t: Array
-    ) -> SizeAdaptation:
-        """Follows the acceptance in warm-up, then stands still."""
-        sizes = self.kernel.sizes
-        if sizes is None or self.step_size is not None or not self.warmup:
-            return search
-        new = adapt_size(search, acceptance, sizes)
-        new = jax.tree.map(
-            lambda a, b: jnp.where(t == self.warmup, a, b), freeze_size(new), new
-        )
-        return jax.tree.map(lambda a, b: jnp.where(t <= self.warmup, a, b), new, search)
+    def _start(self) -> UInt8[np.ndarray, " sites"] | None:
+        """State of ``begin_at``, from which all chains start, if it is given."""
+        if self.begin_at is None:
+            return None
+        return checked_state(self.model, read_matrix(self.begin_at).ravel())
 
 
 @lru_cache(maxsize=16)
 def _model(task: Discrete, precision: Any) -> Target:
-    """Built once per precision, in which a user's file may make arrays; not kept in the
-    task, which travels to workers."""
-    return target_of(task)
+    """Build the target once per precision; tasks that travel to workers keep none."""
+    if not isinstance(task.target, hs.Code):
+        return build_target(task.target, task._fields)
+    density = load_density(hs.Code(task.target))
+    if not isinstance(density, Target):
+        return Target(density, task.size, task.values or 2)
+    use = f"log densities: the Target of {task.target} knows its own"
+    hs.check_used(task, {"size": (False, use), "values": (False, use)})
+    return density
 
 
 @lru_cache(maxsize=16)
 def _kernel(task: Discrete, precision: Any) -> Kernel:
-    return kernel_of(task, _model(task, precision))
-
-
-def _running(mean: Array, x: Array, n: Array) -> Array:
-    """The mean of one more indicator, where the warm-up is over."""
-    values = jnp.arange(1, mean.shape[1] + 1, dtype=x.dtype)
-    now = (x[:, None] == values[None]).astype(mean.dtype)
-    return jnp.where(n > 0, mean + (now - mean) / jnp.maximum(n, 1), mean)
+    return build_kernel(task.sampler, _model(task, precision), task._fields)

@@ -1,77 +1,106 @@
-"""What a task's fields must satisfy, each said in one line.
+"""Checks of the fields of the task: one line says what is wrong.
 
-A field that nothing reads is refused too: it would make another run of the same draws.
+A field that nothing reads is refused too: it would give the same draws another id.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import numpy as np
+from jaxtyping import UInt8
 
 import heliostat as hs
-
-if TYPE_CHECKING:
-    from heliostat_tasks.discrete.task import Discrete
+from heliostat.kernels.discrete.chain import Kernel
+from heliostat.kernels.discrete.target import Target, check_target
+from heliostat_tasks.discrete.samplers import SAMPLERS
+from heliostat_tasks.discrete.targets import TARGETS, parameters
 
 YOUR_OWN = "your own"
 
-TARGETS_THAT_READ = {
-    "coupling": ("ising", "potts", "random-graph", "curie-weiss"),
-    "field": ("ising", "random-graph", "independent"),
-    "values": ("potts", "independent", YOUR_OWN),
-    "hidden": ("rbm", "fhmm", "ebm"),
-    "scale": ("rbm",),
-    "degree": ("random-graph",),
-    "couplings": ("ising",),
-}
+TRIED = 64
+"""Random states at which a target is evaluated before a run."""
 
-SAMPLERS_THAT_READ = {
-    "balancing": ("gwg", "multi", "path", "locally-balanced", "dmala", "dula"),
-    "differences": ("gwg", "multi", "path", "dmala", "dula"),
-    "longest": ("multi", "path", "hamming-ball"),
-    "step_size": ("multi", "path", "dmala", "dula"),
-}
+TARGET_FIELDS = "coupling field values hidden scale degree couplings".split()
+SAMPLER_FIELDS = ("balancing", "differences", "longest")
+ADAPTED = ("multi", "path", "dmala", "dula")
+"""Samplers with a step size or radius."""
 
 
-def check(task: Discrete) -> None:
-    """Refuse fields that make no sense, or no difference.
+def readers(field: str, builders: Mapping[str, Callable[..., Any]]) -> tuple[str, ...]:
+    """Return the names of the builders that read a field."""
+    return tuple(name for name, build in builders.items() if field in parameters(build))
+
+
+def uses(fields: Mapping[str, Any]) -> dict[str, tuple[bool, str]]:
+    """Map each field that only some runs read to whether this one does, and its use."""
+    target, sampler = fields["target"], fields["sampler"]
+    name = YOUR_OWN if isinstance(target, hs.Code) else target
+    targets = {field: readers(field, TARGETS) for field in TARGET_FIELDS}
+    targets["values"] += (YOUR_OWN,)
+    samplers = {field: readers(field, SAMPLERS) for field in SAMPLER_FIELDS}
+    samplers["step_size"] = ADAPTED
+    return {
+        **{
+            f: (name in names, f"target {_either(names)}")
+            for f, names in targets.items()
+        },
+        **{
+            f: (sampler in names, f"sampler {_either(names)}")
+            for f, names in samplers.items()
+        },
+        "size": (fields["couplings"] is None, "targets without a file of couplings"),
+        "hottest": (fields["rungs"] > 1, "2 rungs or more"),
+    }
+
+
+def check_fields(fields: Mapping[str, Any]) -> None:
+    """Refuse numbers outside their ranges.
+
+    Args:
+        fields: values by name.
 
     Raises:
-        ValueError: with what was given and what was expected.
+        ValueError: with the value given and the value expected.
     """
-    _check_ranges(task)
-    target = YOUR_OWN if isinstance(task.target, hs.Code) else task.target
-    uses = {
-        name: (target in readers, f"target {_either(readers)}")
-        for name, readers in TARGETS_THAT_READ.items()
-    }
-    uses |= {
-        name: (task.sampler in readers, f"sampler {_either(readers)}")
-        for name, readers in SAMPLERS_THAT_READ.items()
-    }
-    uses["size"] = (task.couplings is None, "targets without a file of couplings")
-    uses["hottest"] = (task.rungs > 1, "2 rungs or more")
-    hs.check_used(task, uses)
-
-
-def _check_ranges(task: Discrete) -> None:
     for name in ("size", "chains", "hidden", "longest", "rungs"):
-        if getattr(task, name) < 1:
-            raise ValueError(f"{name} {getattr(task, name)}: expected at least 1")
-    if task.warmup < 0:
-        raise ValueError(f"warmup {task.warmup}: expected 0 or more")
-    if task.starts and (task.starts < 2 or task.chains % task.starts):
+        if fields[name] < 1:
+            raise ValueError(f"{name} {fields[name]}: expected at least 1")
+    if fields["warmup"] < 0:
+        raise ValueError(f"warmup {fields['warmup']}: expected 0 or more")
+    starts, chains = fields["starts"], fields["chains"]
+    if starts and (starts < 2 or chains % starts):
         raise ValueError(
-            f"starts {task.starts}: expected 0, or 2 or more that divide the "
-            f"{task.chains} chains"
+            f"starts {starts}: expected 0, or 2 or more that divide the {chains} chains"
         )
-    if task.step_size is not None and not task.step_size > 0:
-        raise ValueError(f"step_size {task.step_size}: expected more than 0")
-    if not 0 <= task.lazy < 1:
-        raise ValueError(f"lazy {task.lazy}: expected 0 to less than 1")
-    if not 0 < task.hottest < 1:
-        raise ValueError(f"hottest {task.hottest}: expected between 0 and 1")
-    if task.values is not None and not 2 <= task.values <= 256:
-        raise ValueError(f"values {task.values}: expected 2 to 256")
+    step_size, values = fields["step_size"], fields["values"]
+    if step_size is not None and not step_size > 0:
+        raise ValueError(f"step_size {step_size}: expected more than 0")
+    if not 0 <= fields["lazy"] < 1:
+        raise ValueError(f"lazy {fields['lazy']}: expected 0 to less than 1")
+    if not 0 < fields["hottest"] < 1:
+        raise ValueError(f"hottest {fields['hottest']}: expected between 0 and 1")
+    if values is not None and not 2 <= values <= 256:
+        raise ValueError(f"values {values}: expected 2 to 256")
+
+
+def check_model(
+    target: Target, kernel: Kernel, start: UInt8[np.ndarray, " sites"] | None
+) -> None:
+    """Evaluate a target at its start, or at random states, and try its sampler.
+
+    Raises:
+        ValueError: if the target or the sampler fails there.
+    """
+    rng = np.random.default_rng(0)
+    shape = (TRIED, target.sites)
+    states = rng.integers(0, target.values, shape).astype(np.uint8)
+    if start is not None:
+        states = start[None]
+    check_target(target, states)
+    jax.eval_shape(kernel.init, states[0])
 
 
 def _either(names: tuple[str, ...]) -> str:
