@@ -37,41 +37,53 @@ def counted(root: Path) -> tuple[int, int]:
 
 def public_objects(root: Path) -> Iterator[Public]:
     """Objects of the kernels, and of ``__all__`` of the platform and of each task."""
-    for file in sorted((root / "platform/heliostat").rglob("*.py")):
-        names = _names(root / "platform/heliostat/__init__.py")
-        kernel = "kernels" in file.parts
-        yield from _public(root, file, None if kernel else names)
-    for package in sorted((root / "tasks/heliostat_tasks").glob("*/__init__.py")):
-        for file in sorted(package.parent.rglob("*.py")):
-            yield from _public(root, file, _names(package))
+    platform, tasks = root / "platform", root / "tasks"
+    for file in sorted((platform / "heliostat/kernels").rglob("*.py")):
+        yield from _public(root, file)
+    packages = [(platform, platform / "heliostat/__init__.py")]
+    packages += [
+        (tasks, p) for p in sorted(tasks.glob("heliostat_tasks/*/__init__.py"))
+    ]
+    for top, package in packages:
+        for name in sorted(_exported(package)):
+            file, original = _definition(top, package, name)
+            yield from _public(root, file, original)
 
 
-def _names(package: Path) -> set[str]:
-    """Names in ``__all__``, and what they are called where they are defined."""
-    tree = ast.parse(package.read_text())
-    names: set[str] = set()
-    for node in tree.body:
+def _exported(package: Path) -> set[str]:
+    """Names in ``__all__``."""
+    for node in ast.parse(package.read_text()).body:
         if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
-            names |= set(ast.literal_eval(node.value))
-    for alias in (
-        a for n in ast.walk(tree) if isinstance(n, ast.ImportFrom) for a in n.names
-    ):
-        if alias.asname in names:
-            names = names - {alias.asname} | {alias.name}
-    return names
+            return set(ast.literal_eval(node.value))
+    return set()
 
 
-def _public(root: Path, file: Path, names: set[str] | None) -> Iterator[Public]:
+def _definition(top: Path, file: Path, name: str) -> tuple[Path, str]:
+    """File that defines a name which another file imports, and its name there."""
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            for alias in node.names:
+                if (alias.asname or alias.name) == name:
+                    return _definition(top, _source(top, node.module), alias.name)
+    return file, name
+
+
+def _source(top: Path, module: str) -> Path:
+    path = top.joinpath(*module.split("."))
+    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+
+
+def _public(root: Path, file: Path, only: str = "") -> Iterator[Public]:
+    """Public objects that a file defines, or one of them, with their methods."""
     path, text = str(file.relative_to(root)), file.read_text()
     lines = text.splitlines()
     for node in ast.parse(text).body:
         if not isinstance(node, Node) or node.name.startswith("_"):
             continue
-        if names is not None and node.name not in names:
-            continue
-        yield Public(path, node.name, node, lines)
-        if isinstance(node, ast.ClassDef):
-            yield from _methods(path, node, lines)
+        if only in ("", node.name):
+            yield Public(path, node.name, node, lines)
+            if isinstance(node, ast.ClassDef):
+                yield from _methods(path, node, lines)
 
 
 def _methods(path: str, cls: ast.ClassDef, lines: list[str]) -> Iterator[Public]:

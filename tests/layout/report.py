@@ -30,21 +30,24 @@ ROOT_MODULES = {"__init__", "__main__", "answer", "errors", "task"}
 FIELD_GERUNDS = {
     "annealing": "simulated annealing",
     "batching": "automatic batching",
+    "bit_packing": "bit packing",
     "blocking": "blocking analysis of correlated series",
+    "compiled": "the engine of compiled programs, beside `python`",
+    "encoding": "an encoding",
     "grading": "model grading",
-    "labelling": "labelling of data",
     "mixing": "mixing of Markov chains",
-    "packing": "bit packing",
-    "plotting": "what xarray and pandas call it",
+    "plotting": "as in xarray and pandas",
     "retraining": "retraining of a model",
     "sampling": "statistical sampling",
     "scoring": "scoring by a preference model",
-    "sharding": "JAX's word",
+    "scripted": "a scripted assistant",
+    "sharding": "as in JAX",
     "signing": "signing of documents",
+    "spring": "SPRING, an acronym",
     "tempering": "parallel tempering",
-    "embedded": "an embedded server",
+    "training": "training of a model",
 }
-"""Gerunds and participles that are nouns of their field."""
+"""Words in -ing and -ed that are nouns of their field."""
 
 OPENERS = {"What", "Whether", "How", "Who", "Which", "Where", "That", "Whose", "Whom"}
 """Words that begin a riddle instead of a sentence about the object."""
