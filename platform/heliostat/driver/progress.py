@@ -69,6 +69,7 @@ class StatusLine:
         draw: returns something richer for a terminal; default the line itself.
         console: default standard error.
         interval: seconds between two printed lines.
+        delay: seconds before the first printed line.
     """
 
     def __init__(
@@ -77,10 +78,12 @@ class StatusLine:
         draw: Callable[[], RenderableType] | None = None,
         console: Console | None = None,
         interval: float = INTERVAL,
+        delay: float = 0.0,
     ) -> None:
         self._line, self._draw = line, draw or self.text
         self.console = console or Console(stderr=True, highlight=False)
-        self._interval, self._printed = interval, float("-inf")
+        self._interval = interval
+        self._printed = time.monotonic() + delay - interval
 
     def text(self) -> Text:
         """Return the current line, cut at the width of the terminal."""
@@ -101,7 +104,7 @@ class StatusLine:
     def due(self) -> bool:
         """True if the line must be printed now, because nothing redraws it."""
         waited = time.monotonic() - self._printed
-        return not self.console.is_terminal and waited > self._interval
+        return not self.console.is_terminal and waited >= self._interval
 
     def update(self) -> None:
         """Print the line if it is due."""

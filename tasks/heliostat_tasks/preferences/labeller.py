@@ -85,7 +85,7 @@ class LabellingProgress:
         self._ask, self.total = ask, total
         self.replies = self.unparsed = 0
         self._start = time.monotonic()
-        self._status = StatusLine(self.line)
+        self._status = StatusLine(self.line, delay=10.0)
 
     async def __call__(self, prompt: str) -> str:
         """Ask, and count the reply."""

@@ -42,7 +42,7 @@ def commit(task: Provenance, *, out: Path, data: Path | None = None) -> Answer:
     task = writer.commit(task, _records(task, data), out, load_key("prover"))
     lines = [
         f"committed {len(task.data)} records in {out}",
-        f"  next    heliostat provenance issue {out}  (whoever shall believe it)",
+        f"  next    heliostat provenance issue {out}  (by the verifier)",
     ]
     return Answer(lines, {"path": str(out), "records": len(task.data)})
 
