@@ -21,7 +21,7 @@ import heliostat as hs
 from heliostat import config
 from heliostat.driver.progress import silent
 from heliostat.loop.state import digest
-from heliostat.store import digests
+from heliostat.store import blocks, digests
 from heliostat.store.checkpoints import Checkpoints
 from heliostat.store.events import EventLog
 from heliostat.store.record import Record
@@ -107,7 +107,9 @@ def test_forged_digests_need_a_forged_history(run):
     root["rows"]["x"][0:2, 25] = 0.0
     link = first_link(run.spec.genesis, 0)
     for index, (stride, _) in enumerate(run.record.strides(0, 10)):
-        rows = Record(run.path).rows_digest(task, 0, stride.stop - 10, stride.stop)
+        rows = blocks.rows_digest(
+            Record(run.path), task, 0, stride.stop - 10, stride.stop
+        )
         link = next_link(link, StrideDigests(stride.stop, stride.state, rows))
         for kind, value in ((1, rows), (2, link)):
             root["digests"][0, index, kind] = np.frombuffer(value, np.uint8)

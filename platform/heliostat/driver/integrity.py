@@ -13,6 +13,7 @@ from heliostat.driver.parent import mismatch, of_run
 from heliostat.loop.state import digest
 from heliostat.loop.work import block_count
 from heliostat.results.run import Run
+from heliostat.store import blocks
 from heliostat.store.digests import first_link, next_link
 from heliostat.task import Estimate
 
@@ -35,7 +36,7 @@ def stride_start(stop: int, stride: int) -> int:
 
 
 def _coordinates(run: Run) -> Iterator[str]:
-    for name, (labels, expected) in run.record.coordinates(run.task).items():
+    for name, (labels, expected) in blocks.coordinates(run.record, run.task).items():
         if not np.array_equal(labels, expected):
             yield f"the labels of {name} are wrong"
 
@@ -50,7 +51,10 @@ def _strides(run: Run, block: int) -> Iterator[str]:
         if link != stored_link:
             yield f"the chain is broken at {where}"
             return
-        if run.record.rows_digest(task, block, start, stride.stop) != stride.rows:
+        if (
+            blocks.rows_digest(run.record, task, block, start, stride.stop)
+            != stride.rows
+        ):
             yield f"rows differ from their digest at {where}"
             return
 

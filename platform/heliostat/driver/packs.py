@@ -21,7 +21,8 @@ from heliostat.results.lookup import store_folder
 from heliostat.results.run import Run
 from heliostat.store import lock
 from heliostat.store.cell import pack_cells
-from heliostat.store.pack import PACKS_FOLDER, Pack, create_pack, pack_id
+from heliostat.store.definition import pack_id
+from heliostat.store.pack import PACKS_FOLDER, Pack, create_pack
 from heliostat.task import Task
 
 

@@ -24,6 +24,7 @@ from heliostat.loop.state import StrideDigests
 from heliostat.loop.work import Chunk, Span, block_count
 from heliostat.results.lookup import as_run
 from heliostat.results.run import Run
+from heliostat.store import blocks
 
 TOLERANCE = {False: 2e-3, True: 1e-8}
 """Relative difference of rows that is allowed across layouts and environments, in
@@ -193,7 +194,7 @@ class _Comparison:
     def _distance(self, chunk: Chunk) -> float:
         """Return the largest relative difference of the first rows of a chunk."""
         stop = min(chunk.start + COMPARED, chunk.stop)
-        stored = self.run.record.block_rows(self.task, chunk.block, chunk.start, stop)
+        stored = blocks.rows(self.run.record, self.task, chunk.block, chunk.start, stop)
         first = slice(stop - chunk.start)
         pairs = [(chunk.rows[name][0][:, first], stored[name]) for name in stored]
         return max((_difference(*pair) for pair in pairs), default=0.0)

@@ -12,6 +12,7 @@ from heliostat import config
 from heliostat.laws.harness import Harness
 from heliostat.loop.run import run
 from heliostat.loop.state import digest, rows_digest
+from heliostat.store import blocks
 from heliostat.store.record import Record
 
 
@@ -45,8 +46,8 @@ def store_round_trips(bench: Harness) -> str | None:
             record.commit(chunk, task, bench.length)
         for block, whole in bench.expected.items():
             found = (
-                record.block_rows(task, block, 0, bench.length),
-                record.block_observed(task, block, 0, bench.length),
+                blocks.rows(record, task, block, 0, bench.length),
+                blocks.observed(record, task, block, 0, bench.length),
             )
             if rows_digest(*found) != rows_digest(whole.rows, whole.observed):
                 return f"block {block}: stored rows differ from computed ones"

@@ -1,1 +1,14 @@
-"""The store: one run on disk as rows, states, digests and events."""
+"""The store: runs on disk, in zarr. No other folder knows zarr.
+
+In reading order:
+
+- ``record``: one run on disk, and the order of a commit;
+- ``layout``: its zarr arrays, and how they are created and opened;
+- ``arrays``: rows and observations, written by chunk and read by block;
+- ``digests``: the digest chain;
+- ``checkpoints``: the kept states;
+- ``events``: the log of a run;
+- ``pack``: many runs in one record; ``cell``: one of them, read as a record;
+- ``index``: the record of a run, alone or in a pack, by its path;
+- ``lock``: one driver at a time.
+"""

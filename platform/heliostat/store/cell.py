@@ -13,11 +13,12 @@ from heliostat.config import Spec
 from heliostat.errors import StoreError
 from heliostat.loop.state import State
 from heliostat.loop.work import Chunk
+from heliostat.store import blocks
 from heliostat.store.checkpoints import Checkpoints
 from heliostat.store.events import EventLog
-from heliostat.store.layout import CELL
+from heliostat.store.layout import CELL, as_store_error
 from heliostat.store.pack import Pack
-from heliostat.store.record import Record, as_store_error
+from heliostat.store.record import Record
 from heliostat.task import Task
 
 
@@ -46,20 +47,20 @@ class CellRecord(Record):
         return self.pack.attrs | ({} if headline is None else {"headline": headline})
 
     @property
-    def _marks(self) -> Any:
-        return self.pack._marks
+    def _markers(self) -> Any:
+        return self.pack._markers
 
     def _root(self, mode: Any) -> Any:
         if mode != "r":
             raise StoreError(f"{self.path.name} lies in {self.folder}, which writes it")
         return self.pack._root(mode)
 
-    def _read(self, name: str, where: Any) -> Any:
+    def read(self, name: str, index: Any) -> Any:
         with as_store_error(f"{self.path}: {name}"):
             array = self._root("r")[name]
             if CELL not in array.metadata.dimension_names[:1] or name == CELL:
-                return array[where]
-            within = where if isinstance(where, tuple) else (where,)
+                return array[index]
+            within = index if isinstance(index, tuple) else (index,)
             return array[(self.cell, *within)]
 
     def _open(self, group: str, entries: int) -> xr.Dataset:
@@ -68,26 +69,26 @@ class CellRecord(Record):
 
 
 class _CellCheckpoints(Checkpoints):
-    """The kept states of one cell, among those of its slabs."""
+    """The kept states of one cell, out of those of the cells computed with it."""
 
     def __init__(self, pack: Pack, cell: int) -> None:
         super().__init__(pack.checkpoints.folder)
         self.pack, self.cell = pack, cell
 
     def load(self, block: int, step: int) -> dict[str, np.ndarray]:
-        stored = super().load(self.pack.number(self.cell, block), step)
-        lane = self.cell % self.pack._lanes
-        return {name: array[lane] for name, array in stored.items()}
+        stored = super().load(self.pack.sequence(self.cell, block), step)
+        member = self.cell % self.pack.members_together
+        return {name: array[member] for name, array in stored.items()}
 
     def steps(self, block: int) -> list[int]:
-        return super().steps(self.pack.number(self.cell, block))
+        return super().steps(self.pack.sequence(self.cell, block))
 
     def save(self, block: int, step: int, state: State) -> None:
         raise StoreError(f"states of a pack are written by its driver: {self.folder}")
 
 
 class _CellEvents(EventLog):
-    """What happened to one cell, and to all of its pack."""
+    """The events of one cell, and those of its whole pack."""
 
     def __init__(self, path: Path, cell: int) -> None:
         super().__init__(path)
@@ -101,40 +102,43 @@ class _CellEvents(EventLog):
 
 
 def pack_cells(pack: Pack) -> list[CellRecord]:
-    """All of them, in their order."""
+    """Return the records of all cells, in their order."""
     return [CellRecord(pack, i) for i in range(len(pack.specs))]
 
 
 def unpack(cell: CellRecord, task: Task) -> Record:
-    """A record of its own for a cell, so that it can go on alone.
+    """Create a record of its own for a cell, so that it can go on alone.
 
-    It has the rows, digests and kept states that the cell has; the pack stays as it
-    is, and from now on the record comes first.
+    The record has the rows, digests and kept states of the cell. The pack stays as it
+    is; from now on the record is found first.
     """
     record = Record.create(cell.path, cell.spec, task, cell.attrs)
     for event in cell.log.events():
         record.log.append(**{k: v for k, v in event.items() if k != "cells"})
-    come = cell.committed
-    record.allocate(int(come.max()), task.stride)
-    for block, stop in enumerate(come.tolist()):
+    committed = cell.committed
+    record.allocate(int(committed.max()), task.stride)
+    for block, stop in enumerate(committed.tolist()):
         kept = [step for step in cell.checkpoints.steps(block) if step <= stop]
         for pair in pairwise([0, *kept]):
-            record.commit(_stored(cell, task, block, *pair), task, int(come.max()))
+            chunk = _stored_chunk(cell, task, block, *pair)
+            record.commit(chunk, task, int(committed.max()))
     return record
 
 
-def _stored(cell: CellRecord, task: Task, block: int, start: int, stop: int) -> Chunk:
-    """What is stored of a block between two kept states, as it was computed."""
+def _stored_chunk(
+    cell: CellRecord, task: Task, block: int, start: int, stop: int
+) -> Chunk:
+    """Return a block between two kept states as the chunk that it was computed as."""
     strides = [stride for stride, _ in cell.strides(block, task.stride)]
     return Chunk(
         block,
         start,
         stop,
-        _one_member(cell.block_rows(task, block, start, stop)),
+        _one_member(blocks.rows(cell, task, block, start, stop)),
         (tuple(stride for stride in strides if start < stride.stop <= stop),),
         cell.load_state(block, stop),
         seconds=0.0,
-        observed=_one_member(cell.block_observed(task, block, start, stop)),
+        observed=_one_member(blocks.observed(cell, task, block, start, stop)),
     )
 
 

@@ -1,8 +1,8 @@
 """Checkpoints: kept states of a run as ``.npz`` files.
 
-A state is a flat table of named arrays, saved as an uncompressed ``.npz`` without
-pickle, with the SHA-256 of the file behind it: ``np.load`` reads it as it is, and any
-damaged byte is noticed here.
+A file has the named arrays of a state, uncompressed and without pickle, and behind them
+its SHA-256: ``np.load`` reads it as it is, and :meth:`Checkpoints.load` notices any
+damaged byte.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ class Checkpoints:
         self.folder = folder
 
     def save(self, block: int, step: int, state: State) -> None:
-        """Write a state under a temporary name, then rename it: there or not there."""
+        """Write the state of a block after ``step``, whole or not at all."""
         target = self._path(block, step)
         target.parent.mkdir(parents=True, exist_ok=True)
-        partial = target.with_suffix(".partial")
+        partial = target.with_suffix(".partial")  # renamed once it is complete
         content = io.BytesIO()
         np.savez(
             content, allow_pickle=False, **{k: np.asarray(state[k]) for k in state}
@@ -42,7 +42,7 @@ class Checkpoints:
         partial.replace(target)
 
     def load(self, block: int, step: int) -> dict[str, np.ndarray]:
-        """The state of a block after ``step``.
+        """Return the state of a block after ``step``.
 
         Raises:
             StoreError: naming the file, if it is missing or damaged.
@@ -59,15 +59,16 @@ class Checkpoints:
             return {name: stored[name] for name in stored.files}
 
     def steps(self, block: int) -> list[int]:
-        """The steps whose states are kept, in ascending order."""
+        """Return the steps whose states are kept, in ascending order."""
         return sorted(int(p.stem) for p in self._path(block, 0).parent.glob("*.npz"))
 
     def drop(self, block: int, steps: Iterable[int]) -> None:
+        """Remove the states after some steps."""
         for step in steps:
             self._path(block, step).unlink(missing_ok=True)
 
     def thin(self, block: int, stride: int, kept: int) -> None:
-        """Drop until ``kept`` are left: each time the one whose neighbours are nearest.
+        """Drop states until ``kept`` are left, those with the nearest neighbours first.
 
         The first, the last and the last on a multiple of the stride stay: replays start
         from the first, resuming from the last, extending from the last full stride.

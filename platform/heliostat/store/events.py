@@ -1,6 +1,7 @@
-"""What happened to a run: one JSON object a line, appended, never rewritten.
+"""The log of a run: one JSON object a line, appended, never rewritten.
 
-Wall times, workers and failures stand here and nowhere else: rows are reproducible.
+Wall times, workers and failures are here and nowhere else, so that rows are
+reproducible.
 """
 
 from __future__ import annotations
@@ -16,40 +17,49 @@ from typing import IO, Any
 
 
 class EventLog:
-    """The events of one run, in the order in which they happened."""
+    """The events of one run, in the order in which they happened.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     log = EventLog(Path(folder) / "events.jsonl")
+        ...     log.append("started", at=0)
+        ...     [(event["event"], event["at"]) for event in log.events()]
+        [('started', 0)]
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     def append(self, event: str, **details: Any) -> None:
-        """Append one event, on a line of its own."""
-        line = {"time": round(time.time(), 3), "event": event, **details}
-        told = json.dumps(line).encode() + b"\n"
+        """Append one event with the present time, on a line of its own."""
+        entry = {"time": round(time.time(), 3), "event": event, **details}
+        line = json.dumps(entry).encode() + b"\n"
         with self.path.open("ab+") as stream, _locked(stream):
-            stream.write(told if _ends_with_newline(stream) else b"\n" + told)
+            stream.write(line if _ends_with_newline(stream) else b"\n" + line)
 
     def events(self) -> list[dict[str, Any]]:
-        """All events; what is none, such as a line that a crash cut, is left out."""
+        """Return all events; a line that is not one, as a crash leaves, is skipped."""
         try:
             lines = self.path.read_bytes().splitlines()
         except FileNotFoundError:
             return []
-        found = []
+        events = []
         for line in lines:
             try:
                 event = json.loads(line)
             except (ValueError, RecursionError):
                 continue
             if isinstance(event, dict) and "event" in event:
-                found.append(event)
-        return found
+                events.append(event)
+        return events
 
 
 @contextmanager
 def _locked(stream: IO[bytes]) -> Iterator[None]:
-    """Nobody else tells meanwhile; where nothing can be locked, a line may be blank.
+    """Keep other writers out, on file systems that have locks.
 
-    It is unlocked and not only closed: a child forked meanwhile would keep it locked.
+    Unlocked explicitly, not only closed: a child forked meanwhile would keep the lock.
     """
     with suppress(OSError):
         fcntl.flock(stream, fcntl.LOCK_EX)
@@ -62,9 +72,9 @@ def _locked(stream: IO[bytes]) -> Iterator[None]:
 
 
 def _ends_with_newline(stream: IO[bytes]) -> bool:
-    """Whether the last line has its end: a crash may have cut it.
+    """Return True if the last line is complete: a crash may have cut it.
 
-    Only under a lock: a line that others append grows page by page for who reads it.
+    Call it under the lock: a line that others append grows page by page for a reader.
     """
     if not stream.seek(0, os.SEEK_END):
         return True

@@ -1,7 +1,7 @@
-"""How a record lies in zarr: the arrays of one run, or of many cells side by side.
+"""The zarr arrays of a record: of one run, or of a pack's cells side by side.
 
-A pack has an axis of cells before all others, in zarr chunks of whole slabs, so that
-one commit writes each file once.
+A pack has an axis of cells before all others. Its zarr chunks span the cells that are
+computed together, so that one commit writes each file once.
 """
 
 from __future__ import annotations
@@ -9,7 +9,8 @@ from __future__ import annotations
 import hashlib
 import secrets
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,6 +18,7 @@ import numpy as np
 import zarr
 from zarr.codecs import Crc32cCodec, ZstdCodec
 
+from heliostat.config import SCHEMA
 from heliostat.errors import StoreError
 from heliostat.loop.state import State
 from heliostat.loop.work import MAX_MEMBERS, Chunk, block_count
@@ -27,16 +29,17 @@ CODECS = [ZstdCodec(level=1), Crc32cCodec()]
 """The checksum comes last, so that any damaged byte is noticed when it is read."""
 
 MISSING = -1
-"""What zarr reads where the file of a commit marker is gone."""
+"""Value of a commit marker whose file is missing: the fill value of the array."""
 
 CELL = "cell"
+"""Name of the axis of cells in a pack."""
 
 LINKS_PER_CHUNK = 1024
-"""Strides whose digests are in one zarr chunk, of one cell or of a slab."""
+"""Strides in one zarr chunk of digests, summed over the cells in it."""
 
 
 class LeadingAxes(NamedTuple):
-    """The axes before those of a run: none, or that of cells."""
+    """The axes before those of a run: none, or that of a pack's cells."""
 
     dims: tuple[str, ...] = ()
     shape: tuple[int, ...] = ()
@@ -44,6 +47,7 @@ class LeadingAxes(NamedTuple):
 
 
 def leading_axes(root: Any) -> LeadingAxes:
+    """Return the leading axes of the arrays of a record."""
     links = root["digests"]
     dims = links.metadata.dimension_names
     return LeadingAxes(dims[:-4], links.shape[:-4], links.chunks[:-4])
@@ -61,18 +65,28 @@ def create_folder(
     task: Task,
     about: Mapping[str, Any],
     cells: Sequence[str] = (),
-    lanes: int = MAX_MEMBERS,
+    members: int = MAX_MEMBERS,
     states: Sequence[State] = (),
 ) -> None:
-    """Lay out a folder with what defines its run or runs, and empty arrays for them;
-    also the states that blocks begin from, where they are another run's."""
+    """Create the files of a run or of a pack; they appear all at once or not at all.
+
+    Args:
+        name: of the file with the definition, whose content is ``text``.
+        about: attributes of the record.
+        cells: ids of a pack's cells.
+        members: cells that are computed together.
+        states: by block, if a run starts from the states of another one.
+
+    Raises:
+        StoreError: if the store cannot be written.
+    """
     partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         partial.mkdir(parents=True)
         (partial / name).write_bytes(text.encode())
         about = {**about, "spec_sha256": hashlib.sha256(text.encode()).hexdigest()}
         root = zarr.create_group(partial / "record.zarr", attributes=about)
-        create_arrays(root, block_count(task), cells, lanes)
+        create_arrays(root, block_count(task), cells, members)
         for block, state in enumerate(states):
             Checkpoints(partial / "checkpoints").save(block, 0, state)
         try:
@@ -90,11 +104,10 @@ def create_folder(
 
 
 def create_arrays(
-    root: Any, blocks: int, cells: Sequence[str] = (), lanes: int = MAX_MEMBERS
+    root: Any, blocks: int, cells: Sequence[str] = (), members: int = MAX_MEMBERS
 ) -> None:
-    """Commit markers and digests, of a run or of the cells with these ids, so many of
-    them in a slab."""
-    lead = LeadingAxes((CELL,), (len(cells),), (lanes,)) if cells else LeadingAxes()
+    """Create the commit markers and digests of a run, or of the cells of a pack."""
+    lead = LeadingAxes((CELL,), (len(cells),), (members,)) if cells else LeadingAxes()
     root.create_array(
         "committed",
         shape=(*lead.shape, blocks),
@@ -105,7 +118,7 @@ def create_arrays(
         attributes={"long_name": "steps committed"},
         fill_value=MISSING,
     )[:] = 0
-    links = LINKS_PER_CHUNK // lanes if cells else LINKS_PER_CHUNK
+    links = LINKS_PER_CHUNK // members if cells else LINKS_PER_CHUNK
     root.create_array(
         "digests",
         shape=(*lead.shape, blocks, 0, 3, 32),
@@ -120,6 +133,7 @@ def create_arrays(
 
 
 def create_coordinate(group: Any, dim: str, labels: np.ndarray) -> None:
+    """Create the coordinate of a dim, with text or integers as labels."""
     array = group.create_array(
         dim,
         shape=labels.shape,
@@ -132,19 +146,51 @@ def create_coordinate(group: Any, dim: str, labels: np.ndarray) -> None:
 
 
 def write_all_chunks(array: Any) -> Any:
-    """An array that is written with all its chunks, also those of nothing but its fill
-    value: one that is not there is a part of the record that was lost.
+    """Return the array, set to write chunks of nothing but its fill value, too.
 
-    It is said of each array, since zarr's own setting is one for all threads, and runs
-    are driven by several.
+    A chunk that is missing then is a part of the record that was lost. The setting is
+    per array, because zarr's own is shared by all threads, and several drive runs.
     """
     return array.with_config({"write_empty_chunks": True})
 
 
 def resize_array(array: Any, dim: str, entries: int) -> None:
-    """Give an array room for so many entries along a dim."""
+    """Resize an array to a number of entries along one dim."""
     dims = array.metadata.dimension_names or ()
     sizes = zip(dims, array.shape, strict=True)
     shape = tuple(entries if d == dim else n for d, n in sizes)
     if shape != array.shape:
         array.resize(shape)
+
+
+def open_root(store: Path, mode: Any, run: Path) -> Any:
+    """Open the root group of a record.
+
+    Args:
+        run: path of the run, for messages.
+
+    Raises:
+        StoreError: if it is damaged, or of another schema.
+    """
+    with as_store_error(f"{run}: the record"):
+        root = zarr.open_group(store, mode=mode)
+        schema = root.attrs.get("schema")
+    if schema != SCHEMA:
+        raise StoreError(f"{run}: schema {schema}; this heliostat reads {SCHEMA}")
+    return root
+
+
+@contextmanager
+def as_store_error(subject: str) -> Iterator[None]:
+    """Turn any error of zarr, its codecs or JSON into a :class:`StoreError`.
+
+    Raises:
+        StoreError: "``subject`` is damaged", with the reason, in one line.
+    """
+    try:
+        yield
+    except StoreError:
+        raise
+    except Exception as error:
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise StoreError(f"{subject} is damaged ({reason})") from error

@@ -1,4 +1,4 @@
-"""One driver owns a run: a lock file with a lease that its owner keeps renewing."""
+"""Lock of a run: a file with a lease, which its one driver keeps renewing."""
 
 from __future__ import annotations
 
@@ -21,16 +21,18 @@ RUN_HINT = "`heliostat watch` follows it, `stop` ends it"
 
 
 class Lock:
-    """``with Lock(folder): ...``: the only driver of the run in ``folder``.
+    """Lock of the run in a folder: ``with Lock(folder): ...``.
 
     A lock is free when its file is absent, its lease has run out, or its owner was a
     process of this machine that has ended.
 
     Args:
-        hint: what to do about another driver.
+        folder: of the run, or of the pack.
+        hint: advice for the message about another driver.
 
     Raises:
         Busy: if another driver holds it; the message says which.
+        StoreError: if the folder is not writable.
     """
 
     def __init__(self, folder: Path, hint: str = RUN_HINT) -> None:
@@ -61,7 +63,7 @@ class Lock:
             self.path.unlink(missing_ok=True)
 
     def _take(self) -> bool:
-        """Link a file that is whole: nobody ever reads half a lock."""
+        """Link a complete file, so that nobody ever reads half a lock."""
         mine = self._write()
         try:
             os.link(mine, self.path)
@@ -72,7 +74,7 @@ class Lock:
         return True
 
     def _clear(self, owner: dict[str, Any]) -> None:
-        """Move an abandoned lock aside; what another driver took meanwhile goes back.
+        """Move an abandoned lock aside; put back one that was taken meanwhile.
 
         Raises:
             Busy: if it is not abandoned.
@@ -119,22 +121,22 @@ class Lock:
 
 
 def lock_owner(folder: Path) -> dict[str, Any] | None:
-    """Who drives the run in ``folder`` now: pid, host, expires; None if nobody."""
+    """Return the driver of the run in a folder (pid, host, expires), or None."""
     owner = _read(folder / "lock.json")
     return owner if _is_held(owner) else None
 
 
 def _is_held(owner: dict[str, Any]) -> bool:
-    """Whether the owner of a lock lives, as far as can be told from here."""
-    who = Process(owner.get("host", ""), owner.get("pid", -1), owner.get("born"))
-    if who.is_local:
-        return who.is_alive
+    """Return True if the owner lives; on another machine, if its lease lasts."""
+    process = Process(owner.get("host", ""), owner.get("pid", -1), owner.get("born"))
+    if process.is_local:
+        return process.is_alive
     return owner.get("expires", 0) > time.time()
 
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        found = json.loads(path.read_text())
+        owner = json.loads(path.read_text())
     except (OSError, ValueError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return owner if isinstance(owner, dict) else {}

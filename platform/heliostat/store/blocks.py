@@ -1,0 +1,83 @@
+"""Stored rows of one block, as a chunk had them: for replays and verification."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from heliostat.loop import state
+from heliostat.loop.work import has_replica_dim
+from heliostat.store.arrays import (
+    VariableGroup,
+    dim_labels,
+    observed_group,
+    region,
+    rows_group,
+)
+from heliostat.store.record import Record
+from heliostat.task import Task
+
+Arrays = dict[str, np.ndarray]
+
+
+def rows(record: Record, task: Task, block: int, start: int, stop: int) -> Arrays:
+    """Return the rows of steps (start, stop], each ``(replicas, steps, ...)``.
+
+    Raises:
+        StoreError: if a part of them is damaged.
+    """
+    return _read(record, rows_group(task), task, block, start, stop)
+
+
+def observed(record: Record, task: Task, block: int, start: int, stop: int) -> Arrays:
+    """Return the observations of full strides, each ``(replicas, strides, ...)``.
+
+    Raises:
+        StoreError: if a part of them is damaged.
+    """
+    if start // task.stride == stop // task.stride:
+        return {}
+    return _read(record, observed_group(task), task, block, start, stop)
+
+
+def rows_digest(record: Record, task: Task, block: int, start: int, stop: int) -> bytes:
+    """Return the digest of one stride's rows, recomputed from the disk."""
+    interval = (record, task, block, start, stop)
+    return state.rows_digest(rows(*interval), observed(*interval))
+
+
+def coordinates(record: Record, task: Task) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Return the labels of every coordinate, by its path: stored, and expected."""
+    labels = {}
+    for group in (rows_group(task), observed_group(task)):
+        if group.variables and record.steps >= group.every:
+            for dim in _dims(group, task):
+                path = f"{group.name}/{dim}"
+                stored = np.asarray(record.read(path, slice(None)))
+                labels[path] = stored, _expected(group, task, dim, len(stored))
+    return labels
+
+
+def _dims(group: VariableGroup, task: Task) -> list[str]:
+    replica = [task.replica_dim] if has_replica_dim(task) else []
+    return [task.step_dim, *replica, *dim_labels(group, task)]
+
+
+def _expected(group: VariableGroup, task: Task, dim: str, length: int) -> np.ndarray:
+    if dim == task.step_dim:
+        return group.every * np.arange(1, length + 1)
+    return (
+        np.arange(length) if dim == task.replica_dim else dim_labels(group, task)[dim]
+    )
+
+
+def _read(
+    record: Record, group: VariableGroup, task: Task, block: int, start: int, stop: int
+) -> Arrays:
+    index = region(task, block, group.entries(start, stop))
+    arrays = {
+        name: np.asarray(record.read(f"{group.name}/{name}", index))
+        for name in group.variables
+    }
+    if has_replica_dim(task):
+        return arrays
+    return {name: array[None] for name, array in arrays.items()}
