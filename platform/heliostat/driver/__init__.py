@@ -1,6 +1,20 @@
-"""One run to its goal.
+"""The verbs, and the driver that brings one run to its goal.
 
-``bringing`` finds or creates it and shows it as it was asked for; ``driver`` commits
-what comes from its ``place``, until ``ending`` says the last words; ``spawning`` has
-that done by a process of its own.
+Read in this order:
+
+| module | content |
+|---|---|
+| ``verbs`` | ``hs.run``, ``start``, ``resume``, ``extend``, ``stop``, ``remove`` |
+| ``ensure`` | find or create a record, compute what is missing, return the view |
+| ``driver`` | the driver: locks the run, **commits its chunks in ``_commit``** |
+| ``placement`` | where steps are computed: this process, or the fleet |
+| ``finish`` | final status and headline; what an error leaves in the record |
+| ``packs`` | the same for cells that share one program and one record |
+| ``parent`` | runs that begin from a state of another run |
+| ``replay``, ``verify``, ``integrity`` | steps computed again; a stored run checked |
+| ``spawn`` | a driver in a process of its own |
+| ``progress`` | the status line on standard error |
+
+Rows are written by ``store.record.Record.commit``, which only ``driver._commit`` calls.
+A worker that dies is replaced in ``fleet.scheduler``.
 """

@@ -1,4 +1,4 @@
-"""Driving one run: chunks from wherever it is computed, committed as they arrive."""
+"""Driver of one run: it commits chunks as they arrive, until the goal is reached."""
 
 from __future__ import annotations
 
@@ -26,18 +26,26 @@ def drive(
     progress: Progress = silent,
     source: ChunkSource = chunks,
 ) -> None:
-    """Bring a run to its goal, from wherever it stands; one driver at a time.
+    """Continue a run to its goal, as its only driver.
 
-    Ends with status ``complete``; or ``stopped`` on request or by a task that pauses,
-    ``interrupted`` by the keyboard, ``failed`` for a reason that the log tells.  What
-    was committed stays.
+    The final status is ``complete``; ``stopped`` on request or by a task that pauses;
+    ``interrupted`` by the keyboard; or ``failed``, with the reason in the log.  What is
+    committed stays.
+
+    Args:
+        record: the record of the run, or of a pack.
+        task: the task of the run.
+        goal: the end of the run.
+        placement: where steps are computed.
+        progress: observer of chunks and events.
+        source: yields the chunks of a job.
 
     Raises:
         Busy: if another driver owns the run.
         RunFailed: if a task raised, or workers were lost again and again.
     """
     with Lock(record.path) as lock:
-        if goal.reached(record):  # another driver has brought it there
+        if goal.reached(record):  # by another driver, meanwhile
             if missing_status(record, goal):
                 complete(record, task, goal)
             return
@@ -52,29 +60,28 @@ def drive(
 
 
 def stop_file(record: Record) -> Path:
-    """The file whose presence asks the driver to stop after its next commit."""
+    """Return the file that makes the driver stop after its next commit."""
     return record.folder / "stop"
 
 
 def _start_job(
     record: Record, task: Task, goal: Goal, placement: Placement, progress: Progress
 ) -> Job:
-    """First words, and what is to be computed."""
+    """Write the status and the first event, and return the job of what is missing."""
     stop_file(record).unlink(missing_ok=True)
-    job, began, before = record.job(task, goal.length), record.steps, record.attrs
+    job, start, before = record.job(task, goal.length), record.steps, record.attrs
     record.allocate(goal.length, task.stride)
-    record.update(
-        status="running", steps=goal.length, reason=None, until=goal.outcome_attrs
-    )
-    event = "resumed" if began else "started"
-    record.log.append(event, at=began, until=goal.length, **placement._asdict())
-    if began and (change := environment.differences(before.get("provenance", {}))):
+    status = {"status": "running", "steps": goal.length, "until": goal.outcome_attrs}
+    record.update(**status, reason=None)
+    event = "resumed" if start else "started"
+    record.log.append(event, at=start, until=goal.length, **placement._asdict())
+    if start and (change := environment.differences(before.get("provenance", {}))):
         _event_sink(record, progress)("changed", reason=change)
     return job
 
 
 def _event_sink(record: Record, progress: Progress) -> Callable[..., None]:
-    """Where what happens is told: in the log, and to who watches."""
+    """Return a callback that writes events to the log and shows them."""
 
     def on_event(event: str, **details: object) -> None:
         record.log.append(event, **details)
@@ -91,7 +98,7 @@ def _commit_all(
     progress: Progress,
     lock: Lock,
 ) -> bool:
-    """Whether it came to its end, and was not asked to stop."""
+    """Commit chunks until the goal is reached; return False if asked to stop."""
     with closing(chunks), progress.follow(record, task, goal.length):
         for chunk in chunks:
             if lock.lost:
@@ -107,6 +114,7 @@ def _commit_all(
 
 
 def _commit(record: Record, chunk: Chunk, task: Task, until: int) -> None:
+    """Write the rows, state and digests of a chunk, then the event."""
     cells = {"cells": [c.start, c.stop]} if (c := chunk.cells) else {}
     try:
         record.commit(chunk, task, until)

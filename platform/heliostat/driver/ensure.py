@@ -1,4 +1,4 @@
-"""One run to its goal: found or created, driven if it is not there, shown as asked."""
+"""Ensure that a run is stored up to its goal: find or create it, compute the rest."""
 
 from __future__ import annotations
 
@@ -37,10 +37,20 @@ def ensure(
     source: ChunkSource = chunks,
     parent: Parent | None = None,
 ) -> tuple[Run, bool]:
-    """What :func:`run` does, for one run among many.
+    """Return a run at its goal, computing what is missing.
+
+    Args:
+        task: the task of the run.
+        spec: the identity of the run.
+        goal: the end of the run.
+        placement: where steps are computed.
+        store: folder of runs.
+        progress: observer of the run.
+        source: yields the chunks of a job.
+        parent: the run that a new one begins from.
 
     Returns:
-        The run, and whether anything was computed for it now.
+        The run, and True if anything was computed.
     """
     record = find_or_create(task, spec, store, parent)
     with rollback_on_error(record, task):
@@ -51,7 +61,7 @@ def ensure(
 def stored_run(
     task: Task, spec: config.Spec, goal: Goal, store: str | Path | None
 ) -> Run | None:
-    """A run that has been brought to a goal already, if it has."""
+    """Return a run if it is stored up to a goal, else None."""
     run = find_stored(task, spec, store)
     if run is None:
         return None
@@ -62,7 +72,7 @@ def stored_run(
 
 
 def find_stored(task: Task, spec: config.Spec, store: str | Path | None) -> Run | None:
-    """The run of a task, if it is stored, however far it has come."""
+    """Return a run if it is stored, at whatever step; else None."""
     path = _folder(spec, store)
     return Run(path, task) if is_stored(path) else None
 
@@ -75,6 +85,11 @@ def plan_run(
     until: str | None,
     parent: Parent | None = None,
 ) -> tuple[config.Spec, Goal]:
+    """Return the identity and the goal of a requested run.
+
+    Raises:
+        RequestError: if the task, the steps or the condition make no sense.
+    """
     spec = config.specify(task, seed, x64, parent and parent.identity)
     length = task.steps if steps is None else steps
     check_steps(length)
@@ -89,7 +104,7 @@ def compute_missing(
     progress: Progress,
     source: ChunkSource = chunks,
 ) -> bool:
-    """Bring a run to its goal; whether it had not been there."""
+    """Continue a run to its goal; return False if nothing was missing."""
     if goal.reached(record) and not is_abandoned(record, goal):
         return False
     drive(own_record(record, task), task, goal, placement, progress, source)
@@ -97,7 +112,7 @@ def compute_missing(
 
 
 def own_record(record: Record, task: Task) -> Record:
-    """A record that a run can be driven in: a cell leaves its pack first.
+    """Return a record of the run alone: a cell leaves its pack for a folder of its own.
 
     Raises:
         Busy: if the pack is being driven.
@@ -110,7 +125,7 @@ def own_record(record: Record, task: Task) -> Record:
 
 @contextmanager
 def rollback_on_error(record: Record, task: Task) -> Iterator[None]:
-    """A bad request stores nothing."""
+    """Delete a new run if the request turns out to make no sense."""
     try:
         yield
     except RequestError:
@@ -120,16 +135,17 @@ def rollback_on_error(record: Record, task: Task) -> Iterator[None]:
 
 
 def view(record: Record, task: Task, goal: Goal) -> Run:
-    """A run as far as it was asked for: perhaps the beginning of a longer one."""
-    come = open_record(record.path).steps  # a cell may have left its pack
-    limit = goal.mark if goal.decided and goal.mark < come else None
+    """Return a run up to its goal; it may be the beginning of a longer one."""
+    steps = open_record(record.path).steps  # a cell may have left its pack
+    limit = goal.mark if goal.decided and goal.mark < steps else None
     return Run(record.path, task, limit, goal.outcome)
 
 
 def check_steps(steps: Any) -> None:
-    """
+    """Check a number of steps.
+
     Raises:
-        RequestError: if that is no number of steps.
+        RequestError: if it is no whole number of at least 1.
     """
     if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
         raise RequestError(f"steps {steps!r}: expected a whole number of at least 1")
@@ -141,6 +157,11 @@ def find_or_create(
     store: str | Path | None,
     parent: Parent | None = None,
 ) -> Record:
+    """Return the record of a run, created if it is not stored.
+
+    Raises:
+        StoreError: if the store cannot be read or written.
+    """
     path = _folder(spec, store)
     try:
         if is_stored(path):
@@ -153,7 +174,7 @@ def find_or_create(
 
 
 def initial_attrs(task: Task, name: str) -> dict[str, Any]:
-    """What a new record says of itself."""
+    """Return the root attributes of a new record."""
     return {
         "schema": config.SCHEMA,
         "task": name,
@@ -170,12 +191,12 @@ def _folder(spec: config.Spec, store: str | Path | None) -> Path:
 
 
 def is_abandoned(record: Record, goal: Goal) -> bool:
-    """Whether a driver was killed after its last commit, before its last words."""
+    """Return True if a driver died after its last commit, before the final status."""
     return missing_status(record, goal) and not lock.lock_owner(record.folder)
 
 
 def delete_run(path: Path) -> None:
-    """All that a run stored.
+    """Delete everything that a run stored.
 
     Raises:
         Busy: if it is being driven.

@@ -1,4 +1,4 @@
-"""How a run ends, and its last words: a status, why, and what its rows say so far."""
+"""Finish a run: write its final status, the reason, and the headline of its rows."""
 
 from __future__ import annotations
 
@@ -22,28 +22,30 @@ if TYPE_CHECKING:
 def finish_on_error(
     record: Record, task: Task, before: dict[str, Any]
 ) -> Iterator[None]:
-    """Write down how a driver ended, if it did not come to its end.
+    """Write the status of a driver that an exception ends.
 
     Args:
-        before: what the record said before this driver; it does again, if the driver
-            was refused before its first commit.
+        record: the record of the run.
+        task: the task of the run.
+        before: attributes before this driver; restored if the request is refused before
+            the first commit.
 
     Raises:
         RunFailed: if a task raised, or workers were lost again and again.
     """
-    began = record.steps
+    start = record.steps
     try:
         yield
     except KeyboardInterrupt:
         finish(record, task, "interrupted")
         raise
     except Busy:
-        raise  # the record is another driver's now
+        raise  # the record belongs to another driver now
     except Paused as error:
         record.log.append("paused", reason=first_line(error))
         finish(record, task, "stopped", reason=first_line(error))
     except RequestError as error:
-        if record.steps == began:
+        if record.steps == start:
             _undo_start(record, before, error)
         else:
             _fail(record, task, error)
@@ -51,47 +53,45 @@ def finish_on_error(
     except Exception as error:
         _fail(record, task, error)
         if isinstance(error, RunFailed):
-            told = f"run {record.path.name}: {first_line(error)}"
-            raise RunFailed(told) from error
+            message = f"run {record.path.name}: {first_line(error)}"
+            raise RunFailed(message) from error
         raise
 
 
 def complete(record: Record, task: Task, goal: Goal) -> None:
-    """Last words; a run that ended early is as if it had been asked for its length."""
-    there = _ends_at_last_step(record, goal)
-    if there and goal.mark < goal.length:
+    """Write the final status and headline.
+
+    A run that its goal stopped early is complete at its current length.
+    """
+    at_end = _ends_at_last_step(record, goal)
+    if at_end and goal.mark < goal.length:
         record.trim(task.stride)
     steps = min(record.attrs.get("steps") or record.steps, record.steps)
-    finish(
-        record,
-        task,
-        "complete",
-        steps=steps,
-        until=goal.outcome_attrs if there else None,
-    )
+    until = goal.outcome_attrs if at_end else None
+    finish(record, task, "complete", steps=steps, until=until)
 
 
 def missing_status(record: Record, goal: Goal) -> bool:
-    """Whether its last words are missing although the last commit is there."""
-    attrs, come = record.attrs, record.steps
+    """Return True if the last commit is stored, but not the final status."""
+    attrs, steps = record.attrs, record.steps
     if attrs["status"] == "complete":
         return False
-    return 0 < (attrs.get("steps") or 0) <= come or _ends_at_last_step(record, goal)
+    return 0 < (attrs.get("steps") or 0) <= steps or _ends_at_last_step(record, goal)
 
 
 def finish(record: Record, task: Task, status: str, **attrs: Any) -> None:
-    """The last words of a driver: how it ended and what the run says so far."""
+    """Write the final status of a driver, and the headline of the rows so far."""
 
-    def find(task: Task, rows: xr.Dataset) -> dict[str, Any]:
+    def estimates(task: Task, rows: xr.Dataset) -> dict[str, Any]:
         try:
             return {n: estimate_to_json(e) for n, e in task.headline(rows).items()}
-        except Exception as error:  # must not hide how the run ended
+        except Exception as error:  # must not hide the status
             record.log.append("no headline", reason=str(error))
             return {}
 
     try:
-        attrs |= record.headline_attrs(task, find)
-    except Exception as error:  # rows that cannot be read: the same
+        attrs |= record.headline_attrs(task, estimates)
+    except Exception as error:  # unreadable rows must not hide it either
         record.log.append("no headline", reason=str(error))
         attrs |= {"headline": {}}
     record.update(status=status, ended=time.time(), **attrs)
@@ -99,7 +99,7 @@ def finish(record: Record, task: Task, status: str, **attrs: Any) -> None:
 
 
 def first_line(error: BaseException) -> str:
-    """The line that says what happened; of a traceback, the one after its frames.
+    """Return the line that names the error; in a traceback, the one after the frames.
 
     Example:
         >>> first_line(ValueError("no such element\\nXq"))
@@ -109,26 +109,26 @@ def first_line(error: BaseException) -> str:
     """
     lines = [line for line in str(error).splitlines() if line.strip()]
     frames = [i for i, line in enumerate(lines) if line.startswith('  File "')]
-    said = lines[frames[-1] + 1 :] if frames else lines
-    flush = (line.strip() for line in said if not (frames and line.startswith(" ")))
+    rest = lines[frames[-1] + 1 :] if frames else lines
+    flush = (line.strip() for line in rest if not (frames and line.startswith(" ")))
     return next(flush, type(error).__name__)
 
 
 def _ends_at_last_step(record: Record, goal: Goal) -> bool:
-    """Whether a run ends with its last step, and not with one before it."""
+    """Return True if the goal is the last committed step, not an earlier one."""
     return goal.decided and goal.mark == record.steps
 
 
 def _undo_start(record: Record, before: dict[str, Any], error: RequestError) -> None:
-    """It never began: all is as before."""
-    as_before = {name: before.get(name) for name in ("status", "steps", "until")}
-    record.update(**as_before)
+    """Restore the attributes of a run that was refused before its first commit."""
+    names = ("status", "steps", "until")
+    record.update(**{name: before.get(name) for name in names})
     record.log.append("refused", reason=str(error))
 
 
 def _fail(record: Record, task: Task, error: Exception) -> None:
-    """Write down why; a disk that is full must not hide it from who is waiting."""
-    told = {"reason": str(error), "traceback": traceback.format_exc()}
+    """Write the reason of a failure, unless the disk is full."""
+    detail = {"reason": str(error), "traceback": traceback.format_exc()}
     with suppress(OSError):
-        record.log.append("failed", **told)
+        record.log.append("failed", **detail)
         finish(record, task, "failed", reason=first_line(error))

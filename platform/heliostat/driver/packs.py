@@ -1,5 +1,7 @@
-"""Bringing cells that differ in seeds and packable fields only: one program, one
-record."""
+"""Compute cells that differ in seeds and packable fields only as one pack.
+
+The cells of a pack share one compiled program and one record.
+"""
 
 from __future__ import annotations
 
@@ -27,14 +29,14 @@ from heliostat.task import Task
 
 
 class CellSpec(NamedTuple):
-    """A cell: its task, and what defines its run."""
+    """Task and identity of one cell."""
 
     task: Task
     spec: Spec
 
 
 def pack_key(task: Task, spec: Spec) -> str:
-    """What the cells of a pack have in common, as one text."""
+    """Return a text that is equal for all cells that may share a pack."""
     identity = spec.identity
     fields = {n: v for n, v in identity["fields"].items() if n not in task.packable}
     return config.canonical_json({**identity, "fields": fields, "seed": 0}).decode()
@@ -49,20 +51,23 @@ def ensure_pack(
     source: ChunkSource = chunks,
     workers: int = 1,
 ) -> list[Run]:
-    """Compute runs as one pack, or as far as it is not stored; the same bits as alone.
+    """Return runs of one pack, computing what is missing, with the bits of single runs.
 
     Args:
-        cells: different runs that are :func:`alike`, of a task with packable fields.
-        steps: length of each; more extend the pack.
-        workers: that there are, so that a new pack has slabs for all of them.
+        cells: different runs with one :func:`pack_key`, of a task with packable fields.
+        steps: length of each run; a longer one extends the pack.
+        placement: where steps are computed.
+        store: folder of runs.
+        progress: observer of the pack.
+        source: yields the chunks of a job.
+        workers: number of workers; a new pack is divided into batches for all of them.
 
     Returns:
-        The runs, in the order of the cells; each as long as it was asked.
+        The runs, in the order of the cells, each ``steps`` long.
 
     Raises:
         RequestError: if the cells make no pack; nothing is stored then.
-        RunFailed: if the task raised: then none of them has gone further than its last
-            commit.
+        RunFailed: if the task raised; the runs keep what they have committed.
     """
     check_steps(steps)
     task = _common_task(cells)
@@ -84,21 +89,21 @@ def ensure_pack(
 
 
 def _members_per_batch(cells: int, workers: int) -> int:
-    """Cells in a slab, so that all workers have slabs of one size, as few as can be.
+    """Return the members of a batch, for the fewest batches that occupy all workers.
 
     Example:
-        >>> _lanes(200, workers=2), _lanes(5, workers=2), _lanes(1000, workers=1)
-        (50, 3, 63)
+        >>> [_members_per_batch(*a) for a in [(200, 2), (5, 2), (1000, 1)]]
+        [50, 3, 63]
     """
     rounds = -(-cells // (MAX_MEMBERS * workers))
     return -(-cells // (rounds * workers))
 
 
 def _common_task(cells: Sequence[CellSpec]) -> Task:
-    """The task whose program serves all cells.
+    """Return the task whose program serves all cells.
 
     Raises:
-        RequestError: if there is none.
+        RequestError: if the cells cannot share one.
     """
     if not cells or not cells[0].task.packable:
         raise RequestError("a pack wants cells of a task that has packable fields")
@@ -111,7 +116,7 @@ def _common_task(cells: Sequence[CellSpec]) -> Task:
 
 
 def _find_or_create(
-    cells: Sequence[CellSpec], store: str | Path | None, lanes: int
+    cells: Sequence[CellSpec], store: str | Path | None, members: int
 ) -> Pack:
     by_id = {cell.spec.id: cell.task for cell in cells}
     first = cells[0]
@@ -119,6 +124,6 @@ def _find_or_create(
     path = store_folder(store) / name / PACKS_FOLDER / pack_id(list(by_id))
     if not path.exists():
         specs = [cell.spec for cell in cells]
-        create_pack(path, specs, first.task, initial_attrs(first.task, name), lanes)
-    order = [spec.id for spec in Pack(path).specs]  # perhaps another one than now
+        create_pack(path, specs, first.task, initial_attrs(first.task, name), members)
+    order = [spec.id for spec in Pack(path).specs]  # of the stored pack
     return Pack(path, [by_id[id_] for id_ in order])

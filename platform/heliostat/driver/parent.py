@@ -24,7 +24,7 @@ from heliostat.task import Task
 
 
 class Parent(NamedTuple):
-    """Whose state, after which step, a run begins from."""
+    """Run and step whose states another run begins from."""
 
     run: str
     step: int
@@ -33,43 +33,46 @@ class Parent(NamedTuple):
 
     @property
     def identity(self) -> dict[str, Any]:
-        """What a child's identity says of it, as JSON values."""
+        """The parent in the identity of a child, as JSON values."""
         return {"run": self.run, "step": self.step, "states": list(self.states)}
 
     def load(self) -> list[State]:
-        """The states of all blocks.
+        """Load the states of all blocks.
 
         Raises:
-            StoreError: if one is missing or damaged, or is another one now.
+            StoreError: if a state is missing, damaged or has changed.
         """
         checkpoints = open_record(self.path).checkpoints
         blocks = range(len(self.states))
         states: list[State] = [checkpoints.load(b, self.step) for b in blocks]
-        for block, (state, wanted) in enumerate(zip(states, self.states, strict=True)):
-            if digest(state).hex() != wanted:
+        for block, (state, expected) in enumerate(
+            zip(states, self.states, strict=True)
+        ):
+            if digest(state).hex() != expected:
                 where = f"block {block} at step {self.step}"
                 raise StoreError(f"{self.path} has another state of {where} now")
         return states
 
 
 def parent_of(task: Task, x64: bool, run: Run, step: int = -1) -> Parent:
-    """The parent that a run is to a new one.
+    """Return the parent of a new run.
 
     Args:
-        task: of the new run.
-        run: any whose task is of the same class and as wide.
-        step: after which its states are taken, one of its kept ones; -1 is the last.
+        task: the task of the new run.
+        x64: the precision of the new run.
+        run: the parent: its task has the same class, width and number of replicas.
+        step: a kept step of the parent, whose states are taken; -1 is the last.
 
     Raises:
         RequestError: if the new run cannot go on from there.
         StoreError: if the states are damaged.
     """
     identity = run.spec.identity
-    wanted = {"task": registry.name_of(type(task)), "x64": x64, "width": task.width}
+    expected = {"task": registry.name_of(type(task)), "x64": x64, "width": task.width}
     differs = [
-        f"its {what} is {identity[what]}, expected {value}"
-        for what, value in wanted.items()
-        if identity[what] != value
+        f"its {name} is {identity[name]}, expected {value}"
+        for name, value in expected.items()
+        if identity[name] != value
     ]
     if not differs and run.task.replicas != task.replicas:
         differs = [f"it has {run.task.replicas} replicas, expected {task.replicas}"]
@@ -78,47 +81,47 @@ def parent_of(task: Task, x64: bool, run: Run, step: int = -1) -> Parent:
     blocks = range(block_count(task))
     kept = sorted(set.intersection(*(set(run.kept(block)) for block in blocks)))
     at = run.resolve_step(step, kept)
-    found = [digest(run.record.checkpoints.load(block, at)).hex() for block in blocks]
-    for block, state in enumerate(found):
+    states = [digest(run.record.checkpoints.load(block, at)).hex() for block in blocks]
+    for block, state in enumerate(states):
         if _digest_at(run.record, block, at) not in ("", state):
             where = f"block {block} at step {at}"
             raise StoreError(f"run {run.id}: the state of {where} is not its own")
-    return Parent(run.id, at, tuple(found), run.path)
+    return Parent(run.id, at, tuple(states), run.path)
 
 
 def of_run(run: Run) -> Parent | None:
-    """What a run says of its parent; None if it began from nothing.
+    """Return the parent of a stored run; None if it began from ``init``.
 
     Raises:
-        StoreError: if what it names is no run.
+        StoreError: if the id of the parent is no id.
     """
-    told = run.spec.identity.get("parent")
-    if not told:
+    entry = run.spec.identity.get("parent")
+    if not entry:
         return None
-    if not ID.fullmatch(str(told["run"])):  # it becomes a path
+    if not ID.fullmatch(str(entry["run"])):  # it becomes a path
         raise StoreError(f"run {run.id}: what it names as its parent is no run")
-    path = run.path.with_name(told["run"])
-    return Parent(told["run"], told["step"], tuple(told["states"]), path)
+    path = run.path.with_name(entry["run"])
+    return Parent(entry["run"], entry["step"], tuple(entry["states"]), path)
 
 
 def mismatch(run: Run) -> str:
-    """Where a parent in the same store says something else of its state; or nothing.
+    """Return the contradiction between a run and its parent in the same store, or "".
 
-    A parent that is not there, or does not have the step any more, says nothing.
+    A parent that is not stored, or has not kept the step, contradicts nothing.
     """
     parent = of_run(run)
     if not parent or not is_stored(parent.path):
         return ""
     for block, state in enumerate(parent.states):
-        found = _digest_at(open_record(parent.path), block, parent.step)
-        if found not in ("", state):
+        stored = _digest_at(open_record(parent.path), block, parent.step)
+        if stored not in ("", state):
             where = f"block {block} at step {parent.step}"
             return f"the parent {parent.run} has another state of {where}"
     return ""
 
 
 def _digest_at(record: Record, block: int, step: int) -> str:
-    """The digest in the chain of a run; empty if no stride ends with the step."""
+    """Return the digest in the chain of a run; "" if no stride ends with the step."""
     strides = record.strides(block, record.spec.identity["stride"])
-    found = [stride.state.hex() for stride, _ in strides if stride.stop == step]
-    return found[0] if found else ""
+    digests = (stride.state.hex() for stride, _ in strides if stride.stop == step)
+    return next(digests, "")

@@ -1,4 +1,4 @@
-"""Where a run is computed: here, or by a fleet of workers."""
+"""Placement of a run: this process, or a fleet of workers."""
 
 from __future__ import annotations
 
@@ -14,19 +14,21 @@ from heliostat.system.compilation import enable_compilation_cache
 
 
 class Placement(NamedTuple):
-    """Where a run is computed. Nothing here can change its rows, except the layout of
-    a sharded replica, within rounding."""
+    """Place where steps are computed.
+
+    The placement changes no row, except the rounding of a sharded replica.
+    """
 
     on: str = "local"
     workers: int | None = None
     gpus: float | None = None
-    seconds: float = 2.0  # between commits
+    seconds: float = 2.0  # aimed time between commits
 
     def validate(self) -> Placement:
-        """The same, if it makes sense.
+        """Return the placement itself, after a check.
 
         Raises:
-            RequestError: if it names nowhere, or no worker.
+            RequestError: if ``on``, ``workers`` or ``gpus`` make no sense.
         """
         on, workers, gpus, _ = self
         if not on:
@@ -34,17 +36,17 @@ class Placement(NamedTuple):
         if workers is not None and workers < 1:
             raise RequestError(f"workers {workers}: expected at least 1")
         if workers not in (None, 1) and on == "here":
-            one = "there is one process with on='here'"
-            raise RequestError(f"workers {workers}: {one}")
+            reason = "there is one process with on='here'"
+            raise RequestError(f"workers {workers}: {reason}")
         if gpus is not None and gpus < 0:
             raise RequestError(f"gpus {gpus:g}: expected 0 or more")
-        if gpus and on == "here" and gpus > (there := device.count_gpus()):
-            raise RequestError(f"gpus {gpus:g}: this machine has {there}")
+        if gpus and on == "here" and gpus > (available := device.count_gpus()):
+            raise RequestError(f"gpus {gpus:g}: this machine has {available}")
         return self
 
 
 ChunkSource = Callable[..., Generator[Chunk, None, None]]
-"""Gives the chunks of a job, as :func:`chunks` does."""
+"""Function that yields the chunks of a job, as :func:`chunks` does."""
 
 
 def chunks(

@@ -1,4 +1,4 @@
-"""A driver in a process of its own, which outlives the one that started it."""
+"""Start a driver in a process of its own, which outlives this one."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from heliostat.store.record import Record
 from heliostat.task import Task
 
 _SPAWNED: list[subprocess.Popen[bytes]] = []
-"""Drivers that this process is the parent of; they end when they are done."""
+"""Drivers that this process has started, kept so that they can be reaped."""
 
 
 def spawn(record: Record, argv: list[str]) -> None:
-    """A driver in a session of its own, so that it outlives this terminal."""
+    """Start a driver in a session of its own, so that it outlives this terminal."""
     with (record.path / "driver.log").open("ab") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "heliostat", *argv],
@@ -31,7 +31,7 @@ def spawn(record: Record, argv: list[str]) -> None:
 
 
 def argv(record: Record, task: Task, goal: Goal, placement: Placement) -> list[str]:
-    """The command line of a driver of its own."""
+    """Return the command line of a driver that resumes a run."""
     line = ["resume", record.path.name]
     line += ["--store", str(record.path.parents[1].resolve())]
     line += ["--steps", str(goal.length), "--on", placement.on]
