@@ -89,7 +89,7 @@ class Attempts:
 
     @property
     def exhausted(self) -> bool:
-        """Whether some kind of failure has reached its limit."""
+        """True if some kind of failure has reached its limit."""
         counts = self._by_limit.items()
         return any(count >= getattr(self.policy, limit) for limit, count in counts)
 

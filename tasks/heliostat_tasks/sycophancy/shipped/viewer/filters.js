@@ -1,9 +1,9 @@
-// Which conversations pass the filters, which the page's address holds.
+// Filters: the conversations that pass them. The page's address holds the filters.
 
 const FACETS = ["run", "condition", "grade", "dataset"];
 const form = byId("filters");
 const items = runs.flatMap((run) => run.items.map((item) => ({ ...item, run })));
-let asked = {}; // filter -> what it is set to; "" is everything
+let chosen = {}; // filter -> its value; "" passes everything
 let shown = []; // [item, its conversations that pass]
 
 const grades = (talk) =>
@@ -17,7 +17,7 @@ const VALUES = {
 };
 
 function pattern() {
-  const plain = asked.text.replace(/[\\^$.*+?()[\]{}|/]/g, "\\$&");
+  const plain = chosen.text.replace(/[\\^$.*+?()[\]{}|/]/g, "\\$&");
   return plain ? new RegExp(plain, "giu") : null;
 }
 
@@ -28,14 +28,14 @@ function texts(item, talk) {
   ]);
 }
 
-// One look at all conversations: those that pass, and for each facet what would pass
-// if it were set otherwise.
+// One pass over all conversations: those that pass the filters and, for each facet, how
+// many would pass for each of its values.
 function sift() {
   const search = pattern();
   const counts = Object.fromEntries(FACETS.map((facet) => [facet, new Map()]));
   shown = [];
   for (const item of items) {
-    if (asked.item && String(item.number) !== asked.item) continue;
+    if (chosen.item && String(item.number) !== chosen.item) continue;
     const passed = item.talks.filter((talk) => passes(item, talk, search, counts));
     if (passed.length) shown.push([item, passed]);
   }
@@ -44,7 +44,7 @@ function sift() {
 
 function passes(item, talk, search, counts) {
   const values = FACETS.map((facet) => VALUES[facet](item, talk));
-  const missed = FACETS.filter((f, i) => asked[f] && !values[i].includes(asked[f]));
+  const missed = FACETS.filter((f, i) => chosen[f] && !values[i].includes(chosen[f]));
   const found = (text) => text.search(search) >= 0;
   if (search && !texts(item, talk).some(found)) missed.push("text");
   FACETS.forEach((facet, i) => {
@@ -60,12 +60,12 @@ function fill(counts) {
   for (const facet of FACETS) {
     const select = form.elements[facet];
     const known = [...counts[facet]];
-    if (asked[facet] && !counts[facet].has(asked[facet])) known.push([asked[facet], 0]);
+    if (chosen[facet] && !counts[facet].has(chosen[facet])) known.push([chosen[facet], 0]);
     select.replaceChildren(choice("", "all"), ...known.map(([value, count]) =>
       choice(value, `${seen(called(facet, value))} (${count.toLocaleString("en")})`)));
-    select.value = asked[facet];
+    select.value = chosen[facet];
   }
-  if (form.elements.text.value !== asked.text) form.elements.text.value = asked.text;
+  if (form.elements.text.value !== chosen.text) form.elements.text.value = chosen.text;
 }
 
 function called(facet, value) {

@@ -1,4 +1,4 @@
-// What a run is, and what it found.
+// Head of a run: its fields and its rates.
 
 function title(run) {
   return `${Object.fromEntries(run.fields).probe}: ${run.name}`;

@@ -6,7 +6,7 @@ let page = 1;
 
 function count() {
   const talks = shown.reduce((sum, [, passed]) => sum + passed.length, 0);
-  const only = asked.item ? `, only item ${asked.item}` : "";
+  const only = chosen.item ? `, only item ${chosen.item}` : "";
   byId("count").replaceChildren(visible(
     `${talks.toLocaleString("en")} of ${many(total, "conversation")} shown, in ` +
     `${shown.length.toLocaleString("en")} of ${many(items.length, "item")}${only}`));
@@ -33,13 +33,13 @@ function leaf(number) {
 
 function read() {
   const given = new URLSearchParams(location.hash.slice(1));
-  for (const name of [...FACETS, "item", "text"]) asked[name] = given.get(name) ?? "";
+  for (const name of [...FACETS, "item", "text"]) chosen[name] = given.get(name) ?? "";
   renew(Number.parseInt(given.get("page"), 10) || 1);
 }
 
 function address() {
   const given = new URLSearchParams();
-  for (const [name, value] of Object.entries(asked)) if (value) given.set(name, value);
+  for (const [name, value] of Object.entries(chosen)) if (value) given.set(name, value);
   if (page > 1) given.set("page", page);
   history.replaceState(null, "", "#" + given);
 }
@@ -73,7 +73,7 @@ function pressed(event) {
 }
 
 function changed() {
-  for (const facet of [...FACETS, "text"]) asked[facet] = form.elements[facet].value;
+  for (const facet of [...FACETS, "text"]) chosen[facet] = form.elements[facet].value;
   renew();
 }
 
@@ -86,7 +86,7 @@ form.addEventListener("input", (event) => {
 form.addEventListener("submit", (event) => event.preventDefault());
 form.addEventListener("reset", (event) => {
   event.preventDefault();
-  asked = Object.fromEntries([...FACETS, "item", "text"].map((name) => [name, ""]));
+  chosen = Object.fromEntries([...FACETS, "item", "text"].map((name) => [name, ""]));
   renew();
 });
 byId("back").addEventListener("click", () => leaf(page - 1));

@@ -1,7 +1,6 @@
 "use strict";
-// Texts and elements.  What is shown comes from the data block and enters the page as
-// text, never as markup: nothing here makes elements from strings, and the page's policy
-// forbids it.
+// Texts and elements.  Data enter the page as text, never as markup: no function makes
+// elements from strings, and the page's policy forbids it.
 
 const { longest, runs } = JSON.parse(document.getElementById("data").textContent);
 const ODD = /(?![\n\t\u200c\u200d])[\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Zl}\p{Zp}]/gu;
@@ -21,7 +20,7 @@ function button(text, pressed) {
   return made;
 }
 
-// A text as it is: what is searched for is marked, what cannot be seen is numbered.
+// A text: matches of the search are marked, invisible characters shown by number.
 function literal(text, search = null) {
   const whole = document.createDocumentFragment();
   let from = 0;
