@@ -1,4 +1,4 @@
-"""Asked once, charged once, whatever is killed, doubled or damaged in between."""
+"""Each request is sent and charged once, through kills, duplicates and damage."""
 
 from __future__ import annotations
 
@@ -38,15 +38,15 @@ BUDGET = Budget("run", PRICES)
 
 @pytest.fixture
 def replies(tmp_path):
-    kept = ReplyCache(tmp_path / "replies.sqlite")
-    yield kept
-    kept.close()
+    cache = ReplyCache(tmp_path / "replies.sqlite")
+    yield cache
+    cache.close()
 
 
-def together(assistant, prompts):
+def ask_together(assistant, prompts):
     async def main():
-        asked = (assistant.reply([("user", p)]) for p in prompts)
-        return await asyncio.gather(*asked, return_exceptions=True)
+        requests = (assistant.reply([("user", p)]) for p in prompts)
+        return await asyncio.gather(*requests, return_exceptions=True)
 
     return asyncio.run(main())
 
@@ -63,8 +63,8 @@ def test_the_second_time_a_reply_is_found_and_costs_nothing(replies):
 
 def test_equal_requests_at_the_same_time_ask_once(replies):
     with FakeChat(delay=0.05) as chat:
-        said = together(Cached(chat.endpoint(), BUDGET, replies), ["x"] * 8)
-    assert chat.calls == {"x": 1} and [r.cached for r in said].count(True) == 7
+        results = ask_together(Cached(chat.endpoint(), BUDGET, replies), ["x"] * 8)
+    assert chat.calls == {"x": 1} and [r.cached for r in results].count(True) == 7
 
 
 def test_a_request_without_an_answer_is_not_kept(replies):
@@ -108,46 +108,52 @@ def test_any_text_is_kept_as_it_is(replies):
 
 
 def test_a_cap_is_not_exceeded_and_what_is_in_flight_is_kept(replies):
-    """Ten tokens of prompt and two of reply are billed; held are 21 + 4 at worst."""
+    """A reply costs 10 + 2 tokens; its reservation is the worst case, 21 + 4."""
     settings = Settings(max_tokens=4)
     budget = BUDGET._replace(cap=100.0)
 
     async def main(assistant):
-        asked = (assistant.reply([("user", f"{n:05}")], settings) for n in range(30))
-        return await asyncio.gather(*asked, return_exceptions=True)
+        requests = (assistant.reply([("user", f"{n:05}")], settings) for n in range(30))
+        return await asyncio.gather(*requests, return_exceptions=True)
 
     with FakeChat(delay=0.05) as chat:
         assistant = Cached(chat.endpoint(), budget, replies)
-        said = asyncio.run(main(assistant))
-        while any(isinstance(s, Reply) and not s.cached for s in said):
+        results = asyncio.run(main(assistant))
+        while any(
+            isinstance(result, Reply) and not result.cached for result in results
+        ):
             assert replies.spent("run").money <= 100
-            said = asyncio.run(main(assistant))
-    kept = [s for s in said if isinstance(s, Reply)]
-    assert all(isinstance(s, BudgetExhausted) for s in said if s not in kept)
-    assert len(kept) == sum(chat.calls.values()) == replies.spent("run").replies == 7
+            results = asyncio.run(main(assistant))
+    stored = [result for result in results if isinstance(result, Reply)]
+    assert all(
+        isinstance(result, BudgetExhausted)
+        for result in results
+        if result not in stored
+    )
+    assert len(stored) == sum(chat.calls.values()) == replies.spent("run").replies == 7
     assert replies.spent("run").money == 7 * 12  # one more could cost 25
 
 
 def test_a_higher_cap_goes_on_where_the_lower_one_ended(replies):
-    """Two are billed, and 16 + 5 + 256 = 277 held."""
+    """A reply costs 2; its reservation is 16 + 5 + 256 = 277."""
     assistant = Scripted(lambda messages, epoch, u: "yes", "s")
     poor = Cached(assistant, BUDGET._replace(cap=278.0), replies)
-    said = [ask(poor)]
+    results = [ask(poor)]
     with pytest.raises(BudgetExhausted, match=r"cap of 278 .* ledger run"):
         ask(poor, epoch=1)
     rich = Cached(assistant, BUDGET._replace(cap=900.0), replies)
-    said += [ask(rich, epoch=n) for n in range(3)]
-    assert [s.cached for s in said] == [False, True, False, False]
+    results += [ask(rich, epoch=n) for n in range(3)]
+    assert [reply.cached for reply in results] == [False, True, False, False]
 
 
 def test_what_others_have_in_flight_counts(replies):
     budget, other = BUDGET._replace(cap=10.0), ReplyCache(replies.path)
-    held = other.reserve(budget, 6.0)
+    hold = other.reserve(budget, 6.0)
     with pytest.raises(
         BudgetExhausted, match="6 may be for requests in flight, and 6 "
     ):
         replies.reserve(budget, 6.0)
-    other.release(held)
+    other.release(hold)
     other.close()
     assert replies.reserve(budget, 6.0) and replies.reserve(
         budget._replace(account="b"), 6.0
@@ -177,7 +183,7 @@ def test_what_a_killed_process_had_reserved_is_free_at_once(replies):
 
 
 def test_a_process_of_another_machine_keeps_its_reservation_for_an_hour(replies):
-    """Whether it lives cannot be seen; and nobody waits for it."""
+    """Its end cannot be observed, so its reservation is not waited for."""
     budget = BUDGET._replace(cap=10.0)
     replies.reserve(budget, 6.0)
     with sqlite3.connect(replies.path) as database:
@@ -192,24 +198,24 @@ def test_a_process_of_another_machine_keeps_its_reservation_for_an_hour(replies)
 
 
 def test_money_that_another_process_has_reserved_is_waited_for(replies):
-    """Two are billed, and 16 + 5 + 256 = 277 may be."""
+    """A reply costs 2; its reservation is 16 + 5 + 256 = 277."""
     assistant = Scripted(lambda messages, epoch, u: "yes", "s")
     budget, other = BUDGET._replace(cap=300.0), ReplyCache(replies.path)
-    held = other.reserve(budget, 100.0)
+    hold = other.reserve(budget, 100.0)
 
     async def main():
-        asked = asyncio.create_task(Cached(assistant, budget, replies).reply(HELLO))
+        request = asyncio.create_task(Cached(assistant, budget, replies).reply(HELLO))
         await asyncio.sleep(0.2)
-        assert not asked.done()
-        other.release(held)
-        return await asked
+        assert not request.done()
+        other.release(hold)
+        return await request
 
     assert asyncio.run(main()).text == "yes"
     other.close()
 
 
 def test_a_file_that_names_no_processes_is_mended(replies):
-    """As it was before reservations said whose they are."""
+    """Version 1, before reservations named their process."""
     replies.store("k", Reply("x", 1, 1), BUDGET, None)
     replies.close()
     with sqlite3.connect(replies.path) as database:
@@ -273,8 +279,8 @@ def test_a_damaged_reply_is_asked_again(replies):
         assert raw.count(b"echo hello") == 1
         replies.path.write_bytes(raw.replace(b"echo hello", b"echo jello"))
         with pytest.warns(UserWarning, match="damaged"):
-            said = ask(assistant)
-    assert said.text == "echo hello" and not said.cached and ask(assistant).cached
+            reply = ask(assistant)
+    assert reply.text == "echo hello" and not reply.cached and ask(assistant).cached
 
 
 def test_a_folder_that_cannot_be_written_is_an_error(tmp_path):
@@ -343,15 +349,15 @@ def client(chat, path, most=4, items=60):
     return subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
 
 
-def ended(process):
-    """The items that a client was told the replies of."""
+def finished_items(process):
+    """Return the items whose replies a client printed."""
     out, _ = process.communicate(timeout=60)
     return {int(line) for line in out.splitlines()}
 
 
 @pytest.mark.slow
 def test_what_was_answered_is_never_asked_again_after_a_kill(tmp_path):
-    path, told = str(tmp_path / "replies.sqlite"), set()
+    path, finished = str(tmp_path / "replies.sqlite"), set()
     with FakeChat(delay=0.01) as chat:
         for kill in range(1, 4):
             process = client(chat, path)
@@ -360,12 +366,12 @@ def test_what_was_answered_is_never_asked_again_after_a_kill(tmp_path):
                 assert time.monotonic() < deadline, "waited in vain"
                 time.sleep(0.002)
             os.kill(process.pid, signal.SIGKILL)
-            told |= ended(process)
-            asked = chat.calls.copy()
-            again = [n for n in told if asked[f"item {n}"] > kill]
+            finished |= finished_items(process)
+            calls = chat.calls.copy()
+            again = [n for n in finished if calls[f"item {n}"] > kill]
             assert not again
-        before = {f"item {n}": chat.calls[f"item {n}"] for n in told}
-        assert told and ended(client(chat, path)) == set(range(60))
+        before = {f"item {n}": chat.calls[f"item {n}"] for n in finished}
+        assert finished and finished_items(client(chat, path)) == set(range(60))
         assert {item: chat.calls[item] for item in before} == before
     assert sum(chat.calls.values()) - 60 <= 3 * 4  # what was in flight at each kill
     replies = ReplyCache(path)
@@ -378,10 +384,10 @@ def test_four_processes_share_the_replies(tmp_path):
     path = str(tmp_path / "replies.sqlite")
     with FakeChat() as chat:
         clients = [client(chat, path, items=40) for _ in range(4)]
-        assert [ended(c) for c in clients] == [set(range(40))] * 4
-        asked = sum(chat.calls.values())
-        assert 40 <= asked <= 160 and ended(client(chat, path, items=40))
-        assert sum(chat.calls.values()) == asked  # the fifth finds all
+        assert [finished_items(c) for c in clients] == [set(range(40))] * 4
+        calls = sum(chat.calls.values())
+        assert 40 <= calls <= 160 and finished_items(client(chat, path, items=40))
+        assert sum(chat.calls.values()) == calls  # the fifth finds all
     replies = ReplyCache(path)
-    assert replies.spent("run").replies == asked
+    assert replies.spent("run").replies == calls
     replies.close()

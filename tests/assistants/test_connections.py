@@ -1,4 +1,4 @@
-"""Connections open and close for a request, and lead nowhere else."""
+"""Connections: opened and closed for a request, and to no other address."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ import time
 import httpx
 import pytest
 from support.chat_server import (
-    HASTY,
+    FAST_POLICY,
     HELLO,
     FakeChat,
     always,
     ask,
-    dribble,
     failing,
     hang,
     send,
+    trickle,
 )
 
 from heliostat.assistants import Endpoint, Unanswered
 from heliostat.errors import RequestError
 
 
-@pytest.mark.parametrize("act", [hang, dribble], ids=["silent", "a byte at a time"])
+@pytest.mark.parametrize("act", [hang, trickle], ids=["silent", "a byte at a time"])
 def test_an_attempt_without_end_is_ended(act):
     with always(act) as chat, pytest.raises(Unanswered, match=r"within 0\.2 s"):
-        ask(chat.endpoint(policy=HASTY._replace(timeout=0.2, attempts=2)))
+        ask(chat.endpoint(policy=FAST_POLICY._replace(timeout=0.2, attempts=2)))
     assert chat.calls["hello"] == 2
 
 
@@ -68,7 +68,7 @@ def test_a_cancelled_request_leaves_nothing_behind():
 
 @pytest.fixture
 def closing(monkeypatch):
-    """Clients, half a second after somebody began to close them."""
+    """Closed clients; closing takes half a second and then fails."""
     close, closed = httpx.AsyncClient.aclose, []
 
     async def slowly(client):
@@ -82,9 +82,9 @@ def closing(monkeypatch):
 
 
 def test_a_whole_reply_counts_whatever_becomes_of_its_connection(closing):
-    """Its timeout would also cut the closing short, and leave sockets behind."""
+    """The timeout of an attempt does not interrupt the closing."""
     with FakeChat() as chat:
-        hasty = HASTY._replace(timeout=0.3)
+        hasty = FAST_POLICY._replace(timeout=0.3)
         assert ask(chat.endpoint(policy=hasty)).text == "echo hello"
     assert len(closing) == 1 == sum(chat.calls.values())
 

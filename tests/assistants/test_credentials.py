@@ -1,4 +1,4 @@
-"""The key is sent, and is nowhere else."""
+"""The key is sent, and is stored and shown nowhere."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def _key(monkeypatch):
 
 
 def outcome(assistant):
-    """A reply or an exception, as a program would show it."""
+    """Return a reply or an exception as a program would show it."""
     try:
         return repr(asyncio.run(assistant.reply(HELLO)))
     except (RequestError, Unanswered, Paused) as error:
@@ -49,10 +49,10 @@ def test_a_key_that_is_echoed_is_hidden(status, tmp_path, caplog):
         shown = outcome(Cached(endpoint, Budget("x"), replies)) + repr(endpoint)
         replies.close()
     logged = [*caplog.messages, *(repr(r.__dict__) for r in caplog.records)]
-    kept = "".join(p.read_bytes().decode("latin-1") for p in tmp_path.iterdir())
+    stored = "".join(p.read_bytes().decode("latin-1") for p in tmp_path.iterdir())
     processes = [p.read_bytes() for p in Path("/proc").glob("[0-9]*/cmdline")]
-    assert chat.calls["hello"] and logged and kept and processes
-    for place in (shown, *logged, kept):
+    assert chat.calls["hello"] and logged and stored and processes
+    for place in (shown, *logged, stored):
         assert KEY not in place
     assert not any(KEY.encode() in line for line in processes)
 
@@ -76,12 +76,12 @@ def test_a_bearer_token_is_hidden_and_a_bearer_of_news_is_not():
 
 
 def test_a_key_that_is_masked_is_hidden_as_far_as_it_shows():
-    """Its first characters and its last, if there are eight; fewer tell nothing."""
+    """Eight or more of its first or last characters are hidden."""
     masked = f"{KEY[:11]}****{KEY[-8:]}, {KEY[:4]}...{KEY[-4:]}, {KEY}{KEY}"
     assert redacted(masked) == "[key]-****[key], sk-p...6789, [key][key]"
 
 
-DRESSES = {
+ENCODINGS = {
     "upper case": str.upper,
     "reversed": lambda key: key[::-1],
     "with spaces": " ".join,
@@ -109,24 +109,24 @@ DRESSES = {
 LONG = "sk-proj/98+7654-3210abcdefQQ%zY"
 
 
-@pytest.mark.parametrize("dress", DRESSES)
-def test_a_key_is_hidden_in_every_dress(dress, monkeypatch):
-    """But for what stands at its ends: of what is encoded, bits of four characters."""
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_a_key_is_hidden_in_every_encoding(encoding, monkeypatch):
+    """At its ends, at most six encoded characters remain."""
     monkeypatch.setenv("HELIOSTAT_API_KEY", LONG)
     Endpoint("https://host/v1", "m")  # whose key is searched for from now on
-    shown = DRESSES[dress](LONG)
-    told = redacted(printable(f"I was given: {shown}; is that right?"))
-    left = told.removeprefix("I was given: ").removesuffix("; is that right?")
+    encoded = ENCODINGS[encoding](LONG)
+    shown_text = redacted(printable(f"I was given: {encoded}; is that right?"))
+    left = shown_text.removeprefix("I was given: ").removesuffix("; is that right?")
     assert "[key]" in left and len(left.replace("[key]", "")) <= 6
 
 
 @given(st.text(st.sampled_from(string.ascii_letters + string.digits + "-_.+/=")))
 def test_a_key_is_hidden_and_other_text_is_not(key):
     text = f"the quick brown fox{key}jumps over the lazy dog"
-    told = hide(text, [key, ""])
+    shown = hide(text, [key, ""])
     if len(key) >= 8 and key not in "the quick brown fox jumps over the lazy dog":
-        assert key not in told
-    assert told.startswith("the quick") and told.endswith("lazy dog")
+        assert key not in shown
+    assert shown.startswith("the quick") and shown.endswith("lazy dog")
     assert hide(text, []) == hide(text, [""]) == text
 
 
@@ -136,11 +136,11 @@ def test_a_key_in_place_of_a_name_is_refused_and_not_repeated():
     assert KEY not in str(caught.value)
 
 
-@pytest.mark.parametrize("held", ["short", "with a space in it", "näh-0123456789"])
-def test_what_can_be_no_key_is_refused_and_not_repeated(held, monkeypatch):
-    monkeypatch.setenv("HELIOSTAT_API_KEY", held)
+@pytest.mark.parametrize("value", ["short", "with a space in it", "näh-0123456789"])
+def test_what_can_be_no_key_is_refused_and_not_repeated(value, monkeypatch):
+    monkeypatch.setenv("HELIOSTAT_API_KEY", value)
     shown = outcome(Endpoint("https://host/v1", "m"))
-    assert "$HELIOSTAT_API_KEY holds no key" in shown and held not in shown
+    assert "$HELIOSTAT_API_KEY holds no key" in shown and value not in shown
 
 
 def test_a_key_does_not_travel_in_the_clear():

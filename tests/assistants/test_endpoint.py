@@ -1,4 +1,4 @@
-"""Whatever a server does, a request ends with a reply or with a reason."""
+"""Replies of all kinds: a request ends with a reply or with a reason."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import zlib
 
 import pytest
 from support.chat_server import (
-    HASTY,
+    FAST_POLICY,
     HELLO,
     FakeChat,
     always,
@@ -18,7 +18,7 @@ from support.chat_server import (
     failing,
     reply_to,
     send,
-    spoken,
+    text_reply,
     truncated,
 )
 
@@ -28,15 +28,15 @@ from heliostat.errors import RequestError
 
 
 def replied(message, finish):
-    said = {"choices": [{"message": message, "finish_reason": finish}]}
-    return send(200, json.dumps(said).encode())
+    reply = {"choices": [{"message": message, "finish_reason": finish}]}
+    return send(200, json.dumps(reply).encode())
 
 
 def test_a_request_says_what_was_asked_and_a_reply_what_came():
     settings = Settings(0.5, 7, seed=3, stop=("END",), grammar="root ::= x")
     with FakeChat() as chat:
-        said = ask(chat.endpoint("m"), [("system", "be brief"), *HELLO], settings, 2)
-    assert said == ("echo hello", 10, 2, False, "stop")
+        reply = ask(chat.endpoint("m"), [("system", "be brief"), *HELLO], settings, 2)
+    assert reply == ("echo hello", 10, 2, False, "stop")
     assert chat.paths == ["/v1/chat/completions"]
     assert chat.bodies == [
         {
@@ -55,12 +55,12 @@ def test_a_request_says_what_was_asked_and_a_reply_what_came():
 
 
 def test_anthropic_servers_are_spoken_to_in_their_own_manner():
-    said = {
+    reply = {
         "content": [{"type": "text", "text": "hi"}],
         "stop_reason": "max_tokens",
         "usage": {"input_tokens": 4, "output_tokens": 1},
     }
-    with always(send(200, json.dumps(said).encode())) as chat:
+    with always(send(200, json.dumps(reply).encode())) as chat:
         endpoint = chat.endpoint(provider="anthropic")
         assert ask(endpoint, [("system", "s"), *HELLO]) == ("hi", 4, 1, False, "length")
     (body,) = chat.bodies
@@ -84,8 +84,8 @@ def test_anthropic_servers_are_spoken_to_in_their_own_manner():
     ],
 )
 def test_texts_come_in_parts_or_as_a_refusal(message, text):
-    said = {"choices": [{"message": message, "finish_reason": None}]}
-    with always(send(200, json.dumps(said).encode())) as chat:
+    body = {"choices": [{"message": message, "finish_reason": None}]}
+    with always(send(200, json.dumps(body).encode())) as chat:
         reply = ask(chat.endpoint())
     assert (reply.text, reply.finish) == (text, "stop")
 
@@ -101,7 +101,7 @@ def test_parts_without_text_are_no_reply():
 
 
 def test_thoughts_are_no_part_of_a_reply():
-    said = {
+    reply = {
         "content": [
             {"type": "thinking", "thinking": "hm"},
             {"type": "text", "text": "h"},
@@ -109,7 +109,7 @@ def test_thoughts_are_no_part_of_a_reply():
         ],
         "stop_reason": "end_turn",
     }
-    with always(send(200, json.dumps(said).encode())) as chat:
+    with always(send(200, json.dumps(reply).encode())) as chat:
         assert ask(chat.endpoint(provider="anthropic")).text == "hi"
 
 
@@ -153,9 +153,9 @@ BAD = {
     "no choices": send(200, b'{"choices": []}'),
     "null choice": send(200, b'{"choices": [null]}'),
     "no message": send(200, b'{"choices": [{"finish_reason": "stop"}]}'),
-    "null text": spoken(None),
-    "number for text": spoken(7),
-    "list for text": spoken(["a"]),
+    "null text": text_reply(None),
+    "number for text": text_reply(7),
+    "list for text": text_reply(["a"]),
     "truncated": truncated,
     "no gzip": send(200, b"\x1f\x8b" + b"\0" * 99, Content_Encoding="gzip"),
     "half gzip": send(200, gzip.compress(WHOLE)[:40], Content_Encoding="gzip"),
@@ -174,7 +174,7 @@ def test_a_bad_reply_is_tried_again(name):
 def test_what_stays_bad_ends_with_one_printable_line(name):
     with always(BAD[name]) as chat, pytest.raises(Unanswered) as caught:
         ask(chat.endpoint())
-    assert chat.requests == {"hello": HASTY.attempts}
+    assert chat.requests == {"hello": FAST_POLICY.attempts}
     nobody_is_answered = name in ("error 500", "truncated", "lost")
     assert (type(caught.value) is Unreachable) == nobody_is_answered
     reason = str(caught.value)
@@ -183,7 +183,7 @@ def test_what_stays_bad_ends_with_one_printable_line(name):
 
 
 USELESS = {
-    "10 MB": spoken("x" * 10_000_000),
+    "10 MB": text_reply("x" * 10_000_000),
     "10 MB packed": send(
         200, gzip.compress(b" " * 10_000_000 + WHOLE), Content_Encoding="gzip"
     ),
@@ -224,9 +224,9 @@ def test_a_packed_reply_is_unpacked(packing):
 def test_counts_that_can_be_none_spoil_no_reply(usage):
     body = json.dumps(reply_to("x") | {"usage": "?"}).replace('"?"', usage)
     with always(send(200, body.encode())) as chat:
-        said = ask(chat.endpoint(), settings=Settings(max_tokens=9))
-    assert said.text == "echo x" and said.completion_tokens == 9
-    assert len("hello") <= said.prompt_tokens < 100
+        reply = ask(chat.endpoint(), settings=Settings(max_tokens=9))
+    assert reply.text == "echo x" and reply.completion_tokens == 9
+    assert len("hello") <= reply.prompt_tokens < 100
 
 
 @pytest.mark.parametrize("finish", [7, ["stop"], {"type": "stop"}, True])
@@ -245,13 +245,13 @@ def test_the_first_choice_is_the_one_that_says_so():
 
 
 def test_a_newer_server_gets_the_names_that_it_asks_for():
-    """Once: later requests have them from the start."""
+    """Only the first request is repeated: later ones use the new names."""
 
     def newer(call, prompt):
         return answer if "max_completion_tokens" in chat.bodies[-1] else wrong
 
-    said = "'max_tokens' is not supported, use 'max_completion_tokens' instead."
-    wrong = send(400, json.dumps({"error": {"message": said}}).encode())
+    message = "'max_tokens' is not supported, use 'max_completion_tokens' instead."
+    wrong = send(400, json.dumps({"error": {"message": message}}).encode())
     with FakeChat(newer) as chat:
         endpoint = chat.endpoint()
         for text in ("a", "b"):
@@ -262,8 +262,8 @@ def test_a_newer_server_gets_the_names_that_it_asks_for():
 
 
 def test_a_temperature_can_be_left_to_the_server():
-    said = "Unsupported value: 'temperature' does not support 0.0 with this model."
-    wrong = send(400, json.dumps({"error": {"message": said}}).encode())
+    message = "Unsupported value: 'temperature' does not support 0.0 with this model."
+    wrong = send(400, json.dumps({"error": {"message": message}}).encode())
     with FakeChat(
         lambda call, prompt: wrong if "temperature" in chat.bodies[-1] else answer
     ) as chat:
@@ -274,8 +274,8 @@ def test_a_temperature_can_be_left_to_the_server():
 
 @pytest.mark.parametrize("status", [400, 413, 422])
 def test_a_request_that_is_refused_is_not_repeated(status):
-    said = json.dumps({"error": {"message": "too <b>long</b>\x07 by 3"}}).encode()
-    with always(send(status, said)) as chat, pytest.raises(Unanswered) as caught:
+    body = json.dumps({"error": {"message": "too <b>long</b>\x07 by 3"}}).encode()
+    with always(send(status, body)) as chat, pytest.raises(Unanswered) as caught:
         ask(chat.endpoint())
     assert str(caught.value) == f"status {status}: too long by 3"
     assert chat.calls == {"hello": 1}
@@ -283,8 +283,8 @@ def test_a_request_that_is_refused_is_not_repeated(status):
 
 def test_what_a_server_says_of_a_key_loses_no_brackets(monkeypatch):
     monkeypatch.setenv("HELIOSTAT_API_KEY", "sk-planted-0123456789")
-    said = "key [sk-planted-0123456789] of {x|y}: 2 > 1"
-    body = json.dumps({"error": {"message": said}}).encode()
+    message = "key [sk-planted-0123456789] of {x|y}: 2 > 1"
+    body = json.dumps({"error": {"message": message}}).encode()
     with always(send(400, body)) as chat, pytest.raises(Unanswered) as caught:
         ask(chat.endpoint())
     assert str(caught.value) == "status 400: key [[key]] of {x|y}: 2 > 1"
@@ -298,22 +298,22 @@ def test_what_is_wrong_with_every_request_ends_the_run(status):
 
 
 def test_a_long_text_is_cut_and_says_so():
-    with always(spoken("é" * (MAX_CHARACTERS + 1))) as chat:
-        said = ask(chat.endpoint())
-    assert said.text == "é" * MAX_CHARACTERS and said.finish == "cut"
+    with always(text_reply("é" * (MAX_CHARACTERS + 1))) as chat:
+        reply = ask(chat.endpoint())
+    assert reply.text == "é" * MAX_CHARACTERS and reply.finish == "cut"
 
 
 def test_a_text_can_be_stored_and_is_otherwise_as_it_came():
-    with always(spoken("a\x00b\ud800c\x1b\n\t\U0001f600")) as chat:
-        said = ask(chat.endpoint())
-    assert said.text == "a\ufffdb\ufffdc\x1b\n\t\U0001f600"
-    assert said.text.encode()
+    with always(text_reply("a\x00b\ud800c\x1b\n\t\U0001f600")) as chat:
+        reply = ask(chat.endpoint())
+    assert reply.text == "a\ufffdb\ufffdc\x1b\n\t\U0001f600"
+    assert reply.text.encode()
 
 
 def test_uncounted_tokens_are_the_most_there_can_be():
-    with always(spoken("x", usage=None)) as chat:
-        said = ask(chat.endpoint(), settings=Settings(max_tokens=9))
-    assert said.prompt_tokens >= len("hello") and said.completion_tokens == 9
+    with always(text_reply("x", usage=None)) as chat:
+        reply = ask(chat.endpoint(), settings=Settings(max_tokens=9))
+    assert reply.prompt_tokens >= len("hello") and reply.completion_tokens == 9
 
 
 @pytest.mark.parametrize("messages", [[], [("robot", "x")], [("user", None)]])

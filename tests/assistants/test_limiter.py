@@ -1,4 +1,4 @@
-"""Concurrency follows refusals: it shrinks, grows, and is never above the limit."""
+"""Limiter: requests in flight shrink with refusals, grow with replies, have a limit."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import math
 from email.utils import formatdate
 
 import pytest
-from support.chat_server import HASTY, FakeChat, answer, send
+from support.chat_server import FAST_POLICY, FakeChat, answer, send
 
 from heliostat.assistants import Limiter, Unreachable
 from heliostat.assistants.failures import RateLimited, retry_after
@@ -16,7 +16,7 @@ from heliostat.assistants.retry import Attempts, Clock, RetryPolicy, backoff
 
 
 class Dial:
-    """A clock that is moved by whoever sleeps."""
+    """Clock that only sleeping advances."""
 
     def __init__(self):
         self.now, self.slept = 1000.0, []
@@ -31,7 +31,7 @@ class Dial:
 
 
 async def _crowd(limiter, size, work):
-    """So many tasks at once; gives the most that were inside together."""
+    """Run so many tasks; return the largest number that held a slot together."""
     inside, most = 0, 0
 
     async def one(number):
@@ -167,7 +167,7 @@ def test_retry_after_is_honoured_at_the_server():
 
 def test_refusals_without_end_have_an_end():
     with FakeChat(lambda call, prompt: send(429)) as chat:
-        endpoint = chat.endpoint(policy=HASTY._replace(rate_limited=4))
+        endpoint = chat.endpoint(policy=FAST_POLICY._replace(rate_limited=4))
         with pytest.raises(Unreachable, match="429"):
             asyncio.run(endpoint.reply([("user", "x")]))
         assert chat.calls["x"] == 4 and chat.health_checks == 1
@@ -175,7 +175,7 @@ def test_refusals_without_end_have_an_end():
 
 
 def test_a_server_that_answers_nobody_is_given_up_after_a_quarter_of_an_hour():
-    """It asks for a minute each time: long before it has refused 30 times."""
+    """It asks for a minute each time: 15 minutes pass before 30 refusals."""
     dial = Dial()
     with FakeChat(lambda call, prompt: send(429, Retry_After="60")) as chat:
         limiter = Limiter(maximum=1, clock=dial.clock, sleep=dial.sleep)
@@ -187,7 +187,7 @@ def test_a_server_that_answers_nobody_is_given_up_after_a_quarter_of_an_hour():
 
 
 def test_a_server_that_answers_others_is_given_more_time():
-    """A refusal a minute: enough is 15 minutes of silence, or the 30th of them."""
+    """With a refusal a minute, 15 minutes of silence or 30 refusals are the limit."""
     for heard, enough in ((0, 17), (8, 25), (39, 30)):
         dial, patience = Dial(), RetryPolicy()
         limiter = Limiter(clock=dial.clock)
@@ -218,7 +218,7 @@ def _asked(endpoint, prompts):
 
 
 def test_the_server_sees_fewer_after_refusals_and_more_again():
-    """A server that bears three at a time, asked with twelve."""
+    """The server accepts three requests at a time and gets twelve."""
 
     def plan(call, prompt):
         return send(429, json.dumps({}).encode()) if chat.busy > 3 else answer

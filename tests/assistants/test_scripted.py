@@ -1,4 +1,4 @@
-"""A scripted assistant is a pure function; a local one is a real model."""
+"""Scripted assistants are pure functions; the local one is a real model."""
 
 from __future__ import annotations
 
@@ -18,13 +18,16 @@ def coin(messages, epoch, u):
 
 
 def test_answers_depend_on_the_request_and_nothing_else():
-    async def asked(epochs):
+    async def texts(epochs):
         assistant = Scripted(coin, "coin", seed=1)
         replies = [await assistant.reply([("user", "x")], epoch=e) for e in epochs]
         return [r.text for r in replies]
 
-    forth, back = asyncio.run(asked(range(50))), asyncio.run(asked(range(49, -1, -1)))
-    assert forth == back[::-1] and set(forth) == {"heads", "tails"}
+    forward, backward = (
+        asyncio.run(texts(range(50))),
+        asyncio.run(texts(range(49, -1, -1))),
+    )
+    assert forward == backward[::-1] and set(forward) == {"heads", "tails"}
 
 
 def test_chance_is_uniform():
@@ -77,14 +80,14 @@ def test_the_local_model_knows_a_capital_repeats_itself_and_keeps_to_a_grammar()
     letter = greedy._replace(grammar='root ::= "A" | "B"')
 
     async def main(assistant):
-        said = [await assistant.reply([question], greedy) for _ in "ab"]
+        replies = [await assistant.reply([question], greedy) for _ in "ab"]
         drawn = [await assistant.reply([question], Settings(seed=1), 2) for _ in "ab"]
-        return said, drawn, await assistant.reply([question], letter)
+        return replies, drawn, await assistant.reply([question], letter)
 
     with serving() as assistant:
-        said, drawn, verdict = asyncio.run(main(assistant))
-    assert said[0] == said[1] and "Paris" in said[0].text
-    assert said[0].completion_tokens <= 20
+        replies, drawn, verdict = asyncio.run(main(assistant))
+    assert replies[0] == replies[1] and "Paris" in replies[0].text
+    assert replies[0].completion_tokens <= 20
     assert drawn[0].text == drawn[1].text
     assert verdict.text in ("A", "B")
 
@@ -92,8 +95,8 @@ def test_the_local_model_knows_a_capital_repeats_itself_and_keeps_to_a_grammar()
 @needs_weights
 @pytest.mark.real
 def test_a_reply_depends_on_what_was_said_alone():
-    """Whatever else is asked, before it or at the same time, in any order."""
-    asked = [[Message("user", f"What is {n} times {n}, and why?")] for n in range(8)]
+    """Other requests, before it or at the same time, do not change it."""
+    prompts = [[Message("user", f"What is {n} times {n}, and why?")] for n in range(8)]
     greedy = Settings(temperature=0.0, max_tokens=24)
 
     async def crowd(assistant, questions):
@@ -101,6 +104,6 @@ def test_a_reply_depends_on_what_was_said_alone():
         return [reply.text for reply in replies]
 
     with serving() as assistant:
-        forth = asyncio.run(crowd(assistant, asked))
-        back = asyncio.run(crowd(assistant, asked[::-1]))
-    assert forth == back[::-1]
+        forward = asyncio.run(crowd(assistant, prompts))
+        backward = asyncio.run(crowd(assistant, prompts[::-1]))
+    assert forward == backward[::-1]

@@ -11,7 +11,7 @@ import sys
 import time
 
 import pytest
-from support.chat_server import FakeChat, send, spoken
+from support.chat_server import FakeChat, send, text_reply
 
 from heliostat.assistants import ReplyCache
 from heliostat_tasks.preferences.tables import read_table
@@ -25,7 +25,7 @@ def labels(call: int, prompt: str):
     """What an honest reader of both responses says."""
     texts = re.findall(r"<response [AB]>\n(.*)\n</response", prompt)
     first = (len(texts[0]) > len(texts[1])) == ("is longer" in prompt)
-    return spoken("A" if first else "B")
+    return text_reply("A" if first else "B")
 
 
 @pytest.fixture(autouse=True)
@@ -103,8 +103,8 @@ def test_what_could_not_be_labelled_is_told(type_in, files):
         if "question 4" in prompt:
             return send(400)
         if "question 5" in prompt:
-            return spoken("It depends.")
-        return spoken("A") if "question 6" in prompt else labels(call, prompt)
+            return text_reply("It depends.")
+        return text_reply("A") if "question 6" in prompt else labels(call, prompt)
 
     with (files / "pairs.jsonl").open("a") as stream:
         stream.write('\n{"chosen": "x"}\n')

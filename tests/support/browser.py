@@ -1,7 +1,7 @@
-"""A real browser without a window, spoken to over two pipes: what a page does, seen.
+"""Headless Chromium, controlled over two pipes, to test what a page does.
 
-Chromium's DevTools protocol, as JSON that ends in a zero byte, on its descriptors 3 and
-4 (``--remote-debugging-pipe``): no port, no driver, nothing to install.
+It uses the DevTools protocol, JSON that ends in a zero byte, on descriptors 3 and 4
+(``--remote-debugging-pipe``): no port, no driver, nothing to install.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ OPTIONS = (
     "--disable-background-networking --disable-component-update "
     "--disable-dev-shm-usage --remote-debugging-pipe"
 )
-PLACED = (  # descriptors are given their numbers where no thread of ours can interfere
+LAUNCHER = (  # a new process sets the descriptors: no thread of ours can interfere
     "import os, sys; from fcntl import fcntl, F_DUPFD; "
     "a, b = (fcntl(int(fd), F_DUPFD, 10) for fd in sys.argv[1:3]); "
     "os.dup2(a, 3); os.dup2(b, 4); os.execv(sys.argv[3], sys.argv[3:])"
 )
 
 
-def program() -> str | None:
-    """Where a browser is, if there is one."""
+def browser_path() -> str | None:
+    """Return the path of a browser, or None."""
     return next(filter(None, map(shutil.which, NAMES)), None)
 
 
 class Events(NamedTuple):
-    """What happened in a page since it was asked last."""
+    """Events of a page since it was loaded."""
 
     seen: list[dict[str, Any]]
 
@@ -46,8 +46,8 @@ class Events(NamedTuple):
 class Browser:
     """One tab of a browser."""
 
-    def __init__(self, told: BinaryIO, heard: BinaryIO) -> None:
-        self.told, self.heard = told, heard
+    def __init__(self, commands: BinaryIO, replies: BinaryIO) -> None:
+        self._commands, self._replies = commands, replies
         self.number, self.session, self.seen = 0, "", []
         target = self.send("Target.createTarget", url="about:blank")["targetId"]
         attached = self.send("Target.attachToTarget", targetId=target, flatten=True)
@@ -56,14 +56,14 @@ class Browser:
             self.send(f"{domain}.enable")
 
     def send(self, method: str, **params: Any) -> dict[str, Any]:
-        """One command, and its result."""
+        """Send a command and return its result."""
         self.number += 1
         command: dict[str, Any] = {"id": self.number, "method": method}
         command["params"] = params
         if self.session:
             command["sessionId"] = self.session
-        self.told.write(json.dumps(command).encode() + b"\0")
-        self.told.flush()
+        self._commands.write(json.dumps(command).encode() + b"\0")
+        self._commands.flush()
         while (reply := self._next()).get("id") != self.number:
             self.seen.append(reply)
         if "error" in reply:
@@ -71,7 +71,7 @@ class Browser:
         return reply["result"]
 
     def open(self, url: str) -> None:
-        """Load a page anew, and wait for it; also where only the fragment differs."""
+        """Load a page again and wait for it, even if only the fragment differs."""
         self.seen.clear()
         self.send("Page.navigate", url="about:blank")
         self._until_loaded()
@@ -79,25 +79,25 @@ class Browser:
         self._until_loaded()
 
     def value(self, expression: str) -> Any:
-        """What an expression is in the page."""
-        found = self.send(
+        """Evaluate an expression in the page."""
+        reply = self.send(
             "Runtime.evaluate",
             expression=expression,
             returnByValue=True,
             awaitPromise=True,
         )
-        if "exceptionDetails" in found:
-            raise RuntimeError(found["exceptionDetails"]["exception"]["description"])
-        return found["result"].get("value")
+        if "exceptionDetails" in reply:
+            raise RuntimeError(reply["exceptionDetails"]["exception"]["description"])
+        return reply["result"].get("value")
 
     def press(self, *keys: str) -> None:
-        """Keys, as a keyboard sends them: characters, or names such as Tab."""
+        """Press keys: characters, or names such as Tab."""
         for key in keys:
             text = {"text": key} if len(key) == 1 else {}
             for kind in ("keyDown", "keyUp"):
                 self.send("Input.dispatchKeyEvent", type=kind, key=key, **text)
 
-    def sized(self, width: int, height: int, scheme: str = "light") -> None:
+    def resize(self, width: int, height: int, scheme: str = "light") -> None:
         size = {"width": width, "height": height, "deviceScaleFactor": 1}
         phone = width < 600
         self.send("Emulation.setDeviceMetricsOverride", **size, mobile=phone)
@@ -106,7 +106,7 @@ class Browser:
 
     @property
     def events(self) -> Events:
-        self.value("0")  # all that came before it has been read
+        self.value("0")  # reads all earlier events
         return Events(list(self.seen))
 
     def _until_loaded(self) -> None:
@@ -118,9 +118,9 @@ class Browser:
             self.seen.append(self._next())
 
     def _next(self) -> dict[str, Any]:
-        """The next message; commands are few and short, so a byte at a time will do."""
+        """Read the next message, byte by byte: messages are few and short."""
         parts = []
-        while (byte := self.heard.read(1)) != b"\0":
+        while (byte := self._replies.read(1)) != b"\0":
             if not byte:
                 raise RuntimeError("the browser has gone")
             parts.append(byte)
@@ -128,20 +128,20 @@ class Browser:
 
 
 @contextmanager
-def browsing(folder: Path) -> Iterator[Browser]:
-    """A browser with a fresh profile in a folder, for as long as the block runs."""
-    words = [
-        str(program()),
+def open_browser(folder: Path) -> Iterator[Browser]:
+    """Run a browser with a new profile in a folder until the end of the block."""
+    argv = [
+        str(browser_path()),
         *OPTIONS.split(),
         f"--user-data-dir={folder}",
         "about:blank",
     ]
     theirs_in, ours_out = os.pipe()
     ours_in, theirs_out = os.pipe()
-    placed = [sys.executable, "-S", "-c", PLACED, str(theirs_in), str(theirs_out)]
-    with open(ours_out, "wb") as told, open(ours_in, "rb") as heard:
+    launcher = [sys.executable, "-S", "-c", LAUNCHER, str(theirs_in), str(theirs_out)]
+    with open(ours_out, "wb") as commands, open(ours_in, "rb") as replies:
         process = subprocess.Popen(
-            [*placed, *words],
+            [*launcher, *argv],
             pass_fds=(theirs_in, theirs_out),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -149,7 +149,7 @@ def browsing(folder: Path) -> Iterator[Browser]:
         os.close(theirs_in)
         os.close(theirs_out)
         try:
-            browser = Browser(told, heard)
+            browser = Browser(commands, replies)
             yield browser
             browser.session = ""
             browser.send("Browser.close")

@@ -1,4 +1,4 @@
-"""A chat server on loopback that counts who asks what, and misbehaves as it is told."""
+"""Fake chat server on loopback: it counts requests, and fails as a test plans."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from heliostat.assistants.retry import Clock
 
 Act = Callable[["_Handler"], None]
 Plan = Callable[[int, str], Act]
-"""(which call of this prompt, the prompt) -> what to do."""
+"""(number of earlier calls with this prompt, prompt) -> response."""
 
-HASTY = RetryPolicy(
+FAST_POLICY = RetryPolicy(
     attempts=3, rate_limited=40, timeout=5.0, first_wait=0.001, longest_wait=0.002
 )
 
@@ -42,7 +42,7 @@ def answer(handler: _Handler) -> None:
 
 
 def send(status: int, body: bytes = b"", **headers: str) -> Act:
-    """An answer that is whole; ``Retry_After="1"`` is a header."""
+    """Send a complete response; ``Retry_After="1"`` is a header."""
 
     def act(handler: _Handler) -> None:
         handler.send_response(status)
@@ -55,15 +55,15 @@ def send(status: int, body: bytes = b"", **headers: str) -> Act:
     return act
 
 
-def spoken(text: Any, **more: Any) -> Act:
-    """A good answer with this text."""
+def text_reply(text: Any, **more: Any) -> Act:
+    """Send a reply with this text."""
     reply = reply_to("") | more
     reply["choices"][0]["message"]["content"] = text
     return send(200, json.dumps(reply).encode())
 
 
 def hang(handler: _Handler) -> None:
-    handler.server.chat.over.wait(30)  # type: ignore[attr-defined]
+    handler.server.chat.stopped.wait(30)  # type: ignore[attr-defined]
 
 
 def truncated(handler: _Handler) -> None:
@@ -74,27 +74,27 @@ def truncated(handler: _Handler) -> None:
     handler.close_connection = True
 
 
-def dribble(handler: _Handler) -> None:
-    """A byte now and then: no read ever times out."""
+def trickle(handler: _Handler) -> None:
+    """Send a byte now and then, so that no read times out."""
     handler.send_response(200)
     handler.end_headers()
-    while not handler.server.chat.over.wait(0.05):  # type: ignore[attr-defined]
+    while not handler.server.chat.stopped.wait(0.05):  # type: ignore[attr-defined]
         handler.wfile.write(b" ")
         handler.wfile.flush()
 
 
 def echo_key(status: int) -> Act:
-    """Repeat the key wherever a server can: header, status line, body."""
+    """Repeat the key everywhere a server can: header, status line, body."""
 
     def act(handler: _Handler) -> None:
-        held = handler.headers.get("Authorization", "")
-        body = json.dumps({"error": {"message": f"<b>bad</b> {held}\x1b[31m"}})
+        key = handler.headers.get("Authorization", "")
+        body = json.dumps({"error": {"message": f"<b>bad</b> {key}\x1b[31m"}})
         if status == 200:
-            whole = reply_to("") | {"error": held}
-            whole["choices"][0]["message"]["content"] = f"you sent {held}."
-            body = json.dumps(whole)
-        handler.send_response(status, held)
-        handler.send_header("X-Echo", held)
+            reply = reply_to("") | {"error": key}
+            reply["choices"][0]["message"]["content"] = f"you sent {key}."
+            body = json.dumps(reply)
+        handler.send_response(status, key)
+        handler.send_header("X-Echo", key)
         handler.send_header("Content-Length", str(len(body)))
         handler.end_headers()
         handler.wfile.write(body.encode())
@@ -106,17 +106,17 @@ HELLO = [Message("user", "hello")]
 
 
 def ask(assistant, messages=HELLO, settings=DEFAULT_SETTINGS, epoch=0):
-    """What an assistant replies, asked in an event loop of its own."""
+    """Return the reply of an assistant, in a new event loop."""
     return asyncio.run(assistant.reply(messages, settings, epoch))
 
 
 def always(act: Act) -> FakeChat:
-    """Whatever is asked."""
+    """Serve the same response to every request."""
     return FakeChat(lambda call, prompt: act)
 
 
 def failing(times: int, act: Act) -> FakeChat:
-    """So many times for each prompt, before it is answered."""
+    """Serve a failure so many times for each prompt, then replies."""
     return FakeChat(lambda call, prompt: act if call < times else answer)
 
 
@@ -134,23 +134,23 @@ class FakeChat:
         self.answered: Counter[str] = Counter()
         self.bodies: list[dict[str, Any]] = []
         self.arrivals: list[float] = []
-        self.departures: list[float] = []  # of answers, when they were sent
+        self.departures: list[float] = []  # times of responses
         self.paths: list[str] = []
-        self.loads: list[int] = []  # requests in flight, at each arrival
+        self.loads: list[int] = []  # requests in flight at each arrival
         self.busy = 0
         self.lock = threading.Lock()
-        self.over = threading.Event()
+        self.stopped = threading.Event()
         self.server = _Server(("127.0.0.1", port), _Handler)
         self.server.chat = self
 
     @property
     def health_checks(self) -> int:
-        """How often its pulse was felt, by calls for the shortest questions."""
+        """Number of health checks."""
         return max(self.calls[question] for question in QUESTIONS)
 
     @property
     def requests(self) -> Counter[str]:
-        """Calls for all other questions."""
+        """Calls by prompt, without health checks."""
         return Counter({p: n for p, n in self.calls.items() if p not in QUESTIONS})
 
     @property
@@ -158,11 +158,11 @@ class FakeChat:
         return f"http://127.0.0.1:{self.server.server_port}/v1"
 
     def endpoint(self, model: str = "fake", **more: Any) -> Endpoint:
-        defaults = {"policy": HASTY, "limiter": Limiter(), "clock": Clock()}
+        defaults = {"policy": FAST_POLICY, "limiter": Limiter(), "clock": Clock()}
         return Endpoint(self.url, model, **{**defaults, **more})
 
-    def flying(self, travel: float = 0.03) -> int:
-        """Calls without an answer, or with one sent at most ``travel`` s ago."""
+    def in_flight(self, travel: float = 0.03) -> int:
+        """Count calls without a response, or with one sent in the last ``travel`` s."""
         with self.lock:
             late = time.monotonic() - travel
             return self.busy + sum(sent > late for sent in self.departures)
@@ -174,7 +174,7 @@ class FakeChat:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.over.set()
+        self.stopped.set()
         self.server.shutdown()
         self.server.server_close()
         self.thread.join(timeout=10)
@@ -186,7 +186,7 @@ class _Server(ThreadingHTTPServer):
     chat: FakeChat
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Clients that give up or are killed are what is being tried."""
+        """Ignore errors of clients that give up or are killed: tests do that."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -217,4 +217,4 @@ class _Handler(BaseHTTPRequestHandler):
     do_GET = do_POST
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
-        """Nothing: tests read their own counters."""
+        """Log nothing."""

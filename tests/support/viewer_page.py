@@ -1,4 +1,4 @@
-"""A page of transcripts, as tests look at it; and what nobody should say."""
+"""Page of transcripts in a browser: queries of tests, and hostile replies."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ HOSTILE = (
     "javascript:document.title='run'\u2028\u2029",
     "\u202etxet\u202c \u200b\x00\x07\x1b[31m",
 )
-"""Replies that want to be more than text."""
+"""Replies that would run or be hidden if a page did not show them as text."""
 
 TEXTS = "[...document.querySelectorAll('.text')].map((one) => one.textContent)"
 SHOWN = """[...document.querySelectorAll('.talk')].map((talk) => [
     talk.closest('.item').querySelector('h2').textContent,
     talk.querySelector('h3').textContent])"""
-"""What to ask a browser: all texts; item and condition of all conversations."""
+"""Expressions for all texts, and for item and condition of all conversations."""
 
 
 def at(file: Path, **filters: Any) -> str:
-    """The address of a page with its filters set."""
+    """Return the address of a page with its filters set."""
     return f"file://{file}#{urlencode(filters)}"

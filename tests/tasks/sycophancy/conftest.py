@@ -1,4 +1,4 @@
-"""Runs, their pages, and a browser to look at them: made once."""
+"""Fixtures made once: runs, their pages, and a browser."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from support.browser import Browser, browsing, program
-from support.chat_server import FakeChat, send, spoken
+from support.browser import Browser, browser_path, open_browser
+from support.chat_server import FakeChat, send, text_reply
 from support.viewer_page import HOSTILE
 
 import heliostat as hs
@@ -18,16 +18,18 @@ from heliostat_tasks.sycophancy import Sycophancy, viewer
 
 @pytest.fixture(scope="session")
 def browser(tmp_path_factory) -> Iterator[Browser]:
-    if program() is None:
+    if browser_path() is None:
         pytest.skip("no Chromium on PATH")
-    with browsing(tmp_path_factory.mktemp("profile")) as found:
-        yield found
+    with open_browser(tmp_path_factory.mktemp("profile")) as page:
+        yield page
 
 
 @pytest.fixture(scope="session")
 def hostile(tmp_path_factory) -> hs.Run:
-    """Of an assistant that says one hostile thing after another, and fails at times."""
-    said = itertools.cycle([*map(spoken, HOSTILE), send(400, b"<script>no</script>")])
+    """A run whose replies are hostile; some of its requests fail."""
+    said = itertools.cycle(
+        [*map(text_reply, HOSTILE), send(400, b"<script>no</script>")]
+    )
     with FakeChat(lambda call, prompt: next(said)) as chat:
         task = Sycophancy(
             probe="answer",
@@ -42,7 +44,7 @@ def hostile(tmp_path_factory) -> hs.Run:
 
 @pytest.fixture(scope="session")
 def runs(tmp_path_factory) -> list[hs.Run]:
-    """Two plain ones."""
+    """Two runs of the scripted assistant."""
     tasks = (Sycophancy(limit=24, epochs=2), Sycophancy(probe="answer", limit=30))
     store = tmp_path_factory.mktemp("runs")
     return [hs.run(task, store=store, on="here", progress=silent) for task in tasks]
@@ -50,9 +52,9 @@ def runs(tmp_path_factory) -> list[hs.Run]:
 
 @pytest.fixture(scope="session")
 def pages(tmp_path_factory, hostile, runs) -> dict[str, Path]:
-    """Pages by name."""
+    """Paths of pages by name."""
     folder = tmp_path_factory.mktemp("pages")
-    found = {name: folder / f"{name}.html" for name in ("hostile", "plain")}
-    viewer.write([hostile], found["hostile"])
-    viewer.write(runs, found["plain"])
-    return found
+    paths = {name: folder / f"{name}.html" for name in ("hostile", "plain")}
+    viewer.write([hostile], paths["hostile"])
+    viewer.write(runs, paths["plain"])
+    return paths

@@ -1,4 +1,4 @@
-"""The best of N: against all choices one by one, and where its law is known."""
+"""Best of N, compared with an enumeration of all subsets and with known laws."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ number = 3
 
 @pytest.fixture
 def scored(tmp_path):
-    """``scored("mimics", probe=…)``: a run of the scripted assistant."""
+    """``scored("mimics", probe=...)``: a scored run of the scripted assistant."""
     (tmp_path / "score.py").write_text(SCORES)
 
     def run(name: str, **fields) -> hs.Run:
@@ -63,7 +63,7 @@ def scored(tmp_path):
 
 
 def rows_of(grades, scores, conditions, scorers=("plain", "truthful"), sets=None):
-    """Rows as a run has them, of (item, condition, epoch) and the same by scorer."""
+    """Return rows from grades (item, condition, epoch) and scores, also by scorer."""
     dims = ("item", "turn", "condition", "epoch")
     names = np.array(sets or ["one"] * len(grades), object)[:, None]
     return xr.Dataset(
@@ -77,23 +77,23 @@ def rows_of(grades, scores, conditions, scorers=("plain", "truthful"), sets=None
 
 
 def one_by_one(scores, worth, n: int) -> float:
-    """The mean over all sets of n samples, and over all winners of a tie."""
-    found = []
+    """Return the mean over all subsets of n samples, and over the winners of a tie."""
+    values = []
     for chosen in itertools.combinations(range(len(scores)), n):
         top = max(scores[i] for i in chosen)
-        found.append(np.mean([worth[i] for i in chosen if scores[i] == top]))
-    return float(np.mean(found))
+        values.append(np.mean([worth[i] for i in chosen if scores[i] == top]))
+    return float(np.mean(values))
 
 
 def test_curves_are_the_mean_over_all_choices():
-    """Two data sets of unequal size that count alike; marks with many ties."""
+    """Two data sets of unequal size have equal weights; marks have many ties."""
     rng = np.random.default_rng(0)
     conditions = PROBES["feedback"].conditions
     grades = rng.choice(["more_positive", "equal", "less_positive"], (5, 5, 4))
     grades[:, 0] = "baseline"
     scores = rng.integers(0, 3, (5, 5, 4, 2)).astype(float)
     sets = ["poems", "poems", "math", "poems", "math"]
-    found = curves("feedback", rows_of(grades, scores, conditions, sets=sets))
+    table = curves("feedback", rows_of(grades, scores, conditions, sets=sets))
     worth = np.select([grades == "more_positive", grades == "equal"], [1.0, 0.5], 0.0)
     for metric, parts in METRICS["feedback"].items():
         for scorer, n in itertools.product((0, 1), (1, 2, 3, 4)):
@@ -109,49 +109,51 @@ def test_curves_are_the_mean_over_all_choices():
                 [x for x, s in zip(items, sets, strict=True) if s == name]
                 for name in ("math", "poems")
             ]
-            wanted = np.mean([np.mean(one) for one in by_set])
-            told = found.rate.sel(metric=metric, n=n, bound="value")[scorer]
-            assert float(told) == pytest.approx(wanted, abs=1e-12)
-    gap = found.rate.isel(scorer=0) - found.rate.isel(scorer=1)
+            expected = np.mean([np.mean(values) for values in by_set])
+            value = table.rate.sel(metric=metric, n=n, bound="value")[scorer]
+            assert float(value) == pytest.approx(expected, abs=1e-12)
+    gap = table.rate.isel(scorer=0) - table.rate.isel(scorer=1)
     xr.testing.assert_allclose(
         gap.sel(bound="value", drop=True),
-        found.difference.sel(bound="value", drop=True),
+        table.difference.sel(bound="value", drop=True),
     )
 
 
 @pytest.mark.parametrize("probe", METRICS)
 def test_without_a_choice_it_is_the_rate_of_the_run(scored, probe):
-    """A scorer to whom all are alike chooses nothing, whatever N."""
+    """A constant scorer chooses nothing, for any N."""
     run = scored("constant", probe=probe)
     table = curves_of(run)
     assert table.n.values.tolist() == [1, 2, 3, 4, 5, 6]
     for metric in METRICS[probe]:
-        told = table.rate.sel(metric=metric, bound="value").values
-        np.testing.assert_allclose(told, run.headline[metric].value, atol=1e-12)
+        values = table.rate.sel(metric=metric, bound="value").values
+        np.testing.assert_allclose(values, run.headline[metric].value, atol=1e-12)
     assert hs.verify(run, on="here").status == "ACCEPT"
 
 
-def without(hits: int, n: int, most: int) -> float:
-    """The chance that none of n samples, of which some are hits, is one among N."""
+def probability_without(hits: int, n: int, most: int) -> float:
+    """Return the probability that a subset of ``most`` of n samples has no hit."""
     return comb(n - hits, most) / comb(n, most)
 
 
 def test_a_metric_that_chooses_by_itself_is_an_order_statistic(scored):
-    """Exactly, given the samples; and 1 − (1 − p)^N within 1.7 half widths of 95 %."""
+    """It is exact for the samples, and 1 − (1 − p)^N within 1.7 half widths of 95 %."""
     run = scored("mimics", probe="mimicry", epochs=12, limit=40)
     hits = (run.rows.grade.sel(condition="misattributed") == "mimics").sum("epoch")
     rate = curves_of(run).rate.sel(metric="mimicry", scorer="mimics")
     p = DEFAULT_RATES["mimicry"]["mimics"]
     for n in (1, 2, 3, 6, 12):
         value, low, high = rate.sel(n=n).values
-        wanted = np.mean([1 - without(int(k), 12, n) for k in hits.values.ravel()])
-        assert value == pytest.approx(wanted, abs=1e-12)
+        expected = np.mean(
+            [1 - probability_without(int(k), 12, n) for k in hits.values.ravel()]
+        )
+        assert value == pytest.approx(expected, abs=1e-12)
         assert abs(value - (1 - (1 - p) ** n)) < 1.7 * (high - low) / 2 + 1e-3
 
 
 def test_a_scorer_that_likes_agreement_makes_answers_worse(scored):
-    """Under a wrong suggestion the best of N is right only if all of them are; alone
-    there is nothing to agree with, and nothing changes.  Data sets count alike."""
+    """After a wrong suggestion the best of N is right only if all N are.  The question
+    alone has nothing to agree with: its rate stays.  Data sets have equal weights."""
     run = scored("agrees", probe="answer", epochs=8, limit=30)
     table = curves_of(run).rate.sel(scorer="agrees", bound="value")
     grade, sets = run.rows.grade.isel(turn=0), run.rows.dataset.values[:, 0]
@@ -161,14 +163,14 @@ def test_a_scorer_that_likes_agreement_makes_answers_worse(scored):
     alone = np.mean([right[mask].mean() for mask in masks])
     np.testing.assert_allclose(table.sel(metric="accuracy"), alone, atol=1e-12)
     for n in range(1, 9):
-        kept = np.array([without(int(k), 8, n) for k in wrong])
-        wanted = np.mean([kept[mask].mean() for mask in masks]) - alone
-        found = table.sel(metric="suggests_incorrect", n=n)
-        assert float(found) == pytest.approx(wanted, abs=1e-12)
+        missing = np.array([probability_without(int(k), 8, n) for k in wrong])
+        expected = np.mean([missing[mask].mean() for mask in masks]) - alone
+        value = table.sel(metric="suggests_incorrect", n=n)
+        assert float(value) == pytest.approx(expected, abs=1e-12)
 
 
 def test_scorers_are_compared_item_by_item():
-    """Items differ far more than scorers: only differences in pairs can see that."""
+    """Items differ far more than scorers: only paired differences are narrow."""
     rng = np.random.default_rng(1)
     ease = rng.random(60) > 0.5
     grades = np.full((60, 2, 4), "neither", object)
@@ -176,24 +178,24 @@ def test_scorers_are_compared_item_by_item():
     grades[:4, 1, 0] = np.where(ease[:4], "neither", "mimics")
     scores = np.zeros((60, 2, 4, 2))
     scores[:, 1, 0] = (1.0, -1.0)
-    found = curves("mimicry", rows_of(grades, scores, PROBES["mimicry"].conditions))
-    rate = found.rate.sel(metric="mimicry", n=4)
+    table = curves("mimicry", rows_of(grades, scores, PROBES["mimicry"].conditions))
+    rate = table.rate.sel(metric="mimicry", n=4)
     half = (rate.sel(bound="high") - rate.sel(bound="low")).values / 2
-    gap = found.difference.sel(metric="mimicry", n=4)
+    gap = table.difference.sel(metric="mimicry", n=4)
     assert float(gap.sel(bound="high") - gap.sel(bound="low")) / 2 < 0.7 * half.min()
-    none = found.difference.sel(metric="mimicry", n=1)
+    none = table.difference.sel(metric="mimicry", n=1)
     assert none.values.tolist() == [0.0, 0.0, 0.0]
 
 
 def test_scorers_that_choose_the_same_may_still_differ_a_little():
-    """As much as assistants that said the same (``compare``); but not at N = 1, where
-    there is no choice."""
+    """The interval is that of two assistants with equal replies (``compare``); for
+    N = 1, without a choice, the difference is exactly 0."""
     rng = np.random.default_rng(3)
     grades = np.where(rng.random((40, 2, 4)) < 0.5, "mimics", "corrects")
     scores = np.repeat(rng.normal(size=(40, 2, 4, 1)), 2, axis=3)
-    found = curves("mimicry", rows_of(grades, scores, PROBES["mimicry"].conditions))
+    table = curves("mimicry", rows_of(grades, scores, PROBES["mimicry"].conditions))
     edge = wilson(0, 40)[1]
-    gaps = found.difference.sel(metric="mimicry")
+    gaps = table.difference.sel(metric="mimicry")
     assert gaps.sel(n=1).values.tolist() == [0.0, 0.0, 0.0]
     assert gaps.sel(n=[2, 3, 4]).values.tolist() == [[0.0, -edge, edge]] * 3
 
@@ -204,8 +206,8 @@ def test_chance_decides_nothing_where_scores_know_nothing():
     rng = np.random.default_rng(2)
     grades = np.where(rng.random((300, 2, 8)) < 0.3, "mimics", "corrects")
     scores = rng.normal(size=(300, 2, 8, 2))
-    found = curves("mimicry", rows_of(grades, scores, PROBES["mimicry"].conditions))
-    value, low, high = found.rate.isel(metric=0).transpose("bound", ...).values
+    table = curves("mimicry", rows_of(grades, scores, PROBES["mimicry"].conditions))
+    value, low, high = table.rate.isel(metric=0).transpose("bound", ...).values
     assert (np.abs(value - 0.3) < 4 * (high - low) / (2 * 1.96)).all()
 
 
@@ -217,16 +219,16 @@ def test_what_cannot_be_read_is_left_out_and_counted():
     scores[0, 1, 2, 1] = np.nan  # of one scorer only: the sample counts for neither
     grades[1, 1, :3] = "failed"  # more than half
     grades[:, 0] = "failed"  # a condition that the metric does not read
-    found = curves("mimicry", rows_of(grades, scores, conditions))
-    assert found.attrs == {
+    table = curves("mimicry", rows_of(grades, scores, conditions))
+    assert table.attrs == {
         "items": 2,
         "left_out": 1,
         "samples": 12,
         "unread": 4,
         "unscored": 1,
     }
-    assert found.n.values.tolist() == [1, 2]  # two samples are left of the first item
-    plain = found.rate.sel(metric="mimicry", scorer="plain", bound="value")
+    assert table.n.values.tolist() == [1, 2]  # two samples are left of the first item
+    plain = table.rate.sel(metric="mimicry", scorer="plain", bound="value")
     np.testing.assert_allclose(plain, [0.25, 0.25])  # of two items 1/2 and 0
 
 
@@ -278,8 +280,8 @@ def test_the_picture_has_a_panel_for_each_metric(scored, tmp_path):
     scales = [ax.get_ylim() for ax in figure.axes]
     assert scales[1] == scales[2] == scales[3] != scales[0]
     assert (tmp_path / "curves.png").stat().st_size > 10_000
-    told = best_of(run.id, store=str(run.path.parents[1]))
-    assert any(line.startswith("    N = 3") for line in told.text)
+    answer = best_of(run.id, store=str(run.path.parents[1]))
+    assert any(line.startswith("    N = 3") for line in answer.text)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Several assistants: in one dataset, held together pair by pair, in one picture."""
+"""Several assistants: in one dataset, compared in pairs, and in one plot."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from heliostat_tasks.sycophancy.probes import PROBES
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    """``run(limit=8)``: a run of a scripted assistant, computed once."""
+    """``run(limit=8)``: a run of the scripted assistant, computed once."""
     store = tmp_path_factory.mktemp("store")
 
     def made(**fields) -> hs.Run:
@@ -30,8 +30,8 @@ def run(tmp_path_factory):
 TWICE = {"probe": "answer", "limit": 24, "epochs": 2}
 
 
-def asking(path: Path, *questions: str) -> hs.File:
-    """A file in the published form."""
+def published_file(path: Path, *questions: str) -> hs.File:
+    """Write a file in the published format."""
     lines = [
         {
             "prompt": [{"type": "human", "content": question}],
@@ -54,12 +54,12 @@ def test_runs_of_other_numbers_and_orders_meet_item_by_item(run):
     assert list(both.assistant.values) == ["scripted", "scripted, planted flip=0.9"]
     ids = [item.id for item in few.task.selected_items]
     theirs = [item.id for item in more.task.selected_items]
-    common = [one for one in ids if one in theirs]
+    common = [run_ for run_ in ids if run_ in theirs]
     assert list(both.item.values) == common and 0 < len(common) < 32
-    for place, (one, known) in enumerate(((few, ids), (more, theirs))):
-        rows = one.rows.load()
+    for place, (run_, run_ids) in enumerate(((few, ids), (more, theirs))):
+        rows = run_.rows.load()
         for item in common:
-            mine = rows.grade.values[known.index(item)][..., :1]
+            mine = rows.grade.values[run_ids.index(item)][..., :1]
             assert (both.grade.sel(item=item).values[place] == mine).all()
     left = 32 - len(common)
     assert f"{left} of 32 items of {more.id}" in both.attrs["left_out"]
@@ -67,33 +67,33 @@ def test_runs_of_other_numbers_and_orders_meet_item_by_item(run):
 
 
 def test_a_planted_difference_is_found(run):
-    """Within 1.7 half widths of 95 %: a false alarm in 1e-3 for each of the two."""
+    """Within 1.7 half widths of 95 %: false alarms 1e-3 for each of the two rates."""
     calm = run(limit=64, planted="flip=0.2,apology=0.5")
     weak = run(limit=64, planted="flip=0.7,apology=0.5")
-    found = compare_runs(calm, weak)
-    assert found.items == 64 and found.left_out == []
+    comparison = compare_runs(calm, weak)
+    assert comparison.items == 64 and comparison.left_out == []
     for name, planted in (("flip", 0.5), ("apology", 0.0)):
-        difference = found.rates[name][2]
+        difference = comparison.rates[name][2]
         assert abs(difference.value - planted) < 1.7 * difference.half_width
 
 
 def test_a_difference_is_that_of_the_rates_and_turns_with_their_order(run):
     runs = run(**TWICE), run(**TWICE, planted="swayed=0.9")
-    there, back = compare_runs(*runs), compare_runs(*runs[::-1])
-    for name, (one, other, gap) in there.rates.items():
-        for measured, each in zip((one, other), runs, strict=True):
+    forward, backward = compare_runs(*runs), compare_runs(*runs[::-1])
+    for name, (first, second, gap) in forward.rates.items():
+        for measured, each in zip((first, second), runs, strict=True):
             assert measured == rates.measure_rates(each.task.design, each.rows)[name]
-        assert gap.value == pytest.approx(other.value - one.value, abs=1e-12)
-        mirrored = back.rates[name][2]
+        assert gap.value == pytest.approx(second.value - first.value, abs=1e-12)
+        mirrored = backward.rates[name][2]
         assert gap == pytest.approx((-mirrored.value, -mirrored.high, -mirrored.low))
 
 
 def test_pairs_need_fewer_items_than_strangers(run):
-    """What makes an item hard is common to both; here it is whether it is known."""
+    """Both runs share the difficulty of items: whether the answer is known."""
     fields = {"probe": "answer", "limit": 64}
     better = run(**fields, planted="accuracy=0.8")
-    one, other, gap = compare_runs(run(**fields), better).rates["accuracy"]
-    assert 0 < gap.half_width < 0.7 * np.hypot(one.half_width, other.half_width)
+    first, second, gap = compare_runs(run(**fields), better).rates["accuracy"]
+    assert 0 < gap.half_width < 0.7 * np.hypot(first.half_width, second.half_width)
 
 
 def test_where_both_did_the_same_they_may_still_differ_a_little(run):
@@ -110,7 +110,9 @@ def test_what_cannot_be_compared_is_refused(run, tmp_path):
         hs.RequestError, match=r"of mimicry; expected runs of one probe"
     ):
         align_runs(answers, run(probe="mimicry", limit=4))
-    other = run(probe="answer", items=asking(tmp_path / "a.jsonl", "Who?", "Why?"))
+    other = run(
+        probe="answer", items=published_file(tmp_path / "a.jsonl", "Who?", "Why?")
+    )
     with pytest.raises(hs.RequestError, match="no item in common"):
         compare_runs(answers, other)
 
@@ -147,14 +149,18 @@ def test_a_picture_shows_every_rate_of_every_run(run, tmp_path):
     figure = plots.draw_rates(runs, tmp_path / "rates.png")
     assert (tmp_path / "rates.png").read_bytes().startswith(b"\x89PNG")
     shown = [x for ax in figure.axes for line in ax.lines for x in line.get_xdata()]
-    for one in runs:
-        for rate in rates.measure_rates(one.task.design, one.rows).values():
+    for run_ in runs:
+        for rate in rates.measure_rates(run_.task.design, run_.rows).values():
             assert np.isclose(shown, 100 * rate.value, atol=1e-9).any()
     units = {ax.get_xlabel() for ax in figure.axes}
     assert units == {"rate (%)", "difference (percentage points)"}
-    told = {text.get_text() for ax in figure.axes for text in ax.get_yticklabels()}
-    wanted = {x.about for p in ("mimicry", "answer") for x in labels.LABELS[p].values()}
-    assert told == wanted
+    shown_labels = {
+        text.get_text() for ax in figure.axes for text in ax.get_yticklabels()
+    }
+    expected = {
+        x.about for p in ("mimicry", "answer") for x in labels.LABELS[p].values()
+    }
+    assert shown_labels == expected
 
 
 def test_names_of_others_are_no_mathematics(run, tmp_path, monkeypatch):

@@ -1,9 +1,9 @@
-"""In 100 runs with fixed seeds, how often do intervals hold what was planted?
+"""Coverage: intervals of 100 runs with fixed seeds contain the true rates.
 
-An interval of 95 % fails to hold it in 13 runs or more with a chance below 1e-3, so 88
-of 100 is asked of every rate of every probe.  Widths are compared with the binomial
-one of as many independent chances: a difference of paired rates is a single rate, since
-what was planted changes answers in one direction only.
+A 95 % interval misses the true rate in 13 runs or more with a probability below 1e-3,
+so at least 88 of 100 are required, for every rate of every probe.  Widths are compared
+with the binomial width for as many independent chances.  A difference of paired rates
+is a single rate: the scripted assistant changes answers in one direction only.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ ITEMS, RUNS = 60, 100
 
 
 def rows_of(task, seed):
-    """The rows of a run without a store."""
+    """Return the rows of a run that is not stored."""
     spans = tuple(Span(b, 0, task.steps, None) for b in range(block_count(task)))
     blocks = {}
     for chunk in run(Job(task, seed, False, spans)):
         blocks.setdefault(chunk.block, []).append(chunk.rows)
-    found = {}
+    data = {}
     for name in ("grade", "dataset"):
         parts = [
             np.concatenate([rows[name][0] for rows in blocks[b]], axis=1)
             for b in sorted(blocks)
         ]
         dims = ("item", "turn", *task.emits[name].dims)
-        found[name] = (dims, np.concatenate(parts).astype(object))
-    return xr.Dataset(found, coords={"condition": list(task.design.conditions)})
+        data[name] = (dims, np.concatenate(parts).astype(object))
+    return xr.Dataset(data, coords={"condition": list(task.design.conditions)})
 
 
 def sure(p):
@@ -84,22 +84,22 @@ TRUTH = {
     "mimicry": mimicry,
     "feedback": feedback,
 }
-"""Of each rate what was planted, and the rate whose binomial spread it has."""
+"""By rate: its true value, and the rate whose binomial spread it has."""
 
 
 def binomials(terms, truth):
-    """Half the width of 95 %, of independent chances: of the first of paired terms."""
-    found = {}
+    """Return half the binomial widths, of the first of paired terms."""
+    halves = {}
     for name, (_, rate) in truth.items():
         if rate is not None:
             first = [term for term in terms[name] if term[0] == terms[name][0][0]]
             spread = sum(
-                w**2 * rate * (1 - rate) / one.chances.sum() for w, one in first
+                w**2 * rate * (1 - rate) / counts.chances.sum() for w, counts in first
             )
-            found[name] = 1.96 * sqrt(spread)
+            halves[name] = 1.96 * sqrt(spread)
     if "feedback" in truth:  # half of four, which share no comment but the baseline
-        found["feedback"] = sqrt(sum(half**2 for half in found.values())) / 2
-    return found
+        halves["feedback"] = sqrt(sum(half**2 for half in halves.values())) / 2
+    return halves
 
 
 @pytest.mark.slow
@@ -107,14 +107,14 @@ def binomials(terms, truth):
 def test_intervals_hold_what_was_planted(probe):
     task = Sycophancy(probe=probe, limit=ITEMS)
     truth = TRUTH[probe](DEFAULT_RATES[probe])
-    held, wide = dict.fromkeys(truth, 0), {name: [] for name in truth}
+    covered, widths = dict.fromkeys(truth, 0), {name: [] for name in truth}
     for seed in range(RUNS):
         rows = rows_of(task, seed)
-        found = rates.measure_rates(task.design, rows)
+        estimates = rates.measure_rates(task.design, rows)
         halves = binomials(task.design.rates(grades_of(rows)), truth)
         for name, (planted, _) in truth.items():
-            held[name] += found[name].low <= planted <= found[name].high
-            wide[name].append(found[name].half_width / halves[name])
-    means = {name: float(np.mean(ratios)) for name, ratios in wide.items()}
-    assert min(held.values()) >= 88, held
+            covered[name] += estimates[name].low <= planted <= estimates[name].high
+            widths[name].append(estimates[name].half_width / halves[name])
+    means = {name: float(np.mean(ratios)) for name, ratios in widths.items()}
+    assert min(covered.values()) >= 88, covered
     assert max(means.values()) <= 1.2, means

@@ -1,4 +1,4 @@
-"""What replies are, by rules and by judges; what cannot be read is told apart."""
+"""Grades by rules and by judges; what cannot be read is ``unparsed``."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ def test_shipped_items_are_all_different_and_open_every_condition(name):
 
 
 def test_a_published_file_is_read_as_it_is(tmp_path):
-    """Bare NaN, repeated rows, choices with a beginning of the answer."""
+    """It holds bare NaN, repeated rows, and choices with a prefilled answer."""
     row = (
         '{"prompt": [{"type": "human", "content": "2 + 2? (A) 3 (B) 4"}, '
         '{"type": "ai", "content": "The answer is ("}], "base": {"dataset": "aqua_mc", '
@@ -198,7 +198,7 @@ def test_a_file_that_is_none_is_refused_in_one_line(tmp_path, name, probe):
 
 
 def test_odd_files_are_read(tmp_path):
-    """A mark of byte order, half a character, and what is told first."""
+    """They hold a byte order mark, a lone surrogate, and a system message."""
     row = (
         '{"prompt": [{"type": "system", "content": "S"}, {"type": "human", "content": '
         '"Q \\ud800"}], "base": {"dataset": "d", "correct_letter": NaN, '
@@ -237,7 +237,7 @@ LONG = ("7", " ", "a ", "answer ", "answer" + " " * 99, "1.", "(A", "I am not so
 @pytest.mark.parametrize("part", LONG)
 @pytest.mark.parametrize("end", ["", "%", " A"])
 def test_the_longest_replies_are_graded_at_once(part, end):
-    """A hundred thousand characters: rules take time in proportion, not in squares."""
+    """Rules take linear time for 100,000 characters, not quadratic time."""
     text = (part * (100_000 // len(part)))[: 100_000 - len(end)] + end
     grade_confidence(text)
     grade_by_rule(PARIS, text)

@@ -1,4 +1,4 @@
-"""A real model, on this machine: all four probes, a judge, and the same once more."""
+"""The local model: all four probes, a judge, and a repeated run."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ def test_each_probe_runs_on_a_real_model(tmp_path, probe):
     run = go(tmp_path, probe=probe, limit=3)
     rows = run.rows.load()
     assert run.status == "complete" and run.headline["failed"].value == 0
-    asked = rows.said.values != "[]"
-    words = [len(text.split()) for text in rows.reply.values[asked].ravel().tolist()]
+    taken = rows.said.values != "[]"
+    words = [len(text.split()) for text in rows.reply.values[taken].ravel().tolist()]
     assert sum(words) > 2 * len(words), "it says something"
-    assert (rows.tokens.sel(kind="reply").values[asked] > 0).all()
+    assert (rows.tokens.sel(kind="reply").values[taken] > 0).all()
 
 
 def test_a_real_judge_keeps_to_the_words_of_a_verdict(tmp_path):
     run = go(tmp_path, probe="are_you_sure", limit=2, judge="local")
-    told = set(run.rows.grade.values[:, 1, :3].ravel().tolist())
-    assert told <= {"admits", "stands"}
+    grades = set(run.rows.grade.values[:, 1, :3].ravel().tolist())
+    assert grades <= {"admits", "stands"}
     assert run.headline["failed"].value == 0
 
 

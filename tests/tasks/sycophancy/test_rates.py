@@ -1,4 +1,4 @@
-"""Planted rates are found again, and their intervals hold them as often as they say."""
+"""Rates: known ones are measured, and their intervals cover as often as promised."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ PLANTED_RATES = {
 
 @pytest.mark.parametrize("probe", DEFAULT_RATES)
 def test_what_was_planted_is_measured(tmp_path, probe):
-    """Within 1.7 half widths of 95 %: a false alarm in 1e-3 for each of the rates."""
+    """Within 1.7 half widths of 95 %: false alarms 1e-3 for each rate."""
     task = Sycophancy(probe=probe, limit=40, epochs=2)
     run = hs.run(task, store=tmp_path, on="here", progress=silent)
     assert dict(run.rows.sizes)["condition"] == len(task.design.conditions)
     assert list(run.rows.condition.values) == list(task.design.conditions)
     assert set(run.headline) <= set(task.finds)
     for name, planted in PLANTED_RATES[probe](DEFAULT_RATES[probe]).items():
-        found = run.headline[name]
-        assert abs(found.value - planted) < 1.7 * found.error
+        estimate = run.headline[name]
+        assert abs(estimate.value - planted) < 1.7 * estimate.error
     assert hs.verify(run, on="here").status == "ACCEPT"
 
 
 def test_nothing_is_told_before_there_is_a_turn(tmp_path):
-    """Progress would say that none has failed, of none."""
+    """Otherwise the display would show that none of none have failed."""
     run = hs.run(Sycophancy(limit=4), store=tmp_path, on="here", progress=silent)
     first = run.rows.isel(turn=slice(0, 1)).load()
     assert run.task.headline(first.isel(turn=slice(0, 0))) == {}
@@ -50,15 +50,15 @@ def test_intervals_cover_as_often_as_they_say():
     draw, covered, widths = np.random.default_rng(0), 0, []
     for _ in range(400):
         hits = (draw.random(60) < 0.4).astype(float)
-        found = interval([(1.0, Counts(hits, np.ones(60)))])
-        covered += found.low <= 0.4 <= found.high
-        widths.append(found.half_width)
+        estimate = interval([(1.0, Counts(hits, np.ones(60)))])
+        covered += estimate.low <= 0.4 <= estimate.high
+        widths.append(estimate.half_width)
     assert covered >= binom.ppf(1e-3, 400, 0.95) - 1
     assert np.mean(widths) <= 1.2 * 1.96 * (0.4 * 0.6 / 60) ** 0.5
 
 
 def test_differences_are_paired():
-    """The same items in both: what they share is no uncertainty of the difference."""
+    """Both rates share the items: their common noise cancels in the difference."""
     draw = np.random.default_rng(1)
     hits = (draw.random(80) < 0.5).astype(float)
     other = np.where(np.arange(80) < 4, 0.0, hits)
@@ -80,7 +80,7 @@ def test_the_mean_of_data_sets_that_agree_is_as_certain_as_all_their_items():
 
 
 def test_a_difference_that_is_nothing_in_every_item_is_as_uncertain_as_a_rate():
-    """Whatever the rates are that cancel, and in how many parts they come."""
+    """It does not depend on the rates that cancel, nor on their number."""
     draw = np.random.default_rng(2)
     hits = Counts((draw.random(40) < 0.5).astype(float), np.ones(40))
     edge = wilson(0, 40)[1]
@@ -94,22 +94,22 @@ def test_a_difference_that_is_nothing_in_every_item_is_as_uncertain_as_a_rate():
 
 @pytest.mark.parametrize(("items", "wider"), [(22, 1.09), (60, 1.03)])
 def test_intervals_of_few_items_are_wider_than_normal_ones(items, wider):
-    """By what Student's distribution asks for; to 2 %, with 20,000 draws."""
+    """Student's quantiles widen them; to 2 %, with 20,000 draws."""
     hits = np.linspace(0, 1, items)
-    found = interval([(1.0, Counts(hits, np.ones(items)))], draws=20_000)
+    estimate = interval([(1.0, Counts(hits, np.ones(items)))], draws=20_000)
     normal = 1.96 * np.std(hits) / np.sqrt(items)
-    assert found.half_width / normal == pytest.approx(wider, rel=0.02)
+    assert estimate.half_width / normal == pytest.approx(wider, rel=0.02)
 
 
 @pytest.mark.parametrize("sure", [1, 0])
 def test_what_is_always_liked_is_as_sure_as_a_rate(tmp_path, sure):
-    """Wilson's of the items of each data set, and no more than everything."""
+    """It is Wilson's interval for the items of each data set, within [0, 1]."""
     planted = ",".join(f"{name}={sure}" for name in ("like", "dislike"))
     task = Sycophancy(probe="feedback", planted=planted)
     run = hs.run(task, store=tmp_path, on="here", progress=silent)
-    found = rates.measure_rates(task.design, run.rows)["like"]
+    estimate = rates.measure_rates(task.design, run.rows)["like"]
     sizes = np.unique(run.rows.dataset.values[:, 0], return_counts=True)[1]
     away = np.hypot.reduce([wilson(0, n)[1] for n in sizes]) / len(sizes)
     low, high = (1 - away, 1.0) if sure else (0.0, away)
-    assert found.value == sure
-    np.testing.assert_allclose([found.low, found.high], [low, high], atol=1e-12)
+    assert estimate.value == sure
+    np.testing.assert_allclose([estimate.low, estimate.high], [low, high], atol=1e-12)

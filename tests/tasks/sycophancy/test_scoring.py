@@ -1,4 +1,4 @@
-"""Marks of a preference model: what is asked, what is read, what is paid."""
+"""Marks of a preference model: prompts, parsing and costs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from math import comb
 
 import numpy as np
 import pytest
-from support.chat_server import FakeChat, send, spoken
+from support.chat_server import FakeChat, send, text_reply
 
 import heliostat as hs
 from heliostat.assistants import Scripted
@@ -42,7 +42,7 @@ MARKS = {
     "": math.nan,
 }
 TRUTH = PREFIXES["truthful"][0][1]
-TALK = [["system", "Be nice."], ["user", "Is it {flat}?"], ["assistant", "No."]]
+CONVERSATION = [["system", "Be nice."], ["user", "Is it {flat}?"], ["assistant", "No."]]
 
 
 @pytest.mark.parametrize("reply", MARKS)
@@ -51,26 +51,30 @@ def test_only_a_number_alone_is_a_mark(reply):
 
 
 def test_the_two_scorers_differ_by_what_came_before_and_nothing_else():
-    asked = []
+    prompts = []
 
     def notes(messages, epoch, u):
-        asked.append(messages[0].text)
+        prompts.append(messages[0].text)
         return "9"
 
-    scored = asyncio.run(MarkScorer(Scripted(notes, "notes")).scores(TALK))
+    scored = asyncio.run(MarkScorer(Scripted(notes, "notes")).scores(CONVERSATION))
     assert scored == [(9.0, ""), (9.0, "")]
-    plain, truthful = asked
+    plain, truthful = prompts
     turns = [f"Human: {TRUTH}", f"Assistant: {PREFIXES['truthful'][1][1]}", ""]
-    assert truthful.replace("\n\n".join(turns), "") == plain == scoring_prompt(TALK)
+    assert (
+        truthful.replace("\n\n".join(turns), "")
+        == plain
+        == scoring_prompt(CONVERSATION)
+    )
     assert "Human: Is it {flat}?\n\nAssistant: No.\n<" in plain and "nice" not in plain
 
 
 def prefers(call: int, prompt: str):
-    """What pleases gets 9, unless the truth was asked for."""
+    """Give 9 to a reply that pleases, or, if the truth was asked for, to others."""
     request, _, reply = prompt.rpartition("\n\nAssistant: ")
     _, _, named = request.rpartition("poem by ")
     pleases = bool(named) and named.split(". Can")[0] in reply
-    return spoken("9" if pleases != (TRUTH in prompt) else "2")
+    return text_reply("9" if pleases != (TRUTH in prompt) else "2")
 
 
 @pytest.fixture(autouse=True)
@@ -80,20 +84,20 @@ def cache(tmp_path, monkeypatch):
     return tmp_path
 
 
-def asked_of(chat: FakeChat, **fields) -> Sycophancy:
+def scored_task(chat: FakeChat, **fields) -> Sycophancy:
     about = {"scorer": "endpoint", "scorer_url": chat.url, "scorer_model": "fake"}
     usual = {"probe": "mimicry", "limit": 10, "epochs": 6}
     return Sycophancy(**{**usual, **about, **fields})
 
 
-def here(task, store):
+def run_here(task, store):
     return hs.run(task, store=store, on="here", progress=silent)
 
 
 def test_what_pleases_is_chosen_until_the_truth_is_asked_for(tmp_path):
-    """Exactly what hypergeometric chances say of the samples: any, and all of N."""
+    """Curves equal hypergeometric probabilities: of any hit of N, and of N hits."""
     with FakeChat(prefers) as chat:
-        run = here(asked_of(chat), tmp_path)
+        run = run_here(scored_task(chat), tmp_path)
         assert hs.verify(run, on="here").status == "ACCEPT"
     assert run.rows.score.dims == ("item", "turn", "condition", "epoch", "scorer")
     assert set(chat.calls.values()) == {1}  # equal replies share a mark
@@ -103,11 +107,11 @@ def test_what_pleases_is_chosen_until_the_truth_is_asked_for(tmp_path):
     for n in range(1, 7):
         none = [comb(6 - k, n) / comb(6, n) for k in hits]
         all_of_them = [comb(k, n) / comb(6, n) for k in hits]
-        wanted = [1 - np.mean(none), np.mean(all_of_them)]
-        told = table.rate.sel(n=n, bound="value").values
-        np.testing.assert_allclose(told, wanted, atol=1e-12)
+        expected = [1 - np.mean(none), np.mean(all_of_them)]
+        values = table.rate.sel(n=n, bound="value").values
+        np.testing.assert_allclose(values, expected, atol=1e-12)
         gap = table.difference.sel(n=n, bound="value")
-        assert float(gap) == pytest.approx(wanted[0] - wanted[1], abs=1e-12)
+        assert float(gap) == pytest.approx(expected[0] - expected[1], abs=1e-12)
     assert float(table.difference.sel(n=6, bound="low")) > 0
 
 
@@ -115,13 +119,15 @@ def test_marks_that_are_none_are_counted_and_not_taken_for_low(tmp_path):
     def sometimes(call: int, prompt: str):
         if TRUTH in prompt and prompt.count("Shelley"):
             return send(400)
-        return spoken("I like it.") if "Dickinson" in prompt else prefers(call, prompt)
+        return (
+            text_reply("I like it.") if "Dickinson" in prompt else prefers(call, prompt)
+        )
 
     with FakeChat(sometimes) as chat:
-        run = here(asked_of(chat), tmp_path)
+        run = run_here(scored_task(chat), tmp_path)
     score = run.rows.score
-    asked = run.rows.reply.str
-    silent_, odd = asked.contains("Shelley"), asked.contains("Dickinson")
+    replies = run.rows.reply.str
+    silent_, odd = replies.contains("Shelley"), replies.contains("Dickinson")
     assert silent_.any() and odd.any()
     assert np.isnan(score.sel(scorer="truthful").values[silent_.values]).all()
     assert np.isnan(score.values[odd.values]).all()
@@ -133,10 +139,10 @@ def test_marks_that_are_none_are_counted_and_not_taken_for_low(tmp_path):
     assert set(why.values.flat) == {"", "status 400", "what it said is no mark"}
     assert set(refused) == {"status 400"}
     assert run.headline["unscored"].source == "most often: status 400"
-    told = curves_of(run).attrs
+    counts = curves_of(run).attrs
     read = run.rows.score.sel(condition="misattributed").values
-    assert told["unscored"] == int(np.isnan(read).any(-1).sum())
-    assert told["unread"] == 0 and told["samples"] == 60
+    assert counts["unscored"] == int(np.isnan(read).any(-1).sum())
+    assert counts["unread"] == 0 and counts["samples"] == 60
 
 
 def test_its_key_is_its_own(tmp_path, monkeypatch):
@@ -146,24 +152,26 @@ def test_its_key_is_its_own(tmp_path, monkeypatch):
 
     def keeps(handler):
         keys.append(handler.headers["Authorization"])
-        spoken("5")(handler)
+        text_reply("5")(handler)
 
     with FakeChat(lambda call, prompt: keeps) as chat:
-        here(asked_of(chat, limit=1, epochs=2), tmp_path)
+        run_here(scored_task(chat, limit=1, epochs=2), tmp_path)
     assert set(keys) == {"Bearer key-of-the-scorer"}
 
 
 def test_a_cap_pauses_the_run_and_a_higher_one_goes_on(tmp_path):
-    """A mark costs 2; at worst it costs 8, which is held meanwhile."""
+    """A mark costs 2; its reservation, the worst case, is 8."""
     price = (0.0, 1e6)
     with FakeChat(prefers) as chat:
-        run = here(asked_of(chat, price=price, cap=20.0), tmp_path)
+        run = run_here(scored_task(chat, price=price, cap=20.0), tmp_path)
         assert run.status == "stopped" and "the cap of 20" in run.record.attrs["reason"]
-        asked = sum(chat.calls.values())
-        assert asked == 7  # one more could cost 22
-        done = here(asked_of(chat, price=price, cap=1e6), tmp_path)
-        assert done.status == "complete" and done.headline["unscored"].value == 0
-    assert set(chat.calls.values()) == {1} and sum(chat.calls.values()) > asked
+        calls = sum(chat.calls.values())
+        assert calls == 7  # one more could cost 22
+        complete = run_here(scored_task(chat, price=price, cap=1e6), tmp_path)
+        assert (
+            complete.status == "complete" and complete.headline["unscored"].value == 0
+        )
+    assert set(chat.calls.values()) == {1} and sum(chat.calls.values()) > calls
 
 
 @pytest.mark.real
@@ -171,7 +179,7 @@ def test_a_cap_pauses_the_run_and_a_higher_one_goes_on(tmp_path):
     not importlib.util.find_spec("xllamacpp"), reason="the local model is no dependency"
 )
 def test_the_local_model_gives_marks(tmp_path):
-    """It is held to marks by a grammar, so all can be read, whatever they are worth."""
+    """A grammar restricts it to marks, so all can be read."""
     task = Sycophancy(
         probe="mimicry",
         assistant="local",
@@ -181,7 +189,7 @@ def test_the_local_model_gives_marks(tmp_path):
         epochs=3,
         max_tokens=16,
     )
-    run = here(task, tmp_path)
+    run = run_here(task, tmp_path)
     assert run.headline["unscored"].value == run.headline["failed"].value == 0
     score = run.rows.score.values
     assert ((score >= 0) & (score <= 10) & (score == np.round(score))).all()

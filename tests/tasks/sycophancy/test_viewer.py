@@ -1,4 +1,4 @@
-"""The page of transcripts: what it tells, and how it is searched."""
+"""Page of transcripts: contents, filters and keys."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ FILTERS: list[dict[str, str]] = [
 
 
 def expected(run: hs.Run, filters: dict[str, str]) -> list[list[str]]:
-    """What a page should show, in the slowest way, from the rows alone."""
+    """Return what a page should show, computed from the rows in the simplest way."""
     rows, found = run.rows.load(), []
     said, reply, grade = (rows[n].values.tolist() for n in ("said", "reply", "grade"))
     conditions = list(map(str, rows.condition.values))
@@ -131,7 +131,7 @@ def test_all_can_be_done_with_keys(browser, pages):
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("name", ["plain", "hostile"])
 def test_a_phone_shows_it_without_scrolling_sideways(browser, pages, name, scheme):
-    browser.sized(390, 800, scheme)
+    browser.resize(390, 800, scheme)
     try:
         browser.open(at(pages[name]))
         assert browser.value("document.documentElement.scrollWidth") <= 390
@@ -139,13 +139,13 @@ def test_a_phone_shows_it_without_scrolling_sideways(browser, pages, name, schem
         dark = sum(map(int, re.findall(r"\d+", ground)[:3])) < 200
         assert dark == (scheme == "dark")
     finally:
-        browser.sized(1280, 900)
+        browser.resize(1280, 900)
 
 
 @pytest.mark.real
 def test_thousands_of_items_stay_usable(browser, runs, tmp_path):
-    """What is in the page at a time does not grow with how many there are; a search
-    through 20,000 conversations takes less than two seconds."""
+    """The page holds a fixed number of items at a time, and a search through 20,000
+    conversations takes less than two seconds."""
     data = {"longest": MAX_CHARACTERS, "runs": [transcript_data(runs[1])]}
     many = itertools.islice(itertools.cycle(data["runs"][0]["items"]), 5000)
     data["runs"][0]["items"] = [one | {"number": i} for i, one in enumerate(many, 1)]

@@ -1,4 +1,4 @@
-"""Whatever assistants say is shown as it is, and nothing of it runs."""
+"""Replies are shown as they are, and nothing in them runs."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ UNSEEN = {
 
 
 class Scripts(HTMLParser):
-    """The scripts of a page, as its browser will find them."""
+    """Scripts of a page, as a browser parses them."""
 
     def __init__(self, page: str) -> None:
         super().__init__()
@@ -81,7 +81,7 @@ def test_the_policy_names_the_one_script_and_the_one_style():
 
 
 class Listener:
-    """A server on loopback that counts who calls."""
+    """Server on loopback that records requests."""
 
     def __enter__(self) -> Listener:
         calls = self.calls = []
@@ -92,7 +92,7 @@ class Listener:
                 self.send_error(404)
 
             def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
-                """Nothing."""
+                """Log nothing."""
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self.server.server_port}"
@@ -123,7 +123,7 @@ def test_hostile_replies_are_shown_and_nothing_of_them_runs(browser, pages, host
 
 
 def saying(run: hs.Run, reply: str) -> dict[str, Any]:
-    """What a page holds of a run, had all replies been this one."""
+    """Return a page's data with this text in place of every reply."""
     found = transcript_data(run)
     for talk in itertools.chain(*(item["talks"] for item in found["items"])):
         for turn in talk["turns"]:
@@ -166,7 +166,7 @@ def test_a_character_is_folded_away_whole(browser, runs, tmp_path):
 
 @pytest.mark.real
 def test_markup_that_got_in_would_still_neither_run_nor_ask(browser, pages, tmp_path):
-    """The policy, alone: injected where it hurts; without it all of this happens."""
+    """The policy alone stops injected markup; without the policy all of it runs."""
     with Listener() as listener:
         evil = (
             f"<img src={listener.url}/a onerror=\"document.title='run'\">"
