@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -252,7 +251,7 @@ def to_json(value: Any) -> Any:
         case None | bool() | int() | str():
             return value
         case float():
-            return value if math.isfinite(value) else None
+            return config.float_to_json(value)
         case Path():
             return str(value)
     if hasattr(value, "isoformat"):

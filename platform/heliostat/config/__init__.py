@@ -21,7 +21,12 @@ from heliostat.config.identity import SCHEMA, Spec, resolved_fields, specify
 from heliostat.config.packable import traced_fields
 from heliostat.config.rebuild import rebuild
 from heliostat.config.references import codes_of
-from heliostat.config.values import canonical_json, json_value
+from heliostat.config.values import (
+    canonical_json,
+    float_from_json,
+    float_to_json,
+    json_value,
+)
 
 __all__ = [
     "RESERVED",
@@ -33,6 +38,8 @@ __all__ = [
     "codes_of",
     "coerce_field",
     "fields_of",
+    "float_from_json",
+    "float_to_json",
     "json_value",
     "passed_fields",
     "rebuild",

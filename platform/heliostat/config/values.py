@@ -29,6 +29,21 @@ def canonical_json(value: Any) -> bytes:
     return text.encode()
 
 
+def float_to_json(value: float) -> float | None:
+    """Return a number as JSON holds it: None for NaN and infinities.
+
+    Example:
+        >>> float_to_json(0.5), float_to_json(float("inf"))
+        (0.5, None)
+    """
+    return value if math.isfinite(value) else None
+
+
+def float_from_json(value: float | None) -> float:
+    """Return the number that :func:`float_to_json` gave; NaN for None."""
+    return math.nan if value is None else value
+
+
 def json_value(value: Any) -> Any:
     """A value of a field as JSON has it.
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any
 
+from heliostat import config
 from heliostat.errors import RequestError
 from heliostat.results.goal import Goal, estimates_at
 from heliostat.store.record import Record
@@ -87,7 +88,7 @@ class RungGoal(Goal):
         value = float(estimate.value) if estimate else math.nan
         stops, new = self._halving.stops(self._run, self.mark, value)
         if new:
-            plain = value if math.isfinite(value) else None
+            plain = config.float_to_json(value)
             self._on_event(
                 "rung", run=self._run, step=self.mark, value=plain, stops=stops
             )
@@ -157,7 +158,7 @@ def recorded_halving(plan: Plan, journal: Journal) -> Halving:
     halving = Halving(plan.metrics[0], schedule.grace, plan.length, schedule.factor)
     for event in journal.events():
         if event["event"] == "rung":
-            value = math.nan if event["value"] is None else event["value"]
+            value = config.float_from_json(event["value"])
             halving.recall(event["run"], event["step"], value, event["stops"])
     return halving
 

@@ -97,7 +97,7 @@ class Suggested:
         values = {name: _mean(numbers.values(), name) for name in self._names}
         self._finished.add(trial)
         self._optimiser.tell(trial, values)
-        plain = {n: v if math.isfinite(v) else None for n, v in values.items()}
+        plain = {n: config.float_to_json(v) for n, v in values.items()}
         self._journal.append("told", trial=trial, values=plain)
 
     def _values(self, trial: int) -> dict[str, Any]:
@@ -118,7 +118,7 @@ class Suggested:
                 trials.append(values)
             if event["event"] == "told" and event["trial"] < len(trials):
                 numbers = event["values"].items()
-                values = {n: math.nan if v is None else v for n, v in numbers}
+                values = {n: config.float_from_json(v) for n, v in numbers}
                 self._optimiser.tell(event["trial"], values)
                 self._finished.add(event["trial"])
         return trials

@@ -158,8 +158,13 @@ class SlopeMeter:
             raise RunFailed(f"{message}: {first_line(error)}") from error
 
     def _write(self, run: str, steps: int, slope: ValueAndGrad) -> None:
-        gradient = {name: _plain(value) for name, value in slope.gradient.items()}
-        numbers: dict[str, Any] = {LOSS: _plain(slope.loss), "gradient": gradient}
+        gradient = {
+            name: config.float_to_json(value) for name, value in slope.gradient.items()
+        }
+        numbers: dict[str, Any] = {
+            LOSS: config.float_to_json(slope.loss),
+            "gradient": gradient,
+        }
         self._journal.append(EVENT, run=run, steps=steps, **numbers)
 
 
@@ -168,19 +173,12 @@ def recorded_slopes(journal: Journal) -> dict[tuple[str, int], ValueAndGrad]:
     slopes = {}
     for event in journal.events():
         if event["event"] == EVENT:
-            gradient = {name: _number(v) for name, v in event["gradient"].items()}
-            slope = ValueAndGrad(_number(event[LOSS]), gradient)
+            gradient = {
+                name: config.float_from_json(v) for name, v in event["gradient"].items()
+            }
+            slope = ValueAndGrad(config.float_from_json(event[LOSS]), gradient)
             slopes[event["run"], event["steps"]] = slope
     return slopes
-
-
-def _plain(value: float) -> float | None:
-    """Return None for what JSON cannot hold."""
-    return value if math.isfinite(value) else None
-
-
-def _number(value: float | None) -> float:
-    return math.nan if value is None else value
 
 
 SEARCHES = {"hypergradient": GradientDescent()}
