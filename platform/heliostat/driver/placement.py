@@ -55,7 +55,14 @@ def chunks(
     on_event: Callable[..., None],
     goal: Callable[[], int] = unbounded,
 ) -> Generator[Chunk, None, None]:
-    """Yield the chunks of a job from wherever it is computed."""
+    """Yield the chunks of a job, computed at a placement.
+
+    Args:
+        job: the spans to compute.
+        placement: where they are computed.
+        on_event: called as ``on_event(name, **details)`` for what happens to workers.
+        goal: returns a step that no block may pass yet.
+    """
     if placement.on == "here":
         _configure_here(placement.gpus)
         yield from run_here(job, placement.seconds, goal)
@@ -82,6 +89,9 @@ def connect(
             the cluster of this process, or a cluster's address.
         workers: processes of each run; default the whole machine or cluster.
         gpus: GPUs of each run; default all there are.
+
+    Returns:
+        A context manager; it yields nothing.
 
     Raises:
         RequestError: if the address does not answer, or if GPUs are missing.

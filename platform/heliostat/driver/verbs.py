@@ -1,4 +1,4 @@
-"""The verbs that move a run: run, start, resume, extend, stop, remove."""
+"""The verbs that change a run: run, start, resume, extend, stop, remove."""
 
 from __future__ import annotations
 
@@ -53,7 +53,8 @@ def run(
     """Compute a run, or return it if it is stored; more steps extend it.
 
     Args:
-        task: what to run; with ``seed`` and ``x64`` it defines the run's id.
+        task: the task; with ``seed`` and ``x64`` it defines the run's id.
+        seed: root of all random keys.
         steps: length; default the task's natural one. Not part of the identity.
         until: a condition on the headline, such as ``"ess > 400 and rhat < 1.01"``:
             the run ends at the first mark where it holds
@@ -66,23 +67,44 @@ def run(
         x64: compute in float64.
         store: folder of runs; default ``$HELIOSTAT_STORE``, else ``./runs``.
         fresh: recompute what is stored from its first step, and compare.
-        parent: begin from a state of another run of this class of tasks, as wide and
-            with as many replicas; its id and digests are part of the identity.
-        parent_step: after which step; one that the parent has kept, -1 is the last.
+        parent: a run whose states this one begins from; its task has the same class,
+            width and number of replicas.  Its id and digests are part of the identity.
+        parent_step: a kept step of the parent, whose states are taken; -1 is the last.
+        progress: observer of the run; default a status line on standard error.
+
+    Returns:
+        The :class:`Run`, complete.
 
     Raises:
         RequestError: if the request makes no sense; nothing is stored then.
         StoreError: if the store cannot be written or is damaged.
         RunFailed: if it failed; `resume` goes on from the last commit.
+
+    Example:
+        >>> import tempfile, heliostat as hs
+        >>> from heliostat.driver.progress import silent
+        >>> class Count(hs.Task):
+        ...     traced, stride = False, 5
+        ...     emits = {"n": hs.Var(dtype="int64")}
+        ...     def init(self, key, replica, data):
+        ...         return 0
+        ...     def step(self, key, state, data):
+        ...         return state + 1, {"n": state + 1}
+        >>> options = {"on": "here", "store": tempfile.mkdtemp(), "progress": silent}
+        >>> run = hs.run(Count(), steps=10, **options)
+        >>> run.status, run.rows.n.values[-1].item()
+        ('complete', 10)
+        >>> hs.run(Count(), steps=20, **options).steps    # 10 of them are stored
+        20
     """
     begin = parent and parent_of(task, x64, parent, parent_step)
     spec, goal = plan_run(task, seed, x64, steps, until, begin)
-    place = Placement(on, workers, gpus).validate()
+    placement = Placement(on, workers, gpus).validate()
     record = find_or_create(task, spec, store, begin)
     if fresh and record.steps:
         _recompute(record, task, on, workers)
     with rollback_on_error(record, task):
-        compute_missing(record, task, goal, place, progress or default_progress())
+        compute_missing(record, task, goal, placement, progress or default_progress())
     return view(record, task, goal)
 
 
@@ -98,11 +120,32 @@ def start(
     x64: bool = False,
     store: str | Path | None = None,
 ) -> Run:
-    """Like :func:`run`, but return at once: a driver of its own goes on.
+    """Start a run in a driver of its own, and return at once.
+
+    Args:
+        task: the task, which must be installed.
+        seed: root of all random keys.
+        steps: length; default the task's natural one.
+        until: a condition on the headline that may end the run earlier.
+        on: ``"local"`` an embedded Ray, ``"here"`` this process, ``"auto"`` the
+            cluster of this process, or a cluster's address.
+        workers: processes; default the whole machine or cluster.
+        gpus: GPUs for all of them together; default all there are.
+        x64: compute in float64.
+        store: folder of runs; default ``$HELIOSTAT_STORE``, else ``./runs``.
+
+    Returns:
+        The :class:`Run`, whose rows and status follow the driver.
 
     Raises:
-        RequestError: also for a task that only exists in this session, since the
-            driver could not import it.
+        RequestError: if the request makes no sense; also for a task of this session
+            alone, which the driver could not import.
+        Busy: if a driver computes the run already, to fewer steps.
+
+    Example:
+        >>> run = hs.start(VMC(molecule="LiH"), on="auto", workers=8)  # doctest: +SKIP
+        >>> run.status                                                # doctest: +SKIP
+        'running'
     """
     if not registry.is_registered(type(task)):
         raise RequestError(
@@ -110,7 +153,7 @@ def start(
             "it; use run(), or register it as an entry point of heliostat.tasks"
         )
     spec, goal = plan_run(task, seed, x64, steps, until)
-    place = Placement(on, workers, gpus).validate()
+    placement = Placement(on, workers, gpus).validate()
     record = find_or_create(task, spec, store)
     if goal.reached(record) and not is_abandoned(record, goal):
         return view(record, task, goal)
@@ -120,7 +163,7 @@ def start(
         steps = max(goal.length, record.steps)
         about = {"status": "created", "steps": steps, "until": outcome}
         record.update(**about, asked=time.time())
-        spawn(record, argv(record, task, goal, place))
+        spawn(record, argv(record, task, goal, placement))
     elif (record.attrs.get("steps") or 0) < goal.length:
         raise Busy(f"run {spec.id} is being driven, to fewer steps; stop it first")
     return Run(record.path, task)
@@ -139,83 +182,126 @@ def resume(
     code: str | Sequence[str] = (),
     progress: Progress | None = None,
 ) -> Run:
-    """Bring an unfinished run to the length it was asked for.
+    """Continue an unfinished run to its planned length.
 
     Args:
         run: an id (or its first digits), or a :class:`Run`.
-        steps: another length; default the one it was planned for.
-        until: another condition; default the one it has not come to yet, "" for none.
+        steps: another length; default the planned one.
+        until: another condition; default the run's own if it is not decided; "" for
+            none.
+        on: ``"local"`` an embedded Ray, ``"here"`` this process, ``"auto"`` the
+            cluster of this process, or a cluster's address.
+        workers: processes; default the whole machine or cluster.
+        gpus: GPUs for all of them together; default all there are.
+        store: folder of runs; default ``$HELIOSTAT_STORE``, else ``./runs``.
         task: the class of a task that is not installed.
         code: FILE.py:NAME of each function that is a field of the task.
+        progress: observer of the run; default a status line on standard error.
+
+    Returns:
+        The :class:`Run`, complete.
+
+    Example:
+        >>> hs.resume("3f9a2c81").status    # doctest: +SKIP
+        'complete'
     """
-    place = Placement(on, workers, gpus).validate()
-    found = as_run(run, store, task, code)
-    attrs = found.record.attrs
-    planned = int(attrs.get("steps") or found.task.steps)
+    placement = Placement(on, workers, gpus).validate()
+    opened = as_run(run, store, task, code)
+    attrs = opened.record.attrs
+    planned = int(attrs.get("steps") or opened.task.steps)
     length = planned if steps is None else steps
     check_steps(length)
-    asked = attrs.get("until")
-    if until is None and asked and asked["met"] is None:
-        until = asked["condition"]
-    goal = Goal(found.task, length, until)
-    watching = progress or default_progress()
-    compute_missing(found.record, found.task, goal, place, watching)
-    return view(found.record, found.task, goal)
+    outcome = attrs.get("until")
+    if until is None and outcome and outcome["met"] is None:
+        until = outcome["condition"]
+    goal = Goal(opened.task, length, until)
+    compute_missing(
+        opened.record, opened.task, goal, placement, progress or default_progress()
+    )
+    return view(opened.record, opened.task, goal)
 
 
 def extend(
     run: str | Run, *, steps: int, until: str | None = None, **where: Any
 ) -> Run:
-    """Continue a run to ``steps`` in total; exactly as if it had been asked at first.
+    """Continue a run to ``steps`` in total.
+
+    The rows are those of a run that had this length from the start.
 
     Args:
-        until: a condition that may end it earlier; what it was asked before is over.
+        run: an id (or its first digits), or a :class:`Run`.
+        steps: the new length.
+        until: a condition that may end the run earlier, in place of the old one.
+        where: options of :func:`resume`.
+
+    Returns:
+        The :class:`Run`, complete.
 
     Raises:
         RequestError: if the run is already as long.
+
+    Example:
+        >>> hs.extend("3f9a2c81", steps=20_000).steps    # doctest: +SKIP
+        20000
     """
-    typed = where.pop("task", None), where.pop("code", ())
-    found = as_run(run, where.get("store"), *typed)
-    if steps <= found.record.steps:
+    source = where.pop("task", None), where.pop("code", ())
+    opened = as_run(run, where.get("store"), *source)
+    if steps <= opened.record.steps:
         raise RequestError(
-            f"run {found.id} has {found.record.steps} steps already; "
+            f"run {opened.id} has {opened.record.steps} steps already; "
             f"extend it to more than that, got {steps}"
         )
-    return resume(found, steps=steps, until=until or "", **where)
+    return resume(opened, steps=steps, until=until or "", **where)
 
 
 def stop(run: str | Run, *, store: str | Path | None = None, wait: float = 0) -> Run:
     """Ask the driver of a run to stop after its next commit.
 
     Args:
-        wait: seconds to wait for it.
+        run: an id (or its first digits), or a :class:`Run`.
+        store: folder of runs; default ``$HELIOSTAT_STORE``, else ``./runs``.
+        wait: seconds to wait for the driver.
+
+    Returns:
+        The :class:`Run`.
 
     Raises:
-        RequestError: if nobody drives the run.
+        RequestError: if no driver computes the run.
+
+    Example:
+        >>> hs.stop("3f9a2c81", wait=60).status    # doctest: +SKIP
+        'stopped'
     """
-    found = as_run(run, store)
-    if not lock.lock_owner(found.record.folder):
-        raise RequestError(f"run {found.id} is not running; it is {found.status}")
-    stop_file(found.record).touch()
+    opened = as_run(run, store)
+    if not lock.lock_owner(opened.record.folder):
+        raise RequestError(f"run {opened.id} is not running; it is {opened.status}")
+    stop_file(opened.record).touch()
     deadline = time.monotonic() + wait
-    while lock.lock_owner(found.record.folder) and time.monotonic() < deadline:
+    while lock.lock_owner(opened.record.folder) and time.monotonic() < deadline:
         time.sleep(0.1)
-    return found
+    return opened
 
 
 def remove(run: str | Run, *, store: str | Path | None = None) -> None:
     """Delete a run and all it stored.
 
+    Args:
+        run: an id (or its first digits), or a :class:`Run`.
+        store: folder of runs; default ``$HELIOSTAT_STORE``, else ``./runs``.
+
     Raises:
-        Busy: if it is being driven.
-        RequestError: for a cell of a pack, which others share.
+        Busy: if a driver computes the run.
+        RequestError: for a cell of a pack, whose record other cells share.
+
+    Example:
+        >>> hs.remove("3f9a2c81")    # doctest: +SKIP
     """
     path = run.path if isinstance(run, Run) else find_run(run, store)
     if not path.exists() and is_stored(path):
-        home = open_record(path).folder
+        folder = open_record(path).folder
         raise RequestError(
             f"run {path.name} shares its record with other cells; remove the folder "
-            f"{home} to remove all of them"
+            f"{folder} to remove all of them"
         )
     delete_run(path)
 
@@ -225,5 +311,5 @@ def _recompute(record: Record, task: Task, on: str, workers: int | None) -> None
 
     verdict = verify(Run(record.path, task), segments="all", on=on, workers=workers)
     if verdict.status != "ACCEPT":
-        known = "is not reproduced" if verdict.status == "REJECT" else "is not settled"
-        raise RunFailed(f"run {record.path.name} {known}: {verdict.reasons[0]}")
+        result = "is not reproduced" if verdict.status == "REJECT" else "is not settled"
+        raise RunFailed(f"run {record.path.name} {result}: {verdict.reasons[0]}")

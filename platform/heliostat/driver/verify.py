@@ -85,8 +85,9 @@ def verify(
         RequestError: if there is no such run, or if the options make no sense.
 
     Example:
-        >>> hs.verify("3f9a2c81", segments="all").status    # doctest: +SKIP
-        'ACCEPT'
+        >>> print(hs.verify("3f9a2c81", segments=1))    # doctest: +SKIP
+        ACCEPT
+          replayed block 0, steps 1 to 100: compared bit for bit
     """
     if segments != "all" and segments < 0:
         raise RequestError(f"segments {segments}: expected 0 or more")

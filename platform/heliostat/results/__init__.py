@@ -1,1 +1,16 @@
-"""Results: stored runs as tables, datasets and plots."""
+"""Reading runs: what is stored, as tables, estimates and plots.
+
+Read in this order:
+
+| module | content |
+|---|---|
+| ``lookup`` | ``hs.open``: find a run by its id |
+| ``run`` | ``Run``: rows, states, headline and log of a stored run |
+| ``goal`` | the last step of a run: its length, or a condition on the headline |
+| ``catalog`` | ``hs.runs``: every run of a store as one table; ``hs.gc`` |
+| ``plotting`` | ``hs.plot``: a variable of a run, with its references |
+| ``figures`` | the drawings on given axes, and ``save_figure`` |
+| ``encoding`` | estimates as JSON, attributes for netCDF |
+
+Rows are read here and written by ``store``.
+"""

@@ -1,4 +1,4 @@
-"""Every run of a store as one table."""
+"""Catalog of a store: every run as one table; removal of what crashes left."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from heliostat.store.pack import PACKS_FOLDER, Pack
 from heliostat.store.record import Record
 
 UNFINISHED = re.compile(r"\.[0-9a-f]{16}\.[0-9a-f]{8}")
-"""Names that new runs bear until they are whole; nothing else hidden is ours."""
+"""Names of runs that are not completely created; other hidden files are not ours."""
 
 COLUMNS = ("id", "task", "status", "steps", "seed", "created")
 
@@ -31,17 +31,20 @@ COLUMNS = ("id", "task", "status", "steps", "seed", "created")
 def runs(
     task: str | None = None, where: str = "", store: str | Path | None = None
 ) -> pd.DataFrame:
-    """A table of everything ever run: one line per run, headline and fields beside it.
-
-    Columns are id, task, status, steps, seed, created, then each headline value with
-    its ``_error``, then the fields of the tasks.  A damaged run is listed as damaged.
+    """Return a table of all stored runs, one line per run.
 
     Args:
         task: only runs of this task.
         where: a condition on columns, such as ``"energy < -8.07 and seed == 0"``.
+        store: folder of runs; default ``$HELIOSTAT_STORE``, else ``./runs``.
+
+    Returns:
+        A table with the columns id, task, status, steps, seed, created, then each
+        headline value with its ``_error``, then the fields of the tasks.  The status of
+        a damaged run is ``damaged``.
 
     Raises:
-        RequestError: for a condition that is none, or a column that does not exist.
+        RequestError: if the condition cannot be parsed, or if a column does not exist.
 
     Example:
         >>> hs.runs(task="vmc").query("energy < -8.07")  # doctest: +SKIP
@@ -49,9 +52,9 @@ def runs(
     root = store_folder(store)
     folders = sorted(p.parent for p in root.glob(f"{task or '*'}/*/spec.json"))
     alone = [_run_line(f) for f in folders if f.name[0] != "."]
-    known = {line["id"] for line in alone}
+    ids = {line["id"] for line in alone}
     packed = [line for p in list_packs(root, task or "*") for line in _pack_lines(p)]
-    table = pd.DataFrame(alone + [line for line in packed if line["id"] not in known])
+    table = pd.DataFrame(alone + [line for line in packed if line["id"] not in ids])
     if table.empty:
         return pd.DataFrame(columns=list(COLUMNS))
     if where:
@@ -60,10 +63,17 @@ def runs(
 
 
 def gc(store: str | Path | None = None) -> list[Path]:
-    """Remove what crashes left behind: half-made runs, partial files, dead locks.
+    """Remove what crashes left behind: unfinished creations, partial files, old locks.
+
+    Args:
+        store: folder of runs; default ``$HELIOSTAT_STORE``, else ``./runs``.
 
     Returns:
-        What was removed. Runs themselves, also unfinished ones, are never touched.
+        The paths that were removed.  Runs, also unfinished ones, are never removed.
+
+    Example:
+        >>> hs.gc()    # doctest: +SKIP
+        []
     """
     root = store_folder(store)
     removed = []
@@ -78,27 +88,27 @@ def gc(store: str | Path | None = None) -> list[Path]:
 
 
 def _remove_leftovers(run: Path) -> list[Path]:
-    """Remove the leftovers of one run, as its driver: so nobody starts meanwhile."""
+    """Remove the leftovers of one run, under its lock, so that no driver starts."""
     left = [*run.glob("lock.*"), *run.rglob("*.partial")]
     if not left or lock.lock_owner(run):
         return []
     with contextlib.suppress(Busy, StoreError), lock.Lock(run) as mine:
         left = [p for p in left if p == mine.path or _is_stale(p)]
-        for path in set(left) - {mine.path}:  # its own goes as the lock is given back
+        for path in set(left) - {mine.path}:  # the lock file goes with the lock
             path.unlink(missing_ok=True)
         return left
     return []
 
 
 def _is_stale(path: Path) -> bool:
-    """Whether nobody can be about to finish this file."""
+    """Return True if a file is older than any lock, so that nobody writes it."""
     with contextlib.suppress(OSError):
         return time.time() - path.stat().st_mtime > lock.LEASE
     return False
 
 
 def _run_line(folder: Path) -> dict[str, Any]:
-    """One run as a line of the table, from its spec and the root attributes alone."""
+    """Return one run as a line of the table, from its spec and root attributes."""
     try:
         record = Record(folder)
         attrs = record.attrs
@@ -108,14 +118,14 @@ def _run_line(folder: Path) -> dict[str, Any]:
 
 
 def _pack_lines(folder: Path) -> list[dict[str, Any]]:
-    """The cells of a pack as lines, from what is said of all of them once."""
+    """Return the cells of a pack as lines of the table."""
     try:
         pack = Pack(folder)
-        attrs, steps, found = pack.attrs, pack.committed.min(axis=1), pack.headlines
+        attrs, steps, headlines = pack.attrs, pack.committed.min(axis=1), pack.headlines
         status = status_of(pack, attrs)
         return [
-            _line(spec, attrs | {"headline": found.get(spec.id)}, status, int(come))
-            for spec, come in zip(pack.specs, steps, strict=True)
+            _line(spec, attrs | {"headline": headlines.get(spec.id)}, status, int(last))
+            for spec, last in zip(pack.specs, steps, strict=True)
         ]
     except (StoreError, KeyError):
         ids = cell_ids(folder) or [folder.name]
@@ -147,7 +157,7 @@ def _line(
 
 
 def _select(text: str, table: pd.DataFrame) -> pd.Series:
-    """Which runs of a table a condition on its columns holds for."""
+    """Return a mask of the lines that a condition on columns holds for."""
     condition = Condition(text, "where", "energy < -8.07 and status == 'complete'")
 
     def column(name: str) -> Any:
@@ -157,5 +167,5 @@ def _select(text: str, table: pd.DataFrame) -> pd.Series:
         return table[name]
 
     every = pd.Series(True, index=table.index)
-    found: Any = condition.evaluate(column, every)
-    return found.fillna(False).astype(bool)
+    mask: Any = condition.evaluate(column, every)
+    return mask.fillna(False).astype(bool)

@@ -1,6 +1,4 @@
-"""What plots show: rows over steps, ranks of chains, marginal distributions.
-
-Each draws on given axes, and takes numbers as they come from the record.
+"""Figures on given axes: rows over steps, ranks of chains, marginal distributions.
 
 Reference: rank plots are Vehtari et al., Bayesian Anal. 16, 667 (2021); differences of
 distribution functions are Säilynoja, Bürkner and Vehtari, Stat. Comput. 32, 32 (2022).
@@ -21,16 +19,16 @@ from heliostat.kernels.diagnostics.convergence import ess_bulk
 Array = NDArray[np.float64]
 
 LINES = 24
-"""Replicas drawn one by one; of more, the median and the central 90 % are drawn."""
+"""Replicas drawn one by one; more are drawn as the median and the central 90 %."""
 
 ROWS = 8
-"""Chains that get a histogram each."""
+"""Chains with a histogram each; more are drawn as differences."""
 
 EXPECTED = {"color": "k", "lw": 1, "ls": "--"}
 BAND = {"color": "k", "alpha": 0.12, "lw": 0}
 
 LEVELS = 60
-"""Whole numbers that get a bar each; a wider range is binned."""
+"""Whole numbers with a bar each; a wider range is binned."""
 
 
 def save_figure(figure: Any, output: str | Path, dpi: float = 150) -> Path:
@@ -47,7 +45,7 @@ def save_figure(figure: Any, output: str | Path, dpi: float = 150) -> Path:
 
 
 def trace(axes: Any, steps: Array, lines: Array) -> None:
-    """Lines ``(steps, lines)`` over steps, many of them as a band."""
+    """Draw lines ``(steps, lines)`` over steps; more than ``LINES`` become a band."""
     if lines.shape[1] > LINES:
         low, middle, high = np.nanpercentile(lines, [5, 50, 95], axis=1)
         label = f"90 % of {lines.shape[1]}"
@@ -59,10 +57,10 @@ def trace(axes: Any, steps: Array, lines: Array) -> None:
 
 
 def rank(axes: Any, x: Array, names: Sequence[Any], chain: str) -> None:
-    """How the ranks of each of ``(chain, draw)`` are spread among those of all.
+    """Draw the ranks of each chain's draws, ``(chain, draw)``, among all draws.
 
-    Where chains agree every rank is equally likely in each.  Ties are broken at random,
-    by a fixed seed: bits and counts would pile up on few ranks otherwise.
+    Where chains agree, every rank is equally likely in each.  Ties are broken at random
+    by a fixed seed, because bits and counts would pile up on few ranks otherwise.
     """
     size = _own_size(x)
     shares = _fractional_ranks(x)
@@ -77,7 +75,7 @@ def rank(axes: Any, x: Array, names: Sequence[Any], chain: str) -> None:
 
 
 def marginal(axes: Any, x: Array, chain: str) -> None:
-    """The distribution of all of ``(chain, draw)``, and what single chains say."""
+    """Draw the distribution of all draws ``(chain, draw)`` and of single chains."""
     finite = x[np.isfinite(x)]
     edges = _edges(finite)
     whole, chains = _density(finite, edges), [_density(y, edges) for y in x]
@@ -96,7 +94,7 @@ def marginal(axes: Any, x: Array, chain: str) -> None:
 
 
 def _limits(lines: Array) -> tuple[float | None, float | None]:
-    """Room for all but the steep beginning, which would flatten the rest."""
+    """Return limits that leave out the steep beginning, which flattens the rest."""
     late = lines[lines.shape[0] // 10 :]
     late = late[np.isfinite(late)]
     if not late.size or late.min() == late.max():
@@ -107,7 +105,7 @@ def _limits(lines: Array) -> tuple[float | None, float | None]:
 
 
 def _fractional_ranks(x: Array) -> Array:
-    """(rank − ½)/S among all S draws, each once."""
+    """Return (rank − ½)/S of each draw among all S draws."""
     ties = np.random.default_rng(0).random(x.size)
     shares = np.empty(x.size)
     shares[np.lexsort((ties, x.ravel()))] = (np.arange(x.size) + 0.5) / x.size
@@ -115,15 +113,18 @@ def _fractional_ranks(x: Array) -> Array:
 
 
 def _own_size(x: Array) -> float:
-    """Independent draws in a typical chain, judged by itself: chains that disagree must
-    not widen the band that they are held against.  NaN if all are frozen."""
+    """Return the effective sample size of a typical chain; NaN if all are constant.
+
+    Each chain is judged alone: chains that disagree must not widen the band that they
+    are compared with.
+    """
     sizes = np.minimum(ess_bulk(x.T[None]), x.shape[1])
-    known = sizes[np.isfinite(sizes)]
-    return float(np.median(known)) if known.size else float("nan")
+    finite = sizes[np.isfinite(sizes)]
+    return float(np.median(finite)) if finite.size else float("nan")
 
 
 def _histograms(axes: Any, shares: Array, size: float, names: Sequence[Any]) -> None:
-    """One above the other, each over its base, with what uniform ranks would give."""
+    """Draw histograms one above the other, with the level of uniform ranks."""
     chains, draws = shares.shape
     bins = int(np.clip(np.nan_to_num(size) // 8, 5, 20))
     edges = np.linspace(0, 1, bins + 1)
@@ -144,7 +145,7 @@ def _histograms(axes: Any, shares: Array, size: float, names: Sequence[Any]) -> 
 
 
 def _differences(axes: Any, shares: Array, size: float, names: Sequence[str]) -> None:
-    """Distribution functions of ranks less the uniform one, the farthest by name."""
+    """Draw distribution functions of ranks less the uniform one; name the farthest."""
     from scipy.special import kolmogi
 
     chains = len(shares)
@@ -165,7 +166,7 @@ def _differences(axes: Any, shares: Array, size: float, names: Sequence[str]) ->
 
 
 def _distribution(shares: Array, cells: int = 100) -> tuple[Array, Array]:
-    """The grid k/cells, and each chain's share of draws below it, less k/cells."""
+    """Return the grid k/cells, and each chain's share of draws below it, less it."""
     chains, draws = shares.shape
     cell = np.minimum((shares * cells).astype(np.intp), cells - 1)
     cell += cells * np.arange(chains)[:, None]
@@ -183,7 +184,7 @@ def _legend(axes: Any, band: str, size: float) -> None:
 
 
 def _edges(x: Array) -> Array:
-    """A bin for each of a few whole numbers; else bins over all but the far tails."""
+    """Return a bin for each of a few whole numbers, else bins without the far tails."""
     if not x.size:
         return np.linspace(0, 1, 2)
     low, high = x.min(), x.max()
@@ -196,6 +197,6 @@ def _edges(x: Array) -> Array:
 
 
 def _density(x: Array, edges: Array) -> Array:
-    """Share of draws per unit; what lies beyond the edges counts too."""
+    """Return the share of draws per unit; draws beyond the edges count too."""
     x = x[np.isfinite(x)]
     return np.histogram(x, edges)[0] / (max(len(x), 1) * np.diff(edges))

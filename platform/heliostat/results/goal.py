@@ -1,8 +1,9 @@
-"""Where a run ends: at its length, or at the first mark where a condition holds.
+"""Goal of a run: its length, or the first mark where a condition holds.
 
-A condition is judged at marks only: at multiples of the stride, each about a tenth
-further than the last, once every block has come there, on the rows up to there.  So
-where a run ends depends on its rows alone, never on workers, chunks or interruptions.
+A condition is judged at marks only.  Marks are multiples of the stride, each about a
+tenth further than the last.  A mark is judged once every block has reached it, on the
+rows up to it.  So the last step depends on the rows alone, never on workers, chunks or
+interruptions.
 """
 
 from __future__ import annotations
@@ -21,10 +22,10 @@ EXAMPLE = "ess > 400 and rhat < 1.01"
 
 
 class GoalOutcome(NamedTuple):
-    """How a condition came out: whether it held, and at which step that was said."""
+    """Outcome of a condition: True or False, and the step where it was judged."""
 
     condition: str
-    met: bool | None = None  # None: the run has not come to its end
+    met: bool | None = None  # None: not decided yet
     step: int | None = None
 
     def __str__(self) -> str:
@@ -39,15 +40,15 @@ class GoalOutcome(NamedTuple):
 
 
 class Goal:
-    """The step that a run shall come to, as far as it is known.
+    """Last step of a run, or the next mark while the last step is not decided.
 
     Args:
-        task: the run's.
-        length: steps that it has at most.
-        until: a condition on the headline; without one, the length is the end.
+        task: the task of the run.
+        length: upper bound of the steps.
+        until: a condition on the headline; without one, the length is the last step.
 
     Raises:
-        RequestError: if the condition is none, or names what the task does not find.
+        RequestError: if the condition has no meaning for this task.
     """
 
     def __init__(self, task: Task, length: int, until: str | None = None) -> None:
@@ -58,16 +59,17 @@ class Goal:
         self.met: bool | None = None
 
     def __call__(self) -> int:
-        """The step that no block may pass before it was judged."""
+        """Return the mark, which no block may pass before it is judged."""
         return self.mark
 
     @property
     def decided(self) -> bool:
-        """Whether it is known where the run ends: at ``mark``."""
+        """True once ``mark`` is known to be the last step."""
         return self.met is not None
 
     @property
     def outcome(self) -> GoalOutcome | None:
+        """Outcome of the condition; None without one."""
         if self.condition is None:
             return None
         step = self.mark if self.decided else None
@@ -75,32 +77,32 @@ class Goal:
 
     @property
     def outcome_attrs(self) -> dict[str, Any] | None:
-        """The outcome, as a record keeps it."""
+        """The outcome, as attributes of a record."""
         return self.outcome._asdict() if self.outcome else None
 
     def reached(self, record: Record) -> bool:
-        """Judge every mark that all blocks have come to; whether the run is there."""
+        """Judge every mark that all blocks have reached; return True at the last."""
         while not self.decided and record.steps >= self.mark:
-            held = self._holds(record)
-            if held or self.mark >= self.length:
-                self.met = held
+            holds = self._holds(record)
+            if holds or self.mark >= self.length:
+                self.met = holds
             else:
                 self.mark = next(self._next_marks)
         return self.decided
 
     def _holds(self, record: Record) -> bool:
-        """Whether the condition holds for the rows up to the mark, and no further."""
+        """Return True if the condition holds for the rows up to the mark."""
         if self.condition is None:
             return False
-        found = estimates_at(self.task, record, self.mark)
-        values = {f"{name}_error": float(e.error) for name, e in found.items()}
-        values |= {name: float(e.value) for name, e in found.items()}
+        estimates = estimates_at(self.task, record, self.mark)
+        values = {f"{name}_error": float(e.error) for name, e in estimates.items()}
+        values |= {name: float(e.value) for name, e in estimates.items()}
         values["steps"] = float(self.mark)
         return self.condition.evaluate(lambda name: values.get(name, math.nan))
 
 
 def estimates_at(task: Task, record: Record, step: int) -> Mapping[str, Estimate]:
-    """What the rows up to a step say; nothing, where they are too few for it."""
+    """Return the headline of the rows up to a step; empty if they are too few."""
     rows = record.rows().isel({task.step_dim: slice(0, step)}).load()
     try:
         return task.headline(rows)
@@ -109,7 +111,7 @@ def estimates_at(task: Task, record: Record, step: int) -> Mapping[str, Estimate
 
 
 def marks(stride: int, length: int) -> Iterator[int]:
-    """The steps at which a condition is judged; the last is the length.
+    """Yield the steps at which a condition is judged; the last is the length.
 
     Example:
         >>> list(marks(10, 55))
@@ -125,10 +127,10 @@ def marks(stride: int, length: int) -> Iterator[int]:
 
 
 def _parse_condition(task: Task, text: str) -> Condition:
-    """A condition on numbers, each of which the task can find.
+    """Parse a condition on numbers of the headline.
 
     Raises:
-        RequestError: for a text among the numbers too, or a name that is none.
+        RequestError: for a text among the numbers, or for an unknown name.
     """
     condition = Condition(text, "until", EXAMPLE)
     known = [*task.finds, *(f"{name}_error" for name in task.finds), "steps"]

@@ -1,4 +1,4 @@
-"""Pictures of runs, with what they are compared with."""
+"""Plot a variable of a run, with its reference values."""
 
 from __future__ import annotations
 
@@ -29,22 +29,22 @@ def plot(
     kind: str = "trace",
     store: str | Path | None = None,
 ) -> Any:
-    """Draw one variable of a run, with the run's own references.
+    """Plot one variable of a run, with the reference values of its task.
 
     Args:
         run: an id (or its first digits), or a :class:`Run`.
         var: a variable of the rows; default the first that the task emits.
         output: a file to write (its ending says the format); default none.
-        kind: ``trace`` draws it over all steps.  The others use what :func:`settled`
-            leaves: ``rank`` compares the ranks of chains, ``energy`` is the marginal
-            distribution.
+        kind: ``trace`` shows all steps.  The other kinds drop the warm-up: ``rank``
+            compares the ranks of chains, ``energy`` is the marginal distribution.
+        store: folder of runs; default ``$HELIOSTAT_STORE``, else ``./runs``.
 
     Returns:
         The path that was written, or the matplotlib Axes.
 
     Raises:
-        RequestError: for an unknown kind or variable, one that is no number, or ranks
-            of a single chain.
+        RequestError: for an unknown kind or variable, for a text, or for ranks of a
+            single chain.
         StoreError: if the file cannot be written.
 
     Example:
@@ -68,11 +68,11 @@ def plot(
 
 
 def after_warmup(rows: Rows, task: Task) -> Rows:
-    """Rows behind the warm-up: the task's own ``warmup`` steps, at least half of all.
+    """Drop the warm-up of rows: the task's ``warmup`` steps, at least half of all.
 
     Example:
         >>> rows = xr.Dataset({"x": ("step", np.arange(10.0))})
-        >>> settled(rows, Task()).x.values
+        >>> after_warmup(rows, Task()).x.values
         array([5., 6., 7., 8., 9.])
     """
     warmup = int(getattr(task, "warmup", None) or 0)
@@ -93,7 +93,7 @@ def _variable(run: Run, var: str | None) -> xr.DataArray:
 
 
 def _check_rankable(run: Run, data: xr.DataArray) -> None:
-    """Ranks want one number of each of several chains."""
+    """Check that ranks are defined: one finite number of each of several chains."""
     task = run.task
     more = [str(d) for d in data.dims if d not in (task.replica_dim, task.step_dim)]
     if data.sizes.get(task.replica_dim, 1) < 2:
@@ -105,7 +105,7 @@ def _check_rankable(run: Run, data: xr.DataArray) -> None:
 
 
 def new_axes(output: str | Path | None) -> Any:
-    """Axes of a figure of its own: pyplot's for a notebook, a bare one for a file."""
+    """Return axes of a new figure: of pyplot for a notebook, without it for a file."""
     if output is None:
         import matplotlib.pyplot as plt
 
@@ -116,7 +116,7 @@ def new_axes(output: str | Path | None) -> Any:
 
 
 def _draw_trace(axes: Any, run: Run, data: xr.DataArray) -> None:
-    """Lines over steps; other dims become lines too."""
+    """Draw a line over steps for each replica and each other dim."""
     step = run.task.step_dim
     lines = data.transpose(step, ...).values.reshape(data.sizes[step], -1)
     lines = lines.astype(np.float64)
@@ -128,7 +128,7 @@ def _draw_trace(axes: Any, run: Run, data: xr.DataArray) -> None:
 
 
 def _draw_settled(axes: Any, run: Run, data: xr.DataArray, kind: str) -> str:
-    """A picture of what is left behind the warm-up; says how much that is."""
+    """Draw what follows the warm-up; return its extent for the title."""
     task, late = run.task, after_warmup(data, run.task)
     replica, step = task.replica_dim, task.step_dim
     if not late.sizes[step]:
@@ -149,7 +149,7 @@ def _draw_settled(axes: Any, run: Run, data: xr.DataArray, kind: str) -> str:
 
 
 def _legend_below(axes: Any) -> None:
-    """Outside, so that it covers nothing."""
+    """Place the legend outside the axes, where it covers nothing."""
     handles, labels = axes.get_legend_handles_labels()
     if handles:
         place = {"loc": "outside lower center", "ncols": min(3, len(handles))}
@@ -163,10 +163,10 @@ def _label(data: xr.DataArray) -> str:
 
 
 def _draw_references(axes: Any, data: xr.DataArray, run: Run, along: str) -> None:
-    """The run's own value as a band; what is known of this variable as dashed lines.
+    """Draw the run's own value as a band, and reference values as dashed lines.
 
     Args:
-        along: the axis that has the variable's values, ``x`` or ``y``.
+        along: the axis of the variable's values, ``x`` or ``y``.
     """
     line = axes.axhline if along == "y" else axes.axvline
     span = axes.axhspan if along == "y" else axes.axvspan
@@ -185,9 +185,9 @@ def _draw_references(axes: Any, data: xr.DataArray, run: Run, along: str) -> Non
 
 
 def _references_for(data: xr.DataArray, run: Run) -> dict[str, Estimate]:
-    """What is known from elsewhere in a variable's unit, and is no other's."""
-    told = {**run.rows.data_vars, **run.observed.data_vars}
-    named = {str(name): v.attrs.get("known", "").split() for name, v in told.items()}
+    """Return the references that share a variable's unit and name no other variable."""
+    variables = {**run.rows.data_vars, **run.observed.data_vars}
+    named = {str(n): v.attrs.get("known", "").split() for n, v in variables.items()}
     own = named.get(str(data.name), [])
     others = {label for labels in named.values() for label in labels} - {*own}
     return {
