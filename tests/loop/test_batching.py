@@ -1,4 +1,4 @@
-"""Cells that differ in knobs and seeds are stepped by one program, each as if alone."""
+"""Runs that differ in traced fields and seeds share a program, each as if alone."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ LONG = 25  # two strides and a half
 
 
 def alone(task, seed, block=0, x64=False):
-    """The chunks of one run, joined by hand."""
+    """Return the chunks of one run."""
     return list(run(Job(task, seed, x64, (Span(block, 0, LONG),)), seconds=0))
 
 
-def lanes_of(cells):
+def members_of(cells):
     return tuple(
         Member(seed, config.traced_fields(task), i)
         for i, (task, seed) in enumerate(cells)
@@ -31,8 +31,8 @@ def lanes_of(cells):
 
 
 def packed(cells, block=0, x64=False):
-    """The slabs of many, by the program of the first one's task."""
-    span = Span(block, 0, LONG, members=lanes_of(cells))
+    """Return the chunks of a batch, by the program of the first member's task."""
+    span = Span(block, 0, LONG, members=members_of(cells))
     return list(run(Job(cells[0][0], 7, x64, (span,)), seconds=0))
 
 
@@ -48,24 +48,24 @@ CELLS = [
 @pytest.mark.parametrize(
     ("count", "x64"), [(1, False), (MAX_MEMBERS, False), (3, True)]
 )
-def test_a_cell_in_a_slab_has_the_bits_of_the_cell_alone(count, x64):
-    """Also in the last block, which is padded; and with another number left out."""
-    slabs = packed(CELLS[:count], 2, x64)
-    for lane in {1 % count, count - 1}:
-        chunks = alone(*CELLS[lane], 2, x64)
-        assert len(chunks) == len(slabs)
-        for here, there in zip(chunks, [s.member(lane) for s in slabs], strict=True):
-            assert here.strides == there.strides
-            for name, rows in here.rows.items():
-                np.testing.assert_array_equal(rows, there.rows[name], strict=True)
-            for name, state in here.state.items():
-                np.testing.assert_array_equal(state, there.state[name], strict=True)
+def test_a_member_has_the_bits_of_the_run_alone(count, x64):
+    """The block is the last one, which is padded; one member omits a field."""
+    batch = packed(CELLS[:count], 2, x64)
+    for i in {1 % count, count - 1}:
+        chunks = alone(*CELLS[i], 2, x64)
+        assert len(chunks) == len(batch)
+        for lone, member in zip(chunks, [c.member(i) for c in batch], strict=True):
+            assert lone.strides == member.strides
+            for name, rows in lone.rows.items():
+                np.testing.assert_array_equal(rows, member.rows[name], strict=True)
+            for name, state in lone.state.items():
+                np.testing.assert_array_equal(state, member.state[name], strict=True)
 
 
-def test_a_slab_goes_on_from_the_states_that_it_had():
-    whole, lanes = packed(CELLS[:4])[-1], lanes_of(CELLS[:4])
+def test_a_batch_resumes_from_its_states():
+    whole, members = packed(CELLS[:4])[-1], members_of(CELLS[:4])
     half = packed(CELLS[:4])[0]
-    rest = Span(0, half.stop, LONG, half.state, lanes)
+    rest = Span(0, half.stop, LONG, half.state, members)
     again = list(run(Job(CELLS[0][0], 0, False, (rest,)), seconds=0))[-1]
     assert again.stop == LONG and again.strides[-1] == whole.strides[-1]
 
@@ -77,11 +77,11 @@ class Keeping(toy_tasks.Tuned):
         return 1 - self.pull
 
 
-def test_knobs_are_seen_and_what_was_kept_of_others_is_not():
+def test_traced_fields_are_seen_and_cached_properties_are_not():
     task = Keeping(2.0, pull=0.5)
     assert task.kept_share == 0.5  # kept from now on
-    lane = with_traced_fields(task, {"sigma": 3.0, "pull": 0.25})
-    assert (lane.sigma, lane.kept_share, lane.chains) == (3.0, 0.75, task.chains)
+    copy = with_traced_fields(task, {"sigma": 3.0, "pull": 0.25})
+    assert (copy.sigma, copy.kept_share, copy.chains) == (3.0, 0.75, task.chains)
     assert task.kept_share == 0.5 and with_traced_fields(task, {}) is task
 
 
@@ -116,6 +116,6 @@ class Split(toy_tasks.Drift):
         (toy_tasks.Tuned(far=2**31), "far=2147483648: expected 32 bits"),
     ],
 )
-def test_what_cannot_be_a_knob_is_refused(task, reason):
+def test_fields_that_cannot_be_packable_are_refused(task, reason):
     with pytest.raises(hs.RequestError, match=reason):
         config.specify(task)

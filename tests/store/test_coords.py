@@ -1,4 +1,4 @@
-"""Entries that a task names bear their names: in the store, in reading, in proofs."""
+"""Labels of dims that a task names in `coords`: stored, read and verified."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ class Spoken(toy_tasks.Talk):
         return {"word": ["last but one", "last"]}
 
 
-def here(task, store, **options):
+def run_here(task, store, **options):
     return hs.run(task, on="here", store=store, progress=silent, **options)
 
 
 @pytest.fixture(scope="module")
 def original(tmp_path_factory):
-    return here(Named(), tmp_path_factory.mktemp("store"))
+    return run_here(Named(), tmp_path_factory.mktemp("store"))
 
 
 @pytest.fixture
@@ -74,12 +74,12 @@ def test_a_name_selects_its_entry(original):
 
 
 def test_names_change_no_row(original, tmp_path):
-    plain = here(toy_tasks.Walk(), tmp_path)
+    plain = run_here(toy_tasks.Walk(), tmp_path)
     xr.testing.assert_equal(plain.rows, original.rows.drop_vars("d"))
 
 
 def test_tasks_in_plain_python_have_them_too(tmp_path):
-    run = here(Spoken(), tmp_path)
+    run = run_here(Spoken(), tmp_path)
     said = run.observed["last"].values
     lengths = run.observed.lengths.sel(word="last").values.tolist()
     assert lengths == [[len(word) for word in turns] for turns in said]
@@ -87,8 +87,8 @@ def test_tasks_in_plain_python_have_them_too(tmp_path):
 
 
 def test_an_extended_run_and_an_exported_one_have_them(original, tmp_path):
-    here(Named(), tmp_path, steps=13)
-    longer = here(Named(), tmp_path)
+    run_here(Named(), tmp_path, steps=13)
+    longer = run_here(Named(), tmp_path)
     xr.testing.assert_identical(
         longer.observed.drop_attrs(), original.observed.drop_attrs()
     )
@@ -104,9 +104,9 @@ def test_another_name_is_found(where, run):
     names = stored(run, group)[dim]
     changed = [names[0], str(names[1]) + " ", names[2]]
     names[:] = np.array(changed, np.dtypes.StringDType())
-    found = verdict(run)
-    assert found.status == "REJECT"
-    assert found.reasons == [f"the labels of {where} are wrong"]
+    result = verdict(run)
+    assert result.status == "REJECT"
+    assert result.reasons == [f"the labels of {where} are wrong"]
 
 
 def test_names_in_another_order_are_found(run):
@@ -118,8 +118,8 @@ def test_names_in_another_order_are_found(run):
 @pytest.mark.parametrize("size", [2, 4])
 def test_too_few_or_too_many_names_are_found(size, run):
     stored(run, "rows")["d"].resize((size,))
-    found = verdict(run)
-    assert found.status == "REJECT" and "rows/d" in found.reasons[0]
+    result = verdict(run)
+    assert result.status == "REJECT" and "rows/d" in result.reasons[0]
 
 
 def test_a_damaged_name_is_found(run):
@@ -132,8 +132,8 @@ def test_a_damaged_name_is_found(run):
 def test_names_that_are_gone_are_found(part, run):
     gone = run.path / "record.zarr" / "rows" / "d" / part
     shutil.rmtree(gone) if gone.is_dir() else gone.unlink()
-    found = verdict(run)
-    assert found.status == "REJECT" and "rows/d" in found.reasons[0]
+    result = verdict(run)
+    assert result.status == "REJECT" and "rows/d" in result.reasons[0]
 
 
 @dataclass(frozen=True)
@@ -185,7 +185,7 @@ class Nowhere(toy_tasks.Walk):
 )
 def test_names_that_do_not_fit_are_refused(task, line, tmp_path):
     with pytest.raises(hs.RequestError) as refused:
-        here(task, tmp_path)
-    told = str(refused.value)  # without the notes that JAX adds
-    assert re.search(line, told) and "\n" not in told
+        run_here(task, tmp_path)
+    message = str(refused.value)  # without the notes that JAX adds
+    assert re.search(line, message) and "\n" not in message
     assert hs.runs(store=tmp_path).empty

@@ -1,4 +1,4 @@
-"""A pack is one record of many runs, each of which is read as if it had its own."""
+"""Packs: one record of many runs, each read as if it had a record of its own."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from heliostat.store.checkpoints import Checkpoints
 from heliostat.store.pack import Pack
 
 HERE, LONG = Placement("here", seconds=0), 25
-COUNT = MAX_MEMBERS + 3  # a full slab, and one that is not
+COUNT = MAX_MEMBERS + 3  # a full batch of members, and one that is not
 
 
 def cell(i, x64=False, task=toy_tasks.Tuned):
@@ -47,18 +47,18 @@ def alone(i, store, steps=LONG, x64=False):
     return hs.run(task, steps=steps, on="here", progress=silent, **about)
 
 
-def same(here, there):
-    """Two runs of one id: the same digests, rows, observations, states and finds."""
-    assert here.id == there.id and here.steps == there.steps
+def same(run, other):
+    """Assert that two runs have the same id, digests, rows, states and headline."""
+    assert run.id == other.id and run.steps == other.steps
     for block in range(2):
-        assert here.record.strides(block, 10) == there.record.strides(block, 10)
+        assert run.record.strides(block, 10) == other.record.strides(block, 10)
     for kind in ("rows", "observed"):
-        pair = [getattr(run, kind).load().drop_attrs() for run in (here, there)]
+        pair = [getattr(each, kind).load().drop_attrs() for each in (run, other)]
         xr.testing.assert_identical(*pair)
-    for mine, theirs in zip(here.states(), there.states(), strict=True):
+    for mine, theirs in zip(run.states(), other.states(), strict=True):
         np.testing.assert_array_equal(mine, theirs)
-    np.testing.assert_array_equal(here.state(replica=2).x, there.state(replica=2).x)
-    assert here.headline == there.headline
+    np.testing.assert_array_equal(run.state(replica=2).x, other.state(replica=2).x)
+    assert run.headline == other.headline
 
 
 @pytest.fixture(scope="module")
@@ -78,8 +78,8 @@ def opened(i, store):
 
 
 def folder(store):
-    (found,) = store.glob("*/packs/*")
-    return found
+    (pack,) = store.glob("*/packs/*")
+    return pack
 
 
 @pytest.mark.parametrize("i", [0, MAX_MEMBERS - 1, MAX_MEMBERS, COUNT - 1])
@@ -101,24 +101,24 @@ def test_runs_come_in_the_order_of_their_cells(original):
 
 
 def test_few_files_are_written(original):
-    """One for each variable and slab, and none for a cell."""
+    """Each variable has a file per batch of cells, not per cell."""
     files = [p for p in original[0].record.folder.rglob("*") if p.is_file()]
     assert len(files) < 80
 
 
 def test_a_cell_is_verified_alone_against_its_own_chain(store):
-    found = hs.verify(opened(MAX_MEMBERS, store), segments="all", on="here")
-    assert found.status == "ACCEPT" and len(found.replayed) >= 4
-    assert all("bit for bit" in line for line in found.replayed)
+    result = hs.verify(opened(MAX_MEMBERS, store), segments="all", on="here")
+    assert result.status == "ACCEPT" and len(result.replayed) >= 4
+    assert all("bit for bit" in line for line in result.replayed)
 
 
-def test_a_damaged_byte_condemns_the_cells_of_its_slab_only(store):
+def test_a_damaged_byte_condemns_the_cells_computed_with_it_only(store):
     file = folder(store) / "record.zarr" / "rows" / "x" / "c" / "1" / "0" / "0"
     data = bytearray(file.read_bytes())
     data[-1] ^= 1
     file.write_bytes(bytes(data))
-    found = hs.verify(opened(MAX_MEMBERS, store), segments=0, on="here")
-    assert found.status == "REJECT" and "rows/x is damaged" in found.reasons[0]
+    result = hs.verify(opened(MAX_MEMBERS, store), segments=0, on="here")
+    assert result.status == "REJECT" and "rows/x is damaged" in result.reasons[0]
     assert hs.verify(opened(0, store), segments=0, on="here").status == "ACCEPT"
 
 
@@ -147,7 +147,7 @@ def test_the_rows_of_all_cells_are_one_array(store):
 
 
 def test_a_longer_pack_is_that_of_longer_runs(store, tmp_path):
-    """From the last full stride on; and a shorter one is its beginning."""
+    """A longer pack continues from the last full stride; a shorter one is a view."""
     runs = packs.ensure_pack(CELLS, 40, HERE, store)
     same(runs[MAX_MEMBERS], alone(MAX_MEMBERS, tmp_path / "alone", 40))
     (short,) = packs.ensure_pack(CELLS, 20, HERE, store)[4:5]
@@ -186,7 +186,7 @@ def test_a_cell_is_not_removed_alone(store):
 
 
 def test_specs_that_were_changed_are_found(store):
-    """Neither other numbers nor another id pass, nor does a file that is no JSON."""
+    """Other values, another id and a file that is not JSON are refused."""
     file = folder(store) / "pack.json"
     text, victim = file.read_text(), CELLS[1].spec
     stored = json.loads(text)
@@ -208,7 +208,7 @@ def test_specs_that_were_changed_are_found(store):
     assert hs.runs(store=store).status.tolist() == ["damaged"]
 
 
-def test_what_makes_no_pack_is_refused(tmp_path):
+def test_cells_that_cannot_share_a_program_are_refused(tmp_path):
     other = toy_tasks.Tuned(chains=4)
     for cells, reason in (
         ([], "packable fields"),
@@ -253,7 +253,7 @@ def test_a_headline_that_fails_leaves_the_others(tmp_path, monkeypatch):
     assert "no headline" in [e["event"] for e in runs[0].events()]
 
 
-def test_what_crashes_leave_behind_is_swept(store):
+def test_files_left_by_crashes_are_collected(store):
     partial = folder(store) / "headlines.partial"
     half = partial.parent.with_name(f".{'0' * 16}.{'1' * 8}")
     half.mkdir()
@@ -292,8 +292,8 @@ def wait_for(condition, process, seconds=60):
 
 
 def committed(store):
-    found = [Pack(p).committed for p in store.glob("*/packs/[!.]*")]
-    return int(found[0].max()) if found else 0
+    packs_committed = [Pack(p).committed for p in store.glob("*/packs/[!.]*")]
+    return int(packs_committed[0].max()) if packs_committed else 0
 
 
 def test_a_driver_that_is_killed_loses_nothing_that_was_committed(tmp_path):

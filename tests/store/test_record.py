@@ -1,4 +1,4 @@
-"""What survives: damage is named, crashes between any two writes lose nothing."""
+"""Records on disk: damage is named; a crash between any two writes loses nothing."""
 
 from __future__ import annotations
 
@@ -47,15 +47,15 @@ def verdict(run):
 
 
 def test_an_honest_run_is_accepted(run):
-    found = hs.verify(run, segments="all", on="here")
-    assert found.status == "ACCEPT" and len(found.replayed) >= 3
+    result = hs.verify(run, segments="all", on="here")
+    assert result.status == "ACCEPT" and len(result.replayed) >= 3
 
 
 @pytest.mark.parametrize("at", [0, 20, -1])
 def test_one_byte_of_the_rows_is_found(run, at):
     flip(run.path / "record.zarr" / "rows" / "x" / "c" / "0" / "0", at)
-    found = verdict(run)
-    assert found.status == "REJECT" and "rows/x is damaged" in found.reasons[0]
+    result = verdict(run)
+    assert result.status == "REJECT" and "rows/x is damaged" in result.reasons[0]
     with pytest.raises(Exception, match=r"[Cc]hecksum|crc"):
         reopened(run).rows.load()
 
@@ -65,9 +65,11 @@ def test_a_rewritten_row_is_found(run):
 
     rows = zarr.open_group(run.path / "record.zarr/rows", mode="r+")
     rows["x"][1, 12] = 0.0
-    found = verdict(run)
-    assert found.status == "REJECT"
-    assert found.reasons == ["rows differ from their digest at block 0, steps 11 to 20"]
+    result = verdict(run)
+    assert result.status == "REJECT"
+    assert result.reasons == [
+        "rows differ from their digest at block 0, steps 11 to 20"
+    ]
 
 
 def test_one_byte_of_a_state_is_found(run):
@@ -75,16 +77,16 @@ def test_one_byte_of_a_state_is_found(run):
     if not path.exists():
         path = max((run.path / "checkpoints" / "block-0001").glob("*.npz"))
     flip(path, 200)
-    found = verdict(run)
-    assert found.status == "REJECT" and str(path.name) in found.reasons[0]
+    result = verdict(run)
+    assert result.status == "REJECT" and str(path.name) in result.reasons[0]
 
 
 def test_a_swapped_state_is_found(run):
     folder = run.path / "checkpoints"
     last = max((folder / "block-0000").glob("*.npz"))
     shutil.copy(folder / "block-0001" / last.name, last)
-    found = verdict(run)
-    assert found.reasons == ["the state of block 0 at step 40 differs"]
+    result = verdict(run)
+    assert result.reasons == ["the state of block 0 at step 40 differs"]
 
 
 def test_a_changed_spec_is_found(run):
@@ -97,7 +99,7 @@ def test_a_changed_spec_is_found(run):
 
 
 def test_forged_digests_need_a_forged_history(run):
-    """Rows, digest and links forged consistently: only the replay can tell."""
+    """Only a replay finds rows, digests and links that were forged consistently."""
     import zarr
 
     from heliostat.loop.state import StrideDigests
@@ -114,9 +116,9 @@ def test_forged_digests_need_a_forged_history(run):
         for kind, value in ((1, rows), (2, link)):
             root["digests"][0, index, kind] = np.frombuffer(value, np.uint8)
     assert hs.verify(reopened(run), segments=0, on="here").status == "ACCEPT"
-    found = hs.verify(reopened(run), segments="all", on="here")
-    assert found.status == "REJECT"
-    assert found.reasons == ["replay gives another rows at block 0, steps 21 to 30"]
+    result = hs.verify(reopened(run), segments="all", on="here")
+    assert result.status == "REJECT"
+    assert result.reasons == ["replay gives another rows at block 0, steps 21 to 30"]
 
 
 @pytest.mark.parametrize("name", ["zarr.json", "rows/x/zarr.json", "committed/c/0"])
@@ -145,8 +147,8 @@ def test_a_missing_commit_marker_is_not_read_as_nothing(run):
 def test_a_forged_headline_is_found(run):
     value, *more = run.record.attrs["headline"]["x"]
     run.record.update(headline={"x": [value - 1, *more]})
-    found = hs.verify(reopened(run), segments=0, on="here")
-    assert found.status == "REJECT" and "the headline says x" in found.reasons[0]
+    result = hs.verify(reopened(run), segments=0, on="here")
+    assert result.status == "REJECT" and "the headline says x" in result.reasons[0]
 
 
 def test_an_older_schema_is_refused_by_name(run):
@@ -275,7 +277,7 @@ def test_canonical_json_has_one_spelling():
 
 @dataclass(frozen=True)
 class Unknown(hs.Task):
-    """Rows of which nothing is known."""
+    """Rows of nothing but fill values."""
 
     emits = {"x": hs.Var(), "n": hs.Var((), "int32"), "word": hs.Var(dtype="str")}
     traced, stride, steps, kept = False, 1, 10, None
@@ -291,9 +293,9 @@ class Unknown(hs.Task):
         return {}
 
 
-def test_what_is_nothing_but_fill_values_is_stored_whatever_other_threads_do(tmp_path):
-    """zarr leaves such chunks out, by a setting that all threads share; here, a chunk
-    that is not written is a part that was lost."""
+def test_fill_values_are_stored_whatever_other_threads_do(tmp_path):
+    """zarr skips such chunks by a setting that all threads share; in a record, a
+    missing chunk means lost data."""
     over = threading.Event()
 
     def others():
@@ -312,12 +314,12 @@ def test_what_is_nothing_but_fill_values_is_stored_whatever_other_threads_do(tmp
     assert np.isnan(rows.x).all() and (rows.n == 0).all()
 
 
-def test_what_many_tell_at_the_same_time_is_a_line_each(tmp_path):
+def test_concurrent_events_are_a_line_each(tmp_path):
     log = EventLog(tmp_path / "events.jsonl")
 
     def tell(who):
         for number in range(50):
-            log.append("told", who=who, number=number)
+            log.append("noted", who=who, number=number)
 
     threads = [threading.Thread(target=tell, args=(who,)) for who in range(8)]
     for thread in threads:
@@ -325,12 +327,12 @@ def test_what_many_tell_at_the_same_time_is_a_line_each(tmp_path):
     for thread in threads:
         thread.join()
     lines = [json.loads(line) for line in log.path.read_text().splitlines()]
-    told = sorted((line["who"], line["number"]) for line in lines)
-    assert told == [(who, number) for who in range(8) for number in range(50)]
+    pairs = sorted((line["who"], line["number"]) for line in lines)
+    assert pairs == [(who, number) for who in range(8) for number in range(50)]
 
 
-def test_a_child_forked_while_a_line_is_told_blocks_nobody(tmp_path, monkeypatch):
-    """Locks are inherited with files that are open, and this child outlives them."""
+def test_a_child_forked_during_an_append_keeps_no_lock(tmp_path, monkeypatch):
+    """A child inherits the locks of open files, and this one outlives them."""
     log, children = EventLog(tmp_path / "events.jsonl"), []
     lock = fcntl.flock
 
@@ -353,7 +355,7 @@ def test_a_child_forked_while_a_line_is_told_blocks_nobody(tmp_path, monkeypatch
     assert [event["event"] for event in log.events()] == ["first", "second"]
 
 
-def test_what_is_no_event_is_left_out(tmp_path):
+def test_lines_that_are_not_events_are_skipped(tmp_path):
     log = EventLog(tmp_path / "events.jsonl")
     log.append("first")
     with log.path.open("ab") as stream:

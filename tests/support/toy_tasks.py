@@ -1,4 +1,4 @@
-"""Small tasks, each the least that exercises one part of the contract."""
+"""Small tasks, each the minimum that exercises one part of the contract."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import heliostat as hs
 WALK = "support.toy_tasks:Walk"
 STROLL = "support.toy_tasks:Stroll"
 HERE = ("--on", "here")
-"""Words of command lines that run it in this process."""
+"""Options of a command line that runs in this process."""
 
 
 class Position(NamedTuple):
@@ -64,7 +64,7 @@ class Walk(hs.Task):
 
 @dataclass(frozen=True)
 class Stroll(Walk):
-    """The same in plain Python, and few of them: many runs cost little."""
+    """The same walks in plain Python, few of them, so that many runs cost little."""
 
     chains: int = 2
     traced, steps = False, 20
@@ -83,10 +83,10 @@ class Stroll(Walk):
 
 @dataclass(frozen=True)
 class Tuned(Walk):
-    """Walks with a pull to the middle, whose numbers are knobs of one program."""
+    """Walks with a pull to the middle; runs with other values share one program."""
 
-    pull: float | None = None  # share of x that is lost in a step
-    far: int = 3  # what is far away
+    pull: float | None = None  # share of x lost in a step
+    far: int = 3  # distance beyond which a walk is far
     packable = ("sigma", "pull", "far")
 
     def canonical(self):
@@ -100,8 +100,8 @@ class Tuned(Walk):
         return Position(self.sigma * jnp.ones(()), jax.random.normal(key, (3,)))
 
     def step(self, key, state, data):
-        held = state._replace(x=self.kept_share * state.x)
-        return super().step(key, held, data)
+        pulled = state._replace(x=self.kept_share * state.x)
+        return super().step(key, pulled, data)
 
     def observe(self, state, data):
         return {"drift": state.drift, "far": jnp.abs(state.x) > self.far}
@@ -109,7 +109,7 @@ class Tuned(Walk):
 
 @dataclass(frozen=True)
 class Spreading(Walk):
-    """Walks that are followed until they are far apart."""
+    """Walks with a headline that a goal can wait for."""
 
     finds = ("spread",)
     steps = 400
@@ -120,7 +120,7 @@ class Spreading(Walk):
 
 @dataclass(frozen=True)
 class Coded(hs.Task):
-    """x(t) = f(x(t-1)), with a function that its user wrote."""
+    """x(t) = f(x(t-1)), with a function f that the user wrote."""
 
     rule: hs.Code  # the function f
     emits = {"x": hs.Var()}
@@ -145,7 +145,7 @@ class Cloud(NamedTuple):
 
 @dataclass(frozen=True)
 class Drift(hs.Task):
-    """One replica whose many points are sharded; each step couples all of them."""
+    """One replica of many sharded points, all coupled by each step."""
 
     points: int = 12  # points
     emits = {"mean": hs.Var(about="mean of all points"), "spread": hs.Var()}
@@ -170,11 +170,11 @@ class Drift(hs.Task):
 
 @dataclass(frozen=True)
 class Talk(hs.Task):
-    """Items that talk: an async Python step, a JSON-able state, rows with text."""
+    """Conversations: async Python steps, JSON states, rows with text."""
 
     items: int = 3  # how many conversations
     emits = {
-        "word": hs.Var(dtype="str", about="what was said"),
+        "word": hs.Var(dtype="str", about="last word"),
         "length": hs.Var((), "int32"),
     }
     observes = {"last": hs.Var(dtype="str"), "lengths": hs.Var(("word",), "int64")}
@@ -206,7 +206,7 @@ class Talk(hs.Task):
 
 @dataclass(frozen=True)
 class Waits(hs.Task):
-    """From its third step on it waits for an answer that does not come."""
+    """A task whose third step waits for a reply that does not come."""
 
     emits = {"t": hs.Var((), "int32")}
     traced, stride, steps = False, 1, 4
@@ -221,7 +221,7 @@ class Waits(hs.Task):
 
 @dataclass(frozen=True)
 class Slow(hs.Task):
-    """Untraced, and slow enough to be interrupted."""
+    """An untraced task that is slow enough to be interrupted."""
 
     pause: float = 0.02  # seconds that a step takes
     emits = {"t": hs.Var((), "int32")}
@@ -239,7 +239,7 @@ class Slow(hs.Task):
 
 @dataclass(frozen=True)
 class Raises(hs.Task):
-    """Its step fails: a mistake of its author."""
+    """A task with a mistake: one step raises."""
 
     at: int = 7  # the step that fails
     emits = {"t": hs.Var((), "int32")}
@@ -258,7 +258,7 @@ class Raises(hs.Task):
 
 @dataclass(frozen=True)
 class Dies(Raises):
-    """Its process dies at one step, whoever runs it."""
+    """A task whose process dies at one step."""
 
     def step(self, key, state, data):
         if state["t"] + 1 == self.at:
@@ -268,9 +268,9 @@ class Dies(Raises):
 
 @dataclass(frozen=True)
 class Moody(hs.Task):
-    """Goes on from its third step only while somebody says so."""
+    """A task that pauses at its third step until a file exists."""
 
-    permit: str = ""  # path of a file that must be there
+    permit: str = ""  # path of the file that permits it
     chains: int = 2
     emits = {"n": hs.Var(dtype="int32", about="steps taken")}
     traced, stride, steps = False, 1, 4

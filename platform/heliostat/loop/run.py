@@ -42,6 +42,7 @@ def run(
     """Yield every chunk of a job, computed in this process.
 
     Args:
+        job: spans of one run, or of a batch of runs.
         seconds: time between chunks; affects their length and nothing else.
         goal: returns a step that no block may pass yet. Whoever takes the chunks may
             move it before taking the next one.

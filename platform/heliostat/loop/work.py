@@ -52,7 +52,14 @@ class Chunk(NamedTuple):
         return slice(self.members[0].cell, self.members[0].cell + len(self.members))
 
     def member(self, index: int) -> Chunk:
-        """Return the chunk that one member would give if it ran alone."""
+        """Return the chunk that one member would give if it ran alone.
+
+        Args:
+            index: of the member in the batch.
+
+        Returns:
+            The chunk of that member only: its axes of members have length one.
+        """
         one = slice(index, index + 1)
         return self._replace(
             rows={name: array[one] for name, array in self.rows.items()},
@@ -81,7 +88,7 @@ class Span(NamedTuple):
 class Limits(NamedTuple):
     """Resources that a worker may use while it replays a stranger's run."""
 
-    cores: int = 1
+    cores: int = 1  # of each worker
     memory: float | None = None  # bytes of address space beyond those at the start
     seconds: float | None = None  # for one chunk
 
