@@ -138,8 +138,8 @@ def _parse_condition(task: Task, text: str) -> Condition:
         if task.finds and name not in known:
             hint = did_you_mean(name, known) or f"; it has {', '.join(known)}"
             of = f"{registry.name_of(type(task))} with these fields"
-            found = f"the headline of {of} has no '{name}'"
-            raise condition.error(f"{found}{hint}")
+            message = f"the headline of {of} has no '{name}'"
+            raise condition.error(f"{message}{hint}")
     if condition.texts:
         raise condition.error(f"expected numbers, got '{condition.texts[0]}'")
     return condition

@@ -72,6 +72,10 @@ class Run:
     def rebuild_task(self, task: type[Task] | None, codes: Sequence[Code]) -> None:
         """Rebuild the task with a class that is not installed, or with its code.
 
+        Args:
+            task: the class; default the installed one.
+            codes: the functions that are fields of the task.
+
         Raises:
             RequestError: if the class or the code is not the run's.
         """
