@@ -44,7 +44,7 @@ def headline(rows: xr.Dataset, problem: Problem) -> Mapping[str, Estimate]:
     return finite | dict(problem.references())
 
 
-def mean_over_restarts(values: Float[np.ndarray, ...]) -> Estimate:
+def mean_over_restarts(values: Float[np.ndarray, " ..."]) -> Estimate:
     """Return the mean of independent restarts; its error is NaN for a single one.
 
     Example:

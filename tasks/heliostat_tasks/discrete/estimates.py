@@ -88,7 +88,7 @@ def _lost_chains(rows: xr.Dataset) -> int:
     return int((~np.isfinite(rows.lp.values)).any(axis=1).sum())
 
 
-def _worst(reduce: Callable[..., Any], values: Float[np.ndarray, ...]) -> float:
+def _worst(reduce: Callable[..., Any], values: Float[np.ndarray, " ..."]) -> float:
     """Reduce the values that are not NaN; NaN if there are none."""
     return float(reduce(np.atleast_1d(values)))
 

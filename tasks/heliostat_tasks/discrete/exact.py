@@ -44,7 +44,8 @@ def torus_log_z(side: int, coupling: float) -> float:
     signs = np.array([1.0, 1.0, 1.0, np.sign(gamma[0])])
     top = max(logs)
     total = float(np.sum(signs * np.exp(np.array(logs) - top)))
-    return math.log(total / 2) + top + n * n / 2 * math.log(2 * math.sinh(2 * k))
+    log_scale = n * n / 2 * math.log(2 * math.sinh(2 * k))
+    return float(math.log(total / 2) + top + log_scale)
 
 
 def torus_energy(side: int, coupling: float, delta: float = 1e-4) -> float:

@@ -113,7 +113,7 @@ TARGETS: dict[str, Callable[..., Target]] = {
 """Builders by name; their parameters are the fields that they read."""
 
 
-def read_matrix(path: hs.File | str) -> Float[np.ndarray, ...]:
+def read_matrix(path: hs.File | str) -> Float[np.ndarray, " ..."]:
     """Read a matrix from a ``.npy`` file, or from text with one row per line.
 
     Nothing in a file is ever executed.

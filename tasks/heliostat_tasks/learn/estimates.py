@@ -1,4 +1,4 @@
-"""What a run found: how near the couplings are, how likely the test states are."""
+"""Headline of a run: errors of couplings, the loss, and likelihoods of test states."""
 
 from __future__ import annotations
 
@@ -13,8 +13,6 @@ from heliostat.kernels.diagnostics.blocking import blocked_mean
 if TYPE_CHECKING:
     import xarray as xr
 
-    from heliostat_tasks.learn.task import Learn
-
 FINDS = tuple(
     "rmse sampling_error loss log_likelihood log_likelihood_lower "
     "log_likelihood_upper log_likelihood_train bracket baseline log_z log_z_lower "
@@ -22,24 +20,38 @@ FINDS = tuple(
 )
 
 RECENT = 100
-"""Rows that the loss is a mean of."""
+"""Last rows, over which the loss is averaged."""
 
 
-def headline(rows: xr.Dataset, task: Learn) -> Mapping[str, Estimate]:
-    """Couplings against the truth, if that is known; the loss, until a pass of
-    annealing is complete; then the last complete one's likelihood."""
+def headline(
+    rows: xr.Dataset, couplings: Mapping[str, Estimate], site: str
+) -> Mapping[str, Estimate]:
+    """Report couplings, and likelihoods of the last complete pass of annealing.
+
+    Before the first complete pass, the loss stands for the likelihoods.
+
+    Args:
+        rows: of the run so far.
+        couplings: estimates of the couplings' error, see :func:`coupling_errors`.
+        site: name of the sites in the plural, such as pixels.
+    """
     if not rows.sizes.get("step"):
         return {}
-    passed = np.flatnonzero(rows["beta"].values.ravel() >= 1)
-    known = _couplings(rows, task) if task.data is None and task.model != "ebm" else {}
-    return known | (_likelihood(rows, task, passed[-1]) if len(passed) else _loss(rows))
+    passes = np.flatnonzero(rows["beta"].values.ravel() >= 1)
+    last = _likelihood(rows, passes[-1], site) if len(passes) else _loss(rows)
+    return {**couplings, **last}
 
 
-def _couplings(rows: xr.Dataset, task: Learn) -> dict[str, Estimate]:
-    """The error bar of a coupling near zero is 1/√n, whoever infers it without bias."""
-    limit = Estimate(task.samples**-0.5, source="1/√samples, no penalty")
+def coupling_errors(rows: xr.Dataset, samples: int, ising: bool) -> dict[str, Estimate]:
+    """Report the RMS error of the couplings, beside the least without a penalty.
+
+    The standard error of an Ising coupling near zero is 1/√samples.
+    """
+    if not rows.sizes.get("step"):
+        return {}
     rmse = Estimate(float(rows["rmse"].values.ravel()[-1]))
-    return {"rmse": rmse} | ({"sampling_error": limit} if task.model == "ising" else {})
+    limit = Estimate(samples**-0.5, source="1/√samples, no penalty")
+    return {"rmse": rmse} | ({"sampling_error": limit} if ising else {})
 
 
 def _loss(rows: xr.Dataset) -> dict[str, Estimate]:
@@ -51,9 +63,9 @@ def _loss(rows: xr.Dataset) -> dict[str, Estimate]:
     return {"loss": Estimate(mean.mean, mean.error, "nat")}
 
 
-def _likelihood(rows: xr.Dataset, task: Learn, at: int) -> dict[str, Estimate]:
-    """Of the test set: mean log p minus log Z, whose bounds change places."""
-    row = {name: float(rows[name].values.ravel()[at]) for name in rows.data_vars}
+def _likelihood(rows: xr.Dataset, index: int, site: str) -> dict[str, Estimate]:
+    """Subtract log Z from mean log p; the bounds of log Z swap their sides."""
+    row = {name: float(rows[name].values.ravel()[index]) for name in rows.data_vars}
 
     def log_z(name: str) -> Estimate:
         return Estimate(row[name], row[f"{name}_error"], "nat")
@@ -62,7 +74,6 @@ def _likelihood(rows: xr.Dataset, task: Learn, at: int) -> dict[str, Estimate]:
         return Estimate(row[f"log_p_{states}"] - z.value, z.error, "nat")
 
     z, low, high = map(log_z, ("log_z", "log_z_lower", "log_z_upper"))
-    what = "pixels" if task.model == "ebm" else "sites"
     width = float(np.hypot(low.error, high.error))
     return {
         "log_likelihood": likelihood(z),
@@ -71,7 +82,7 @@ def _likelihood(rows: xr.Dataset, task: Learn, at: int) -> dict[str, Estimate]:
         "log_likelihood_train": likelihood(z, "train"),
         "bracket": Estimate(high.value - low.value, width, "nat"),
         "baseline": Estimate(
-            row["baseline"], units="nat", source=f"independent {what}"
+            row["baseline"], units="nat", source=f"independent {site}"
         ),
         "log_z": z,
         "log_z_lower": low,

@@ -1,136 +1,113 @@
-"""log Z of a frozen model in pieces: both directions of annealing, some β per step.
-
-A pass moves ``n`` particles forwards, from the product measure of the data to the
-model, and ``n`` backwards, through the same inverse temperatures.  Log-weights of
-pieces add up, so that a step of a run is a piece of a pass and a pass may be stopped
-and resumed anywhere.
-
-Forwards is a lower bound of log Z whatever happens; backwards is an upper one if its
-particles begin as draws of the model: they are taken from the persistent chains and
-moved on at β = 1 first.  If chains have missed a part of the model, the upper bound
-comes out too low, in the end below the lower one: a bracket that is narrow and in order
-is therefore also a check of the chains.
-
-References: Neal, Stat. Comput. 11, 125 (2001); Grosse, Ghahramani and Adams,
-arXiv:1511.02543; Bennett, J. Comput. Phys. 22, 245 (1976), eqs. 10 and 12.
-"""
+"""One evaluation step: a piece of a pass of annealing at the averaged parameters."""
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jaxtyping import Integer
 
-from heliostat.kernels.discrete.annealing import anneal, bennett, draw_product
-from heliostat.kernels.discrete.chain import Kernel
-from heliostat.kernels.vmc.sharding import replicate
-
-
-class Particles(NamedTuple):
-    """One direction of a pass, as far as it has come."""
-
-    x: Array  # (n, D) uint8
-    weight: Array  # (n,) log-weights so far
+from heliostat.kernels.discrete.annealing import log_z0
+from heliostat_tasks.learn.annealing import AnnealingPlan, advance, bounds, start_pass
+from heliostat_tasks.learn.chains import ChainSampler
+from heliostat_tasks.learn.data import Data
+from heliostat_tasks.learn.measures import model_row
+from heliostat_tasks.learn.models import DensityFamily
+from heliostat_tasks.learn.state import State
 
 
-class Schedule(NamedTuple):
-    """β = 0 … 1 in ``temperatures`` equal parts, cut into ``pieces``."""
-
-    temperatures: int
-    pieces: int
-
-    def betas(self, piece: Array) -> Array:
-        """The inverse temperatures of a piece, its ends included."""
-        length = self.temperatures // self.pieces
-        return (piece * length + jnp.arange(length + 1)) / self.temperatures
-
-
-def walk(
-    kernel: Kernel, key: Array, x: Array, size: Array, moves: int
-) -> tuple[Array, Array, Array]:
-    """Chains (n, D) moved on; their mean acceptance and last log p, each (n,)."""
-
-    def one(key: Array, x: Array) -> tuple[Array, Array, Array]:
-        def move(t: Array, carry: Any) -> Any:
-            chain, total = carry
-            chain, info = kernel.step(jax.random.fold_in(key, t), chain, size)
-            return chain, total + info.acceptance
-
-        chain = kernel.init(x)
-        start = (chain, jnp.zeros_like(chain.logp))
-        chain, total = jax.lax.fori_loop(0, moves, move, start)
-        return chain.x, total / max(moves, 1), chain.logp
-
-    return jax.vmap(one)(jax.random.split(key, len(x)), x)
-
-
-def start_pass(
-    kernel: Kernel,
+def evaluation_step(
+    model: DensityFamily,
+    sampler: ChainSampler,
+    plan: AnnealingPlan,
+    train: int,
     key: Array,
-    chains: Array,
-    base: Array,
-    n: int,
-    size: Array,
-    settle: int,
-) -> tuple[Particles, Particles]:
-    """Particles of both directions before their first temperature.
+    state: State,
+    data: Data,
+) -> tuple[State, dict[str, Array]]:
+    """Anneal one piece further; the persistent chains keep moving.
 
     Args:
-        chains: persistent chains of the model, (N, D) with N ≥ n.
-        base: log-weights of the product measure, (D, K).
-        settle: steps that the chains are moved on at β = 1.
+        model: family of densities.
+        sampler: moves chains and particles.
+        plan: schedule of a pass.
+        train: steps of training before.
+        key: randomness of the step.
+        state: with this step's number.
+        data: states and what is known of them.
+
+    Returns:
+        The next state, and its row.
     """
-    drawing, choosing, settling = jax.random.split(key, 3)
-    x = jax.vmap(draw_product, (0, None))(jax.random.split(drawing, n), base)
-    first = jax.random.randint(choosing, (), 0, len(chains))
-    chosen = (first + jnp.arange(n) * (len(chains) // n)) % len(chains)
-    settled, _, _ = walk(kernel, settling, chains[chosen], size, settle)
-    none = jnp.zeros(n)
-    return Particles(x, none), Particles(settled, none)
+    move_key, anneal_key = jax.random.split(key)
+    params = state.learner.averaged
+    target = model.target(params)
+    buffer, x, row = sampler.move(target, move_key, state.buffer, state.size)
+    state = state._replace(buffer=buffer)
+    pieces = max(plan.pieces, 1)
+    piece = (state.step - train - 1) % pieces
 
+    def begin(key: Array, state: State, data: Data) -> State:
+        return _begin_pass(model, sampler, plan, key, state, data)
 
-def advance(
-    kernel: Kernel,
-    key: Array,
-    both: tuple[Particles, Particles],
-    betas: Array,
-    base: Array,
-    size: Array,
-) -> tuple[Particles, Particles]:
-    """Particles of both directions, a piece of the schedule further: as one program.
+    def go_on(key: Array, state: State, data: Data) -> State:
+        return state
 
-    Args:
-        betas: of the forward direction; the backward one has 1 − β.
-    """
-
-    def one(key: Array, x: Array, betas: Array) -> tuple[Array, Array]:
-        chain, weight = anneal(kernel, key, kernel.init(x), betas, base, size)
-        return chain.x, weight
-
-    together = jax.tree.map(lambda *parts: jnp.stack(parts), *both)
-    keys = jax.random.split(key, together.weight.shape)
-    ways = jnp.stack([betas, 1 - betas])
-    x, weight = jax.vmap(jax.vmap(one, (0, 0, None)))(keys, together.x, ways)
-    moved = Particles(x, together.weight + weight)
-    forward, backward = (Particles(moved.x[way], moved.weight[way]) for way in (0, 1))
-    return forward, backward
-
-
-def bounds(forward: Array, backward: Array, log_z0: Array) -> dict[str, Array]:
-    """log Z between its bounds, each with its standard error, from log-weights (n,).
-
-    Before the end of a pass these are the same expressions of the weights so far.
-    """
-    f, b = replicate(forward), replicate(backward)
-    spread = lambda w: jnp.std(w) / jnp.sqrt(len(w) - 1.0)  # noqa: E731
-    value, error = bennett(f, b)
-    return {
-        "log_z": log_z0 + value,
-        "log_z_error": error,
-        "log_z_lower": log_z0 + jnp.mean(f),
-        "log_z_lower_error": spread(f),
-        "log_z_upper": log_z0 - jnp.mean(b),
-        "log_z_upper_error": spread(b),
+    state = jax.lax.cond(piece == 0, begin, go_on, key, state, data)
+    beta = jnp.zeros(())
+    if plan.pieces:
+        state = _anneal(model, sampler, plan, anneal_key, state, data, piece)
+        beta = (piece + 1.0) / pieces
+    gap = state.log_p[0] - model.mean(params, model.summary(x))
+    row |= {
+        "loss": -gap,
+        "gradient": jnp.zeros(()),
+        "skipped": jnp.zeros((), jnp.int32),
     }
+    weights = (state.forward.weight, state.backward.weight)
+    row |= bounds(*weights, log_z0(jnp.asarray(data.base, float)))
+    return state, row | model_row(model, params, state.log_p, data, beta)
+
+
+def _begin_pass(
+    model: DensityFamily,
+    sampler: ChainSampler,
+    plan: AnnealingPlan,
+    key: Array,
+    state: State,
+    data: Data,
+) -> State:
+    """Put particles at both ends of the path, and compute the model's mean log p."""
+    params = state.learner.averaged
+    sets: Any = data.moments if model.linear else (data.train, data.test)
+    log_p = jnp.stack([model.mean(params, summary) for summary in sets])
+    state = state._replace(log_p=log_p)
+    if not plan.pieces:
+        return state
+    kernel = sampler.kernel(model.target(params))
+    chains = state.buffer.reshape(-1, model.sites)
+    base = jnp.asarray(data.base, float)
+    forward, backward = start_pass(
+        kernel, key, chains, base, plan.particles, state.size, plan.settle
+    )
+    return state._replace(forward=forward, backward=backward)
+
+
+def _anneal(
+    model: DensityFamily,
+    sampler: ChainSampler,
+    plan: AnnealingPlan,
+    key: Array,
+    state: State,
+    data: Data,
+    piece: Integer[Array, ""],
+) -> State:
+    """Advance both directions by one piece of the schedule."""
+    kernel = sampler.kernel(model.target(state.learner.averaged))
+    base = jnp.asarray(data.base, float)
+    both = (state.forward, state.backward)
+    betas = plan.betas(piece)
+    forward, backward = advance(kernel, key, both, betas, base, state.size)
+    return state._replace(forward=forward, backward=backward)

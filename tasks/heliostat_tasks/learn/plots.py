@@ -1,10 +1,4 @@
-"""Pictures of a run for a notebook: what was learned beside what it was learned from.
-
-import heliostat as hs
-from heliostat_tasks.learn.pictures import draw
-
-draw(hs.open("0ed4b8379459a924"))
-"""
+"""Figure of a run for notebooks: learned couplings and states beside true ones."""
 
 from __future__ import annotations
 
@@ -12,8 +6,10 @@ import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from jaxtyping import Float
 
 from heliostat.results.figures import save_figure
+from heliostat_tasks.learn.data import log_weights
 from heliostat_tasks.learn.models import Pairwise
 
 if TYPE_CHECKING:
@@ -25,12 +21,13 @@ GAP = "0.7"  # grey between images
 
 
 def plot_learned(run: Run, output: str | None = None) -> Any:
-    """Four panels: couplings, the truth or how the two directions of annealing meet,
-    states of the data, states of the model.
+    """Plot couplings, their truth, states of the data and states of the model.
+
+    Where the truth is unknown, its panel shows log Z from both directions of annealing.
 
     Args:
         run: of this task, with one stride or more.
-        output: a file to write (its ending says the format); default none.
+        output: file to write; its ending gives the format. Default none.
 
     Returns:
         The matplotlib Figure.
@@ -39,15 +36,15 @@ def plot_learned(run: Run, output: str | None = None) -> Any:
         ValueError: for a run that is shorter than a stride.
 
     Example:
-        >>> draw(run, "couplings.png")  # doctest: +SKIP
+        >>> plot_learned(run, "couplings.png")  # doctest: +SKIP
     """
     import matplotlib.pyplot as plt
 
     task: Any = run.task
-    seen = run.observed
-    if not seen.sizes.get("step"):
+    observed = run.observed
+    if not observed.sizes.get("step"):
         raise ValueError(f"run {run.id} is shorter than a stride: nothing to draw")
-    last = seen.isel(step=-1).load()
+    last = observed.isel(step=-1).load()
     figure, axes = plt.subplots(1, 4, figsize=(15, 4), layout="constrained")
     _weights(axes[0], last["weights"].values, task)
     _truth(axes[1], last, run)
@@ -60,8 +57,8 @@ def plot_learned(run: Run, output: str | None = None) -> Any:
     return figure
 
 
-def matrix_of_truth(task: Learn) -> np.ndarray | None:
-    """The true couplings as the picture shows learned ones, (D, D); None if unknown."""
+def true_matrix(task: Learn) -> Float[np.ndarray, "sites sites"] | None:
+    """Return the true couplings in the form of the learned ones; None if unknown."""
     truth = task.states.truth
     if truth is None or not isinstance(task.learned, Pairwise):
         return None
@@ -71,14 +68,14 @@ def matrix_of_truth(task: Learn) -> np.ndarray | None:
     return matrix + matrix.T
 
 
-def _what(task: Learn) -> str:
+def _quantity(task: Learn) -> str:
     return "couplings" if task.values == 2 else "couplings, norms of q × q blocks"
 
 
 def _weights(axes: Any, weights: np.ndarray, task: Learn) -> None:
-    """Couplings, or what the units of a first layer look for, sites in their places."""
+    """Draw couplings, or the weights of the first layer with sites in their places."""
     if isinstance(task.learned, Pairwise):
-        _matrix(axes, weights, _limit(weights, task), f"learned {_what(task)}")
+        _matrix(axes, weights, _limit(weights, task), f"learned {_quantity(task)}")
         return
     side = math.isqrt(len(weights))
     square = side**2 == len(weights)
@@ -92,9 +89,9 @@ def _weights(axes: Any, weights: np.ndarray, task: Learn) -> None:
 
 def _truth(axes: Any, last: Any, run: Run) -> None:
     task: Any = run.task
-    truth = matrix_of_truth(task)
+    truth = true_matrix(task)
     if truth is not None:
-        _matrix(axes, truth, _limit(truth, task), f"true {_what(task)}")
+        _matrix(axes, truth, _limit(truth, task), f"true {_quantity(task)}")
         return
     headline = run.headline
     z = headline.get("log_z")
@@ -104,7 +101,7 @@ def _truth(axes: Any, last: Any, run: Run) -> None:
     if z is None:
         axes.text(0.5, 0.5, "no pass is complete", ha="center", va="center")
         return
-    base = float(np.sum(np.logaddexp.reduce(run_base(task), axis=1)))
+    base = float(np.sum(np.logaddexp.reduce(_base(task), axis=1)))
     for sign, name, how in ((1, "forward", "forwards"), (-1, "backward", "backwards")):
         values = base + sign * last[name].values - z.value
         axes.hist(values, bins=20, alpha=0.55, label=how)
@@ -112,18 +109,16 @@ def _truth(axes: Any, last: Any, run: Run) -> None:
     axes.legend(fontsize="small")
 
 
-def run_base(task: Learn) -> np.ndarray:
-    """The log-weights that annealing begins with, (D, K)."""
-    from heliostat_tasks.learn.data import log_weights
-
+def _base(task: Learn) -> Float[np.ndarray, "sites values"]:
+    """Compute the log-weights from which annealing starts."""
     return log_weights(task.states.train, task.values)
 
 
 def _limit(weights: np.ndarray, task: Learn) -> float:
-    """One colour scale for what is learned and for the truth."""
-    truth = matrix_of_truth(task)
-    both = weights if truth is None else truth
-    return float(np.abs(both).max()) or 1.0
+    """Return one limit of colours for learned and true couplings."""
+    truth = true_matrix(task)
+    values = weights if truth is None else truth
+    return float(np.abs(values).max()) or 1.0
 
 
 def _matrix(axes: Any, values: np.ndarray, limit: float, title: str) -> None:
@@ -136,7 +131,7 @@ def _matrix(axes: Any, values: np.ndarray, limit: float, title: str) -> None:
 
 
 def _states(axes: Any, x: np.ndarray, task: Learn, title: str) -> None:
-    """States as images, four by four; of sites that form no square, as rows."""
+    """Draw states as 4 × 4 images, or as rows if the sites form no square."""
     side = math.isqrt(x.shape[1])
     square = side**2 == x.shape[1]
     image = _tiled(x.reshape(-1, side, side)[:16].astype(float)) if square else x
@@ -148,7 +143,7 @@ def _states(axes: Any, x: np.ndarray, task: Learn, title: str) -> None:
 
 
 def _tiled(images: np.ndarray) -> np.ndarray:
-    """Images (n, h, w) in rows of four, with gaps that no colour fills."""
+    """Place images (n, h, w) in rows of four, with empty gaps between them."""
     n, h, w = images.shape
     wide = min(4, n)
     tall = -(-n // wide)

@@ -1,11 +1,11 @@
-"""Couplings and energies from data, by persistent contrastive divergence."""
+"""Task ``learn``: couplings and energies by persistent contrastive divergence."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from dataclasses import dataclass, fields
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -13,60 +13,37 @@ import numpy as np
 from jax import Array
 
 import heliostat as hs
-from heliostat.kernels.discrete.adaptation import OPTIMAL_ACCEPTANCE
-from heliostat.kernels.discrete.annealing import draw_product, log_z0
-from heliostat.kernels.discrete.chain import Kernel, Sizes
-from heliostat.kernels.discrete.proposals import informed
+from heliostat.kernels.discrete.annealing import draw_product
+from heliostat.kernels.discrete.chain import Kernel
 from heliostat.kernels.discrete.target import Target
-from heliostat.kernels.vmc.sharding import replicate
-from heliostat_tasks.learn import estimates
-from heliostat_tasks.learn.data import Data, States, prepared, states_of
-from heliostat_tasks.learn.evaluation import (
-    Particles,
-    Schedule,
-    advance,
-    bounds,
-    start_pass,
-    walk,
-)
-from heliostat_tasks.learn.models import DensityFamily, Pairwise, Params, Residual
-from heliostat_tasks.learn.updates import Learner, init_learner, learning_rate, update
-from heliostat_tasks.learn.validate import check
+from heliostat_tasks.learn import estimates, measures
+from heliostat_tasks.learn.annealing import AnnealingPlan, no_particles
+from heliostat_tasks.learn.chains import ChainSampler, SamplerName
+from heliostat_tasks.learn.data import Data, States, digits, lattice, prepare, read
+from heliostat_tasks.learn.evaluation import evaluation_step
+from heliostat_tasks.learn.models import DensityFamily, Pairwise, Residual
+from heliostat_tasks.learn.state import State
+from heliostat_tasks.learn.training import TrainingPlan, training_step
+from heliostat_tasks.learn.updates import init_learner
+from heliostat_tasks.learn.validate import check_fields, uses
 
 if TYPE_CHECKING:
     import xarray as xr
 
-MOVES = {"gwg": "single", "path": "path", "dmala": "factorised"}
-
-GAIN = 0.1
-"""Change of log step size per step and unit of acceptance off its goal."""
-
-SHOWN = 16
-"""Persistent chains that are observed."""
-
-
-class State(NamedTuple):
-    """Persistent chains, what they teach, and a pass of annealing."""
-
-    step: Array  # () int32, steps taken
-    buffer: Array  # (batch, slots, D) uint8
-    learner: Learner
-    size: Array  # () the sampler's step size or radius
-    forward: Particles
-    backward: Particles
-    log_p: Array  # (2,) unnormalised, means of training and test set
-
 
 @dataclass(frozen=True)
 class Learn(hs.Task):
-    """A density that data were drawn from: log p = f_θ − log Z, by following
+    """A density log p = f_θ − log Z, learned from data along the gradient
 
-        ∇ log-likelihood = ⟨∂f_θ⟩_data − ⟨∂f_θ⟩_model
+        ∇ log-likelihood = ⟨∂f_θ⟩_data − ⟨∂f_θ⟩_model,
 
-    with model averages from chains that persist from step to step.  A step moves
-    ``batch`` of the ``buffer`` chains by ``moves`` informed moves, puts them back and
-    updates θ.  After ``train`` steps the averaged θ is frozen, and ``evaluate`` steps
-    bring particles through all ``temperatures``, from both sides of log Z.
+    where chains that persist from step to step give the averages over the model. A step
+    moves ``batch`` of the ``buffer`` chains by ``moves`` informed moves, puts them back
+    and updates θ. After ``train`` steps the averaged θ is frozen. Then ``evaluate``
+    steps anneal particles through all ``temperatures`` and bound log Z on both sides.
+
+    Raises:
+        ValueError: for fields that make no sense, in one line.
 
     Example:
         >>> Learn(size=4).learned.sites
@@ -88,7 +65,7 @@ class Learn(hs.Task):
     buffer: int = 256  # persistent chains
     batch: int = 256  # of them moved each step
     moves: int = 40  # informed moves each step
-    sampler: Literal["gwg", "path", "dmala"] = "gwg"  # how they are made
+    sampler: SamplerName = "gwg"  # how they are made
     longest: int = 8  # most sites of a path
     train: int = 1000  # steps that learn; later ones only evaluate
     lr: float = 0.01  # learning rate of Adam
@@ -103,47 +80,27 @@ class Learn(hs.Task):
 
     sharded = ("buffer", "forward", "backward")
     finds = estimates.FINDS
-    emits = {
-        "loss": hs.Var(about="mean energy of the data minus the model's"),
-        "rmse": hs.Var(about="RMS of couplings minus the true ones (else minus 0)"),
-        "log_p_train": hs.Var(about="mean log p of training states, not normalised"),
-        "log_p_test": hs.Var(about="mean log p of test states, not normalised"),
-        "acceptance": hs.Var(about="probability that a move was accepted"),
-        "proposal": hs.Var(about="step size or radius of a move"),
-        "gradient": hs.Var(about="length of the gradient"),
-        "nonfinite": hs.Var(dtype="int32", about="chains whose log p is not finite"),
-        "skipped": hs.Var(dtype="int32", about="updates skipped as not finite"),
-        "baseline": hs.Var(units="nat", about="test log-likelihood, independent sites"),
-        "beta": hs.Var(about="inverse temperature that a pass has come to"),
-        "log_z": hs.Var(units="nat", about="log Z, Bennett"),
-        "log_z_error": hs.Var(units="nat", about="standard error of it"),
-        "log_z_lower": hs.Var(units="nat", about="log Z, annealed forwards"),
-        "log_z_lower_error": hs.Var(units="nat", about="standard error of it"),
-        "log_z_upper": hs.Var(units="nat", about="log Z, annealed backwards"),
-        "log_z_upper_error": hs.Var(units="nat", about="standard error of it"),
-    }
-    observes = {
-        "weights": hs.Var(("site", "unit"), about="couplings, or the first layer"),
-        "samples": hs.Var(("sample", "site"), "uint8", about="persistent chains"),
-        "forward": hs.Var(("particle",), units="nat", about="log-weights forwards"),
-        "backward": hs.Var(("particle",), units="nat", about="log-weights backwards"),
-    }
+    emits = measures.EMITS
+    observes = measures.OBSERVES
 
     def __post_init__(self) -> None:
-        check(self)
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        check_fields(values | {"l1": self.penalty})
+        hs.check_used(self, uses(values))
 
     @property
     def steps(self) -> int:
-        """Training, and one pass of annealing."""
+        """Training steps and those of one pass of annealing."""
         return max(1, self.train + self.evaluate)
 
     @property
     def stride(self) -> int:
+        """A fiftieth of training, between 10 and 200 steps."""
         return int(np.clip(self.train // 50, 10, 200))
 
     @property
     def values(self) -> int:
-        """Of a site."""
+        """Number of values of a site."""
         return self.q if self.model == "potts" else 2
 
     @property
@@ -154,204 +111,140 @@ class Learn(hs.Task):
 
     @cached_property
     def states(self) -> States:
-        """What is learned from, on the host."""
-        return states_of(self)
+        """Training and test states: from files, digits or a lattice.
+
+        Raises:
+            heliostat.RequestError: for a file without states.
+        """
+        if self.data is not None:
+            return read(self.data, self.test, self.values)
+        if self.model == "ebm":
+            return digits()
+        lattice_fields = (self.size, self.values, self.coupling)
+        return lattice(*lattice_fields, self.samples, self.data_seed)
 
     @cached_property
     def learned(self) -> DensityFamily:
-        """The family of densities that the fields describe."""
-        lattice = self.data is None and self.model != "ebm"
-        sites = self.size**2 if lattice else self.states.train.shape[1]
+        """Family of densities that the fields describe."""
+        sites = self.size**2 if self._on_lattice else self.states.train.shape[1]
         if self.model == "ebm":
             return Residual(sites, self.features, self.blocks)
         return Pairwise(sites, self.values)
 
     def canonical(self) -> dict[str, Any]:
-        """A penalty that was left to its default is that number."""
+        """Return the penalty as a number, also where it was None."""
         return {} if self.model == "ebm" else {"l1": self.penalty}
 
     def prepare(self) -> Data:
-        return prepared(self.states, self.learned)
+        """Return the states with their moments and the base of annealing."""
+        return prepare(self.states, self.learned)
 
     def init(self, key: Array, replica: Array, data: Data) -> State:
-        weighing, drawing = jax.random.split(key)
+        """Draw persistent chains from independent sites, and the first parameters.
+
+        Args:
+            key: randomness of the start.
+            replica: () int32, always 0.
+            data: of :meth:`prepare`.
+
+        Returns:
+            The state before the first step.
+        """
+        params_key, chains_key = jax.random.split(key)
         base = jnp.asarray(data.base, float)
-        keys = jax.random.split(drawing, (self.batch, self.buffer // self.batch))
+        keys = jax.random.split(chains_key, (self.batch, self.buffer // self.batch))
         buffer = jax.vmap(jax.vmap(draw_product, (0, None)), (0, None))(keys, base)
-        nobody = Particles(
-            jnp.zeros((self.particles, self.learned.sites), jnp.uint8),
-            jnp.zeros(self.particles),
-        )
+        sizes = self._sampler.sizes(self.learned.sites, self.values)
+        none = no_particles(self.particles, self.learned.sites)
         return State(
             step=jnp.zeros((), jnp.int32),
             buffer=buffer,
-            learner=init_learner(self.learned.start(weighing, base)),
-            size=jnp.asarray(self._sizes.start if self._sizes else 1.0, float),
-            forward=nobody,
-            backward=nobody,
+            learner=init_learner(self.learned.start(params_key, base)),
+            size=jnp.asarray(sizes.start if sizes else 1.0, float),
+            forward=none,
+            backward=none,
             log_p=jnp.zeros(2),
         )
 
-    def step(self, key: Array, state: State, data: Data) -> tuple[State, dict]:
+    def step(
+        self, key: Array, state: State, data: Data
+    ) -> tuple[State, dict[str, Array]]:
+        """Train, or anneal one piece further once training is over.
+
+        Args:
+            key: randomness of the step.
+            state: of the previous step.
+            data: of :meth:`prepare`.
+
+        Returns:
+            The next state, and the row of ``emits``.
+        """
         state = state._replace(step=state.step + 1)
-        training = state.step <= self.train
-        return jax.lax.cond(training, self._learn, self._judge, key, state, data)
+        model, sampler = self.learned, self._sampler
+        train = partial(training_step, model, sampler, self._training)
+        evaluate = partial(evaluation_step, model, sampler, self._annealing, self.train)
+        return jax.lax.cond(state.step <= self.train, train, evaluate, key, state, data)
 
     def observe(self, state: State, data: Data) -> dict[str, Array]:
-        shown = state.buffer.reshape(-1, self.learned.sites)[:SHOWN]
+        """Return the averaged weights, some chains, and the particles' log-weights.
+
+        Args:
+            state: at a stride.
+            data: of :meth:`prepare`.
+
+        Returns:
+            The variables of ``observes``.
+        """
+        chains = state.buffer.reshape(-1, self.learned.sites)
         return {
             "weights": self.learned.picture(state.learner.averaged),
-            "samples": shown,
+            "samples": chains[: measures.SHOWN],
             "forward": state.forward.weight,
             "backward": state.backward.weight,
         }
 
     def headline(self, rows: xr.Dataset) -> Mapping[str, hs.Estimate]:
-        return estimates.headline(rows, self)
+        """Estimate the error of couplings, the loss, and the test likelihood.
+
+        Args:
+            rows: of the run so far.
+
+        Returns:
+            Estimates by name; likelihoods after the first complete pass.
+        """
+        errors = {}
+        if self._on_lattice:
+            ising = self.model == "ising"
+            errors = estimates.coupling_errors(rows, self.samples, ising)
+        site = "pixels" if self.model == "ebm" else "sites"
+        return estimates.headline(rows, errors, site)
 
     def sampler_of(self, target: Target) -> Kernel:
-        """What moves chains of a density."""
-        longest = min(self.longest, target.sites) if self.sampler == "path" else 1
-        differences = "taylor" if target.exact is None else "exact"
-        moves: Any = MOVES[self.sampler]
-        return informed(target, "sqrt", differences, moves, longest)
+        """Return the sampler that moves chains of a density.
+
+        Args:
+            target: the density.
+
+        Returns:
+            An informed sampler.
+        """
+        return self._sampler.kernel(target)
 
     @property
-    def _sizes(self) -> Sizes | None:
-        """The range of the sampler's step size, which no density decides."""
-        any_density = Target(jnp.sum, self.learned.sites, self.values)
-        return self.sampler_of(any_density).sizes
+    def _on_lattice(self) -> bool:
+        """True if the states are drawn from a lattice, whose couplings are known."""
+        return self.data is None and self.model != "ebm"
 
-    def _learn(
-        self, key: Array, state: State, data: Data
-    ) -> tuple[State, dict[str, Array]]:
-        """One update of θ from what the data and the chains say."""
-        moving, seeing, testing = jax.random.split(key, 3)
-        params = state.learner.params
-        state, x, row = self._move(moving, state, params)
-        given, seen = self._seen(seeing, data, 0), self.learned.summary(x)
+    @property
+    def _sampler(self) -> ChainSampler:
+        return ChainSampler(self.sampler, self.longest, self.moves)
 
-        def likelihood(params: Params) -> tuple[Array, Array]:
-            there = self.learned.mean(params, given)
-            return there - self.learned.mean(params, seen), there
+    @property
+    def _training(self) -> TrainingPlan:
+        rate = (self.train, self.lr, self.warmup, self.decay)
+        return TrainingPlan(self.batch, *rate, self.penalty, self.ema)
 
-        ascent = jax.value_and_grad(likelihood, has_aux=True)
-        (gap, train), gradient = ascent(params)
-        rate = learning_rate(state.step, self.train, self.lr, self.warmup, self.decay)
-        learner, told = update(state.learner, gradient, rate, self.penalty, self.ema)
-        test = self.learned.mean(params, self._seen(testing, data, 1))
-        state = state._replace(
-            learner=learner,
-            size=self._adapted(state.size, row["acceptance"]),
-            log_p=jnp.stack([train, test]),
-        )
-        row |= {"loss": -gap, "gradient": told.gradient, "skipped": told.skipped}
-        none = jnp.zeros(self.particles)
-        row |= bounds(none, none, log_z0(jnp.asarray(data.base, float)))
-        return state, row | self._told(state, data, jnp.zeros(()))
-
-    def _judge(
-        self, key: Array, state: State, data: Data
-    ) -> tuple[State, dict[str, Array]]:
-        """A piece of a pass of annealing, at the averaged θ; chains go on moving."""
-        moving, annealing = jax.random.split(key)
-        params = state.learner.averaged
-        state, x, row = self._move(moving, state, params)
-        pieces = max(self.evaluate, 1)
-        piece = (state.step - self.train - 1) % pieces
-        state = jax.lax.cond(
-            piece == 0,
-            self._begin_pass,
-            lambda key, state, data: state,
-            key,
-            state,
-            data,
-        )
-        beta = jnp.zeros(())
-        if self.evaluate:
-            state = self._anneal(annealing, state, data, piece)
-            beta = (piece + 1.0) / pieces
-        gap = state.log_p[0] - self.learned.mean(params, self.learned.summary(x))
-        row |= {
-            "loss": -gap,
-            "gradient": jnp.zeros(()),
-            "skipped": jnp.zeros((), jnp.int32),
-        }
-        weights = (state.forward.weight, state.backward.weight)
-        row |= bounds(*weights, log_z0(jnp.asarray(data.base, float)))
-        return state, row | self._told(state, data, beta)
-
-    def _seen(self, key: Array, data: Data, which: int) -> Any:
-        """What a step sees of the training (0) or test set (1): moments, or a batch."""
-        if self.learned.linear:
-            return data.moments[which]
-        x = (data.train, data.test)[which]
-        return x[jax.random.randint(key, (min(self.batch, len(x)),), 0, len(x))]
-
-    def _move(
-        self, key: Array, state: State, params: Params
-    ) -> tuple[State, Array, dict[str, Array]]:
-        """One chain out of each row of the buffer, moved on and put back.
-
-        So a batch is drawn without replacement, and rows never meet: they may live on
-        different devices.  What they teach is gathered, a few bytes per chain, so that
-        every layout sums it in the same order.
-        """
-        choosing, moving = jax.random.split(key)
-        batch, slots = state.buffer.shape[:2]
-        slot = jax.random.randint(choosing, (batch,), 0, slots)
-        x = jax.vmap(lambda row, k: row[k])(state.buffer, slot)
-        kernel = self.sampler_of(self.learned.target(params))
-        x, accepted, log_p = walk(kernel, moving, x, state.size, self.moves)
-        put = jax.vmap(lambda row, k, new: row.at[k].set(new))
-        accepted, log_p = replicate(jnp.stack([accepted, log_p]))
-        row = {
-            "acceptance": jnp.mean(accepted),
-            "proposal": state.size,
-            "nonfinite": jnp.sum(~jnp.isfinite(log_p), dtype=jnp.int32),
-        }
-        return state._replace(buffer=put(state.buffer, slot, x)), replicate(x), row
-
-    def _begin_pass(self, key: Array, state: State, data: Data) -> State:
-        """Particles at the ends of the path, and the frozen model's mean log p."""
-        params, model = state.learner.averaged, self.learned
-        sets = data.moments if model.linear else (data.train, data.test)
-        log_p = jnp.stack([model.mean(params, seen) for seen in sets])
-        state = state._replace(log_p=log_p)
-        if not self.evaluate:
-            return state
-        kernel = self.sampler_of(model.target(params))
-        chains = state.buffer.reshape(-1, model.sites)
-        base = jnp.asarray(data.base, float)
-        forward, backward = start_pass(
-            kernel, key, chains, base, self.particles, state.size, self.settle
-        )
-        return state._replace(forward=forward, backward=backward)
-
-    def _anneal(self, key: Array, state: State, data: Data, piece: Array) -> State:
-        """Both directions, a piece of the schedule further."""
-        kernel = self.sampler_of(self.learned.target(state.learner.averaged))
-        betas = Schedule(self.temperatures, self.evaluate).betas(piece)
-        base = jnp.asarray(data.base, float)
-        both = (state.forward, state.backward)
-        forward, backward = advance(kernel, key, both, betas, base, state.size)
-        return state._replace(forward=forward, backward=backward)
-
-    def _told(self, state: State, data: Data, beta: Array) -> dict[str, Array]:
-        """What is told alike in training and after it."""
-        found = self.learned.couplings(state.learner.averaged)
-        return {
-            "rmse": jnp.sqrt(jnp.mean((found - data.truth) ** 2)),
-            "log_p_train": state.log_p[0],
-            "log_p_test": state.log_p[1],
-            "baseline": jnp.asarray(data.baseline, float),
-            "beta": beta,
-        }
-
-    def _adapted(self, size: Array, acceptance: Array) -> Array:
-        """The step size after one more look at the acceptance, in training only."""
-        sizes = self._sizes
-        if sizes is None:
-            return size
-        changed = size * jnp.exp(GAIN * (acceptance - OPTIMAL_ACCEPTANCE))
-        return jnp.clip(changed, sizes.low, sizes.high)
+    @property
+    def _annealing(self) -> AnnealingPlan:
+        steps = (self.temperatures, self.evaluate)
+        return AnnealingPlan(*steps, self.particles, self.settle)

@@ -1,12 +1,12 @@
-"""One step of an optimiser: Adam uphill, couplings shrunk, an average that follows.
+"""Optimiser: ascent by Adam, shrinkage of couplings, and a running average.
 
     θ ← θ + η m̂ / (√v̂ + ε),      ∇ = ⟨∂f⟩_data − ⟨∂f⟩_model
     J ← J max(0, 1 − η λ / ((√v̂ + ε) |J|))
     θ̄ ← a θ̄ + (1 − a) θ
 
-Shrinkage is measured as Adam measures steps: so what stands still is the maximum of the
-log-likelihood minus λ Σ_{i<j} |J_ij|, and not of one with a penalty that depends on the
-noise of the gradient.  A Potts block shrinks as a whole, by its Frobenius norm.
+Shrinkage is scaled as Adam scales steps. The fixed point is therefore the maximum of
+the log-likelihood minus λ Σ_{i<j} |J_ij|, with a penalty that does not depend on the
+noise of the gradient. A Potts block shrinks as a whole, by its Frobenius norm.
 
 References: Kingma and Ba, arXiv:1412.6980; Tieleman, ICML 2008 [persistent chains];
 Yuan and Lin, J. R. Stat. Soc. B 68, 49 (2006) [grouped shrinkage].
@@ -20,43 +20,45 @@ import jax
 import jax.numpy as jnp
 import optax
 from jax import Array
+from jaxtyping import Float, Int, Integer
 
 from heliostat_tasks.learn.models import Couplings
 
 DECAYS, TINY = (0.9, 0.999), 1e-8
-"""Of Adam's two averages, and what is added to its denominator."""
+"""Decays of Adam's two averages, and the number added to its denominator."""
 
 ADAM = optax.scale_by_adam(*DECAYS, TINY)
 
 
 class Learner(NamedTuple):
-    """Parameters, their average, and what the optimiser remembers."""
+    """Parameters, their average, and the optimiser's state."""
 
     params: Any
     averaged: Any
-    adam: Any  # count (), and first and second moments like params
+    adam: Any  # count (), and two moments like params
 
 
 class UpdateInfo(NamedTuple):
-    """What a person wants to know of an update."""
+    """Length of the gradient, and whether the update was skipped."""
 
-    gradient: Array  # () its length
-    skipped: Array  # () int32, 1 if it was not finite
+    gradient: Float[Array, ""]  # its length
+    skipped: Int[Array, ""]  # 1 if it was not finite
 
 
 def init_learner(params: Any) -> Learner:
-    """The optimiser before its first step."""
+    """Return the optimiser before its first step."""
     return Learner(params, params, ADAM.init(params))
 
 
 def update(
-    learner: Learner, gradient: Any, rate: Array, l1: float, average: float
+    learner: Learner, gradient: Any, rate: Float[Array, ""], l1: float, average: float
 ) -> tuple[Learner, UpdateInfo]:
-    """One step uphill; one that is not finite is left out, and leaves no trace.
+    """Take one step uphill; a step that is not finite changes nothing.
 
     Args:
+        learner: before the step.
         gradient: of the log-likelihood, like the parameters.
-        rate: η, ().
+        rate: η.
         l1: λ, of pairwise couplings.
         average: a, in [0, 1).
     """
@@ -70,48 +72,52 @@ def update(
     length = optax.tree.norm(gradient)
     good = jnp.isfinite(length) & jnp.isfinite(optax.tree.norm(params))
     new = Learner(params, mean, adam)
-    kept = jax.tree.map(lambda a, b: jnp.where(good, a, b), new, learner)
-    return kept, UpdateInfo(jnp.where(good, length, 0.0), 1 - good.astype(jnp.int32))
+    result = jax.tree.map(lambda a, b: jnp.where(good, a, b), new, learner)
+    return result, UpdateInfo(jnp.where(good, length, 0.0), 1 - good.astype(jnp.int32))
 
 
 def _memory(average: float, adam: Any) -> Array:
-    """Short at first: what the parameters began as is no part of their average."""
+    """Return a, smaller at first, so that the average forgets the first parameters."""
     return jnp.minimum(average, adam.count / (adam.count + 10.0))
 
 
 def _scale(adam: Any) -> Any:
-    """Adam's denominator √v̂ + ε."""
-    seen = 1 - DECAYS[1] ** adam.count.astype(float)
-    return jax.tree.map(lambda v: jnp.sqrt(v / seen) + TINY, adam.nu)
+    """Return Adam's denominator √v̂ + ε."""
+    weight = 1 - DECAYS[1] ** adam.count.astype(float)
+    return jax.tree.map(lambda v: jnp.sqrt(v / weight) + TINY, adam.nu)
 
 
-def shrink(pairs: Array, by: Array) -> Array:
-    """Couplings (P, ...) with their norms made smaller, and no smaller than nothing.
+def shrink(
+    pairs: Float[Array, "pairs ..."], amount: Float[Array, "pairs ..."]
+) -> Float[Array, "pairs ..."]:
+    """Reduce the norms of couplings, at most to zero.
 
     Args:
-        by: how much, like ``pairs``; of a block its mean counts.
+        pairs: couplings, or blocks of couplings.
+        amount: reduction, like ``pairs``; of a block the mean counts.
 
     Example:
-        >>> shrunk(jnp.array([0.5, -0.1]), jnp.array([0.2, 0.2])).tolist()
-        [0.30000001192092896, -0.0]
+        >>> shrink(jnp.array([0.5, 0.25]), jnp.array([0.25, 0.5])).tolist()
+        [0.25, 0.0]
     """
     inside = tuple(range(1, pairs.ndim))
     norm = jnp.sqrt(jnp.sum(pairs**2, inside, keepdims=True))
-    by = jnp.mean(by, inside, keepdims=True)
-    return pairs * jnp.maximum(0.0, 1 - by / jnp.maximum(norm, 1e-30))
+    amount = jnp.mean(amount, inside, keepdims=True)
+    return pairs * jnp.maximum(0.0, 1 - amount / jnp.maximum(norm, 1e-30))
 
 
 def learning_rate(
-    step: Array, train: int, rate: float, warmup: int, decay: float
-) -> Array:
-    """The learning rate: a rise, a plateau, and a fall to nearly nothing at the end.
+    step: Integer[Array, ""], train: int, rate: float, warmup: int, decay: float
+) -> Float[Array, ""]:
+    """Compute the learning rate: a rise, a plateau, and a fall almost to zero.
 
-    While it falls, the noise of the last few gradients averages out, and the persistent
-    chains catch up with a model that hardly moves.
+    While it falls, the noise of the last gradients averages out, and the persistent
+    chains catch up with a model that hardly changes.
 
     Args:
-        step: from 1.
+        step: counted from 1.
         train: last training step.
+        rate: on the plateau.
         warmup: steps of the rise.
         decay: share of training in which it falls.
     """

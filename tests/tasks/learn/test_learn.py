@@ -1,4 +1,4 @@
-"""Learning: gradients, bounds and couplings against what can be enumerated."""
+"""Task ``learn``: gradients, bounds and couplings against enumerated states."""
 
 from __future__ import annotations
 
@@ -22,14 +22,9 @@ from heliostat.kernels.discrete.proposals import informed
 from heliostat.kernels.discrete.target import value
 from heliostat.system.jit import jit
 from heliostat_tasks.learn import Learn, lattice
+from heliostat_tasks.learn.annealing import AnnealingPlan, Particles, advance, bounds
+from heliostat_tasks.learn.chains import walk
 from heliostat_tasks.learn.data import baseline, log_weights
-from heliostat_tasks.learn.evaluation import (
-    Particles,
-    Schedule,
-    advance,
-    bounds,
-    walk,
-)
 from heliostat_tasks.learn.models import Couplings, Pairwise, Residual, zero_sum
 from heliostat_tasks.learn.updates import init_learner, learning_rate, shrink, update
 
@@ -39,18 +34,18 @@ def every_state(sites, values=2):
 
 
 def log_ps(model, params):
-    """Of all states, not normalised, and their log Z."""
+    """Return all states, their unnormalised log p, and log Z."""
     target = model.target(params)
     states = every_state(model.sites, model.values)
-    found = np.asarray(jit(jax.vmap(lambda x: value(target, x)))(states), float)
-    return states, found, float(np.logaddexp.reduce(found))
+    f = np.asarray(jit(jax.vmap(lambda x: value(target, x)))(states), float)
+    return states, f, float(np.logaddexp.reduce(f))
 
 
 def pairwise(values, sites=5, seed=0):
-    model, draw = Pairwise(sites, values), np.random.default_rng(seed)
+    model, rng = Pairwise(sites, values), np.random.default_rng(seed)
     shape = (values, values) if values > 2 else ()
-    pairs = jnp.asarray(draw.normal(0, 0.4, (len(model.ends[0]), *shape)), float)
-    fields = jnp.asarray(draw.normal(0, 0.3, (sites, *shape[1:])), float)
+    pairs = jnp.asarray(rng.normal(0, 0.4, (len(model.ends[0]), *shape)), float)
+    fields = jnp.asarray(rng.normal(0, 0.3, (sites, *shape[1:])), float)
     return model, Couplings(pairs, fields)
 
 
@@ -81,31 +76,32 @@ def test_the_gradient_is_moments_of_the_data_minus_those_of_the_model(values):
         f = jax.vmap(lambda x: value(target, x))(states)
         return model.mean(params, data) - jax.nn.logsumexp(f)
 
-    found, moments = jit(jax.grad(likelihood))(params), exact_moments(model, params)
-    for slope, there, here in zip(found, data, moments, strict=True):
-        np.testing.assert_allclose(slope, there - here, atol=2e-6)
+    gradient = jit(jax.grad(likelihood))(params)
+    exact = exact_moments(model, params)
+    for slope, of_data, of_model in zip(gradient, data, exact, strict=True):
+        np.testing.assert_allclose(slope, of_data - of_model, atol=2e-6)
 
 
 @pytest.mark.parametrize(
     ("values", "moves"),
     [(2, "single"), pytest.param(3, "factorised", marks=pytest.mark.slow)],
 )
-def test_chains_teach_the_exact_gradient(values, moves):
+def test_moments_of_chains_are_the_exact_ones(values, moves):
     """All moments of 4,000 chains within 5 standard errors of the enumerated ones."""
     model, params = pairwise(values, sites=5)
     chains, kernel = 4000, informed(model.target(params), moves=moves)
     x = jnp.zeros((chains, 5), jnp.uint8)
     run = jit(partial(walk, kernel, size=jnp.asarray(1.0), moves=61))
-    seen = model.summary(run(jax.random.key(1), x)[0])
-    for found, exact in zip(seen, exact_moments(model, params), strict=True):
+    moments = model.summary(run(jax.random.key(1), x)[0])
+    for mean, exact in zip(moments, exact_moments(model, params), strict=True):
         spread = np.sqrt(np.maximum(1 - exact**2, 0.05) / chains)
-        assert np.max(np.abs(found - exact) / spread) < 5
+        assert np.max(np.abs(mean - exact) / spread) < 5
 
 
-def test_a_potts_block_is_known_up_to_its_gauge():
+def test_a_gauge_transformation_changes_no_potts_density():
     model, params = pairwise(3, sites=3)
     i, _ = model.ends
-    a = np.random.default_rng(1).normal(size=(3, 3))  # functions of x_i, moved
+    a = np.random.default_rng(1).normal(size=(3, 3))  # functions of x_i
     moved = params.pairs + jnp.asarray(a)[:, :, None]
     fields = params.fields.at[i].add(-jnp.asarray(a))
     _, f, _ = log_ps(model, params)
@@ -121,7 +117,7 @@ def test_a_potts_block_is_known_up_to_its_gauge():
 
 def test_lattice_states_have_the_exact_energy():
     """4 × 4, K = 0.2: −0.45613537 per site, by enumeration of all 2^16 states."""
-    x = lattice.states(4, 2, 0.2, 4000, 3)
+    x = lattice.draw_states(4, 2, 0.2, 4000, 3)
     s, near = 2.0 * x - 1, lattice.adjacency(4)
     energy = -0.5 * np.einsum("ni,ij,nj->n", s, near, s) / 16
     error = energy.std() / np.sqrt(len(energy))
@@ -130,7 +126,7 @@ def test_lattice_states_have_the_exact_energy():
 
 def test_potts_states_have_the_exact_energy():
     """q = 3, 5 × 5, K = 0.5: −0.92607273 per site, by transfer matrix."""
-    x = lattice.states(5, 3, 0.5, 3000, 1)
+    x = lattice.draw_states(5, 3, 0.5, 3000, 1)
     alike = x[:, lattice.neighbours(5)] == x[:, :, None]
     energy = -alike.sum((1, 2)) / 50
     error = energy.std() / np.sqrt(len(energy))
@@ -144,7 +140,7 @@ def test_the_baseline_is_the_smoothed_product_of_means():
     assert np.isclose(baseline(base, x[:1]), np.log(0.6) + np.log(0.8))
 
 
-def test_digits_are_split_once_and_for_all():
+def test_digits_have_a_fixed_split():
     states = Learn(model="ebm").states
     assert states.train.shape == (1438, 64) and states.test.shape == (359, 64)
     assert set(np.unique(states.train)) == {0, 1}
@@ -153,18 +149,20 @@ def test_digits_are_split_once_and_for_all():
 # -- updates --------------------------------------------------------------------------
 
 
-def test_an_update_that_is_not_finite_leaves_no_trace():
+def test_an_update_that_is_not_finite_changes_nothing():
     learner = init_learner(Couplings(jnp.ones(3), jnp.ones(3)))
     bad = Couplings(jnp.array([1.0, jnp.nan, 0.0]), jnp.zeros(3))
     step = jit(lambda learner, bad, rate: update(learner, bad, rate, 0.1, 0.9))
-    kept, told = step(learner, bad, jnp.asarray(0.1))
-    assert int(told.skipped) == 1 and float(told.gradient) == 0
-    for old, new in zip(jax.tree.leaves(learner), jax.tree.leaves(kept), strict=True):
+    new_learner, info = step(learner, bad, jnp.asarray(0.1))
+    assert int(info.skipped) == 1 and float(info.gradient) == 0
+    for old, new in zip(
+        jax.tree.leaves(learner), jax.tree.leaves(new_learner), strict=True
+    ):
         np.testing.assert_array_equal(old, new)
 
 
-def test_what_stands_still_is_the_penalised_maximum():
-    """Of the gradient a − J and λ = 0.3: J = 0.7 for a = 1, and 0 for a = 0.2."""
+def test_the_fixed_point_is_the_penalised_maximum():
+    """With gradient a − J and λ = 0.3: J = 0.7 for a = 1, and 0 for a = 0.2."""
     a = jnp.array([1.0, 0.2, -1.0])
     learner = init_learner(Couplings(jnp.zeros(3), jnp.zeros(1)))
     step = jit(
@@ -183,9 +181,9 @@ def test_what_stands_still_is_the_penalised_maximum():
 
 def test_potts_blocks_shrink_as_a_whole():
     block = jnp.array([[[3.0, 0.0], [0.0, 4.0]], [[0.1, 0.0], [0.0, 0.0]]])
-    found = shrink(block, jnp.ones_like(block))
-    np.testing.assert_allclose(found[0], block[0] * 0.8, rtol=1e-6)
-    assert not found[1].any()
+    small = shrink(block, jnp.ones_like(block))
+    np.testing.assert_allclose(small[0], block[0] * 0.8, rtol=1e-6)
+    assert not small[1].any()
 
 
 # -- log Z ----------------------------------------------------------------------------
@@ -201,7 +199,7 @@ def test_both_directions_bracket_the_enumerated_log_z():
     params = params._replace(write=40 * params.write)
     states, f, exact = log_ps(model, params)
     kernel, n, size = informed(model.target(params)), 256, jnp.asarray(1.0)
-    plan, pick = Schedule(temperatures=200, pieces=2), np.random.default_rng(0)
+    plan, pick = AnnealingPlan(temperatures=200, pieces=2), np.random.default_rng(0)
     ahead = jax.vmap(draw_product, (0, None))(
         jax.random.split(jax.random.key(1), n), base
     )
@@ -222,8 +220,8 @@ def test_both_directions_bracket_the_enumerated_log_z():
 
 
 def test_bennett_of_gaussian_work_is_exact():
-    """Weights normal with means c ∓ σ²/2: log Z/Z₀ = c, and the error that Bennett
-    gives is the spread over repetitions."""
+    """Normal weights with means c ∓ σ²/2: log Z/Z₀ = c, and Bennett's error is the
+    spread over repetitions."""
     draw, c, sigma = np.random.default_rng(0), 1.3, 1.5
     f = draw.normal(c - sigma**2 / 2, sigma, (200, 100))
     b = draw.normal(-c - sigma**2 / 2, sigma, (200, 100))
@@ -237,14 +235,14 @@ def test_bennett_of_gaussian_work_is_exact():
 SMALL = {"size": 4, "buffer": 256, "batch": 128, "moves": 10, "evaluate": 0}
 
 
-def here(task, tmp_path, **options):
+def run_here(task, tmp_path, **options):
     return hs.run(task, store=tmp_path, on="here", progress=silent, **options)
 
 
 @pytest.mark.slow
 def test_a_small_lattice_is_recovered(tmp_path):
     """4 × 4, K = 0.3: error below 0.03, where 1/√samples is 0.022; edges stand out."""
-    run = here(Learn(coupling=0.3, train=300, **SMALL), tmp_path)
+    run = run_here(Learn(coupling=0.3, train=300, **SMALL), tmp_path)
     assert run.headline["rmse"].value < 0.03
     assert run.rows["skipped"].sum() == 0 and run.rows["nonfinite"].sum() == 0
     learned = run.observed["weights"].values[-1]
@@ -257,8 +255,8 @@ def test_every_law_holds_through_training_and_evaluation(fleet_ray):
     """25 steps: 12 of training, then passes of 10."""
     small = SMALL | {"buffer": 32, "batch": 16, "particles": 8, "settle": 10}
     task = Learn(train=12, **(small | {"evaluate": 10, "temperatures": 40}))
-    found = hs.check_task(task)
-    assert {law: reason for law, reason in found.items() if reason} == {}
+    reasons = hs.check_task(task)
+    assert {law: reason for law, reason in reasons.items() if reason} == {}
 
 
 @pytest.mark.slow
@@ -266,7 +264,7 @@ def test_every_law_holds_through_training_and_evaluation(fleet_ray):
 @pytest.mark.parametrize("coupling", [0.2, 0.4])
 def test_a_lattice_of_100_sites_is_recovered(tmp_path, coupling):
     """RMSE of all 4,950 couplings from 2,000 states; without penalty it is 0.022."""
-    run = here(Learn(coupling=coupling), tmp_path)
+    run = run_here(Learn(coupling=coupling), tmp_path)
     assert run.headline["rmse"].value < 0.03
 
 
@@ -274,11 +272,11 @@ def test_a_lattice_of_100_sites_is_recovered(tmp_path, coupling):
 @pytest.mark.timeout(900)
 def test_potts_couplings_are_recovered_in_the_zero_sum_gauge(tmp_path, monkeypatch):
     monkeypatch.setenv("MPLBACKEND", "Agg")
-    from heliostat_tasks.learn import plots
+    from heliostat_tasks.learn.plots import plot_learned
 
-    run = here(Learn(model="potts", size=5, coupling=0.5), tmp_path)
+    run = run_here(Learn(model="potts", size=5, coupling=0.5), tmp_path)
     assert run.headline["rmse"].value < 0.03
-    figure = plots.plot_learned(run, str(tmp_path / "learned.png"))
+    figure = plot_learned(run, str(tmp_path / "learned.png"))
     titles = [axes.get_title() for axes in figure.axes if axes.get_title()]
     assert titles[:3] == [
         "learned couplings, norms of q × q blocks",
@@ -295,6 +293,6 @@ def test_digits_are_bracketed_and_likelier_than_independent_pixels(tmp_path):
     from heliostat.config import presets
 
     task = config.build(Learn, presets.load(Learn, "digits").fields)
-    found = here(task, tmp_path).headline
-    assert -4 * found["bracket"].error < found["bracket"].value < 1
-    assert found["log_likelihood"].value > found["baseline"].value + 5
+    headline = run_here(task, tmp_path).headline
+    assert -4 * headline["bracket"].error < headline["bracket"].value < 1
+    assert headline["log_likelihood"].value > headline["baseline"].value + 5

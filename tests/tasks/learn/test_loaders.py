@@ -1,4 +1,4 @@
-"""Files of states, wanted and hostile; and fields that make no sense."""
+"""Files of states, regular and hostile; and fields that make no sense."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ BITS = np.random.default_rng(0).integers(0, 2, (10, 9)).astype(np.uint8)
 
 
 def saved(path, content):
-    """The file, by the writer that its ending asks for."""
+    """Write a file in the format of its ending."""
     from scipy.io import savemat
 
     if path.suffix == ".npy":

@@ -80,7 +80,7 @@ def least_norm_solution(
     """Compute u* = (V Φ⁺)⁺ y.
 
     Example:
-        >>> solution(np.eye(2), np.array([[1.0, 1.0]]), np.array([2.0])).round(6)
+        >>> least_norm_solution(np.eye(2), np.array([[1.0, 1.0]]), np.array([2.0])).round(6)
         array([1., 1.])
     """
     return np.linalg.pinv(v @ np.linalg.pinv(phi)) @ y
@@ -100,7 +100,7 @@ def solution_of(
     Example:
         >>> from heliostat.kernels.implicit.inverse_hessian import Identity
         >>> phi, v = jnp.diag(jnp.array([1.0, 2.0])), jnp.array([[1.0, 1.0]])
-        >>> reached(phi, v, jnp.array([2.0]), Identity()).round(3).tolist()
+        >>> solution_of(phi, v, jnp.array([2.0]), Identity()).round(3).tolist()
         [1.0, 2.0]
     """
 
