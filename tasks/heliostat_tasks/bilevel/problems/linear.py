@@ -80,7 +80,8 @@ def least_norm_solution(
     """Compute u* = (V Φ⁺)⁺ y.
 
     Example:
-        >>> least_norm_solution(np.eye(2), np.array([[1.0, 1.0]]), np.array([2.0])).round(6)
+        >>> v, y = np.array([[1.0, 1.0]]), np.array([2.0])
+        >>> least_norm_solution(np.eye(2), v, y).round(6)
         array([1., 1.])
     """
     return np.linalg.pinv(v @ np.linalg.pinv(phi)) @ y
