@@ -82,6 +82,30 @@ def replace_fields(task: Task, values: Mapping[str, Any]) -> Task:
     return build(type(task), passed_fields(task) | code_fields(task) | dict(values))
 
 
+def with_declared_types(task: Task) -> Task:
+    """Check every field, and return the task with each value in its declared type.
+
+    Returns:
+        The same object, unless a value has another type, such as 1 for 1.0.
+
+    Raises:
+        RequestError: for a value outside its field's type.
+    """
+    hints = fields_of(type(task))
+    values = {name: getattr(task, name) for name in hints}
+    stored = passed_fields(task) | code_fields(task)
+    typed = {name: coerce(stored[name], hints[name].type, name) for name in hints}
+    if all(_identical(values[name], typed[name]) for name in hints):
+        return task
+    return build(type(task), typed)
+
+
+def _identical(a: Any, b: Any) -> bool:
+    if isinstance(a, tuple) and isinstance(b, tuple):
+        return len(a) == len(b) and all(map(_identical, a, b))
+    return type(a) is type(b) and a == b
+
+
 def passed_fields(task: Task) -> dict[str, Any]:
     """Every field of a task as JSON values, as the user gave them."""
     return {f.name: json_value(getattr(task, f.name)) for f in dataclasses.fields(task)}

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from heliostat.config import registry, source
-from heliostat.config.fields import passed_fields, replace_fields
+from heliostat.config.fields import passed_fields, with_declared_types
 from heliostat.config.references import codes_in, to_references
 from heliostat.config.validate import check_declarations
 from heliostat.config.values import canonical_json, json_value
@@ -49,7 +49,7 @@ def specify(
     """
     if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**63:
         raise RequestError(f"seed {seed!r}: expected an integer from 0 to 2^63 - 1")
-    task = replace_fields(task, {})  # one check for all ways in
+    task = with_declared_types(task)
     check_declarations(task)
     identity = {
         "schema": SCHEMA,
