@@ -13,7 +13,7 @@ from heliostat import cli
 from heliostat.system import device
 
 
-class Said(NamedTuple):
+class CliResult(NamedTuple):
     status: int
     out: str
     err: str
@@ -32,7 +32,7 @@ class Said(NamedTuple):
 
 
 @pytest.fixture
-def claimed(monkeypatch):
+def configured(monkeypatch):
     """What the command line would have pinned; the process of the tests stays free."""
     calls = []
     monkeypatch.setattr(device, "configure_process", lambda *args: calls.append(args))
@@ -40,12 +40,12 @@ def claimed(monkeypatch):
 
 
 @pytest.fixture
-def type_in(claimed, capsys):
-    """``type_in("run", "support.toy_tasks:Walk")``: what the command said."""
+def run_cli(configured, capsys):
+    """``run_cli("run", "support.toy_tasks:Walk")``: what the command result."""
 
-    def typed(*words: str | Path) -> Said:
+    def typed(*words: str | Path) -> CliResult:
         status = cli.main([str(word) for word in words])
-        return Said(status, *capsys.readouterr())
+        return CliResult(status, *capsys.readouterr())
 
     return typed
 
@@ -56,7 +56,7 @@ def store(tmp_path) -> Path:
 
 
 @pytest.fixture
-def stored(type_in, copied, store) -> dict[str, Any]:
+def stored(run_cli, copied, store) -> dict[str, Any]:
     """A complete run, as ``--json`` tells of it."""
     copied(store)
-    return type_in("run", WALK, *HERE, "--json").object
+    return run_cli("run", WALK, *HERE, "--json").object

@@ -9,25 +9,25 @@ RUN = "run sycophancy --probe answer --limit 6 --epochs 4 --on here --json".spli
 
 
 @pytest.fixture
-def scored(type_in, tmp_path, monkeypatch) -> str:
+def scored(run_cli, tmp_path, monkeypatch) -> str:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "score.py").write_text(SCORE)
-    return type_in(*RUN, "--scorer", "score.py:longer").object["id"]
+    return run_cli(*RUN, "--scorer", "score.py:longer").object["id"]
 
 
-def test_curves_are_printed_and_drawn_without_the_code(type_in, scored, tmp_path):
+def test_curves_are_printed_and_drawn_without_the_code(run_cli, scored, tmp_path):
     (tmp_path / "score.py").unlink()
-    said = type_in("sycophancy", "best-of", scored[:8], "-o", "curves.png")
-    assert said.status == 0, said.err
-    assert said.out.startswith(f"sycophancy {scored}: answer, 6 items\n")
+    result = run_cli("sycophancy", "best-of", scored[:8], "-o", "curves.png")
+    assert result.status == 0, result.err
+    assert result.out.startswith(f"sycophancy {scored}: answer, 6 items\n")
     for line in (
         "  accuracy change: user suggests a wrong answer\n",
         "N = 1   any reply",
         "N = 4   longer",
     ):
-        assert line in said.out
+        assert line in result.out
     assert (tmp_path / "curves.png").stat().st_size > 10_000
-    told = type_in("sycophancy", "best-of", scored, "--json").object
+    told = run_cli("sycophancy", "best-of", scored, "--json").object
     assert told["items"] == 6 and told["left_out"] == told["unscored"] == 0
     assert len(told["rate"]) == 4 * 4 and "difference" not in told
     first = told["rate"][0]
@@ -35,16 +35,16 @@ def test_curves_are_printed_and_drawn_without_the_code(type_in, scored, tmp_path
     assert first["n"] == 1 and first["low"] <= first["value"] <= first["high"]
 
 
-def test_what_has_no_scores_is_refused_in_one_line(type_in, scored):
-    plain = type_in(*RUN).object["id"]
-    said = type_in("sycophancy", "best-of", plain)
-    assert said.status == 2 and "its replies have no scores" in said.error
-    assert "no run 'ffff'" in type_in("sycophancy", "best-of", "ffff").error
+def test_what_has_no_scores_is_refused_in_one_line(run_cli, scored):
+    plain = run_cli(*RUN).object["id"]
+    result = run_cli("sycophancy", "best-of", plain)
+    assert result.status == 2 and "its replies have no scores" in result.error
+    assert "no run 'ffff'" in run_cli("sycophancy", "best-of", "ffff").error
 
 
-def test_scores_are_asked_for_where_they_make_sense(type_in, scored):
+def test_scores_are_asked_for_where_they_make_sense(run_cli, scored):
     words = "run sycophancy --scorer local --on here".split()
-    said = type_in(*words)
-    assert said.status == 2 and "it scores single replies" in said.error
-    said = type_in(*RUN, "--scorer", "score.py:shorter")
-    assert said.status == 2 and "does not define 'shorter'" in said.err
+    result = run_cli(*words)
+    assert result.status == 2 and "it scores single replies" in result.error
+    result = run_cli(*RUN, "--scorer", "score.py:shorter")
+    assert result.status == 2 and "does not define 'shorter'" in result.err

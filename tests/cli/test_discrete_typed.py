@@ -41,7 +41,7 @@ MISTAKES = {
 
 @pytest.mark.parametrize("words", MISTAKES)
 def test_mistakes_get_one_line_and_store_nothing(
-    words, tmp_path, monkeypatch, type_in, store
+    words, tmp_path, monkeypatch, run_cli, store
 ):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "users.py").write_text(USERS.read_text())
@@ -52,8 +52,8 @@ def test_mistakes_get_one_line_and_store_nothing(
     (tmp_path / "five.txt").write_text("0 1 2 0 1 2 0 1 5\n")
     first, _, rest = words.partition("|")
     split = [*first.split(), *([rest] if rest else [])]
-    said = type_in("run", "discrete", *split, "--on", "here", "--steps", "100")
-    assert said.status == 2 and said.out == ""
-    last = said.err.strip().splitlines()[-1]
+    result = run_cli("run", "discrete", *split, "--on", "here", "--steps", "100")
+    assert result.status == 2 and result.out == ""
+    last = result.err.strip().splitlines()[-1]
     assert last.startswith("heliostat: error: ") and MISTAKES[words] in last
     assert not [*store.glob("*/*")]

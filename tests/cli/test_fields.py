@@ -91,11 +91,11 @@ def test_only_what_was_typed_is_a_field():
     }
 
 
-def test_help_shows_every_field(type_in, monkeypatch):
+def test_help_shows_every_field(run_cli, monkeypatch):
     monkeypatch.setenv("COLUMNS", "150")
-    shown = type_in("run", WALK, "--help").out
+    shown = run_cli("run", WALK, "--help").out
     assert "--sigma FLOAT" in shown and "size of a step [default: 1.0]" in shown
     assert "--store" in shown and "--dry-run" in shown
-    shown = type_in("run", "vmc", "--help").out
+    shown = run_cli("run", "vmc", "--help").out
     for name in config.fields_of(registry.find_task("vmc")):
         assert f"--{name.replace('_', '-')} " in shown

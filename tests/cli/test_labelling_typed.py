@@ -50,11 +50,11 @@ def words(chat: FakeChat, *more: str) -> list[str]:
     return ["preferences", "label", *files, *where, *more]
 
 
-def test_conversations_become_a_table_that_a_run_reads(type_in, files):
+def test_conversations_become_a_table_that_a_run_reads(run_cli, files):
     with FakeChat(labels) as chat:
-        said = type_in(*words(chat, "--json"))
-    assert said.status == 0, said.err
-    told = json.loads(said.out)
+        result = run_cli(*words(chat, "--json"))
+    assert result.status == 0, result.err
+    told = json.loads(result.out)
     assert told["pairs"] == PAIRS and told["features"] == 2
     assert told["unparsed"] == told["inconsistent"] == 0
     assert told["spent"]["replies"] == sum(chat.calls.values()) == PAIRS * PER_PAIR
@@ -66,39 +66,39 @@ def test_conversations_become_a_table_that_a_run_reads(type_in, files):
 
 
 @pytest.mark.slow
-def test_what_is_labelled_can_be_run(type_in, files):
+def test_what_is_labelled_can_be_run(run_cli, files):
     with FakeChat(labels) as chat:
-        assert type_in(*words(chat)).status == 0
+        assert run_cli(*words(chat)).status == 0
     run = "run preferences --data labels.csv --scale 1 --holdout 0 --steps 700"
-    found = type_in(*run.split(), "--on", "here", "--json").object["headline"]
+    found = run_cli(*run.split(), "--on", "here", "--json").object["headline"]
     assert found["prefers_longer"]["value"] > found["prefers_shorter"]["value"] + 0.1
 
 
-def test_what_was_answered_is_found_and_charged_once(type_in, files):
+def test_what_was_answered_is_found_and_charged_once(run_cli, files):
     with FakeChat(labels) as chat:
-        assert type_in(*words(chat, "--limit", "5")).status == 0
+        assert run_cli(*words(chat, "--limit", "5")).status == 0
         assert sum(chat.calls.values()) == 5 * PER_PAIR
-        again = type_in(*words(chat))
+        again = run_cli(*words(chat))
         assert again.status == 2 and "labels.csv exists already" in again.error
         (files / "labels.csv").unlink()
-        assert type_in(*words(chat)).status == 0
+        assert run_cli(*words(chat)).status == 0
         assert set(chat.calls.values()) == {1} and len(chat.calls) == PAIRS * PER_PAIR
 
 
-def test_a_cap_ends_it_and_a_higher_one_goes_on(type_in, files):
+def test_a_cap_ends_it_and_a_higher_one_goes_on(run_cli, files):
     """A reply costs 12; at worst it would cost some 500, which is held meanwhile."""
     price = ["--price", "1e6", "1e6"]
     with FakeChat(labels) as chat:
-        said = type_in(*words(chat, *price, "--cap", "700"))
-        assert said.status == 1 and "the cap of 700 is reached" in said.error
+        result = run_cli(*words(chat, *price, "--cap", "700"))
+        assert result.status == 1 and "the cap of 700 is reached" in result.error
         asked = sum(chat.calls.values())
         assert 0 < asked < PAIRS * PER_PAIR and not (files / "labels.csv").exists()
-        said = type_in(*words(chat, *price, "--cap", "90000", "--json"))
-        assert json.loads(said.out)["spent"]["money"] == 12 * PAIRS * PER_PAIR
+        result = run_cli(*words(chat, *price, "--cap", "90000", "--json"))
+        assert json.loads(result.out)["spent"]["money"] == 12 * PAIRS * PER_PAIR
     assert set(chat.calls.values()) == {1}
 
 
-def test_what_could_not_be_labelled_is_told(type_in, files):
+def test_what_could_not_be_labelled_is_told(run_cli, files):
     def sometimes(call: int, prompt: str):
         if "question 4" in prompt:
             return send(400)
@@ -109,23 +109,23 @@ def test_what_could_not_be_labelled_is_told(type_in, files):
     with (files / "pairs.jsonl").open("a") as stream:
         stream.write('\n{"chosen": "x"}\n')
     with FakeChat(sometimes) as chat:
-        said = type_in(*words(chat))
-        assert said.status == 2 and "line 13: no assistant speaks" in said.error
-        said = type_in(*words(chat, "--leave-out"))
-    assert said.status == 0, said.err
-    assert f"labelled {PAIRS - 1} pairs by 2 features" in said.out
-    assert "unparsed      4 of" in said.out and "inconsistent  2 of" in said.out
-    assert "1 lines that are no pairs, such as: pairs.jsonl, line 13" in said.out
-    assert "1 pairs unanswered, such as: status 400" in said.out
+        result = run_cli(*words(chat))
+        assert result.status == 2 and "line 13: no assistant speaks" in result.error
+        result = run_cli(*words(chat, "--leave-out"))
+    assert result.status == 0, result.err
+    assert f"labelled {PAIRS - 1} pairs by 2 features" in result.out
+    assert "unparsed      4 of" in result.out and "inconsistent  2 of" in result.out
+    assert "1 lines that are no pairs, such as: pairs.jsonl, line 13" in result.out
+    assert "1 pairs unanswered, such as: status 400" in result.out
     assert len(read_table(files / "labels.csv").phi) == PAIRS - 1
 
 
-def test_a_key_that_is_refused_ends_it_and_is_not_shown(type_in, files, monkeypatch):
+def test_a_key_that_is_refused_ends_it_and_is_not_shown(run_cli, files, monkeypatch):
     monkeypatch.setenv("HELIOSTAT_API_KEY", "secret-secret")
     with FakeChat(lambda call, prompt: send(401)) as chat:
-        said = type_in(*words(chat))
-    assert said.status == 2 and "the key was not accepted" in said.error
-    assert "secret" not in said.err and sum(chat.calls.values()) <= 16
+        result = run_cli(*words(chat))
+    assert result.status == 2 and "the key was not accepted" in result.error
+    assert "secret" not in result.err and sum(chat.calls.values()) <= 16
 
 
 @pytest.mark.slow
@@ -140,9 +140,9 @@ def test_an_end_in_the_middle_asks_nothing_again(files, how):
             assert time.monotonic() < deadline, "waited in vain"
             time.sleep(0.01)
         os.kill(process.pid, how)
-        _, said = process.communicate(timeout=60)
+        _, result = process.communicate(timeout=60)
         if how == signal.SIGINT:
-            assert process.returncode == 130 and "asks nothing again" in said
+            assert process.returncode == 130 and "asks nothing again" in result
         kept, asked = spent(), sum(chat.calls.values())
         assert 0 < kept < PAIRS * PER_PAIR and not (files / "labels.csv").exists()
         subprocess.run(command, check=True, timeout=60)
@@ -181,21 +181,21 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize("typed", MISTAKES)
-def test_mistakes_get_one_line(typed, type_in, files):
-    said = type_in("preferences", "label", *typed.split())
-    assert said.status == 2 and MISTAKES[typed] in said.error
+def test_mistakes_get_one_line(typed, run_cli, files):
+    result = run_cli("preferences", "label", *typed.split())
+    assert result.status == 2 and MISTAKES[typed] in result.error
     assert not (files / "t.csv").exists()
 
 
 @pytest.mark.slow
-def test_scales_are_compared_and_their_runs_kept(type_in, store):
+def test_scales_are_compared_and_their_runs_kept(run_cli, store):
     size = "--pairs 600 --warmup 20 --chains 2 --steps 60 --on here".split()
-    said = type_in("preferences", "scales", *size, "--over", "0.3,0.01", "--json")
-    assert said.status == 0, said.err
-    told = json.loads(said.out)
+    result = run_cli("preferences", "scales", *size, "--over", "0.3,0.01", "--json")
+    assert result.status == 0, result.err
+    told = json.loads(result.out)
     assert [row["scale"] for row in told["scales"]] == [0.01, 0.3]
     assert len([*store.glob("preferences/*")]) == 2
-    again = type_in("preferences", "scales", *size, "--over", "0.01,0.3")
+    again = run_cli("preferences", "scales", *size, "--over", "0.01,0.3")
     assert f"--scale {told['best']:g}" in again.out and again.out.count("best") == 1
 
 
@@ -208,7 +208,7 @@ SCALES = {
 
 
 @pytest.mark.parametrize("typed", SCALES)
-def test_scales_that_make_no_sense_are_refused(typed, type_in, store):
-    said = type_in("preferences", "scales", *typed.split(), "--on", "here")
-    assert said.status == 2 and SCALES[typed] in said.error
+def test_scales_that_make_no_sense_are_refused(typed, run_cli, store):
+    result = run_cli("preferences", "scales", *typed.split(), "--on", "here")
+    assert result.status == 2 and SCALES[typed] in result.error
     assert not [*store.glob("*/*")]

@@ -42,21 +42,21 @@ from heliostat.store import lock
         ("", "TASK"),
     ],
 )
-def test_mistakes_get_one_line_and_store_nothing(type_in, store, words, line):
+def test_mistakes_get_one_line_and_store_nothing(run_cli, store, words, line):
     split = [w for part in words.split("|") for w in (part.split() or [""])]
     if "|" in words:
         split = [*words.split("|")[0].split(), words.split("|")[1]]
-    said = type_in("run", *filter(None, split))
-    assert said.status == 2 and line in said.error and said.out == ""
+    result = run_cli("run", *filter(None, split))
+    assert result.status == 2 and line in result.error and result.out == ""
     assert not store.exists()
 
 
-def test_a_library_that_happens_to_be_imported_judges_nothing(type_in):
+def test_a_library_that_happens_to_be_imported_judges_nothing(run_cli):
     """Pydantic, by Ray or a user's file: values are converted as everywhere else."""
     import pydantic
 
-    said = type_in("run", "vmc", "--walkers", "1.5")
-    assert said.error == "walkers='1.5': expected an int"
+    result = run_cli("run", "vmc", "--walkers", "1.5")
+    assert result.error == "walkers='1.5': expected an int"
     assert sys.modules["pydantic"] is pydantic
 
 
@@ -75,48 +75,51 @@ def test_a_library_that_happens_to_be_imported_judges_nothing(type_in):
         ("check vcm", "did you mean 'vmc'?"),
     ],
 )
-def test_other_verbs_too(type_in, words, line):
-    said = type_in(*words.split())
-    assert said.status == 2 and line in said.error and said.out == ""
+def test_other_verbs_too(run_cli, words, line):
+    result = run_cli(*words.split())
+    assert result.status == 2 and line in result.error and result.out == ""
 
 
-def test_json_also_tells_what_went_wrong(type_in):
-    said = type_in("run", "vmc", "--molecul", "He", "--json")
-    assert said.object == {"status": "error", "error": said.error} and said.status == 2
+def test_json_also_tells_what_went_wrong(run_cli):
+    result = run_cli("run", "vmc", "--molecul", "He", "--json")
+    assert (
+        result.object == {"status": "error", "error": result.error}
+        and result.status == 2
+    )
 
 
-def test_a_store_that_cannot_be_written(type_in):
-    said = type_in("run", WALK, *HERE, "--store", "/dev/null/x", "--json")
-    assert said.status == 1 and "/dev/null/x is not writable" in said.error
-    assert said.object["error"] == said.error
+def test_a_store_that_cannot_be_written(run_cli):
+    result = run_cli("run", WALK, *HERE, "--store", "/dev/null/x", "--json")
+    assert result.status == 1 and "/dev/null/x is not writable" in result.error
+    assert result.object["error"] == result.error
 
 
-def test_a_busy_run_is_left_alone(type_in, stored):
+def test_a_busy_run_is_left_alone(run_cli, stored):
     with lock.Lock(Path(stored["path"])):
-        said = type_in("run", WALK, "--steps", "60", *HERE, "--json")
-    assert said.status == 1 and "is driven by process" in said.error
-    assert said.object["id"] == stored["id"]
+        result = run_cli("run", WALK, "--steps", "60", *HERE, "--json")
+    assert result.status == 1 and "is driven by process" in result.error
+    assert result.object["id"] == stored["id"]
 
 
-def test_a_run_that_is_interrupted_says_how_to_go_on(type_in):
+def test_a_run_that_is_interrupted_says_how_to_go_on(run_cli):
     timer = threading.Timer(0.7, _thread.interrupt_main)
     timer.start()
-    said = type_in("run", "support.toy_tasks:Slow", *HERE, "--json")
-    found = said.object
-    assert said.status == 130 and found["status"] == "interrupted"
+    result = run_cli("run", "support.toy_tasks:Slow", *HERE, "--json")
+    found = result.object
+    assert result.status == 130 and found["status"] == "interrupted"
     steps = hs.open(found["id"], task=toy_tasks.Slow).steps
     assert f"goes on from step {steps}" in found["error"]
     assert f"heliostat resume {found['id']} --store" in found["error"]
     assert (
         "--task support.toy_tasks:Slow" in found["error"]
-        and "Traceback" not in said.err
+        and "Traceback" not in result.err
     )
 
 
-def test_a_task_that_raises_ends_as_failed(type_in):
-    said = type_in("run", "support.toy_tasks:Raises", *HERE, "--json")
-    assert said.status == 1 and "the author's mistake" in said.object["error"]
-    run = hs.open(said.object["id"])
-    assert said.object["status"] == run.status == "failed" and run.steps == 6
-    assert "Traceback" not in type_in("logs", run.id).out
-    assert "ZeroDivisionError" in type_in("logs", run.id, "--full").out
+def test_a_task_that_raises_ends_as_failed(run_cli):
+    result = run_cli("run", "support.toy_tasks:Raises", *HERE, "--json")
+    assert result.status == 1 and "the author's mistake" in result.object["error"]
+    run = hs.open(result.object["id"])
+    assert result.object["status"] == run.status == "failed" and run.steps == 6
+    assert "Traceback" not in run_cli("logs", run.id).out
+    assert "ZeroDivisionError" in run_cli("logs", run.id, "--full").out

@@ -21,19 +21,19 @@ def preset_task(tmp_path):
     return f"{file}:Walk"
 
 
-def test_typed_goes_before_file_before_preset(type_in, preset_task, tmp_path):
+def test_typed_goes_before_file_before_preset(run_cli, preset_task, tmp_path):
     plan = ("run", preset_task, "--dry-run", "--json")
-    found = type_in(*plan, "--preset", "quick").object
+    found = run_cli(*plan, "--preset", "quick").object
     assert found["fields"] == {"sigma": 0.001, "chains": 2} and found["steps"] == 20
     file = tmp_path / "mine.yaml"
     file.write_text("chains: 3\nsteps: 30\n")
     words = ("--preset", "quick", "--config", str(file))
-    found = type_in(*plan, *words).object
+    found = run_cli(*plan, *words).object
     assert found["fields"] == {"sigma": 0.001, "chains": 3} and found["steps"] == 30
-    found = type_in(*plan, *words, "--chains", "4", "--steps", "10").object
+    found = run_cli(*plan, *words, "--chains", "4", "--steps", "10").object
     assert found["fields"] == {"sigma": 0.001, "chains": 4} and found["steps"] == 10
-    assert "did you mean 'quick'?" in type_in(*plan[:2], "--preset", "quik").error
-    assert "quick" in type_in("show", preset_task).out
+    assert "did you mean 'quick'?" in run_cli(*plan[:2], "--preset", "quik").error
+    assert "quick" in run_cli("show", preset_task).out
 
 
 @pytest.mark.parametrize(
@@ -46,10 +46,10 @@ def test_typed_goes_before_file_before_preset(type_in, preset_task, tmp_path):
         ("chains: 1.5", "chains=1.5: expected an int"),
     ],
 )
-def test_a_file_is_checked_like_what_is_typed(type_in, tmp_path, text, line):
+def test_a_file_is_checked_like_what_is_typed(run_cli, tmp_path, text, line):
     file = tmp_path / "mine.yaml"
     file.write_text(text)
-    assert line in type_in("run", WALK, "--config", file, "--dry-run").error
+    assert line in run_cli("run", WALK, "--config", file, "--dry-run").error
 
 
 def test_yaml_means_what_it_says(tmp_path):

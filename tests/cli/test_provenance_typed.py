@@ -17,28 +17,28 @@ def keys(tmp_path, monkeypatch):
     monkeypatch.setenv("HELIOSTAT_KEYS", str(tmp_path / "keys"))
 
 
-def test_a_training_is_verified_and_a_changed_byte_is_seen(type_in, tmp_path, store):
+def test_a_training_is_verified_and_a_changed_byte_is_seen(run_cli, tmp_path, store):
     out = str(tmp_path / "t")
-    said = type_in("provenance", "train", *WORDS, "--out", out, "--json")
-    assert said.status == 0, said.err
-    told = json.loads(said.out)
+    result = run_cli("provenance", "train", *WORDS, "--out", out, "--json")
+    assert result.status == 0, result.err
+    told = json.loads(result.out)
     assert told["status"] == "complete" and told["headline"]["loss"]["units"] == "nat"
-    said = type_in("provenance", "verify", out, "--on", "here", "--json")
-    assert said.status == 0, said.err
-    assert json.loads(said.out)["verdict"] == "ACCEPT"
+    result = run_cli("provenance", "verify", out, "--on", "here", "--json")
+    assert result.status == 0, result.err
+    assert json.loads(result.out)["verdict"] == "ACCEPT"
     with (tmp_path / "t" / "data" / "records.bin").open("r+b") as stream:
         stream.write(b"\xff")
-    said = type_in("provenance", "verify", out, "--on", "here")
-    assert said.status == 1 and said.out.startswith("REJECT\n  the records are not")
+    result = run_cli("provenance", "verify", out, "--on", "here")
+    assert result.status == 1 and result.out.startswith("REJECT\n  the records are not")
     assert (tmp_path / "t-report" / "report.dsse.json").exists()
 
 
-def test_help_lists_verbs_and_fields(type_in):
-    said = type_in("provenance", "--help")
+def test_help_lists_verbs_and_fields(run_cli):
+    result = run_cli("provenance", "--help")
     for verb in ("commit", "issue", "train", "verify", "attack", "calibrate"):
-        assert verb in said.out
-    said = type_in("provenance", "train", "--help")
-    assert "--held-out" in said.out and "Folder of the transcript" in said.out
+        assert verb in result.out
+    result = run_cli("provenance", "train", "--help")
+    assert "--held-out" in result.out and "Folder of the transcript" in result.out
 
 
 MISTAKES = {
@@ -57,11 +57,11 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize("words", MISTAKES)
-def test_mistakes_get_one_line(words, type_in, tmp_path, monkeypatch):
+def test_mistakes_get_one_line(words, run_cli, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     before = set(tmp_path.iterdir())
-    said = type_in("provenance", *words.split())
-    assert said.status == 2 and said.out == ""
-    last = said.err.strip().splitlines()[-1]
+    result = run_cli("provenance", *words.split())
+    assert result.status == 2 and result.out == ""
+    last = result.err.strip().splitlines()[-1]
     assert last.startswith("heliostat: error: ") and MISTAKES[words] in last
     assert set(tmp_path.iterdir()) - before <= {tmp_path / "keys"}

@@ -8,33 +8,35 @@ from support.toy_tasks import HERE, WALK
 
 
 @pytest.fixture
-def ids(type_in):
+def ids(run_cli):
     """Two runs of one probe, and one of another."""
     quick = ("--limit", "6", *HERE, "--json")
     words = ("--planted", "flip=0.9"), (), ("--probe", "mimicry")
-    said = [type_in("run", "sycophancy", *each, *quick) for each in words]
-    return [one.object["id"] for one in said]
+    result = [run_cli("run", "sycophancy", *each, *quick) for each in words]
+    return [one.object["id"] for one in result]
 
 
-def test_runs_can_be_read_plotted_and_compared(type_in, ids, tmp_path):
+def test_runs_can_be_read_plotted_and_compared(run_cli, ids, tmp_path):
     page, picture = tmp_path / "page.html", tmp_path / "rates.png"
-    said = type_in("sycophancy", "view", *ids, ids[0][:6], "-o", page, "--json").object
-    assert said["runs"] == ids and said["bytes"] == page.stat().st_size
+    result = run_cli(
+        "sycophancy", "view", *ids, ids[0][:6], "-o", page, "--json"
+    ).object
+    assert result["runs"] == ids and result["bytes"] == page.stat().st_size
     assert page.read_text().startswith("<!doctype html>")
-    assert type_in("sycophancy", "plot", *ids, "-o", picture).out == f"{picture}\n"
+    assert run_cli("sycophancy", "plot", *ids, "-o", picture).out == f"{picture}\n"
     assert picture.stat().st_size > 10_000
-    said = type_in("sycophancy", "compare", *ids[:2], "--json").object
-    assert said["items"] == 6
-    assert said["assistants"] == ["scripted, planted flip=0.9", "scripted"]
-    one = said["rates"]["accuracy"]
+    result = run_cli("sycophancy", "compare", *ids[:2], "--json").object
+    assert result["items"] == 6
+    assert result["assistants"] == ["scripted, planted flip=0.9", "scripted"]
+    one = result["rates"]["accuracy"]
     assert one["difference"]["value"] == one["second"]["value"] - one["first"]["value"]
-    table = type_in("sycophancy", "compare", *ids[:2]).out
+    table = run_cli("sycophancy", "compare", *ids[:2]).out
     assert "right answers given up when doubted" in table and "6 items" in table
 
 
-def test_mistakes_get_one_line(type_in, ids, tmp_path):
+def test_mistakes_get_one_line(run_cli, ids, tmp_path):
     output = tmp_path / "page.html"
-    walk = type_in("run", WALK, *HERE, "--json").object["id"]
+    walk = run_cli("run", WALK, *HERE, "--json").object["id"]
     for words, wrong in {
         ("view", "-o", output): "expected the id of a run",
         ("view", walk, "-o", output): "is of walk; expected one of sycophancy",
@@ -44,40 +46,40 @@ def test_mistakes_get_one_line(type_in, ids, tmp_path):
         ("compare", ids[0], ids[0]): "expected two different runs",
         ("compare", ids[0], ids[2]): "of mimicry; expected runs of one probe",
     }.items():
-        said = type_in("sycophancy", *words)
-        assert said.status == 2 and wrong in said.error
-    said = type_in("sycophancy", "view", ids[0], "-o", tmp_path / "no" / "page.html")
-    assert said.status == 1 and "cannot be written" in said.error
+        result = run_cli("sycophancy", *words)
+        assert result.status == 2 and wrong in result.error
+    result = run_cli("sycophancy", "view", ids[0], "-o", tmp_path / "no" / "page.html")
+    assert result.status == 1 and "cannot be written" in result.error
     assert not output.exists()
 
 
-def test_words_of_others_are_no_markup(type_in, tmp_path, monkeypatch):
+def test_words_of_others_are_no_markup(run_cli, tmp_path, monkeypatch):
     """Names and reasons stand in tables, lines and logs as they are."""
     monkeypatch.setenv("HELIOSTAT_CACHE", str(tmp_path / "cache"))
     names = ["m[bold]:smile:[/bold]", "[/x]"]
-    said = b'{"error": {"message": "no [red]such[/red] :x:"}}'
+    result = b'{"error": {"message": "no [red]such[/red] :x:"}}'
     asked = ("run", "sycophancy", "--probe", "mimicry", "--limit", "1", *HERE)
-    with FakeChat(lambda call, prompt: send(400, said)) as chat:
+    with FakeChat(lambda call, prompt: send(400, result)) as chat:
         where = ("--assistant", "endpoint", "--url", chat.url, "--json")
-        runs = [type_in(*asked, *where, "--model", name).object for name in names]
-    table = type_in("sycophancy", "compare", *(run["id"] for run in runs)).out
+        runs = [run_cli(*asked, *where, "--model", name).object for name in names]
+    table = run_cli("sycophancy", "compare", *(run["id"] for run in runs)).out
     assert names[0] in table and names[1] in table
-    assert f"model = {names[0]}" in type_in("show", runs[0]["id"]).out
-    assert names[0] in type_in("runs").out
+    assert f"model = {names[0]}" in run_cli("show", runs[0]["id"]).out
+    assert names[0] in run_cli("runs").out
     page = tmp_path / "page.html"
-    type_in("sycophancy", "view", runs[0]["id"], "-o", page)
+    run_cli("sycophancy", "view", runs[0]["id"], "-o", page)
     assert "status 400: no [red]such[/red] :x:" in page.read_text()
-    with FakeChat(lambda call, prompt: send(403, said)) as chat:
+    with FakeChat(lambda call, prompt: send(403, result)) as chat:
         where = ("--assistant", "endpoint", "--url", chat.url, "--model", "x")
-        assert "no [red]such[/red] :x:" in type_in(*asked, *where).err
+        assert "no [red]such[/red] :x:" in run_cli(*asked, *where).err
 
 
-def test_types_of_fields_are_shown_whole(type_in):
-    assert "tuple[float, ...]" in type_in("show", "sycophancy").out
+def test_types_of_fields_are_shown_whole(run_cli):
+    assert "tuple[float, ...]" in run_cli("show", "sycophancy").out
 
 
 def test_a_run_that_its_cap_stops_says_so_and_how_to_go_on(
-    type_in, tmp_path, monkeypatch
+    run_cli, tmp_path, monkeypatch
 ):
     """Nothing is wrong, but it is not complete: exit status 130."""
     monkeypatch.setenv("HELIOSTAT_CACHE", str(tmp_path / "cache"))
@@ -85,9 +87,9 @@ def test_a_run_that_its_cap_stops_says_so_and_how_to_go_on(
     money = ("--price", "10", "10", "--cap", "0.001")
     with FakeChat() as chat:
         where = ("--assistant", "endpoint", "--url", chat.url, "--model", "x")
-        said = type_in(*asked, *where, *money)
-        told = type_in(*asked, *where, *money, "--json").object
-    assert said.status == 130 and "stopped, 0 of 1 steps" in said.out
-    assert "  because the cap of 0.001 is reached" in said.out
-    assert "  go on   heliostat resume" in said.out and "estimates" not in said.out
+        result = run_cli(*asked, *where, *money)
+        told = run_cli(*asked, *where, *money, "--json").object
+    assert result.status == 130 and "stopped, 0 of 1 steps" in result.out
+    assert "  because the cap of 0.001 is reached" in result.out
+    assert "  go on   heliostat resume" in result.out and "estimates" not in result.out
     assert told["status"] == "stopped" and "cap of 0.001" in told["reason"]

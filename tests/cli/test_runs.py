@@ -1,0 +1,84 @@
+"""What `heliostat run` and its like do, print and store."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from support import toy_tasks
+from support.toy_tasks import HERE, WALK
+
+import heliostat as hs
+from heliostat.system import device
+
+
+def test_run_prints_the_headline_and_how_to_open_it(run_cli, store, configured):
+    result = run_cli("run", WALK, "--chains", "3", *HERE)
+    run = hs.open(result.out.split()[1].rstrip(":"))
+    assert result.status == 0 and run.status == "complete" and run.steps == 40
+    assert f"x = {run.headline['x']}" in result.out
+    assert f'hs.open("{run.id}", store="{store}")' in result.out
+    assert f"heliostat plot {run.id}" in result.out
+    assert "40" in result.err and configured == [(device.cores()[:1], 0)]
+
+
+def test_json_is_one_object_and_nothing_else(run_cli, store):
+    result = run_cli("run", WALK, *HERE, "--json", "--seed", "3", "--steps", "20")
+    found, run = result.object, hs.open(result.object["id"])
+    assert (found["status"], found["steps"], result.status) == ("complete", 20, 0)
+    assert found["path"] == str(store / "walk" / run.id)
+    assert found["headline"]["x"] == run.headline["x"]._asdict()
+    assert run.spec.identity["seed"] == 3
+
+
+def test_options_may_stand_before_the_task(run_cli):
+    result = run_cli("run", "--json", "--dry-run", "vmc", "--molecule", "He")
+    assert result.object["fields"]["molecule"].startswith("He")
+
+
+def test_what_is_no_number_is_null_in_json(run_cli, monkeypatch):
+    monkeypatch.setattr(
+        toy_tasks.Walk, "headline", lambda self, rows: {"x": hs.Estimate(1.0)}
+    )
+    result = run_cli("run", WALK, *HERE, "--json", "--steps", "10")
+    assert result.object["headline"]["x"]["error"] is None
+    listed = run_cli("runs", "--json").object["runs"]
+    assert listed[0]["x"] == 1.0 and listed[0]["x_error"] is None
+
+
+def test_what_a_task_prints_is_no_answer(run_cli, monkeypatch):
+    monkeypatch.setattr(toy_tasks.Walk, "prepare", lambda self: print("chatter"))
+    result = run_cli("run", WALK, *HERE, "--json", "--steps", "10")
+    assert result.object["steps"] == 10 and "chatter" in result.err
+
+
+def test_dry_run_stores_nothing(run_cli, store):
+    result = run_cli("run", WALK, "--sigma", "2", "--dry-run", "--json")
+    found = result.object
+    assert found["fields"] == {"sigma": 2.0, "chains": 5}
+    assert (found["steps"], found["stored_steps"], found["status"]) == (40, 0, "new")
+    assert not store.exists()
+    ran = run_cli("run", WALK, "--sigma", "2", *HERE, "--steps", "10", "--json").object
+    again = run_cli("run", WALK, "--sigma", "2", "--dry-run", "--json").object
+    assert again["id"] == ran["id"] == found["id"] and again["stored_steps"] == 10
+    assert "10 steps stored" in run_cli("run", WALK, "--sigma", "2", "--dry-run").out
+
+
+def test_extend_and_resume_go_on(run_cli, stored):
+    longer = run_cli("extend", stored["id"], "--task", WALK, "--steps", "60", *HERE)
+    assert longer.status == 0 and "60 of 60 steps" in longer.out
+    result = run_cli("resume", stored["id"][:6], "--task", WALK, *HERE, "--json")
+    assert result.object["steps"] == 60 and result.object["id"] == stored["id"]
+
+
+def test_fresh_recomputes_and_compares(run_cli, stored):
+    assert run_cli("run", WALK, *HERE, "--fresh", "--json").object["id"] == stored["id"]
+
+
+def test_a_task_may_live_in_a_file(run_cli, tmp_path):
+    file = tmp_path / "a_file_of_its_own.py"
+    file.write_text(Path(toy_tasks.__file__).read_text())
+    result = run_cli("run", f"{file}:Walk", "--steps", "10", *HERE, "--json")
+    again = run_cli("extend", result.object["id"], "--steps", "20", *HERE)
+    assert again.status == 2 and "unknown task 'walk'" in again.error
+    words = ("--steps", "20", *HERE, "--task", f"{file}:Walk")
+    assert run_cli("extend", result.object["id"], *words).status == 0
