@@ -15,6 +15,15 @@ os.environ["JAX_PLATFORMS"] = "cpu"
 signal.signal(signal.SIGINT, signal.default_int_handler)
 authenticate_ray("local")  # before anything imports ray
 
+CHECKED = ["heliostat.kernels"]
+"""Packages whose annotations of arrays are checked at each call; the numeric modules
+of a task join here.  Ray's workers and the command line run without the checks."""
+
+from jaxtyping import install_import_hook  # noqa: E402
+from support import type_checker  # noqa: E402, F401
+
+install_import_hook(CHECKED, "support.type_checker.check")  # before their first import
+
 import jax  # noqa: E402
 import pytest  # noqa: E402
 from support import toy_tasks  # noqa: E402

@@ -1,12 +1,23 @@
 """Numerics that know neither tasks nor runs: every kernel can be used without either.
 
-    from heliostat.kernels import gibbs_with_gradients, ising
-
-    kernel = gibbs_with_gradients(ising(10, coupling=0.4))
-    chain = kernel.init(jnp.zeros(100, jnp.uint8))
-    chain, info = kernel.step(jax.random.key(0), chain)
+    discrete     states of discrete variables: targets, samplers, estimates of log Z
+    diagnostics  convergence of many chains, errors of correlated series
+    implicit     gradients through the solution of an inner problem
+    vmc          variational Monte Carlo
+    best_of      the expected best of N samples
+    merkle       Merkle trees and their proofs
 
 Kernels are written for one walker, chain or item; the caller vmaps.
+
+Example:
+    >>> import jax
+    >>> import jax.numpy as jnp
+    >>> from heliostat.kernels import gibbs_with_gradients, ising
+    >>> kernel = gibbs_with_gradients(ising(10, coupling=0.4))
+    >>> chain = kernel.init(jnp.zeros(100, jnp.uint8))
+    >>> chain, info = kernel.step(jax.random.key(0), chain)
+    >>> chain.x.shape, info.hops.shape
+    ((100,), ())
 """
 
 from __future__ import annotations

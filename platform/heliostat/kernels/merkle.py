@@ -18,24 +18,40 @@ Digest = bytes
 
 
 def leaf(data: bytes) -> Digest:
-    """The digest of one entry.
+    """Return the digest of one entry, H(0x00 ‖ d).
+
+    Args:
+        data: the entry.
+
+    Returns:
+        SHA-256, 32 bytes.
 
     Example:
         >>> leaf(b"").hex()[:16]
         '6e340b9cffb37a98'
+
+    Reference: RFC 6962, section 2.1.
     """
     return hashlib.sha256(b"\0" + data).digest()
 
 
 def root(leaves: Sequence[Digest]) -> Digest:
-    """The root over digests of leaves, ``MTH`` of section 2.1.
+    """Return the root over digests of leaves.
 
-    Level by level: pairs are joined and what is left over moves up, which is the same
+    Level by level: pairs are joined and a single last node moves up, which is the same
     tree as splitting at powers of two.
+
+    Args:
+        leaves: digests of :func:`leaf`, in order.
+
+    Returns:
+        SHA-256, 32 bytes.
 
     Example:
         >>> root([]).hex()[:16]
         'e3b0c44298fc1c14'
+
+    Reference: RFC 6962, section 2.1 (``MTH``).
     """
     level = list(leaves)
     if not level:
@@ -46,18 +62,32 @@ def root(leaves: Sequence[Digest]) -> Digest:
 
 
 def proof(leaves: Sequence[Digest], index: int) -> list[Digest]:
-    """What shows that a leaf belongs to the root: ``PATH`` of section 2.1.1.
+    """Return the proof that a leaf belongs to the root: its siblings on the way up.
+
+    Args:
+        leaves: digests of :func:`leaf`, in order.
+        index: of the leaf.
+
+    Returns:
+        At most ⌈log₂ n⌉ digests, from the leaf's level up.
 
     Raises:
         IndexError: if there is no such leaf.
+
+    Example:
+        >>> leaves = [leaf(bytes([i])) for i in range(5)]
+        >>> len(proof(leaves, 0)), len(proof(leaves, 4))
+        (3, 1)
+
+    Reference: RFC 6962, section 2.1.1 (``PATH``).
     """
     if not 0 <= index < len(leaves):
         raise IndexError(f"leaf {index} of {len(leaves)}")
     level, path = list(leaves), []
     while len(level) > 1:
-        beside = index ^ 1
-        if beside < len(level):
-            path.append(level[beside])
+        sibling = index ^ 1
+        if sibling < len(level):
+            path.append(level[sibling])
         level, index = _next_level(level), index // 2
     return path
 
@@ -65,24 +95,34 @@ def proof(leaves: Sequence[Digest], index: int) -> list[Digest]:
 def verify_proof(
     leaf: Digest, index: int, count: int, path: Sequence[Digest], root: Digest
 ) -> bool:
-    """Whether a proof shows that a leaf is the one at ``index`` of ``count``.
+    """Check the proof that a leaf is the one at ``index`` of ``count``.
+
+    Args:
+        leaf: its digest.
+        index: its place, from 0.
+        count: number of leaves of the tree.
+        path: the proof, of :func:`proof`.
+        root: of the tree.
+
+    Returns:
+        True if the proof leads from the leaf to the root.
 
     Example:
         >>> leaves = [leaf(bytes([i])) for i in range(5)]
-        >>> holds(leaves[4], 4, 5, proof(leaves, 4), root(leaves))
+        >>> verify_proof(leaves[4], 4, 5, proof(leaves, 4), root(leaves))
         True
     """
     if not 0 <= index < count:
         return False
-    found, rest = leaf, list(path)
+    node, rest = leaf, list(path)
     while count > 1:
         if index ^ 1 < count:
             if not rest:
                 return False
-            beside = rest.pop(0)
-            found = _node(beside, found) if index % 2 else _node(found, beside)
+            sibling = rest.pop(0)
+            node = _node(sibling, node) if index % 2 else _node(node, sibling)
         index, count = index // 2, (count + 1) // 2
-    return not rest and found == root
+    return not rest and node == root
 
 
 def _next_level(level: list[Digest]) -> list[Digest]:

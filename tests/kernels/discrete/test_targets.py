@@ -205,7 +205,7 @@ WRONG = {
 
 @pytest.mark.parametrize("message", WRONG)
 def test_a_wrong_target_is_told(message):
-    states = np.random.default_rng(0).integers(0, 2, (8, 5))
+    states = np.random.default_rng(0).integers(0, 2, (8, 5), np.uint8)
     with pytest.raises(ValueError, match=message):
         check_target(Target(WRONG[message], 5), states)
 

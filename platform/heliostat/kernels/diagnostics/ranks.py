@@ -1,11 +1,11 @@
-"""Ranks of pooled draws, made normal: diagnostics that need no finite variance.
+"""Normal scores of ranks of pooled draws: diagnostics that need no finite variance.
 
 A draw x of S in all is replaced by the normal score of its rank r among them,
 
     z = Φ⁻¹((r − 3/8) / (S + 1/4)),
 
-ties sharing the mean of their ranks.  What is computed of z does not change when the
-variable is transformed monotonically, and exists for heavy tails and bits alike.
+ties sharing the mean of their ranks.  Statistics of z do not change when the variable
+is transformed monotonically, and exist for heavy tails and bits alike.
 
 Reference: Vehtari, Gelman, Simpson, Carpenter and Bürkner, Bayesian Anal. 16, 667
 (2021); the offsets are Blom, Statistical Estimates and Transformed Beta-Variables
@@ -17,17 +17,19 @@ from __future__ import annotations
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
+from jaxtyping import Float64, Integer
 from scipy.special import ndtri
-
-Array = NDArray[np.float64]
 
 MAX_LEVELS = 256
 """Up to this many levels are counted instead of sorted."""
 
 
-def normal_scores(x: Array) -> Array:
-    """Normal scores of the average ranks, among all draws of each statistic.
+def normal_scores(
+    x: Float64[np.ndarray, " statistic *draws"],
+) -> Float64[np.ndarray, " statistic *draws"]:
+    """Return normal scores of the average ranks, among all draws of each statistic.
+
+        z = Φ⁻¹((r − 3/8) / (S + 1/4))
 
     Args:
         x: ``(statistic, …)`` finite draws; the order of the axes behind is any.
@@ -38,6 +40,8 @@ def normal_scores(x: Array) -> Array:
     Example:
         >>> normal_scores(np.array([[1.0, 0.0, 0.0, 5.0]])).round(3)
         array([[ 0.299, -0.629, -0.629,  1.049]])
+
+    Reference: Vehtari et al., Bayesian Anal. 16, 667 (2021).
     """
     pooled = x.reshape(len(x), -1)
     scores = _scores_of_few(pooled)
@@ -46,16 +50,34 @@ def normal_scores(x: Array) -> Array:
     return scores.reshape(x.shape)
 
 
-def folded_draws(x: Array) -> Array:
-    """Distances from each statistic's median: their ranks compare widths."""
+def folded_draws(
+    x: Float64[np.ndarray, " statistic *draws"],
+) -> Float64[np.ndarray, " statistic *draws"]:
+    """Return distances from each statistic's median: their ranks compare widths.
+
+        |x − median|
+
+    Args:
+        x: ``(statistic, …)`` finite draws.
+
+    Returns:
+        The same shape, in the unit of the statistic.
+
+    Example:
+        >>> folded_draws(np.array([[1.0, 0.0, 5.0]])).tolist()
+        [[0.0, 1.0, 4.0]]
+    """
     ordered = np.sort(x.reshape(len(x), -1), axis=-1)  # faster than selecting
     size = ordered.shape[-1]
     median = (ordered[:, (size - 1) // 2] + ordered[:, size // 2]) / 2
     return np.abs(x - median.reshape(-1, *[1] * (x.ndim - 1)))
 
 
-def _scores_of_any(x: Array) -> Array:
-    """By sorting."""
+Pooled = Float64[np.ndarray, "statistic draw"]
+
+
+def _scores_of_any(x: Pooled) -> Pooled:
+    """Return normal scores by sorting."""
     order = np.argsort(x, axis=-1)
     ordered = np.take_along_axis(x, order, axis=-1)
     scores = np.empty_like(x)
@@ -64,8 +86,8 @@ def _scores_of_any(x: Array) -> Array:
     return scores
 
 
-def _doubled_ranks(ordered: Array) -> NDArray[np.integer]:
-    """First + last place of each group of ties: twice the mean rank, a whole number."""
+def _doubled_ranks(ordered: Pooled) -> Integer[np.ndarray, "rows draw"]:
+    """Return twice the mean rank: first + last place of each group of ties."""
     place = np.arange(1, ordered.shape[-1] + 1, dtype=np.int32)
     steps = ordered[:, 1:] != ordered[:, :-1]
     if steps.all():
@@ -77,8 +99,11 @@ def _doubled_ranks(ordered: Array) -> NDArray[np.integer]:
     return np.maximum.accumulate(first, axis=-1) + last
 
 
-def _scores_of_few(x: Array) -> Array | None:
-    """By counting, where all are halves of a few whole numbers: bits, spins, counts."""
+def _scores_of_few(x: Pooled) -> Pooled | None:
+    """Return normal scores by counting, or None where draws are not few levels.
+
+    Levels are halves of whole numbers: bits, spins, counts.
+    """
     levels = 2 * (x - x.min(axis=-1, keepdims=True))
     width = levels.max() + 1
     if not (width <= MAX_LEVELS and (levels == np.floor(levels)).all()):
@@ -91,8 +116,8 @@ def _scores_of_few(x: Array) -> Array | None:
 
 
 @lru_cache(maxsize=1)
-def _table(size: int) -> Array:
-    """Scores of all ranks and half ranks: Φ⁻¹ costs more than looking it up."""
+def _table(size: int) -> Float64[np.ndarray, " doubled"]:
+    """Return scores of all doubled ranks: Φ⁻¹ costs more than looking it up."""
     ranks = np.arange(2, 2 * size + 1) / 2
     scores = ndtri((ranks - 3 / 8) / (size + 1 / 4))
     return np.concatenate([[np.nan, np.nan], scores])  # a doubled rank is 2 or more

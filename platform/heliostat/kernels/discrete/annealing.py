@@ -6,9 +6,8 @@ Annealed importance sampling moves a particle through p_β for β = β₀ … β
 
 Forwards (0 → 1, from exact draws of the product measure), E e^w = Z / Z₀, so that the
 mean of w is a lower bound of log Z/Z₀.  Backwards (1 → 0, from draws of the target),
-E e^w = Z₀ / Z: minus the mean of w is an upper bound.  Nothing but draws is needed for
-the first; the second is as good as its draws of the target are.  Bennett's estimate
-uses both.
+E e^w = Z₀ / Z: minus the mean of w is an upper bound, as good as the draws of the
+target.  Bennett's estimate uses both.
 
 References: Neal, Stat. Comput. 11, 125 (2001); Grosse, Ghahramani and Adams,
 arXiv:1511.02543 [both directions]; Bennett, J. Comput. Phys. 22, 245 (1976), eq. 12.
@@ -24,59 +23,94 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from jax.nn import logsumexp, sigmoid
+from jaxtyping import Float, Int, Key
 from numpy.typing import ArrayLike
 
 from heliostat.kernels.discrete.chain import Chain, Kernel, Tilt, product
+from heliostat.kernels.discrete.target import State
 
 
-def draw_product(key: Array, base: Array) -> Array:
-    """An exact draw of the product measure of log-weights ``base`` (D, K), (D,) uint8.
+def draw_product(key: Key[Array, ""], base: Float[Array, "sites values"]) -> State:
+    """Draw a state of a product measure exactly: P(x_i = k) ∝ e^b[i, k].
+
+    Args:
+        key: of the draw.
+        base: b, ``(D, K)`` log-weights.
+
+    Returns:
+        x, ``(D,)`` uint8.
 
     Example:
-        >>> draw(jax.random.key(0), jnp.zeros((4, 2))).shape
-        (4,)
+        >>> certain = jnp.array([[0.0, 100.0], [100.0, 0.0]])
+        >>> draw_product(jax.random.key(0), certain).tolist()
+        [1, 0]
     """
-    chances = jax.nn.softmax(base, axis=1)
-    u = jax.random.uniform(key, (len(base), 1), chances.dtype)
-    passed = jnp.sum(jnp.cumsum(chances, 1)[:, :-1] <= u, 1)
+    probs = jax.nn.softmax(base, axis=1)
+    u = jax.random.uniform(key, (len(base), 1), probs.dtype)
+    passed = jnp.sum(jnp.cumsum(probs, 1)[:, :-1] <= u, 1)
     return passed.astype(jnp.uint8)
 
 
-def log_z0(base: Array) -> Array:
-    """log Z of the product measure, ()."""
+def log_z0(base: Float[Array, "sites values"]) -> Float[Array, ""]:
+    """Return log Z₀ of a product measure, Σ_i log Σ_k e^b[i, k].
+
+    Args:
+        base: b, ``(D, K)`` log-weights.
+
+    Returns:
+        log Z₀, ().
+
+    Example:
+        >>> round(float(log_z0(jnp.zeros((3, 2)))), 4)  # 3 log 2
+        2.0794
+    """
     return jnp.sum(logsumexp(base, axis=1))
 
 
 def anneal(
     kernel: Kernel,
-    key: Array,
+    key: Key[Array, ""],
     chain: Chain,
-    betas: Array,
-    base: Array,
-    size: Any = 1.0,
-) -> tuple[Chain, Array]:
-    """One particle along a schedule, and its log-weight.
+    betas: Float[Array | np.ndarray, " betas"],
+    base: Float[Array, "sites values"],
+    size: Float[Array, ""] | float = 1.0,
+) -> tuple[Chain, Float[Array, ""]]:
+    """Move one particle along a schedule, and return its log-weight.
+
+        w = Σ_t (β_{t+1} − β_t) φ(x_t),      φ(x) = f(x) − Σ_i b[i, x_i]
 
     Args:
-        kernel: what moves it; must be reversible for the backward direction to be the
-            forward one reversed.
+        kernel: moves the particle; it must be reversible for the backward direction to
+            be the forward one reversed.
+        key: of the whole schedule.
         chain: a draw of p at ``betas[0]``.
-        betas: (T + 1,), rising forwards, falling backwards; may be a piece of a longer
-            schedule: weights of pieces add up.
-        base: (D, K) log-weights of the product measure.
+        betas: ``(T + 1,)``, rising forwards, falling backwards; may be a piece of a
+            longer schedule: weights of pieces add up.
+        base: b, ``(D, K)`` log-weights of the product measure.
+        size: of the kernel's steps.
 
     Returns:
-        The particle at ``betas[-1]``, and w.
+        The particle at ``betas[-1]``, and w, ().
 
     Raises:
         ValueError: for a sampler that is not reversible.
-    """
 
+    Example:
+        >>> from heliostat.kernels import independent, informed
+        >>> kernel = informed(independent(jnp.zeros(4)))  # which is the measure itself
+        >>> chain = kernel.init(jnp.zeros(4, jnp.uint8))
+        >>> betas, base = jnp.linspace(0.0, 1.0, 5), jnp.zeros((4, 2))
+        >>> chain, weight = anneal(kernel, jax.random.key(0), chain, betas, base)
+        >>> float(weight)
+        0.0
+
+    Reference: Neal, Stat. Comput. 11, 125 (2001).
+    """
     if not kernel.reversible:
         raise ValueError("annealing both ways needs a reversible sampler")
     betas = jnp.asarray(betas, chain.logp.dtype)
 
-    def step(carry: Any, t: Array) -> Any:
+    def step(carry: Any, t: Int[Array, ""]) -> Any:
         chain, weight = carry
         phi = chain.logp - product(base, chain.x)
         weight = weight + (betas[t + 1] - betas[t]) * phi
@@ -89,20 +123,31 @@ def anneal(
 
 
 class LogZ(NamedTuple):
-    """log Z between two bounds, from both directions of annealing."""
+    """Estimate of log Z between two bounds, from both directions of annealing.
 
-    lower: float  # mean of forward weights: E of it is below log Z
-    upper: float  # minus the mean of backward ones: E of it is above
+    Example:
+        >>> two_sided([1.0, 1.0], [-1.0, -1.0]).lower
+        1.0
+    """
+
+    lower: float  # mean of forward weights: its expectation is below log Z
+    upper: float  # minus the mean of backward ones: its expectation is above
     value: float  # Bennett's estimate
-    error: float  # one sigma of it, to first order
+    error: float  # one sigma of the value, to first order
 
 
 def two_sided(forward: ArrayLike, backward: ArrayLike, log_z0: float = 0.0) -> LogZ:
-    """log Z from the log-weights of both directions.
+    """Return log Z from the log-weights of both directions.
+
+        ⟨w⟩_F ≤ log Z/Z₀ ≤ −⟨w⟩_B      in expectation
 
     Args:
-        forward, backward: (particles,) each.
+        forward: ``(particles,)`` log-weights from the product measure to the target.
+        backward: ``(particles,)`` log-weights from the target to the product measure.
         log_z0: of the product measure.
+
+    Returns:
+        Bounds, Bennett's estimate and its error.
 
     Raises:
         ValueError: if a weight is not finite.
@@ -111,6 +156,8 @@ def two_sided(forward: ArrayLike, backward: ArrayLike, log_z0: float = 0.0) -> L
         >>> bounds = two_sided([1.0, 1.0], [-1.0, -1.0])
         >>> bounds.lower, bounds.upper, round(bounds.value, 6)
         (1.0, 1.0, 1.0)
+
+    Reference: Grosse, Ghahramani and Adams, arXiv:1511.02543 [both directions].
     """
     f, b = np.asarray(forward, float), np.asarray(backward, float)
     if not (np.isfinite(f).all() and np.isfinite(b).all()):
@@ -121,14 +168,34 @@ def two_sided(forward: ArrayLike, backward: ArrayLike, log_z0: float = 0.0) -> L
     return LogZ(low, high, value + log_z0, error)
 
 
-def bennett(forward: Array, backward: Array) -> tuple[Array, Array]:
-    """log Z/Z₀ from both directions, and its standard error to first order.
+def bennett(
+    forward: Float[Array, " ahead"], backward: Float[Array, " behind"]
+) -> tuple[Float[Array, ""], Float[Array, ""]]:
+    """Return Bennett's estimate of log Z/Z₀, and its standard error to first order.
 
-    The c at which Σ_F σ(w − c − m) = Σ_B σ(w + c + m), with σ the logistic function and
-    m the log of how many forward weights there are per backward one; found by halving.
+    It is the c at which, with σ the logistic function and m the log of the number of
+    forward weights per backward one,
+
+        Σ_F σ(w − c − m) = Σ_B σ(w + c + m)
+
+    Args:
+        forward: ``(n,)`` log-weights.
+        backward: ``(m,)`` log-weights.
+
+    Returns:
+        Estimate and error, () each.
+
+    Example:
+        >>> value, error = bennett(jnp.array([2.0, 2.0]), jnp.array([-2.0]))
+        >>> round(float(value), 4), round(float(error), 4)
+        (2.0, 0.0)
+
+    Reference: Bennett, J. Comput. Phys. 22, 245 (1976), eq. 12.
     """
 
-    def shares(c: Array) -> tuple[Array, Array]:
+    def shares(
+        c: Float[Array, ""],
+    ) -> tuple[Float[Array, " ahead"], Float[Array, " behind"]]:
         return sigmoid(forward - c - odds), sigmoid(backward + c + odds)
 
     def halve(_: Any, ends: Any) -> Any:

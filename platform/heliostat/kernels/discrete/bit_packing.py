@@ -5,15 +5,36 @@ from __future__ import annotations
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from jaxtyping import UInt8
+
+from heliostat.kernels.discrete.target import State
 
 
 def bits_of(values: int) -> int:
-    """Bits that a site of ``values`` values takes."""
+    """Return the number of bits of a site, b = ⌈log₂ K⌉.
+
+    Args:
+        values: K, at least 1.
+
+    Returns:
+        b, at least 1.
+
+    Example:
+        >>> bits_of(2), bits_of(3), bits_of(256)
+        (1, 2, 8)
+    """
     return max(1, (values - 1).bit_length())
 
 
-def pack(x: Array, values: int = 2) -> Array:
-    """A state (D,) uint8 as ⌈D b / 8⌉ bytes, the highest bit first.
+def pack(x: State, values: int = 2) -> UInt8[Array, " bytes"]:
+    """Pack a state into bytes, the highest bit first.
+
+    Args:
+        x: ``(D,)`` uint8, from 0 to K − 1.
+        values: K.
+
+    Returns:
+        ``(⌈D b / 8⌉,)`` uint8.
 
     Example:
         >>> pack(jnp.array([1, 0, 0, 0, 0, 0, 0, 1, 1], jnp.uint8))
@@ -23,8 +44,18 @@ def pack(x: Array, values: int = 2) -> Array:
     return jnp.packbits((x[:, None] >> places[None]) & 1)
 
 
-def unpack(packed: np.ndarray, sites: int, values: int = 2) -> np.ndarray:
-    """States (..., D) uint8 from their bytes (..., ⌈D b / 8⌉).
+def unpack(
+    packed: UInt8[np.ndarray, "*batch bytes"], sites: int, values: int = 2
+) -> UInt8[np.ndarray, "*batch sites"]:
+    """Unpack states from their bytes.
+
+    Args:
+        packed: ``(..., ⌈D b / 8⌉)`` uint8.
+        sites: D.
+        values: K.
+
+    Returns:
+        ``(..., D)`` uint8.
 
     Example:
         >>> unpack(np.array([129, 128], np.uint8), 9).tolist()

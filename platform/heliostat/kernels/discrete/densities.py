@@ -1,7 +1,7 @@
-"""Targets beyond lattices: an RBM, a factorial HMM, an energy network, two controls.
+"""Targets beyond lattices: an RBM, a factorial HMM, a residual network, two controls.
 
-Each has values that are known exactly for small sizes (see the tests), and each asks
-something else of a sampler: dense hidden couplings, observations, no structure at all.
+Each has values that are known exactly for small sizes (see the tests), and each is hard
+for another reason: dense hidden couplings, observations, no structure at all.
 """
 
 from __future__ import annotations
@@ -14,14 +14,15 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from jax.nn import softplus, swish
+from jaxtyping import Float, Key
 from numpy.typing import ArrayLike
 
 from heliostat.kernels.discrete.lattices import magnetisation
-from heliostat.kernels.discrete.target import Target
+from heliostat.kernels.discrete.target import State, Target
 
 
 def rbm(weights: ArrayLike, visible: ArrayLike, hidden: ArrayLike) -> Target:
-    """A Bernoulli restricted Boltzmann machine, hidden units summed out.
+    """Return a Bernoulli restricted Boltzmann machine, hidden units summed out.
 
         log p(v) = b·v + Σ_j softplus(c_j + Σ_i v_i W_ij)
 
@@ -29,16 +30,20 @@ def rbm(weights: ArrayLike, visible: ArrayLike, hidden: ArrayLike) -> Target:
     of W.  Taylor's gains leave out the curvature of softplus.
 
     Args:
-        weights: W, (D, H).
-        visible: b, (D,).
-        hidden: c, (H,).
+        weights: W, ``(D, H)``.
+        visible: b, ``(D,)``.
+        hidden: c, ``(H,)``.
+
+    Returns:
+        The density over D bits.
 
     Raises:
         ValueError: if shapes do not fit.
 
     Example:
-        >>> float(rbm(np.zeros((3, 2)), np.ones(3), np.zeros(2)).logp(jnp.ones(3)))
-        4.386294364929199
+        >>> target = rbm(np.zeros((3, 2)), np.ones(3), np.zeros(2))
+        >>> round(float(target.logp(jnp.ones(3))), 4)  # 3 + 2 log 2
+        4.3863
     """
     w, b, c = (np.asarray(v, float) for v in (weights, visible, hidden))
     if w.ndim != 2 or b.shape != w.shape[:1] or c.shape != w.shape[1:]:
@@ -47,12 +52,12 @@ def rbm(weights: ArrayLike, visible: ArrayLike, hidden: ArrayLike) -> Target:
             "expected (D, H), (D,) and (H,)"
         )
 
-    def logp(v: Array) -> Array:
+    def logp(v: Float[Array, " sites"]) -> Float[Array, ""]:
         kind = v.dtype
         inputs = jnp.asarray(c, kind) + v @ jnp.asarray(w, kind)
         return jnp.dot(jnp.asarray(b, kind), v) + jnp.sum(softplus(inputs))
 
-    def exact(x: Array) -> Array:
+    def exact(x: State) -> Float[Array, "sites 1"]:
         v = x.astype(float)
         flip = 1 - 2 * v
         inputs = jnp.asarray(c, v.dtype) + v @ jnp.asarray(w, v.dtype)
@@ -64,9 +69,23 @@ def rbm(weights: ArrayLike, visible: ArrayLike, hidden: ArrayLike) -> Target:
 
 
 def sine_rbm(visible: int, hidden: int, scale: float = 1.0) -> Target:
-    """An RBM whose weights are waves: no file, no seed, and known exact values.
+    """Return an RBM with sines for weights: no file, no seed, known exact values.
 
-    W_ij = s sin(1 + 1.7 i + 2.3 j),  b_i = 0.3 cos(0.9 i),  c_j = 0.2 sin(½ + 1.1 j)
+        W_ij = s sin(1 + 1.7 i + 2.3 j)
+        b_i = 0.3 cos(0.9 i),      c_j = 0.2 sin(½ + 1.1 j)
+
+    Args:
+        visible: D.
+        hidden: H.
+        scale: s.
+
+    Returns:
+        The density over D bits.
+
+    Example:
+        >>> target = sine_rbm(6, 3)
+        >>> target.sites, target.weights[0].shape
+        (6, (6, 3))
     """
     i, j = np.arange(visible), np.arange(hidden)
     weights = scale * np.sin(1 + 1.7 * i[:, None] + 2.3 * j)
@@ -74,36 +93,66 @@ def sine_rbm(visible: int, hidden: int, scale: float = 1.0) -> Target:
 
 
 class FHMMData(NamedTuple):
-    """A factorial HMM's parameters and its observations."""
+    """Observations of a factorial hidden Markov model, and its parameters.
 
-    y: np.ndarray  # (N,) observations
-    weights: np.ndarray  # (K,)
-    offset: float = 0.3  # mean of an observation with all factors off
+    Example:
+        >>> FHMMData(np.zeros(5), np.ones(2)).sigma
+        0.5
+    """
+
+    y: Float[np.ndarray, " steps"]  # observations
+    weights: Float[np.ndarray, " factors"]  # W
+    offset: float = 0.3  # W₀, mean of an observation with all factors off
     sigma: float = 0.5  # noise of an observation
     start: float = 0.1  # P(x_0 = 1)
     keep: float = 0.95  # P(x_n+1 = x_n)
 
 
 def sine_observations(steps: int, factors: int) -> FHMMData:
-    """Observations and weights without a seed: y_n = sin(0.3 n) + ½ cos(0.11 n),
-    W_k = sin(k + 1)."""
+    """Return observations and weights without a seed.
+
+        y_n = sin(0.3 n) + ½ cos(0.11 n),      W_k = sin(k + 1)
+
+    Args:
+        steps: N, how many observations.
+        factors: K, how many binary chains.
+
+    Returns:
+        The data of :func:`fhmm`.
+
+    Example:
+        >>> sine_observations(4, 3).y.round(2).tolist()
+        [0.5, 0.79, 1.05, 1.26]
+    """
     n, k = np.arange(steps), np.arange(factors)
     return FHMMData(np.sin(0.3 * n) + 0.5 * np.cos(0.11 * n), np.sin(k + 1.0))
 
 
 def fhmm(observed: FHMMData, multilinear: bool = True) -> Target:
-    """The posterior of a factorial hidden Markov model's K binary chains.
+    """Return the posterior of a factorial hidden Markov model's K binary chains.
 
         log p(x, y) = Σ_n log N(y_n; W₀ + W·x_n, σ²) + Σ_k log P(x_0k)
                       + Σ_nk log P(x_n+1,k | x_nk)
 
     Squares x² = x are written as x in the *multilinear* extension: the same density on
     bits, whose Taylor gains are exact; as coded elsewhere they are off by W_k²/2σ².
+
+    Args:
+        observed: y, W and the parameters.
+        multilinear: False keeps the squares.
+
+    Returns:
+        The density over N K bits, factors of one step together.
+
+    Example:
+        >>> target = fhmm(sine_observations(4, 3))
+        >>> target.sites, round(float(target.logp(jnp.zeros(12))), 2)
+        (12, -5.21)
     """
     y, w, offset, sigma, start, keep = observed
     shape = (len(y), len(w))
 
-    def logp(flat: Array) -> Array:
+    def logp(flat: Float[Array, " sites"]) -> Float[Array, ""]:
         x = flat.reshape(shape)
         weights = jnp.asarray(w, x.dtype)
         rest = jnp.asarray(y, x.dtype) - offset - x @ weights
@@ -120,7 +169,19 @@ def fhmm(observed: FHMMData, multilinear: bool = True) -> Target:
 
 
 def independent(logits: ArrayLike) -> Target:
-    """Independent sites: log p = Σ_i b_i x_i, or Σ_i b[i, x_i] of a (D, K) table."""
+    """Return independent sites: log p = Σ_i b_i x_i, or Σ_i b[i, x_i] of a table.
+
+    Args:
+        logits: b, ``(D,)`` for bits, or a table ``(D, K)``.
+
+    Returns:
+        The density, with its exact log Z.
+
+    Example:
+        >>> target = independent(np.zeros(3))
+        >>> target.sites, round(target.log_z, 4)  # 3 log 2
+        (3, 2.0794)
+    """
     b = np.asarray(logits, float)
     values = 2 if b.ndim == 1 else b.shape[1]
     log_z = np.logaddexp(0, b) if b.ndim == 1 else np.logaddexp.reduce(b, axis=1)
@@ -138,15 +199,27 @@ def independent(logits: ArrayLike) -> Target:
 
 
 def curie_weiss(sites: int, coupling: float) -> Target:
-    """Every spin coupled to every other: log p = K (Σ_i s_i)² / N.
+    """Return the Curie-Weiss model: log p = K (Σ_i s_i)² / N.
 
     Its log Z = log Σ_k C(N, k) exp(K (2k − N)² / N) is exact for any N.
+
+    Args:
+        sites: N.
+        coupling: K, dimensionless.
+
+    Returns:
+        The density over N bits, with its exact log Z.
+
+    Example:
+        >>> target = curie_weiss(4, coupling=0.5)
+        >>> float(target.logp(jnp.ones(4))), round(curie_weiss(4, 0.0).log_z, 4)
+        (2.0, 2.7726)
     """
     k = np.arange(sites + 1)
     counts = np.array([math.lgamma(sites + 1) - _lgamma2(int(i), sites) for i in k])
     log_z = np.logaddexp.reduce(counts + coupling * (2 * k - sites) ** 2 / sites)
 
-    def logp(x: Array) -> Array:
+    def logp(x: Float[Array, " sites"]) -> Float[Array, ""]:
         s = 2 * x - 1
         others = jnp.sum(s) ** 2 - jnp.sum(s**2)  # no square of a spin: multilinear
         return coupling * (others + sites) / sites
@@ -161,24 +234,43 @@ def _lgamma2(k: int, n: int) -> float:
 
 
 class ResidualNetwork(NamedTuple):
-    """Weights of a residual network of B blocks over D bits, H features wide."""
+    """Weights of a residual network of B blocks over D bits, H features wide.
 
-    read: Array  # (D, H)
-    inner: Array  # (B, H, H)
-    outer: Array  # (B, H, H)
-    bias: Array  # (B, H)
-    write: Array  # (H,)
-    base: Array  # (D,) log-odds of independent bits
+    Example:
+        >>> residual_network(jax.random.key(0), sites=4, features=8).inner.shape
+        (2, 8, 8)
+    """
+
+    read: Float[Array, "sites features"]  # R
+    inner: Float[Array, "blocks features features"]  # W
+    outer: Float[Array, "blocks features features"]  # V
+    bias: Float[Array, "blocks features"]  # c
+    write: Float[Array, " features"]  # u
+    base: Float[Array, " sites"]  # b, log-odds of independent bits
 
 
 def residual_network(
-    key: Array, sites: int, features: int = 32, blocks: int = 2
+    key: Key[Array, ""], sites: int, features: int = 32, blocks: int = 2
 ) -> ResidualNetwork:
-    """Random weights, small enough that the energy starts near zero."""
+    """Draw random weights, small enough that the energy starts near zero.
+
+    Args:
+        key: of the weights.
+        sites: D.
+        features: H.
+        blocks: B.
+
+    Returns:
+        The weights; the same numbers in either precision.
+
+    Example:
+        >>> net = residual_network(jax.random.key(0), sites=4)
+        >>> net.read.shape, net.write.shape
+        ((4, 32), (32,))
+    """
     a, b, c, d = jax.random.split(key, 4)
 
-    def normal(key: Array, shape: tuple[int, ...]) -> Array:
-        """The same numbers in either precision."""
+    def normal(key: Key[Array, ""], shape: tuple[int, ...]) -> Float[Array, "..."]:
         return jax.random.normal(key, shape, jnp.float32).astype(float)
 
     return ResidualNetwork(
@@ -191,8 +283,24 @@ def residual_network(
     )
 
 
-def network_logp(net: ResidualNetwork, x: Array) -> Array:
-    """f(x) = b·x + u·h_B,  h_{i+1} = h_i + V_i swish(W_i h_i + c_i),  h_0 = R x."""
+def network_logp(net: ResidualNetwork, x: Float[Array, " sites"]) -> Float[Array, ""]:
+    """Return the log density of a residual network.
+
+        f(x) = b·x + u·swish(h_B)
+        h_0 = R x,      h_{i+1} = h_i + V_i swish(W_i h_i + c_i)
+
+    Args:
+        net: the weights.
+        x: ``(D,)`` bits as floats.
+
+    Returns:
+        f(x), ().
+
+    Example:
+        >>> net = residual_network(jax.random.key(0), sites=4)
+        >>> float(network_logp(net, jnp.zeros(4)))
+        0.0
+    """
     h = x @ net.read
     for inner, outer, bias in zip(net.inner, net.outer, net.bias, strict=True):
         h = h + swish(h @ inner + bias) @ outer
@@ -200,5 +308,18 @@ def network_logp(net: ResidualNetwork, x: Array) -> Array:
 
 
 def ebm(net: ResidualNetwork) -> Target:
-    """A density given by a residual network: nothing about it is known in advance."""
+    """Return the density of a residual network, of which nothing is known exactly.
+
+        log p(x) = f(x),    see :func:`network_logp`
+
+    Args:
+        net: the weights.
+
+    Returns:
+        The density over D bits.
+
+    Example:
+        >>> ebm(residual_network(jax.random.key(0), sites=4)).sites
+        4
+    """
     return Target(lambda x: network_logp(net, x), len(net.base))

@@ -14,37 +14,43 @@ from __future__ import annotations
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from jaxtyping import Float, Float64
 from numpy.typing import ArrayLike
 
-from heliostat.kernels.discrete.target import Target
+from heliostat.kernels.discrete.target import Relaxed, State, Target
 
 
 def ising(size: int, coupling: float, field: float = 0.0) -> Target:
-    """The Ising model on a periodic ``size`` × ``size`` lattice.
+    """Return the Ising model on a periodic ``size`` × ``size`` lattice.
+
+        log p = K Σ_edges s_i s_j + h Σ_i s_i,       s = 2x − 1
 
     Args:
         size: side of the lattice, at least 3 (of 2, edges would coincide).
-        coupling: K = J / kT; negative is antiferromagnetic.
-        field: h = B / kT.
+        coupling: K = J / kT, dimensionless; negative is antiferromagnetic.
+        field: h = B / kT, dimensionless.
+
+    Returns:
+        The density over ``size²`` bits.
 
     Raises:
         ValueError: for a side below 3.
 
     Example:
-        >>> target = ising(3, coupling=0.2)
+        >>> target = ising(3, coupling=0.5)
         >>> float(target.logp(jnp.ones(9)))  # 18 edges
-        3.5999999046325684
+        9.0
     """
     _check_side(size)
 
-    def bonds(x: Array) -> Array:
+    def bonds(x: Float[Array, " sites"]) -> Float[Array, ""]:
         s = (2 * x - 1).reshape(size, size)
         return jnp.sum(s * (jnp.roll(s, 1, 0) + jnp.roll(s, 1, 1)))
 
-    def logp(x: Array) -> Array:
+    def logp(x: Float[Array, " sites"]) -> Float[Array, ""]:
         return coupling * bonds(x) + field * jnp.sum(2 * x - 1)
 
-    def exact(x: Array) -> Array:
+    def exact(x: State) -> Float[Array, "sites 1"]:
         s = (2 * x.astype(float) - 1).reshape(size, size)
         around = sum(jnp.roll(s, by, axis) for by in (1, -1) for axis in (0, 1))
         return (-2 * s * (coupling * around + field)).reshape(-1, 1)
@@ -60,29 +66,49 @@ def ising(size: int, coupling: float, field: float = 0.0) -> Target:
     )
 
 
-def magnetisation(x: Array) -> Array:
-    """The mean spin of bits (D,), between −1 and 1."""
+def magnetisation(x: Float[Array, " sites"]) -> Float[Array, ""]:
+    """Return the mean spin, Σ_i (2 x_i − 1) / D.
+
+    Args:
+        x: ``(D,)`` bits as floats.
+
+    Returns:
+        () between −1 and 1.
+
+    Example:
+        >>> float(magnetisation(jnp.array([1.0, 1.0, 1.0, 0.0])))
+        0.5
+    """
     return jnp.mean(2 * x - 1)
 
 
-def pairwise(couplings: ArrayLike, field: ArrayLike = 0.0) -> Target:
-    """An Ising model on any graph: log p = ½ sᵀ J s + hᵀ s.
+def pairwise(couplings: ArrayLike, field: ArrayLike | float = 0.0) -> Target:
+    """Return an Ising model on any graph: log p = ½ sᵀ J s + hᵀ s.
 
     Args:
-        couplings: J, (D, D), symmetric, with a zero diagonal.
-        field: h, a number or (D,).
+        couplings: J, ``(D, D)``, symmetric, with a zero diagonal.
+        field: h, a number or ``(D,)``.
+
+    Returns:
+        The density over D bits.
 
     Raises:
-        ValueError: if J is not square, finite and symmetric, or has a diagonal.
+        ValueError: if J is not square, finite and symmetric, or has a diagonal (see
+            :func:`as_couplings`).
+
+    Example:
+        >>> target = pairwise([[0.0, 1.0], [1.0, 0.0]])
+        >>> float(target.logp(jnp.array([1.0, 0.0])))
+        -1.0
     """
     j = as_couplings(couplings)
     h = np.broadcast_to(np.asarray(field, float), len(j))
 
-    def bonds(x: Array) -> Array:
+    def bonds(x: Float[Array, " sites"]) -> Float[Array, ""]:
         s = 2 * x - 1
         return 0.5 * jnp.dot(s, jnp.asarray(j, s.dtype) @ s)
 
-    def logp(x: Array) -> Array:
+    def logp(x: Float[Array, " sites"]) -> Float[Array, ""]:
         return bonds(x) + jnp.dot(jnp.asarray(h, x.dtype), 2 * x - 1)
 
     return Target(
@@ -95,11 +121,22 @@ def pairwise(couplings: ArrayLike, field: ArrayLike = 0.0) -> Target:
     )
 
 
-def as_couplings(couplings: ArrayLike) -> np.ndarray:
-    """A coupling matrix as float64.
+def as_couplings(couplings: ArrayLike) -> Float64[np.ndarray, "sites sites"]:
+    """Return a coupling matrix as float64, or name the first entry that is wrong.
+
+    Args:
+        couplings: J, ``(D, D)``, symmetric, with a zero diagonal.
+
+    Returns:
+        J, ``(D, D)`` float64.
 
     Raises:
-        ValueError: naming the first entry that is wrong.
+        ValueError: if J is not square, finite and symmetric, or has a diagonal.
+
+    Example:
+        >>> as_couplings([[0, 1], [2, 0]])
+        Traceback (most recent call last):
+        ValueError: couplings are not symmetric: J[0, 1] = 1 but J[1, 0] = 2; ...
     """
     j = np.asarray(couplings, float)
     if j.ndim != 2 or j.shape[0] != j.shape[1]:
@@ -124,19 +161,26 @@ def as_couplings(couplings: ArrayLike) -> np.ndarray:
 
 def erdos_renyi(
     sites: int, degree: float, seed: int = 0, coupling: float | None = None
-) -> np.ndarray:
-    """Couplings on a random graph: each edge with probability degree / (D − 1).
+) -> Float64[np.ndarray, "sites sites"]:
+    """Return couplings on a random graph: each edge with probability degree / (D − 1).
 
     Args:
+        sites: D.
+        degree: mean number of neighbours of a site.
+        seed: of the edges and of their couplings.
         coupling: of every edge; default normal of variance 1 / degree, as in
             arXiv:2102.04509.
 
     Returns:
-        J, (D, D), symmetric.
+        J, ``(D, D)``, symmetric, with a zero diagonal.
+
+    Raises:
+        ValueError: for a degree outside (0, D − 1].
 
     Example:
-        >>> erdos_renyi(100, degree=4).shape
-        (100, 100)
+        >>> j = erdos_renyi(100, degree=4)
+        >>> j.shape, bool((j == j.T).all())
+        ((100, 100), True)
     """
     if not 0 < degree <= sites - 1:
         raise ValueError(f"degree={degree}: expected more than 0, up to {sites - 1}")
@@ -148,24 +192,39 @@ def erdos_renyi(
 
 
 def potts(size: int, states: int, coupling: float) -> Target:
-    """The Potts model of ``states`` values on a periodic lattice.
+    """Return the Potts model on a periodic lattice: log p = K Σ_edges [x_i = x_j].
+
+    Args:
+        size: side of the lattice, at least 3.
+        states: values of a site, 2 to 256.
+        coupling: K = J / kT, dimensionless.
+
+    Returns:
+        The density over ``size²`` sites; its order parameter is 0 where all values are
+        equally frequent and 1 where all sites agree.
 
     Raises:
-        ValueError: for a side below 3, or fewer than 2 values.
+        ValueError: for a side below 3, or not 2 to 256 values.
+
+    Example:
+        >>> target = potts(3, states=4, coupling=0.5)
+        >>> agreed = jnp.zeros((9, 4)).at[:, 2].set(1.0)
+        >>> float(target.logp(agreed)), float(target.order(agreed))  # 18 edges
+        (9.0, 1.0)
     """
     _check_side(size)
     if not 2 <= states <= 256:
         raise ValueError(f"a Potts model of {states} values: expected 2 to 256")
 
-    def grid(x: Array) -> Array:
+    def grid(x: Relaxed) -> Float[Array, "size size states"]:
         hot = jnp.stack([1 - x, x], 1) if states == 2 else x
         return hot.reshape(size, size, states)
 
-    def bonds(x: Array) -> Array:
+    def bonds(x: Relaxed) -> Float[Array, ""]:
         hot = grid(x)
         return jnp.sum(hot * (jnp.roll(hot, 1, 0) + jnp.roll(hot, 1, 1)))
 
-    def order(x: Array) -> Array:
+    def order(x: Relaxed) -> Float[Array, ""]:
         share = jnp.max(jnp.mean(grid(x), (0, 1)))
         return (states * share - 1) / (states - 1)
 
@@ -180,8 +239,19 @@ def potts(size: int, states: int, coupling: float) -> Target:
     )
 
 
-def greedy_colouring(couplings: np.ndarray) -> tuple[int, ...]:
-    """A colour per site such that coupled sites differ: greedy, most coupled first."""
+def greedy_colouring(couplings: Float[np.ndarray, "sites sites"]) -> tuple[int, ...]:
+    """Colour sites such that coupled ones differ: greedily, most coupled first.
+
+    Args:
+        couplings: J, ``(D, D)``; zeros are no edges.
+
+    Returns:
+        A colour 0, 1, … per site.
+
+    Example:
+        >>> greedy_colouring(np.array([[0.0, 1, 0], [1, 0, 1], [0, 1, 0]]))
+        (1, 0, 1)
+    """
     linked = couplings != 0
     colours = np.full(len(linked), -1)
     for site in np.argsort(-linked.sum(1), kind="stable"):
@@ -191,7 +261,7 @@ def greedy_colouring(couplings: np.ndarray) -> tuple[int, ...]:
 
 
 def _lattice_colours(size: int) -> tuple[int, ...]:
-    """A checkerboard; of an odd side, three colours that fit around both ways."""
+    """Return a checkerboard, or three colours that close around an odd side."""
     i, j = np.indices((size, size))
     if size % 2 == 0:
         return tuple(((i + j) % 2).ravel().tolist())

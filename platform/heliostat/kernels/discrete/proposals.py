@@ -1,9 +1,10 @@
-"""Informed proposals: moves that know where the probability is.
+"""Informed proposals: a site is proposed by what its change does to log p.
 
-One family, one step.  With gains Δ and a balancing function g(t) = t g(1/t), a move is
-proposed in proportion to g(e^Δ) and accepted by Metropolis-Hastings::
+All samplers are one family with one step.  With gains Δ and a balancing function
+g(t) = t g(1/t), a move is proposed in proportion to g(e^Δ) and accepted by
+Metropolis-Hastings::
 
-    balancing     log g(e^Δ)       differences   the gains that the proposal sees
+    balancing     log g(e^Δ)       differences   gains of the proposal
     sqrt          Δ / 2            taylor        one gradient
     ratio         −log(1 + e^−Δ)   exact         closed form, or D (K − 1) evaluations
     min, max      min, max(0, Δ)
@@ -16,8 +17,7 @@ proposed in proportion to g(e^Δ) and accepted by Metropolis-Hastings::
 
 Single moves with the square root and Taylor's gains are Gibbs-with-gradients;
 factorised ones are DMALA, or DULA if nothing is rejected; paths are the path-auxiliary
-sampler.
-A multi-flip of R = 1 and a path of R = 1 are single moves, so one function makes them.
+sampler.  A multi-flip and a path of R = 1 are single moves, so one function makes them.
 
 References: Zanella, J. Am. Stat. Assoc. 115, 852 (2020) [balancing]; Grathwohl et al.,
 arXiv:2102.04509 [GWG, alg. 1]; Zhang, Liu and Liu, arXiv:2206.09914 [DMALA, eqs. 3-5];
@@ -34,6 +34,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 from jax.nn import log_sigmoid
+from jaxtyping import Float, Int, Key
 
 from heliostat.kernels.discrete.chain import (
     Chain,
@@ -44,8 +45,10 @@ from heliostat.kernels.discrete.chain import (
     metropolis_hastings,
     tilted,
 )
-from heliostat.kernels.discrete.moves import MOVES, Moves
+from heliostat.kernels.discrete.moves import MOVES, Moves, Sites, Size
 from heliostat.kernels.discrete.target import (
+    Gains,
+    State,
     Target,
     exact_gains,
     value,
@@ -58,10 +61,10 @@ BALANCING: dict[str, Callable[[Array], Array]] = {
     "min": lambda gain: jnp.minimum(gain, 0.0),
     "max": lambda gain: jnp.maximum(gain, 0.0),
 }
-"""log g(e^Δ) of the balancing functions g."""
+"""log g(e^Δ) of the balancing functions g, by name."""
 
 MAX_GAIN = 1e4
-"""What stands for an infinite gain, from or to an impossible state."""
+"""Replaces an infinite gain, from or to an impossible state."""
 
 Balancing = Literal["sqrt", "ratio", "min", "max"]
 Differences = Literal["taylor", "exact"]
@@ -69,10 +72,16 @@ MoveKind = Literal["single", "multi", "path", "factorised"]
 
 
 class Proposal(NamedTuple):
-    """A balancing function and the moves it weighs."""
+    """A balancing function and the moves that it weighs.
 
-    logits: Callable[[Array], Array]  # gains -> log g
-    moves: Moves
+    Example:
+        >>> proposal = Proposal(BALANCING["sqrt"], MOVES["single"](1))
+        >>> proposal.logits(jnp.array([[2.0]])).tolist()
+        [[1.0]]
+    """
+
+    logits: Callable[[Array], Gains]  # gains -> log g(e^Δ)
+    moves: Moves  # drawn in proportion to g
 
 
 def informed(
@@ -83,20 +92,22 @@ def informed(
     longest: int = 1,
     adjusted: bool = True,
 ) -> Kernel:
-    """A sampler of the family above.
+    """Return a sampler that proposes moves in proportion to g(e^Δ).
+
+        a = min(1, π(y) q(y → x) / π(x) q(x → y))
 
     Args:
-        target: what to sample.
+        target: the density.
         balancing: the function g.
-        differences: what the proposal sees; acceptance always uses the true f.
-        moves: what is proposed.
+        differences: gains of the proposal; acceptance always uses the true f.
+        moves: the kind of moves.
         longest: most sites of a multi-flip or a path; its ``size`` is the mean number,
             drawn anew each step as one of the two neighbouring integers, so that it
             may be adapted and leaves no parity behind.
         adjusted: False accepts everything: biased, as DULA is.
 
     Returns:
-        A :class:`~heliostat.kernels.discrete.chain.Kernel`.
+        The sampler, a :class:`~heliostat.kernels.discrete.chain.Kernel`.
 
     Raises:
         ValueError: for a name that is none of the above, or ``longest`` outside 1 … D.
@@ -104,71 +115,103 @@ def informed(
     Example:
         >>> from heliostat.kernels import informed, ising
         >>> kernel = informed(ising(4, coupling=0.2))
-        >>> chain = kernel.init(jnp.zeros(16, jnp.uint8))
-        >>> chain, info = kernel.step(jax.random.key(0), chain)
-        >>> int(info.hops)
-        1
+        >>> start = kernel.init(jnp.zeros(16, jnp.uint8))
+        >>> chain, info = kernel.step(jax.random.key(0), start)
+        >>> int(info.hops) == int(jnp.sum(chain.x != start.x))  # 0 if rejected
+        True
+        >>> round(float(info.acceptance), 2)
+        0.73
+
+    Reference: Zanella, J. Am. Stat. Assoc. 115, 852 (2020) [balancing]; Grathwohl et
+    al., arXiv:2102.04509, alg. 1 [square root, Taylor].
     """
     _check(balancing, differences, moves, longest, target.sites)
     log_g = BALANCING[balancing]
     steps = {"single": 1, "factorised": 1}.get(moves, longest)
     proposal = Proposal(log_g, MOVES[moves](steps))
 
-    def look(x: Array) -> Chain:
+    def init(x: State) -> Chain:
         if differences == "taylor":
             f, gains = value_and_gains(target, x)
         else:
             f, gains = value(target, x), exact_gains(target, x)
         # gains only propose: what is impossible is unlikely, what is unknown is even
-        return Chain(
-            x, f, jnp.nan_to_num(gains, nan=0.0, posinf=MAX_GAIN, neginf=-MAX_GAIN)
-        )
+        gains = jnp.nan_to_num(gains, nan=0.0, posinf=MAX_GAIN, neginf=-MAX_GAIN)
+        return Chain(x, f, gains)
 
     def step(
-        key: Array, chain: Chain, size: Array | float = 1.0, tilt: Tilt | None = None
+        key: Key[Array, ""], chain: Chain, size: Size = 1.0, tilt: Tilt | None = None
     ) -> tuple[Chain, Info]:
         drawing, deciding = jax.random.split(key)
         logits = log_g(tilted(chain, tilt)[1])
         y, sites, count = proposal.moves.sample(drawing, chain.x, logits, size)
-        there = look(y)
+        proposed = init(y)
         if not adjusted:
             hops = jnp.sum(y != chain.x, dtype=jnp.int32)
-            return there, Info(jnp.ones((), logits.dtype), hops)
+            return proposed, Info(jnp.ones((), logits.dtype), hops)
         _, ratio = transition_log_probs(
-            proposal, chain, there, sites, count, size, tilt
+            proposal, chain, proposed, sites, count, size, tilt
         )
-        return metropolis_hastings(deciding, chain, there, ratio)
+        return metropolis_hastings(deciding, chain, proposed, ratio)
 
-    sizes = {
-        "multi": Sizes(min(2.0, longest), 1.0, longest),
-        "path": Sizes(min(2.0, longest), 1.0, longest),
-        "factorised": Sizes(0.2, 1e-3, 1e3),
-    }
-    found = sizes.get(moves)
-    if found and not adjusted:  # there is no acceptance to adapt it to
-        found = found._replace(low=found.start, high=found.start)
-    return Kernel(look, step, found, proposal, reversible=adjusted)
+    sizes = _sizes(moves, longest, adjusted)
+    return Kernel(init, step, sizes, proposal, reversible=adjusted)
+
+
+def _sizes(moves: str, longest: int, adjusted: bool) -> Sizes | None:
+    """Return the range of the size of these moves, or None if they have none."""
+    sequences = Sizes(min(2.0, longest), 1.0, longest)
+    steps = Sizes(0.2, 1e-3, 1e3)
+    sizes = {"multi": sequences, "path": sequences, "factorised": steps}.get(moves)
+    if sizes and not adjusted:  # there is no acceptance to adapt it to
+        return sizes._replace(low=sizes.start, high=sizes.start)
+    return sizes
 
 
 def transition_log_probs(
     proposal: Proposal,
     chain: Chain,
-    there: Chain,
-    sites: Array,
-    count: Array,
-    size: Array | float = 1.0,
+    proposed: Chain,
+    sites: Sites,
+    count: Int[Array, ""],
+    size: Size = 1.0,
     tilt: Tilt | None = None,
-) -> tuple[Array, Array]:
-    """log q of proposing ``there`` by way of ``sites``, and the log of the
-    Metropolis-Hastings ratio, π(y) q(y → x) / π(x) q(x → y)."""
+) -> tuple[Float[Array, ""], Float[Array, ""]]:
+    """Return log q(x → y) by way of ``sites``, and the log Metropolis-Hastings ratio.
+
+        log π(y) − log π(x) + log q(y → x) − log q(x → y)
+
+    Args:
+        proposal: balancing function and moves.
+        chain: the state x, with f and gains.
+        proposed: the state y, with f and gains.
+        sites: ``(longest,)`` int32, auxiliary sites of the move.
+        count: () int32, the number of sites in use.
+        size: mean number of sites, or the step α.
+        tilt: makes π the density of the path at β; None is the target.
+
+    Returns:
+        Both logs, () each.
+
+    Example:
+        >>> from heliostat.kernels import informed, ising
+        >>> kernel = informed(ising(3, coupling=0.0))
+        >>> x = kernel.init(jnp.zeros(9, jnp.uint8))
+        >>> y = kernel.init(x.x.at[4].set(1))
+        >>> site, count = jnp.array([4]), jnp.array(1)
+        >>> log_q, ratio = transition_log_probs(kernel.proposal, x, y, site, count)
+        >>> round(float(jnp.exp(-log_q)), 4), round(float(ratio), 4)
+        (9.0, 0.0)
+    """
     f, gains = tilted(chain, tilt)
-    f_there, gains_there = tilted(there, tilt)
-    ahead = proposal.moves.score(
-        chain.x, proposal.logits(gains), there.x, sites, count, size
+    f_proposed, gains_proposed = tilted(proposed, tilt)
+    forward = proposal.moves.score(
+        chain.x, proposal.logits(gains), proposed.x, sites, count, size
     )
-    way, logits = proposal.moves.reverse(sites, count), proposal.logits(gains_there)
-    back = proposal.moves.score(there.x, logits, chain.x, way, count, size)
-    return ahead, f_there - f + back - ahead
+    way = proposal.moves.reverse(sites, count)
+    logits = proposal.logits(gains_proposed)
+    backward = proposal.moves.score(proposed.x, logits, chain.x, way, count, size)
+    return forward, f_proposed - f + backward - forward
 
 
 def _check(
@@ -179,29 +222,29 @@ def _check(
         "differences": (differences, ("taylor", "exact")),
         "moves": (moves, MOVES),
     }
-    for name, (given, known) in allowed.items():
-        if given not in known:
-            raise ValueError(f"{name}={given!r}: expected one of {', '.join(known)}")
+    for name, (choice, choices) in allowed.items():
+        if choice not in choices:
+            raise ValueError(f"{name}={choice!r}: expected one of {', '.join(choices)}")
     if not 1 <= longest <= sites:
         raise ValueError(f"longest={longest}: expected 1 to {sites}, the sites")
 
 
-# -- the family's members by the names they are known by ------------------------------
+# -- members of the family by their names in the literature --------------------------
 
 gibbs_with_gradients = partial(informed)
-"""Grathwohl et al. 2021: single moves, square root, Taylor."""
+"""Single moves, square root, Taylor: Grathwohl et al., arXiv:2102.04509, alg. 1."""
 
 locally_balanced = partial(informed, differences="exact")
-"""Zanella 2020: single moves that know every difference exactly."""
+"""Single moves by exact gains: Zanella, J. Am. Stat. Assoc. 115, 852 (2020)."""
 
 multi_flip = partial(informed, moves="multi")
-"""Grathwohl et al. 2021, "gwg-n": several sites with replacement."""
+"""Several sites with replacement: Grathwohl et al., arXiv:2102.04509, "gwg-n"."""
 
 path_auxiliary = partial(informed, moves="path")
-"""Sun et al. 2022: several sites without replacement."""
+"""Several sites without replacement: Sun et al., ICLR 2022."""
 
 dmala = partial(informed, moves="factorised")
-"""Zhang et al. 2022: every site at once, corrected."""
+"""Every site at once, with acceptance: Zhang et al., arXiv:2206.09914."""
 
 dula = partial(informed, moves="factorised", adjusted=False)
-"""Zhang et al. 2022: every site at once, uncorrected, hence biased."""
+"""Every site at once, always accepted, hence biased: arXiv:2206.09914."""

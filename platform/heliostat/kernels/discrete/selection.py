@@ -1,4 +1,4 @@
-"""Selecting one of many by one uniform number: the inverse distribution function.
+"""Selection of one index by one uniform number: the inverse distribution function.
 
 Index i is taken with probability w_i / Σ w, as the first whose cumulative weight
 exceeds u Σ w.  In two levels, rows of about √n first, the sums cost O(√n) comparisons
@@ -12,18 +12,22 @@ import math
 
 import jax.numpy as jnp
 from jax import Array
+from jaxtyping import Float, Int
 
 MAX_FLAT = 48
 """Up to this many weights one level is cheaper than two."""
 
 
-def select(u: Array, weights: Array) -> Array:
-    """The index that the uniform number ``u`` in [0, 1) selects, () int32.
+def select(u: Float[Array, ""], weights: Float[Array, " n"]) -> Int[Array, ""]:
+    """Return the index that a uniform number selects: P(i) = w_i / Σ w.
 
     Args:
         u: () in [0, 1).
-        weights: (n,), not negative, not all zero; need not sum to one.  An index of
-            weight zero is never selected.
+        weights: ``(n,)``, not negative, not all zero; they need not sum to one.  An
+            index of weight zero is never selected.
+
+    Returns:
+        The index, () int32.
 
     Example:
         >>> w = jnp.array([0.0, 1.0, 0.0, 3.0])
@@ -41,10 +45,11 @@ def select(u: Array, weights: Array) -> Array:
     return row * width + _first(rest, table[row])[0]
 
 
-def _first(threshold: Array, weights: Array) -> tuple[Array, Array]:
-    """The first index whose cumulative weight exceeds the threshold, and what is left
-    of the threshold there; the last one of positive weight, should rounding say none.
-    """
+def _first(
+    threshold: Float[Array, ""], weights: Float[Array, " n"]
+) -> tuple[Int[Array, ""], Float[Array, ""]]:
+    """Return the first index whose cumulative weight exceeds the threshold, and the
+    rest of the threshold there; the last positive one, should rounding leave none."""
     order = jnp.arange(weights.shape[0], dtype=jnp.int32)
     below = order[None] < order[:, None]
     before = jnp.sum(jnp.where(below, weights[None], 0), 1)  # cumulative, exclusive

@@ -1,4 +1,4 @@
-"""Parallel tempering: hot chains cross barriers, and hand their states down.
+"""Parallel tempering: hot chains cross barriers and exchange states with cold ones.
 
 Replicas r sample p_β(r) of the path from a product measure to the target; neighbours
 exchange states with probability
@@ -14,32 +14,56 @@ J. R. Stat. Soc. B 84, 321 (2022) [the alternating scheme].
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from jax.typing import ArrayLike
+from jaxtyping import Bool, Float, Int, Key
+from numpy.typing import ArrayLike
 
 from heliostat.kernels.discrete.chain import Chain, Info, Kernel, Tilt, product
-from heliostat.kernels.discrete.target import Target
+from heliostat.kernels.discrete.target import State, Target
 
 
 class Ladder(NamedTuple):
-    """One chain per rung; rung 0 is the target's."""
-
-    chains: Chain  # each leaf (rungs, ...)
-    odd: Array  # () bool, which pairs are next
-    swaps: Array  # (rungs - 1,) probability with which each pair would exchange
-
-
-def geometric_betas(rungs: int, coldest: float = 1.0, hottest: float = 0.1) -> Array:
-    """Inverse temperatures from the target's down, evenly spaced in their logarithm.
+    """One chain per rung; rung 0 is the target's.
 
     Example:
-        >>> ladder(3, hottest=0.25)
-        Array([1.  , 0.5 , 0.25], dtype=float32)
+        >>> from heliostat.kernels import informed, ising
+        >>> target = ising(3, coupling=0.2)
+        >>> kernel = tempered(informed(target), target, geometric_betas(4))
+        >>> kernel.init(jnp.zeros(9, jnp.uint8)).swaps.shape
+        (3,)
+    """
+
+    chains: Chain  # each leaf (rungs, ...)
+    odd: Bool[Array, ""]  # True if pairs (1,2), (3,4), … are next
+    swaps: Float[Array, " pairs"]  # probability with which each pair would exchange
+
+
+def geometric_betas(
+    rungs: int, coldest: float = 1.0, hottest: float = 0.1
+) -> Float[Array, " rungs"]:
+    """Return inverse temperatures, evenly spaced in their logarithm.
+
+        β_r = β₀ (β_R / β₀)^(r / R),      r = 0 … R
+
+    Args:
+        rungs: R + 1, how many.
+        coldest: β₀, of the target.
+        hottest: β_R.
+
+    Returns:
+        ``(rungs,)``, falling.
+
+    Raises:
+        ValueError: for fewer than two rungs, or unless 0 < hottest < coldest.
+
+    Example:
+        >>> geometric_betas(3, hottest=0.25).round(3).tolist()
+        [1.0, 0.5, 0.25]
     """
     if rungs < 2 or not 0 < hottest < coldest:
         raise ValueError(
@@ -52,19 +76,32 @@ def geometric_betas(rungs: int, coldest: float = 1.0, hottest: float = 0.1) -> A
 def tempered(
     kernel: Kernel, target: Target, betas: ArrayLike, base: ArrayLike | None = None
 ) -> Kernel:
-    """Parallel tempering around any sampler that can be tilted.
+    """Return parallel tempering around any sampler that can be tilted.
+
+        a = min(1, exp[(β_r − β_q) (φ(x_q) − φ(x_r))])
 
     Args:
-        kernel: what moves each rung.
-        target: what the kernel samples.
-        betas: (rungs,) inverse temperatures, the first one 1.
-        base: (D, K) log-weights of the product measure; default uniform.
+        kernel: moves each rung.
+        target: the density that the kernel samples.
+        betas: ``(rungs,)`` inverse temperatures, the first one 1.
+        base: ``(D, K)`` log-weights of the product measure; default uniform.
 
     Returns:
         A kernel whose state is a :class:`Ladder`; its info is rung 0's.
 
     Raises:
         ValueError: for a sampler that cannot be tilted.
+
+    Example:
+        >>> from heliostat.kernels import informed, ising
+        >>> target = ising(3, coupling=0.2)
+        >>> kernel = tempered(informed(target), target, geometric_betas(4))
+        >>> ladder = kernel.init(jnp.zeros(9, jnp.uint8))
+        >>> ladder, info = kernel.step(jax.random.key(0), ladder)
+        >>> ladder.chains.x.shape, target_chain(ladder).x.shape, info.hops.shape
+        ((4, 9), (9,), ())
+
+    Reference: Hukushima and Nemoto, J. Phys. Soc. Jpn. 65, 1604 (1996).
     """
     if not kernel.tilts:
         raise ValueError("this sampler cannot be tempered: it knows the target only")
@@ -72,13 +109,16 @@ def tempered(
     weights = np.zeros(shape) if base is None else base
     rungs = np.shape(betas)[0]
 
-    def init(x: Array) -> Ladder:
-        one = kernel.init(x)
-        chains = jax.tree.map(lambda v: jnp.stack([v] * rungs), one)
+    def init(x: State) -> Ladder:
+        chain = kernel.init(x)
+        chains = jax.tree.map(lambda v: jnp.stack([v] * rungs), chain)
         return Ladder(chains, jnp.array(False), jnp.zeros(rungs - 1))
 
     def step(
-        key: Array, state: Ladder, size: Any = 1.0, tilt: Tilt | None = None
+        key: Key[Array, ""],
+        state: Ladder,
+        size: Float[Array, ""] | float = 1.0,
+        tilt: Tilt | None = None,
     ) -> tuple[Ladder, Info]:
         moving, swapping = jax.random.split(key)
         keys = jax.random.split(moving, rungs)
@@ -86,34 +126,73 @@ def tempered(
         heat, flat = jnp.asarray(betas, kind), jnp.asarray(weights, kind)
         move = lambda k, c, b: kernel.step(k, c, size, Tilt(b, flat))  # noqa: E731
         chains, info = jax.vmap(move)(keys, state.chains, heat)
-        order, chances = exchange_order(swapping, chains, heat, flat, state.odd)
+        order, probs = exchange_order(swapping, chains, heat, flat, state.odd)
         chains = jax.tree.map(lambda v: v[order], chains)
         hops = jnp.sum(chains.x[0] != state.chains.x[0], dtype=jnp.int32)
-        return Ladder(chains, ~state.odd, chances), Info(info.acceptance[0], hops)
+        return Ladder(chains, ~state.odd, probs), Info(info.acceptance[0], hops)
 
     return Kernel(init, step, kernel.sizes, reversible=False, tilts=False)
 
 
 def exchange_order(
-    key: Array, chains: Chain, betas: Array, base: Array, odd: Array
-) -> tuple[Array, Array]:
-    """Which rung each rung's new state comes from (rungs,), and the probability with
-    which each pair of neighbours would exchange (rungs − 1,), tried or not: the mean of
-    all is the same, and half the noise of those tried."""
+    key: Key[Array, ""],
+    chains: Chain,
+    betas: Float[Array, " rungs"],
+    base: Float[Array, "sites values"],
+    odd: Bool[Array, ""],
+) -> tuple[Int[Array, " rungs"], Float[Array, " pairs"]]:
+    """Return the rung of each rung's new state, and the exchange probabilities.
+
+    The probabilities are those of all pairs, tried or not: their mean is that of the
+    pairs tried, with half the noise.
+
+    Args:
+        key: of the decisions.
+        chains: one per rung, each leaf ``(rungs, ...)``.
+        betas: ``(rungs,)`` inverse temperatures.
+        base: ``(D, K)`` log-weights of the product measure.
+        odd: () bool, True tries pairs (1,2), (3,4), …, else (0,1), (2,3), …
+
+    Returns:
+        ``(rungs,)`` indices, and ``(rungs − 1,)`` probabilities of pairs of neighbours.
+
+    Example:
+        >>> x, gains = jnp.zeros((2, 3), jnp.uint8), jnp.zeros((2, 0, 0))
+        >>> chains = Chain(x, jnp.array([0.0, 9.0]), gains)  # the hot one is ahead
+        >>> betas, base = jnp.array([1.0, 0.1]), jnp.zeros((3, 2))
+        >>> key, odd = jax.random.key(0), jnp.array(False)
+        >>> order, probs = exchange_order(key, chains, betas, base, odd)
+        >>> order.tolist(), probs.tolist()
+        ([1, 0], [1.0])
+
+    Reference: Syed et al., J. R. Stat. Soc. B 84, 321 (2022) [alternating pairs].
+    """
     phi = chains.logp - jax.vmap(product, (None, 0))(base, chains.x)
     ratio = (betas[:-1] - betas[1:]) * (phi[1:] - phi[:-1])
     pairs = jnp.arange(len(betas) - 1)
     ratio = jnp.where(jnp.isnan(ratio), -jnp.inf, ratio)  # between impossible states
-    chances = jnp.minimum(1.0, jnp.exp(ratio))
-    draws = 1 - jax.random.uniform(key, chances.shape, chances.dtype)
-    swaps = (pairs % 2 == odd) & (draws <= chances)
+    probs = jnp.minimum(1.0, jnp.exp(ratio))
+    draws = 1 - jax.random.uniform(key, probs.shape, probs.dtype)
+    swaps = (pairs % 2 == odd) & (draws <= probs)
     up = jnp.pad(swaps, (0, 1)).astype(jnp.int32)  # rung r takes from r + 1
     down = jnp.pad(swaps, (1, 0)).astype(jnp.int32)
-    return jnp.arange(len(betas)) + up - down, chances
+    return jnp.arange(len(betas)) + up - down, probs
 
 
 def target_chain(state: Chain | Ladder) -> Chain:
-    """The chain that samples the target itself."""
+    """Return the chain that samples the target itself.
+
+    Args:
+        state: of any sampler, tempered or not.
+
+    Returns:
+        Rung 0 of a ladder, or the chain as it is.
+
+    Example:
+        >>> chain = Chain(jnp.zeros(2, jnp.uint8), jnp.array(0.0), jnp.zeros((0, 0)))
+        >>> target_chain(chain) is chain
+        True
+    """
     if isinstance(state, Ladder):
         return jax.tree.map(lambda v: v[0], state.chains)
     return state

@@ -1,4 +1,7 @@
-"""H⁺."""
+"""The pseudo-inverse H⁺ of a symmetric map, by eigenvalues, and its derivatives.
+
+Reference: Golub and Pereyra, SIAM J. Numer. Anal. 10, 413 (1973), eq. 4.12.
+"""
 
 from __future__ import annotations
 
@@ -8,32 +11,53 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jaxtyping import Bool, Float
 
-from heliostat.kernels.implicit.krylov import Matvec
+from heliostat.kernels.implicit.krylov import Matvec, Vector
+
+Matrix = Float[Array, "n n"]
 
 
 class PseudoInverse(NamedTuple):
-    """H⁺ v by the eigenvalues of H, for n up to a few thousand; costs n products."""
+    """H⁺ v by the eigenvalues of H, for n up to a few thousand; costs n products.
+
+    Example:
+        >>> singular = jnp.diag(jnp.array([2.0, 0.0]))
+        >>> PseudoInverse().solve(lambda x: singular @ x, jnp.ones(2)).tolist()
+        [0.5, 0.0]
+    """
 
     rtol: float | None = None  # relative to the largest |s|; None: n × machine epsilon
 
-    def solve(self, matvec: Matvec, v: Array) -> Array:
+    def solve(self, matvec: Matvec, v: Vector) -> Vector:
+        """Return H⁺ v.
+
+        Args:
+            matvec: x ↦ H x.
+            v: ``(n,)``.
+
+        Returns:
+            H⁺ v, ``(n,)``.
+        """
         return pseudo_inverse(dense_matrix(matvec, v), self.rtol) @ v
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(1,))
-def pseudo_inverse(h: Array, rtol: float | None = None) -> Array:
-    """H⁺ of a symmetric matrix, ``(n, n)``; it has derivatives of any order.
+def pseudo_inverse(h: Matrix, rtol: float | None = None) -> Matrix:
+    """Return H⁺ of a symmetric matrix; it has derivatives of any order.
 
     They are those at constant rank, whether eigenvalues are repeated or not:
 
         dH⁺  =  −H⁺ dH H⁺  +  H⁺ H⁺ dH (I − H H⁺)  +  (I − H H⁺) dH H⁺ H⁺
 
-    where eigenvalues below ``rtol`` are taken for exact zeros.
+    Eigenvalues below ``rtol`` count as exact zeros.
 
     Args:
         h: H, ``(n, n)``.
         rtol: relative to the largest |s|; None is n × machine epsilon.
+
+    Returns:
+        H⁺, ``(n, n)``.
 
     Example:
         >>> pseudo_inverse(jnp.diag(jnp.array([2.0, 0.0]))).tolist()
@@ -44,40 +68,57 @@ def pseudo_inverse(h: Array, rtol: float | None = None) -> Array:
     Reference: Golub and Pereyra, SIAM J. Numer. Anal. 10, 413 (1973), eq. 4.12.
     """
     s, vectors = jnp.linalg.eigh(h)
-    kept = nonzero_eigenvalues(s, rtol)
-    filtered = jnp.where(kept, 1 / jnp.where(kept, s, 1), 0)
+    nonzero = nonzero_eigenvalues(s, rtol)
+    filtered = jnp.where(nonzero, 1 / jnp.where(nonzero, s, 1), 0)
     return (vectors * filtered[None]) @ vectors.T
 
 
 @pseudo_inverse.defjvp
 def _pseudo_inverse_jvp(
-    rtol: float | None, at: tuple[Array], along: tuple[Array]
-) -> tuple[Array, Array]:
-    """By itself, so that it has derivatives too: those of eigenvectors are not finite
-    where eigenvalues are repeated."""
-    (h,), (dh,) = at, along
+    rtol: float | None, primals: tuple[Matrix], tangents: tuple[Matrix]
+) -> tuple[Matrix, Matrix]:
+    """Return H⁺ and dH⁺, in terms of H⁺ itself, so that dH⁺ has derivatives too.
+
+    Derivatives of eigenvectors are not finite where eigenvalues are repeated.
+    """
+    (h,), (dh,) = primals, tangents
     inverse = pseudo_inverse(h, rtol)
     outside = jnp.eye(len(h), dtype=h.dtype) - h @ inverse
     half = inverse @ inverse @ dh @ outside
     return inverse, half + half.T - inverse @ dh @ inverse
 
 
-def dense_matrix(matvec: Matvec, like: Array) -> Array:
-    """The matrix of a symmetric map, ``(n, n)``: one product for each column.
+def dense_matrix(matvec: Matvec, like: Vector) -> Matrix:
+    """Return the matrix of a symmetric map: one product for each column.
+
+    Args:
+        matvec: x ↦ H x, of vectors ``(n,)``.
+        like: any such vector.
+
+    Returns:
+        (H + Hᵀ) / 2, ``(n, n)``.
 
     Example:
-        >>> dense(lambda x: 2 * x, jnp.zeros(2)).tolist()
+        >>> dense_matrix(lambda x: 2 * x, jnp.zeros(2)).tolist()
         [[2.0, 0.0], [0.0, 2.0]]
     """
     matrix = jax.vmap(matvec)(jnp.eye(like.size, dtype=like.dtype))
     return (matrix + matrix.T) / 2
 
 
-def nonzero_eigenvalues(s: Array, rtol: float | None = None) -> Array:
-    """Which eigenvalues ``(n,)`` count as not zero.
+def nonzero_eigenvalues(s: Vector, rtol: float | None = None) -> Bool[Array, " n"]:
+    """Mark the eigenvalues that count as not zero: |s| > rtol · max |s|.
 
     Args:
+        s: eigenvalues, ``(n,)``.
         rtol: relative to the largest |s|; None is n × machine epsilon.
+
+    Returns:
+        ``(n,)`` bool.
+
+    Example:
+        >>> nonzero_eigenvalues(jnp.array([1.0, -1.0, 1e-9])).tolist()
+        [True, True, False]
     """
     tolerance = s.size * float(jnp.finfo(s.dtype).eps) if rtol is None else rtol
     return jnp.abs(s) > tolerance * jnp.max(jnp.abs(s))

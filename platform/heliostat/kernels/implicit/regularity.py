@@ -1,16 +1,16 @@
-"""Whether the implicit function theorem applies to a problem, before it is relied on.
+"""Diagnosis of a problem: does the implicit function theorem apply to it?
 
-The theorem wants a minimiser w of f(u, ·) at which H = ∂²f/∂w² is regular; it then says
-dw = −H⁻¹ (∂²f/∂w∂u) du.  With P = H H⁺, the projection onto the range of H, what may be
-wrong is measured along random directions du:
+The theorem needs a minimiser w of f(u, ·) at which H = ∂²f/∂w² is regular; it then says
+dw = −H⁻¹ (∂²f/∂w∂u) du.  With P = H H⁺, the projection onto the range of H, four
+violations are measured along random directions du:
 
     away      |d| / (|w| + |d|),  d = H⁺ ∂f/∂w       w is no minimiser
     near      rank H(u + du)                         the rank changes with u
     outside   |(I − P) (∂²f/∂w∂u) du| / |…|          no minimiser moves with u
     turning   |(I − P) dH P| / |dH|                  u turns the range of H
 
-Where the last is not zero, H⁺ in the place of H⁻¹ misses a part of the gradient,
-silently: see :mod:`heliostat.kernels.implicit.solutions`, which has that part.
+Where the last is not zero, H⁺ in the place of H⁻¹ misses a part of the gradient without
+a warning: see :mod:`heliostat.kernels.implicit.solutions`, which has that part.
 
 Reference: the conditions are those of the theorem, and of Golub and Pereyra, SIAM J.
 Numer. Anal. 10, 413 (1973), for its formula with a pseudo-inverse: constant rank.
@@ -19,7 +19,7 @@ Numer. Anal. 10, 413 (1973), for its formula with a pseudo-inverse: constant ran
 from __future__ import annotations
 
 import warnings
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -27,6 +27,7 @@ import optax
 from jax import Array
 from jax.core import Tracer
 from jax.flatten_util import ravel_pytree
+from jaxtyping import Float, Int, PyTree
 
 from heliostat.kernels.implicit.hypergradients import Loss
 from heliostat.kernels.implicit.inverse_hessian import hvp
@@ -43,7 +44,13 @@ class ImplicitFunctionWarning(UserWarning):
 
 
 class Diagnosis(NamedTuple):
-    """What decides whether the theorem applies at (u, w)."""
+    """Measures of how far the theorem applies at (u, w).
+
+    Example:
+        >>> diagnosis = diagnose(lambda u, w: (w - u) ** 2, jnp.ones(()), jnp.ones(()))
+        >>> diagnosis.size, diagnosis.rank, diagnosis.near
+        (1, 1, (1, 1, 1, 1))
+    """
 
     size: int  # n, of w
     rank: int  # of H
@@ -51,54 +58,54 @@ class Diagnosis(NamedTuple):
     lowest: float  # the lowest eigenvalue of H, relative to the largest |s|
     away: float  # |d| / (|w| + |d|), d the Newton step from w; 0 at a minimiser
     outside: float  # share of the mixed term outside range(H), 0 to 1
-    turning: float  # |(I − P) dH P| / |dH|, 0 to 1: whether u turns range(H)
+    turning: float  # |(I − P) dH P| / |dH|, 0 to 1: not 0 where u turns range(H)
 
     @property
     def reasons(self) -> tuple[str, ...]:
-        """Why the theorem does not apply, one line each; none where it does."""
+        """Reasons against the theorem, one line each; none where it applies."""
         singular = f"H is singular (rank {self.rank} of {self.size})"
-        found = []
+        reasons = []
         if self.away > TOLERANCE:
-            found.append(
+            reasons.append(
                 "w does not minimise f(u, ·): a Newton step moves it by "
                 f"{self.away:.1%}; descend further"
             )
         if others := {*self.near} - {self.rank}:
             ranks = ", ".join(map(str, sorted(others)))
-            found.append(
+            reasons.append(
                 f"the rank of H changes with u: {self.rank} of {self.size} here, "
                 f"{ranks} nearby"
             )
         if self.rank < self.size and self.outside > TOLERANCE:
-            found.append(
+            reasons.append(
                 f"{singular} and {self.outside:.1%} of the mixed term is outside its "
                 "range: no minimiser moves with u"
             )
         if self.rank < self.size and self.turning > TOLERANCE:
-            found.append(
+            reasons.append(
                 f"{singular} and u turns its range (by {self.turning:.1%}): the "
                 "solution nearest to the start moves otherwise; take `projected` or "
                 "`unrolled`"
             )
-        return tuple(found)
+        return tuple(reasons)
 
 
 TOLERANCE = 1e-3
-"""Shares below it are rounding, or what is left of a descent that has ended."""
+"""Shares below it are rounding, or the rest of a descent that has ended."""
 
 
 def diagnose(
     inner: Loss,
-    u: Any,
-    w: Any,
+    u: PyTree,
+    w: PyTree,
     probes: int = 4,
     reach: float = 0.1,
     rtol: float | None = None,
     seed: int = 0,
 ) -> Diagnosis:
-    """Whether the implicit function theorem applies to argmin f(u, ·) at (u, w).
+    """Check whether the implicit function theorem applies to argmin f(u, ·) at (u, w).
 
-    It does where w is a minimiser and H regular, here and nearby.  Where H is singular,
+    It does where w is a minimiser and H regular, at u and nearby.  Where H is singular,
     its formula with H⁺ still holds if the range of H stands still as u moves and the
     mixed term ∂²f/∂w∂u is in it; that passes, too.
 
@@ -109,20 +116,23 @@ def diagnose(
         inner: f(u, w), a scalar.
         u: outer variables, a pytree.
         w: inner variables that minimise f(u, ·), a pytree.
-        probes: directions in u that are tried.
+        probes: number of directions in u.
         reach: length of a probe, relative to |u| (to 1 for u = 0).
-        rtol: below which eigenvalues count as 0; None is n × machine epsilon.
+        rtol: eigenvalues below it count as 0; None is n × machine epsilon.
         seed: of the directions.
 
+    Returns:
+        The measures, and the reasons against the theorem.
+
     Raises:
-        ValueError: if it is traced, by ``jit``, ``grad`` or ``vmap``.
+        ValueError: inside of ``jit``, ``grad`` or ``vmap``.
 
     Warns:
         ImplicitFunctionWarning: with each of :attr:`Diagnosis.reasons`.
 
     Example:
-        >>> found = diagnose(lambda u, w: (w - u) ** 2, jnp.array(1.0), jnp.array(1.0))
-        >>> found.rank, found.reasons
+        >>> diagnosis = diagnose(lambda u, w: (w - u) ** 2, jnp.ones(()), jnp.ones(()))
+        >>> diagnosis.rank, diagnosis.reasons
         (1, ())
 
         One equation for two weights, whose solution turns with its input:
@@ -131,8 +141,9 @@ def diagnose(
         ...     return 0.5 * (w @ x - 1) ** 2
         >>> with warnings.catch_warnings():
         ...     warnings.simplefilter("ignore")
-        ...     found = diagnose(inner, jnp.array([2.0, 0.0]), jnp.array([0.5, 0.0]))
-        >>> found.rank, found.size, found.turning > 0.1
+        ...     x, w = jnp.array([2.0, 0.0]), jnp.array([0.5, 0.0])
+        ...     diagnosis = diagnose(inner, x, w)
+        >>> diagnosis.rank, diagnosis.size, diagnosis.turning > 0.1
         (1, 2, True)
     """
     if isinstance(inner(u, w), Tracer):
@@ -145,13 +156,15 @@ def diagnose(
     drawn = jax.random.normal(jax.random.key(seed), (probes, flat.size), flat.dtype)
     drawn = length * drawn / jnp.linalg.norm(drawn, axis=1, keepdims=True)
 
-    def look(directions: Array) -> tuple[Array, Array, DirectionProbe]:
+    def measure(
+        directions: Float[Array, "probes m"],
+    ) -> tuple[Float[Array, " n"], Float[Array, ""], DirectionProbe]:
         probe = jax.vmap(lambda d: _probe(inner, u, w, tree(d), rtol))(directions)
         h = _hessian(inner, u, w)
         return jnp.linalg.eigvalsh(h), _away(inner, u, w, h, rtol), probe
 
-    s, away, probe = jit(look)(drawn)
-    found = Diagnosis(
+    s, away, probe = jit(measure)(drawn)
+    diagnosis = Diagnosis(
         size=s.size,
         rank=int(nonzero_eigenvalues(s, rtol).sum()),
         near=tuple(int(rank) for rank in probe.rank),
@@ -160,24 +173,26 @@ def diagnose(
         outside=float(jnp.max(probe.outside)),
         turning=float(jnp.max(probe.turning)),
     )
-    for reason in found.reasons:
+    for reason in diagnosis.reasons:
         warnings.warn(reason, ImplicitFunctionWarning, stacklevel=2)
-    return found
+    return diagnosis
 
 
-def _hessian(inner: Loss, u: Any, w: Any) -> Array:
-    """∂²f/∂w², ``(n, n)``."""
+def _hessian(inner: Loss, u: PyTree, w: PyTree) -> Float[Array, "n n"]:
+    """Return ∂²f/∂w²."""
     flat, tree = ravel_pytree(w)
     return dense_matrix(lambda x: hvp(lambda w: inner(u, tree(w)), flat, x), flat)
 
 
-def _slope(inner: Loss, u: Any, w: Any) -> Array:
-    """∂f/∂w, ``(n,)``."""
+def _slope(inner: Loss, u: PyTree, w: PyTree) -> Float[Array, " n"]:
+    """Return ∂f/∂w."""
     return ravel_pytree(jax.grad(inner, 1)(u, w))[0]
 
 
-def _away(inner: Loss, u: Any, w: Any, h: Array, rtol: float | None) -> Array:
-    """How far w is from a stationary point of f(u, ·), see :class:`Diagnosis`."""
+def _away(
+    inner: Loss, u: PyTree, w: PyTree, h: Float[Array, "n n"], rtol: float | None
+) -> Float[Array, ""]:
+    """Return the relative distance of w from a stationary point of f(u, ·)."""
     step = jnp.linalg.norm(
         PseudoInverse(rtol).solve(lambda x: h @ x, _slope(inner, u, w))
     )
@@ -185,27 +200,34 @@ def _away(inner: Loss, u: Any, w: Any, h: Array, rtol: float | None) -> Array:
 
 
 class DirectionProbe(NamedTuple):
-    """What one direction in u tells, see :class:`Diagnosis`."""
+    """Measures along one direction in u, see :class:`Diagnosis`.
 
-    rank: Array  # ()
-    outside: Array  # ()
-    turning: Array  # ()
+    Example:
+        >>> DirectionProbe._fields
+        ('rank', 'outside', 'turning')
+    """
+
+    rank: Int[Array, ""]  # of H at u + du
+    outside: Float[Array, ""]  # share of the mixed term outside range(H)
+    turning: Float[Array, ""]  # |(I − P) dH P| / |dH|
 
 
-def _probe(inner: Loss, u: Any, w: Any, du: Any, rtol: float | None) -> DirectionProbe:
+def _probe(
+    inner: Loss, u: PyTree, w: PyTree, du: PyTree, rtol: float | None
+) -> DirectionProbe:
     h, dh = jax.jvp(lambda u: _hessian(inner, u, w), (u,), (du,))
     j = jax.jvp(lambda u: _slope(inner, u, w), (u,), (du,))[1]
     s, vectors = jnp.linalg.eigh(h)
     inside = nonzero_eigenvalues(s, rtol)[None]
     kernel, basis = vectors * ~inside, vectors * inside
-    there = _hessian(inner, optax.tree.add(u, du), w)
+    moved = _hessian(inner, optax.tree.add(u, du), w)
     return DirectionProbe(
-        nonzero_eigenvalues(jnp.linalg.eigvalsh(there), rtol).sum(),
+        nonzero_eigenvalues(jnp.linalg.eigvalsh(moved), rtol).sum(),
         _share(jnp.linalg.norm(kernel.T @ j), jnp.linalg.norm(j)),
         _share(jnp.linalg.norm(kernel.T @ dh @ basis), jnp.linalg.norm(dh)),
     )
 
 
-def _share(part: Array, whole: Array) -> Array:
-    """One in the other, and nothing in nothing."""
+def _share(part: Float[Array, ""], whole: Float[Array, ""]) -> Float[Array, ""]:
+    """Return part / whole, and 0 for 0 / 0."""
     return jnp.where(whole > 0, part / jnp.where(whole > 0, whole, 1), 0)

@@ -17,20 +17,30 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jaxtyping import Float, Int
 
 MAX_COMPARED = 24
-"""Up to so many scores, ranks by comparison beat XLA's sort on CPUs."""
+"""Up to this many scores, ranks by comparison are faster than XLA's sort on CPUs."""
 
 
 class SignedLog(NamedTuple):
-    """A real number as (sign, log|x|), so that products neither over- nor underflow."""
+    """A real number as (sign, log|x|), so that products neither over- nor underflow.
 
-    sign: Array
-    log: Array
+    Example:
+        >>> float(SignedLog(jnp.array(-1.0), jnp.array(0.0)).sign)
+        -1.0
+    """
+
+    sign: Float[Array, "*shape"]  # −1, 0 or 1
+    log: Float[Array, "*shape"]  # log|x|, −inf for 0
 
 
-def sortlet(scores: Array, length: Array | float | None = None) -> SignedLog:
-    """The antisymmetric product S(a) of one set of scores.
+def sortlet(
+    scores: Float[Array, " n"], length: Float[Array, ""] | float | None = None
+) -> SignedLog:
+    """Return the antisymmetric product S(a) of one set of scores.
+
+        S(a) = σ(π) · Π_{i<n} φ(a_{π(i+1)} − a_{π(i)})
 
     Args:
         scores: ``(n,)`` one real number per particle; n = 0 and 1 give S = 1.
@@ -53,24 +63,42 @@ def sortlet(scores: Array, length: Array | float | None = None) -> SignedLog:
     return SignedLog(jnp.where(closed, 0.0, sign), jnp.sum(jnp.log(steps)))
 
 
-def gaps(scores: Array) -> tuple[Array, Array]:
-    """Gaps of the sorted scores, ``(n - 1,)`` and positive, and the sort's parity.
+def gaps(
+    scores: Float[Array, " n"],
+) -> tuple[Float[Array, " gaps"], Float[Array, ""]]:
+    """Return the gaps of the sorted scores, and the parity of the sort.
 
     The order is taken from ``stop_gradient(scores)``: the sort is piecewise linear, so
     derivatives of any order are those of the gather.
+
+    Args:
+        scores: ``(n,)``.
+
+    Returns:
+        Gaps, ``(n − 1,)`` and not negative, and the parity, () −1 or 1.
+
+    Example:
+        >>> steps, sign = gaps(jnp.array([2.0, 0.0, 3.0]))
+        >>> steps.tolist(), float(sign)
+        ([2.0, 1.0], -1.0)
     """
     if scores.shape[0] > MAX_COMPARED:
         order = jnp.argsort(jax.lax.stop_gradient(scores))
         return jnp.diff(scores[order]), parity(order).astype(scores.dtype)
-    here = jax.lax.stop_gradient(scores)
-    rank = ranks(here)
+    rank = ranks(jax.lax.stop_gradient(scores))
     place = (rank[None, :] == jnp.arange(len(rank))[:, None]).astype(scores.dtype)
     # one product with rows e_{π(i+1)} − e_{π(i)}: exact, as all else is multiplied by 0
     return (place[1:] - place[:-1]) @ scores, _parity_of_ranks(rank, scores.dtype)
 
 
-def ranks(scores: Array) -> Array:
-    """How many scores lie below each one, ``(n,)``; ties keep their order.
+def ranks(scores: Float[Array, " n"]) -> Int[Array, " n"]:
+    """Return the number of scores below each one; ties keep their order.
+
+    Args:
+        scores: ``(n,)``.
+
+    Returns:
+        ``(n,)`` from 0 to n − 1, each once.
 
     Example:
         >>> ranks(jnp.array([2.0, 0.0, 3.0])).tolist()
@@ -81,17 +109,23 @@ def ranks(scores: Array) -> Array:
     return jnp.sum(below | tied, axis=1)
 
 
-def _parity_of_ranks(rank: Array, dtype: jnp.dtype) -> Array:
-    """(−1)^inversions from all pairs: O(n²) comparisons, no sequential part."""
+def _parity_of_ranks(rank: Int[Array, " n"], dtype: jnp.dtype) -> Float[Array, ""]:
+    """Return (−1)^inversions from all pairs: O(n²) comparisons, no sequential part."""
     inversions = jnp.sum(jnp.triu(rank[:, None] > rank[None, :]))
     return (1 - 2 * (inversions % 2)).astype(dtype)
 
 
-def parity(permutation: Array) -> Array:
-    """Sign of a permutation, (−1)^(n − cycles), without a sequential loop.
+def parity(permutation: Int[Array, " n"]) -> Int[Array, ""]:
+    """Return the sign of a permutation, (−1)^(n − cycles), without a sequential loop.
 
     Every element learns the smallest index on its cycle by pointer doubling,
     m ← min(m, m∘p), p ← p∘p, ⌈log₂ n⌉ times; cycles are the fixed points of m.
+
+    Args:
+        permutation: ``(n,)`` the numbers 0 … n − 1 in any order.
+
+    Returns:
+        () −1 or 1.
 
     Example:
         >>> int(parity(jnp.array([1, 2, 0]))), int(parity(jnp.array([1, 0, 2])))
@@ -108,17 +142,20 @@ def parity(permutation: Array) -> Array:
 
 
 def signed_logsumexp(terms: SignedLog) -> SignedLog:
-    """The sum Σ_k s_k exp(l_k) of signed terms, as sign and log.
-
-    Args:
-        terms: sign and log, ``(K,)`` each.
+    """Return the sum Σ_k s_k exp(l_k) of signed terms, as sign and log.
 
     The shift by the largest log is a constant to differentiation: the result does not
     depend on it.
 
+    Args:
+        terms: sign and log, ``(K,)`` each.
+
+    Returns:
+        Sign and log of the sum, () each.
+
     Example:
         >>> logs = jnp.log(jnp.array([5.0, 2.0]))
-        >>> total = signed_logsumexp(Signed(jnp.array([1.0, -1.0]), logs))
+        >>> total = signed_logsumexp(SignedLog(jnp.array([1.0, -1.0]), logs))
         >>> round(float(total.sign * jnp.exp(total.log)), 5)
         3.0
     """

@@ -8,7 +8,7 @@ With scores O_bp = ∂ log|ψ(x_b)|/∂θ_p and local energies E_b of B walkers,
 is the least-squares solution nearest to the last one.  Only the B × B matrix T is
 solved, in float64: its small eigenvalues carry the answer.
 
-Scores come split by walker, but every column's mean and every entry of T wants all
+Scores come split by walker, but every column's mean and every entry of T needs all
 walkers: they are resharded to a split by parameter (an all-to-all, 1/W of the traffic
 of an all-gather), and sums over the devices, B × B and B, bring T and Ō φ together.
 
@@ -22,29 +22,37 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jaxtyping import Bool, Float, Float64
 
 from heliostat.kernels.vmc.sharding import device_count, replicate, shard_columns
 
 
 class ClippedBatch(NamedTuple):
-    """What of a batch is usable: outliers drawn in, non-finite walkers left out."""
+    """A batch with its outliers drawn in and its non-finite walkers left out.
 
-    energies: Array  # (B,), within the window
-    shrink: Array  # (B,) factors in [0, 1] on the score rows; 0 leaves a walker out
+    Example:
+        >>> clip_outliers(jnp.array([0.0, jnp.nan]), jnp.ones(2)).shrink.tolist()
+        [1.0, 0.0]
+    """
+
+    energies: Float[Array, " walkers"]  # within the window
+    shrink: Float[Array, " walkers"]  # factors of score rows in [0, 1]; 0 leaves out
 
 
 def spring(
-    scores: Array,
-    energies: Array,
-    momentum: Array,
-    damping: float = 1e-3,
-    decay: float = 0.95,
-) -> Array:
-    """The direction φ: the next parameters are θ − η φ.
+    scores: Float[Array, "walkers parameters"],
+    energies: Float[Array, " walkers"],
+    momentum: Float[Array, " parameters"],
+    damping: Float[Array, ""] | float = 1e-3,
+    decay: Float[Array, ""] | float = 0.95,
+) -> Float[Array, " parameters"]:
+    """Return the direction φ: the next parameters are θ − η φ.
+
+        φ ← μ φ + Ōᵀ (T + λ + 11ᵀ/B)⁻¹ (ε − μ Ō φ)
 
     Args:
         scores: ``(B, P)`` ∂ log|ψ|/∂θ, one row per walker.
-        energies: ``(B,)`` local energies; NaN or inf leaves the walker out.
+        energies: ``(B,)`` local energies, hartree; NaN or inf leaves the walker out.
         momentum: ``(P,)`` the last φ, zeros at first.
         damping: λ, in the units of T (dimensionless where parameters are).
         decay: μ in [0, 1); 0 is plain stochastic reconfiguration (MinSR).
@@ -61,8 +69,8 @@ def spring(
     Reference: arXiv:2401.10190, eq. 31.
     """
     # the two vectors are small: every device clips all of them, in the same order
-    judged = replicate(jnp.stack([energies, jnp.sum(scores**2, axis=1)]))
-    clip = clip_outliers(judged[0], judged[1])
+    small = replicate(jnp.stack([energies, jnp.sum(scores**2, axis=1)]))
+    clip = clip_outliers(small[0], small[1])
     alive = clip.shrink > 0
     count = jnp.maximum(jnp.sum(alive), 1).astype(scores.dtype)
     pad = -scores.shape[1] % device_count()
@@ -79,17 +87,28 @@ def spring(
 
 
 def clip_outliers(
-    energies: Array, norms: Array, window: float = 5.0, ratio: float = 10.0
+    energies: Float[Array, " walkers"],
+    norms: Float[Array, " walkers"],
+    window: float = 5.0,
+    ratio: float = 10.0,
 ) -> ClippedBatch:
-    """Energies within 5 mean deviations of the median, score rows within 10 medians.
+    """Clip energies to 5 mean deviations of the median, score rows to 10 medians.
 
     Near a node E ∝ 1/u and |O|² ∝ 1/u², so that the plain gradient has no variance.
 
     Args:
-        energies: ``(B,)`` local energies.
+        energies: ``(B,)`` local energies, hartree.
         norms: ``(B,)`` squared norms of the score rows.
         window: in mean absolute deviations from the median.
         ratio: of a row's norm to the median norm.
+
+    Returns:
+        Clipped energies, and the factors of the score rows.
+
+    Example:
+        >>> norms = jnp.array([1.0, 1.0, 1.0, 1e4])
+        >>> clip_outliers(jnp.zeros(4), norms, ratio=10.0).shrink.round(3).tolist()
+        [1.0, 1.0, 1.0, 0.1]
 
     Reference: arXiv:2002.01434 (the divergence); clipping as in FermiNet.
     """
@@ -103,8 +122,26 @@ def clip_outliers(
     return ClippedBatch(kept, jnp.where(alive, shrink, 0.0))
 
 
-def constrain_norm(direction: Array, rate: Array, norm: float) -> Array:
-    """The change −η φ of the parameters, shortened to at most √norm.
+def constrain_norm(
+    direction: Float[Array, " parameters"],
+    rate: Float[Array, ""] | float,
+    norm: Float[Array, ""] | float,
+) -> Float[Array, " parameters"]:
+    """Return the change −η φ of the parameters, shortened to at most √norm.
+
+        Δθ = −η φ min(1, √C / (η |φ|))
+
+    Args:
+        direction: φ, ``(P,)``.
+        rate: η, the learning rate.
+        norm: C, the largest squared length of the change.
+
+    Returns:
+        Δθ, ``(P,)``.
+
+    Example:
+        >>> constrain_norm(jnp.array([3.0, 4.0]), 1.0, norm=0.25).round(3).tolist()
+        [-0.3, -0.4]
 
     Reference: arXiv:2401.10190, eq. 34.
     """
@@ -112,20 +149,24 @@ def constrain_norm(direction: Array, rate: Array, norm: float) -> Array:
     return -rate * direction * jnp.minimum(1.0, norm**0.5 / jnp.maximum(length, 1e-30))
 
 
-def _centred(rows: Array, alive: Array, count: Array) -> Array:
+def _centred(
+    rows: Float[Array, "walkers columns"],
+    alive: Bool[Array, " walkers"],
+    count: Float[Array, ""],
+) -> Float[Array, "walkers columns"]:
     mean = jnp.sum(rows, axis=0, keepdims=True) / count
     return jnp.where(alive[:, None], (rows - mean) * jax.lax.rsqrt(count), 0.0)
 
 
 def _solve(
-    columns: Array,
-    last: Array,
-    residual: Array,
-    alive: Array,
-    damping: float,
-    decay: float,
-) -> Array:
-    """(T + λ + 11ᵀ/B)⁻¹ (ε − μ Ō φ) in float64, whatever the working precision."""
+    columns: Float[Array, "walkers columns"],
+    last: Float[Array, " columns"],
+    residual: Float[Array, " walkers"],
+    alive: Bool[Array, " walkers"],
+    damping: Float[Array, ""] | float,
+    decay: Float[Array, ""] | float,
+) -> Float64[Array, " walkers"]:
+    """Solve (T + λ + 11ᵀ/B)⁻¹ (ε − μ Ō φ) in float64, at any precision."""
     projected = replicate(columns @ last)
     with jax.enable_x64(True):
         wide = columns.astype(jnp.float64)
@@ -134,5 +175,5 @@ def _solve(
             ones.sum(), 1
         )
         matrix = matrix + damping * jnp.eye(len(ones), dtype=jnp.float64)
-        wanted = (residual - decay * projected).astype(jnp.float64)
-        return jax.scipy.linalg.cho_solve((jnp.linalg.cholesky(matrix), True), wanted)
+        right = (residual - decay * projected).astype(jnp.float64)
+        return jax.scipy.linalg.cho_solve((jnp.linalg.cholesky(matrix), True), right)
