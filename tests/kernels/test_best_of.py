@@ -21,12 +21,12 @@ MOST = 32
 
 
 def by_all_subsets(scores, metric, size: int) -> float:
-    """The slow and obvious one: ties within a set are broken evenly."""
-    found = []
+    """Return the mean over all subsets, slowly; ties within a set are broken evenly."""
+    result = []
     for chosen in itertools.combinations(range(len(scores)), size):
         top = max(scores[i] for i in chosen)
-        found.append(np.mean([metric[i] for i in chosen if scores[i] == top]))
-    return float(np.mean(found))
+        result.append(np.mean([metric[i] for i in chosen if scores[i] == top]))
+    return float(np.mean(result))
 
 
 samples_of_a_prompt = st.lists(
@@ -37,10 +37,10 @@ samples_of_a_prompt = st.lists(
 @given(samples_of_a_prompt)
 def test_it_is_the_mean_over_all_subsets(samples):
     scores, metric = np.array(samples, float).T
-    found = best_of(scores[None], metric[None])[0]
+    result = best_of(scores[None], metric[None])[0]
     sizes = range(1, len(scores) + 1)
-    wanted = [by_all_subsets(scores, metric, size) for size in sizes]
-    np.testing.assert_allclose(found, wanted, atol=1e-12)
+    expected = [by_all_subsets(scores, metric, size) for size in sizes]
+    np.testing.assert_allclose(result, expected, atol=1e-12)
 
 
 @pytest.mark.parametrize("n", [1, 2, 32, 64, 512])
@@ -49,14 +49,14 @@ def test_weights_are_those_of_the_formula(n):
     weights = np.diff(subset_probabilities(n, most), axis=1)
     ranks = np.arange(1, n + 1)
     for size in range(1, most + 1):
-        wanted = comb(ranks - 1, size - 1) / comb(n, size)
-        np.testing.assert_allclose(weights[size - 1], wanted, rtol=1e-9, atol=1e-15)
+        expected = comb(ranks - 1, size - 1) / comb(n, size)
+        np.testing.assert_allclose(weights[size - 1], expected, rtol=1e-9, atol=1e-15)
 
 
 def test_all_samples_alike_are_worth_their_mean():
     metric = np.random.default_rng(0).normal(size=(5, 32))
-    found = best_of(np.zeros_like(metric), metric)
-    np.testing.assert_allclose(found, np.tile(metric.mean(1)[:, None], 32), atol=1e-12)
+    result = best_of(np.zeros_like(metric), metric)
+    np.testing.assert_allclose(result, np.tile(metric.mean(1)[:, None], 32), atol=1e-12)
 
 
 def expected_maximum(law, size: int) -> float:
@@ -70,8 +70,8 @@ def expected_maximum(law, size: int) -> float:
 
 
 def test_quadrature_knows_uniforms():
-    found = [expected_maximum(stats.uniform(), size) for size in (1, 2, 32)]
-    np.testing.assert_allclose(found, [1 / 2, 2 / 3, 32 / 33], rtol=1e-8)
+    result = [expected_maximum(stats.uniform(), size) for size in (1, 2, 32)]
+    np.testing.assert_allclose(result, [1 / 2, 2 / 3, 32 / 33], rtol=1e-8)
 
 
 @pytest.mark.parametrize("law", [stats.uniform(), stats.norm()], ids=["flat", "normal"])
@@ -79,30 +79,30 @@ def test_means_are_those_of_order_statistics(law):
     """Each of 32 means within 4.5 standard errors of 4,000 prompts: false alarms have
     probability 2e-4 in all."""
     x = law.rvs(size=(4000, MOST), random_state=np.random.default_rng(1))
-    found = best_of(x, x)
-    error = found.std(axis=0, ddof=1) / np.sqrt(len(found))
-    wanted = [expected_maximum(law, size) for size in range(1, MOST + 1)]
-    assert np.all(np.abs(found.mean(axis=0) - wanted) < 4.5 * error)
+    result = best_of(x, x)
+    error = result.std(axis=0, ddof=1) / np.sqrt(len(result))
+    expected = [expected_maximum(law, size) for size in range(1, MOST + 1)]
+    assert np.all(np.abs(result.mean(axis=0) - expected) < 4.5 * error)
     assert np.all(error < 0.02)
 
 
 def test_a_metric_that_scores_do_not_see_stays_where_it_is():
     """As above: 4.5 errors, 32 means."""
     rng = np.random.default_rng(2)
-    found = best_of(rng.normal(size=(2000, MOST)), rng.random((2000, MOST)))
-    error = found.std(axis=0, ddof=1) / np.sqrt(len(found))
-    assert np.all(np.abs(found.mean(axis=0) - 0.5) < 4.5 * error)
+    result = best_of(rng.normal(size=(2000, MOST)), rng.random((2000, MOST)))
+    error = result.std(axis=0, ddof=1) / np.sqrt(len(result))
+    assert np.all(np.abs(result.mean(axis=0) - 0.5) < 4.5 * error)
 
 
 def test_intervals_hold_the_truth_as_often_as_they_say():
     """Of 300 sets of 100 prompts, a share of 0.95 is 285 ± 3.8; the percentile
     bootstrap is known to fall short by about a hundredth.  Outside 270 to 297 lies a
     share of 1e-3 at 0.945."""
-    held, wanted = 0, expected_maximum(stats.uniform(), 4)
+    held, expected = 0, expected_maximum(stats.uniform(), 4)
     for seed in range(300):
         x = np.random.default_rng(seed).random((100, 8))
         curve = bootstrap_over_prompts(best_of(x, x, 4), resamples=400, seed=seed)
-        held += curve.low[-1] <= wanted <= curve.high[-1]
+        held += curve.low[-1] <= expected <= curve.high[-1]
     assert 270 <= held <= 297
 
 

@@ -12,18 +12,18 @@ from heliostat.system.jit import jit
 
 
 def states(target):
-    """Every state, (K^D, D) uint8, in the order of :func:`index`."""
+    """Return every state, (K^D, D) uint8, in the order of :func:`index`."""
     every = product(range(target.values), repeat=target.sites)
     return np.array(list(every), np.uint8)
 
 
 def index(x, values):
-    """The place of states (..., D) in the list of all."""
+    """Return the places of states (..., D) in the list of all."""
     return x.astype(int) @ values ** np.arange(x.shape[-1])[::-1]
 
 
 def enumerated(target):
-    """All states, log p of each, log Z, and their probabilities."""
+    """Return all states, log p of each, log Z, and their probabilities."""
     every = states(target)
     logs = np.asarray(jit(jax.vmap(lambda x: value(target, x)))(every), float)
     log_z = np.logaddexp.reduce(logs)

@@ -93,8 +93,8 @@ def test_shift_and_scale_laws(x, shift, scale, sign):
 
     Compared level by level: at a tie the block itself may flip by rounding.
     """
-    there = block_errors(sign * scale * x + shift)
-    assert there == pytest.approx(scale * block_errors(x), rel=1e-6, abs=1e-8)
+    other = block_errors(sign * scale * x + shift)
+    assert other == pytest.approx(scale * block_errors(x), rel=1e-6, abs=1e-8)
     moved = blocked_mean(sign * scale * x + shift)
     assert moved.mean == pytest.approx(sign * scale * x.mean() + shift, abs=1e-6)
 
@@ -103,8 +103,8 @@ def test_shift_and_scale_laws(x, shift, scale, sign):
 def test_reversed_series_of_whole_blocks_has_the_same_error(x):
     """Stationary means time order may be read from either end."""
     whole = x[: 2 ** int(math.log2(len(x)))]
-    here, there = block_errors(whole), block_errors(whole[::-1])
-    assert there == pytest.approx(here, rel=1e-9, abs=1e-12)
+    current, moved = block_errors(whole), block_errors(whole[::-1])
+    assert moved == pytest.approx(current, rel=1e-9, abs=1e-12)
 
 
 @given(series)

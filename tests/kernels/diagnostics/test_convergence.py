@@ -152,8 +152,8 @@ def test_autoregressive_series_have_the_size_of_the_closed_form(rho):
 def test_standardised_means_are_standard_normal():
     """Σ z² of 400 means is χ²(400)-like, σ = 0.07 of its mean: a window of 0.35 is 5 σ,
     one false alarm in 10⁶ seeds."""
-    found = dg.summary(autoregressive(np.random.default_rng(2), 0.5, 4, 1000, 400))
-    assert np.mean((found.mean / found.mcse) ** 2) == pytest.approx(1.0, abs=0.35)
+    result = dg.summary(autoregressive(np.random.default_rng(2), 0.5, 4, 1000, 400))
+    assert np.mean((result.mean / result.mcse) ** 2) == pytest.approx(1.0, abs=0.35)
 
 
 def test_independent_draws_pass_and_shifted_or_scaled_chains_do_not():
@@ -183,8 +183,8 @@ def test_superchains_see_what_short_chains_forgot():
 @given(discrete)
 def test_order_of_chains_does_not_matter(x):
     for function in SINGLE:
-        there = function(x[::-1])
-        np.testing.assert_allclose(there, function(x), rtol=1e-6)
+        moved = function(x[::-1])
+        np.testing.assert_allclose(moved, function(x), rtol=1e-6)
 
 
 @given(
@@ -192,20 +192,20 @@ def test_order_of_chains_does_not_matter(x):
 )
 def test_monotone_transforms_leave_ranks_alone(x):
     """Bulk and tails see ranks alone, and the order of ranks may be turned over."""
-    there = x**3 + 5 * x
-    assert dg.ess_bulk(there) == dg.ess_bulk(x)
+    moved = x**3 + 5 * x
+    assert dg.ess_bulk(moved) == dg.ess_bulk(x)
     assert dg.ess_bulk(-x) == pytest.approx(dg.ess_bulk(x), rel=1e-9)
-    np.testing.assert_array_equal(ranks.normal_scores(there), ranks.normal_scores(x))
+    np.testing.assert_array_equal(ranks.normal_scores(moved), ranks.normal_scores(x))
 
 
 @settings(deadline=None, max_examples=30)
 @given(discrete, st.floats(-1e3, 1e3), st.floats(0.01, 100.0))
 def test_shift_and_scale_laws(x, shift, scale):
     """mean(a x + c) = a mean + c, mcse(a x + c) = a mcse, in whole numbers exactly."""
-    here, there = dg.summary(x), dg.summary(scale * x + shift)
-    assert there.mean == pytest.approx(scale * here.mean + shift, abs=1e-9)
-    assert there.sd == pytest.approx(scale * here.sd, rel=1e-6)
-    assert there.constant == here.constant
+    current, moved = dg.summary(x), dg.summary(scale * x + shift)
+    assert moved.mean == pytest.approx(scale * current.mean + shift, abs=1e-9)
+    assert moved.sd == pytest.approx(scale * current.sd, rel=1e-6)
+    assert moved.constant == current.constant
 
 
 @pytest.mark.parametrize("size", [1, 200, 10**9])
@@ -225,14 +225,14 @@ def test_batched_is_one_by_one(monkeypatch, size):
 
 def test_summary_is_its_parts():
     x = autoregressive(np.random.default_rng(6), 0.5, 4, 50, 3)
-    found = dg.summary(x)
-    np.testing.assert_array_equal(found.mcse, dg.mcse_mean(x))
-    np.testing.assert_array_equal(found.ess_bulk, dg.ess_bulk(x))
-    np.testing.assert_array_equal(found.ess_tail, dg.ess_tail(x))
-    np.testing.assert_array_equal(found.rhat, dg.rhat(x))
-    np.testing.assert_allclose(found.mean, x.mean(axis=(0, 1)), rtol=1e-12)
-    np.testing.assert_allclose(found.sd, x.std(axis=(0, 1), ddof=1), rtol=1e-12)
-    assert not found.constant.any()
+    result = dg.summary(x)
+    np.testing.assert_array_equal(result.mcse, dg.mcse_mean(x))
+    np.testing.assert_array_equal(result.ess_bulk, dg.ess_bulk(x))
+    np.testing.assert_array_equal(result.ess_tail, dg.ess_tail(x))
+    np.testing.assert_array_equal(result.rhat, dg.rhat(x))
+    np.testing.assert_allclose(result.mean, x.mean(axis=(0, 1)), rtol=1e-12)
+    np.testing.assert_allclose(result.sd, x.std(axis=(0, 1), ddof=1), rtol=1e-12)
+    assert not result.constant.any()
 
 
 @pytest.mark.parametrize("value", [0.0, 1.0, 0.1, -1e6 / 3])
@@ -241,21 +241,21 @@ def test_what_never_varied_is_undefined(value):
     x = np.full((4, 100), value)
     assert all(math.isnan(function(x)) for function in SINGLE)
     assert math.isnan(dg.nested_rhat(x, [0, 0, 1, 1]))
-    found = dg.summary(x)
-    assert found.constant and found.mean == value and found.sd == 0
-    assert math.isnan(found.mcse) and math.isnan(found.rhat)
+    result = dg.summary(x)
+    assert result.constant and result.mean == value and result.sd == 0
+    assert math.isnan(result.mcse) and math.isnan(result.rhat)
 
 
 @pytest.mark.parametrize("draws", [4, 9, 10, 11, 400])
 @pytest.mark.parametrize("values", [(0, 1, 0, 1), (0.1, 0.2, 0.3, 0.7), (0, 0, 0, 1)])
 def test_chains_frozen_apart_are_a_failure(values, draws):
     x = np.repeat(np.array(values, dtype=float)[:, None], draws, axis=1)
-    found = dg.summary(x)
-    assert found.rhat == math.inf and not found.constant
-    for size in (found.ess_bulk, found.ess_tail, dg.ess_mean(x)):
+    result = dg.summary(x)
+    assert result.rhat == math.inf and not result.constant
+    for size in (result.ess_bulk, result.ess_tail, dg.ess_mean(x)):
         assert 1 <= size <= 4 or math.isnan(size)
-    assert found.ess_bulk > 0
-    assert found.mcse >= np.std(x, ddof=1) / 2 * (1 - 1e-12)
+    assert result.ess_bulk > 0
+    assert result.mcse >= np.std(x, ddof=1) / 2 * (1 - 1e-12)
 
 
 def test_superchains_frozen_apart_are_a_failure():

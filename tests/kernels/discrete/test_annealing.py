@@ -59,21 +59,21 @@ def test_both_directions_bracket_log_z(name):
     target = TARGETS[name]
     exact = enumerated(target)[2]
     forward, backward, offset = both(target)
-    found = two_sided(forward, backward, offset)
+    result = two_sided(forward, backward, offset)
     noise = [MARGIN * np.std(w) / PARTICLES**0.5 for w in (forward, backward)]
-    assert found.lower - noise[0] < exact < found.upper + noise[1]
-    assert abs(found.value - exact) < 0.05
-    assert abs(found.value - exact) < MARGIN * found.error
+    assert result.lower - noise[0] < exact < result.upper + noise[1]
+    assert abs(result.value - exact) < 0.05
+    assert abs(result.value - exact) < MARGIN * result.error
 
 
 @pytest.mark.slow
 def test_few_temperatures_widen_the_bounds_on_both_sides():
     """The bounds are true ones: a hasty schedule moves them apart, not together."""
     forward, backward, offset = both(TARGETS["rbm"], 8)
-    exact, found = enumerated(TARGETS["rbm"])[2], two_sided(forward, backward, offset)
-    assert found.lower < exact - 0.05
-    assert found.upper > exact + 0.05
-    assert abs(found.value - exact) < MARGIN * found.error
+    exact, result = enumerated(TARGETS["rbm"])[2], two_sided(forward, backward, offset)
+    assert result.lower < exact - 0.05
+    assert result.upper > exact + 0.05
+    assert abs(result.value - exact) < MARGIN * result.error
 
 
 @pytest.mark.parametrize("counts", [(200_000, 200_000), (200_000, 20_000)])
@@ -96,11 +96,11 @@ def test_smc_finds_log_z_and_the_target():
             informed(target), key, 4000, jnp.zeros((target.sites, 2)), moves=20
         )
     )
-    found = run(jax.random.key(0))
-    assert float(found.log_z) == pytest.approx(exact, abs=0.1)
-    assert int(found.rounds) < 30
+    result = run(jax.random.key(0))
+    assert float(result.log_z) == pytest.approx(exact, abs=0.1)
+    assert int(result.rounds) < 30
     spread = 0.5 / 4000**0.5
-    gap = np.abs(np.asarray(found.chains.x).mean(0) - chances @ every)
+    gap = np.abs(np.asarray(result.chains.x).mean(0) - chances @ every)
     assert gap.max() < 8 * spread  # resampled particles are not independent
 
 
@@ -109,10 +109,10 @@ def test_smc_leaves_what_is_impossible_behind():
     """Of 512 states of nine bits ten are possible: log Z = log 10."""
     few = Target(lambda x: jnp.where(jnp.sum(x) <= 1, 0.0, -jnp.inf), 9)
     run = jit(lambda key: smc(informed(few), key, 4000, jnp.zeros((9, 2)), moves=20))
-    found = run(jax.random.key(1))
-    assert abs(float(found.log_z) - np.log(10)) < 5 * (50 / 4000) ** 0.5 < 0.6
-    assert int(found.rounds) < 5
-    assert (np.asarray(found.chains.x).sum(1) <= 1).all()
+    result = run(jax.random.key(1))
+    assert abs(float(result.log_z) - np.log(10)) < 5 * (50 / 4000) ** 0.5 < 0.6
+    assert int(result.rounds) < 5
+    assert (np.asarray(result.chains.x).sum(1) <= 1).all()
 
 
 def test_weights_that_are_not_finite_are_refused():

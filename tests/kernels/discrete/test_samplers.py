@@ -1,7 +1,7 @@
 """Samplers keep their target: exact draws stay exact draws after some steps.
 
 ``CHAINS`` chains start from exact draws of an enumerated density and take a few steps;
-the histogram of where they are is held against the density by Pearson's χ².  The keys
+the histogram of their states is compared with the density by Pearson's χ².  The keys
 are fixed; under the null hypothesis each test fails with probability 1e-6.
 """
 
@@ -61,7 +61,7 @@ def density(target):
 
 
 def moved(target, kernel, steps, size):
-    """Where chains are that started from exact draws, as indices of states."""
+    """Move chains from exact draws, and return the indices of their states."""
     chances = density(target)
     draw = np.random.default_rng(0)
     x = states(target)[draw.choice(len(chances), CHAINS, p=chances)]
@@ -76,16 +76,16 @@ def moved(target, kernel, steps, size):
     return index(np.asarray(jit(jax.vmap(walk))(keys, x)), target.values)
 
 
-def surprise(found, chances):
-    """The probability of a χ² as large as this one."""
-    counts = np.bincount(found, minlength=len(chances))
+def chi_square_p_value(indices, chances):
+    """Return the probability of a χ² as large as this one."""
+    counts = np.bincount(indices, minlength=len(chances))
     order = np.argsort(chances)
     groups = np.cumsum(chances[order]) * CHAINS // 20  # rare states count together
     observed = np.bincount(groups.astype(int), counts[order])
-    expected = np.bincount(groups.astype(int), chances[order]) * len(found)
-    kept = expected > 0
-    statistic = ((observed - expected)[kept] ** 2 / expected[kept]).sum()
-    return chi2.sf(statistic, kept.sum() - 1)
+    expected = np.bincount(groups.astype(int), chances[order]) * len(indices)
+    filled = expected > 0
+    statistic = ((observed - expected)[filled] ** 2 / expected[filled]).sum()
+    return chi2.sf(statistic, filled.sum() - 1)
 
 
 KERNELS = {
@@ -126,17 +126,17 @@ runs of "gwg" to exact energies in ``test_discrete``."""
 )
 def test_exact_draws_stay_exact(name):
     target, kernel, size = KERNELS[name]
-    found = moved(target, kernel, 5, size)
-    assert surprise(found, density(target)) > 1e-6
+    result = moved(target, kernel, 5, size)
+    assert chi_square_p_value(result, density(target)) > 1e-6
 
 
 def test_the_uncorrected_sampler_does_not():
     """The test above can fail: DULA with a long step has another density."""
-    assert surprise(moved(RBM, dula(RBM), 5, 2.0), density(RBM)) < 1e-6
+    assert chi_square_p_value(moved(RBM, dula(RBM), 5, 2.0), density(RBM)) < 1e-6
 
 
 @pytest.mark.slow
-def test_a_snapshot_of_chains_wants_a_lazy_step():
+def test_a_snapshot_of_chains_needs_a_lazy_step():
     """Without coupling GWG always flips one bit: all chains keep one parity."""
     target = ising(3, 0.0)
 
@@ -208,15 +208,15 @@ def test_chains_leave_what_is_impossible_and_stay_out(build):
     assert (np.ptp(sums[:, -500:], axis=1) > 0).all()
 
 
-def test_adaptation_finds_the_wanted_acceptance_and_then_stands_still():
+def test_adaptation_reaches_its_acceptance_and_then_stands_still():
     sizes = Sizes(1.0, 1e-3, 1e3)
 
     def body(search, _):
         return adapt_size(search, jnp.exp(-3 * search.size), sizes), None
 
     search, _ = jax.lax.scan(body, init_adaptation(sizes), None, 2000)
-    wanted = -np.log(0.574) / 3
-    assert float(freeze_size(search).size) == pytest.approx(wanted, rel=0.02)
+    expected = -np.log(0.574) / 3
+    assert float(freeze_size(search).size) == pytest.approx(expected, rel=0.02)
     assert isinstance(freeze_size(search), SizeAdaptation)
 
 
@@ -227,9 +227,9 @@ def test_selection_is_the_inverse_distribution(n):
     u = np.random.default_rng(1).random(2000)
     with jax.enable_x64(True):
         pick = jit(jax.vmap(select, (0, None)))
-        found = pick(jnp.array(u), jnp.array(weights))
+        result = pick(jnp.array(u), jnp.array(weights))
         ends = pick(jnp.array([0.0, 1 - 2.0**-53]), jnp.array(weights))
-    np.testing.assert_array_equal(found, np.searchsorted(marks, u, side="right"))
+    np.testing.assert_array_equal(result, np.searchsorted(marks, u, side="right"))
     assert (weights[np.asarray(ends)] > 0).all()
 
 

@@ -50,9 +50,9 @@ pytestmark = pytest.mark.usefixtures("x64")
     ],
 )
 def test_rbm_values(visible, hidden, scale, log_z, first, total, mean):
-    states, logs, found, chances = enumerated(sine_rbm(visible, hidden, scale))
+    states, logs, result, chances = enumerated(sine_rbm(visible, hidden, scale))
     means = chances @ states
-    assert found == pytest.approx(log_z, abs=1e-9)
+    assert result == pytest.approx(log_z, abs=1e-9)
     np.testing.assert_allclose(
         [means[0], means.sum(), chances @ logs], [first, total, mean], atol=1e-7
     )
@@ -72,16 +72,18 @@ def test_fhmm_values(multilinear):
 )
 def test_potts_values(states, coupling, log_z, energy):
     target = potts(3, states, coupling)
-    _, logs, found, chances = enumerated(target)
-    assert found == pytest.approx(log_z, abs=2e-7)
+    _, logs, result, chances = enumerated(target)
+    assert result == pytest.approx(log_z, abs=2e-7)
     assert -chances @ logs / coupling / 9 == pytest.approx(energy, abs=1e-7)
 
 
 def test_potts_of_two_values_is_ising():
     x = jnp.array(np.random.default_rng(0).integers(0, 2, 25), jnp.uint8)
     bonds = 50
-    here = value(ising(5, 0.4), x)
-    assert float(value(potts(5, 2, 0.8), x)) == pytest.approx(float(here + 0.4 * bonds))
+    current = value(ising(5, 0.4), x)
+    assert float(value(potts(5, 2, 0.8), x)) == pytest.approx(
+        float(current + 0.4 * bonds)
+    )
 
 
 @pytest.mark.parametrize("size", [3, 4])
@@ -144,10 +146,10 @@ def test_gains_are_what_moves_do(name):
     rng = np.random.default_rng(2)
     for x in rng.integers(0, target.values, (5, 9)).astype(np.uint8):
         slow = np.zeros((9, target.values - 1))
-        there = np.asarray(alternatives(jnp.array(x), target.values))
+        moved = np.asarray(alternatives(jnp.array(x), target.values))
         for site, move in np.ndindex(slow.shape):
             y = x.copy()
-            y[site] = there[site, move]
+            y[site] = moved[site, move]
             slow[site, move] = plain(y) - plain(x)
         exact, taylor = gains(x)
         np.testing.assert_allclose(exact, slow, atol=1e-12)
@@ -157,9 +159,9 @@ def test_gains_are_what_moves_do(name):
 
 def test_the_way_back_is_the_mirrored_move():
     x = jnp.array([0, 1, 2, 4], jnp.uint8)
-    there = alternatives(x, 5)
+    moved = alternatives(x, 5)
     for move in range(4):
-        back = alternatives(there[:, move], 5)[:, 3 - move]
+        back = alternatives(moved[:, move], 5)[:, 3 - move]
         assert (back == x).all()
 
 
@@ -169,11 +171,11 @@ def test_an_fhmm_as_coded_elsewhere_has_other_gains_but_the_same_density():
         fhmm(sine_observations(3, 3)),
         fhmm(sine_observations(3, 3), multilinear=False),
     )
-    (here, gains), (same, others) = (
+    (current, gains), (same, others) = (
         jit(lambda x, target=target: value_and_gains(target, x))(x)
         for target in (one, other)
     )
-    assert float(here) == pytest.approx(float(same))
+    assert float(current) == pytest.approx(float(same))
     gap = gains - others
     weights = np.tile(sine_observations(3, 3).weights, 3)
     np.testing.assert_allclose(gap[:, 0], -(weights**2) / (2 * 0.5**2), atol=1e-12)
@@ -204,13 +206,13 @@ WRONG = {
 
 
 @pytest.mark.parametrize("message", WRONG)
-def test_a_wrong_target_is_told(message):
+def test_a_wrong_target_is_refused(message):
     states = np.random.default_rng(0).integers(0, 2, (8, 5), np.uint8)
     with pytest.raises(ValueError, match=message):
         check_target(Target(WRONG[message], 5), states)
 
 
-def test_wrong_states_and_couplings_are_told():
+def test_wrong_states_and_couplings_are_refused():
     target = potts(3, 3, 0.5)
     with pytest.raises(
         ValueError, match="3 at site 2: expected whole numbers from 0 to 2"

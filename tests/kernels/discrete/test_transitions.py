@@ -43,11 +43,11 @@ def matrix(target, kernel, ways, size=1.0, tilt=None):
     def row(x):
         chain = kernel.init(x)
         ys, sites, count = ways(x)
-        there = jax.vmap(kernel.init)(ys)
+        moved = jax.vmap(kernel.init)(ys)
         look = lambda t, s: transition_log_probs(  # noqa: E731
             kernel.proposal, chain, t, s, count, size, tilt
         )
-        ahead, ratio = jax.vmap(look)(there, sites)
+        ahead, ratio = jax.vmap(look)(moved, sites)
         return ys, jnp.exp(ahead) * jnp.minimum(1.0, jnp.exp(ratio)), jnp.exp(ahead)
 
     ys, chance, proposed = jit(jax.vmap(row))(space)
@@ -77,8 +77,8 @@ def by_sites(target, sequences):
     moves = jnp.array([k for _, k in pairs])
 
     def ways(x):
-        there = alternatives(x, target.values)
-        change = lambda s, k: x.at[s].set(there[s, k])  # noqa: E731
+        moved = alternatives(x, target.values)
+        change = lambda s, k: x.at[s].set(moved[s, k])  # noqa: E731
         return jax.vmap(change)(sites, moves), sites, jnp.int32(sequences.shape[1])
 
     return ways
@@ -280,8 +280,8 @@ def test_autocorrelation_times_are_the_exact_ones(where, sampler):
         p = matrix(target, kernel, by_sites(target, SINGLES))
     pi = stationary(target)
     assert balance(p, pi) < 1e-12
-    found = [iat(p, pi, h) for h in statistics(target)]
-    np.testing.assert_allclose(found, TIMES[where, sampler], rtol=0.02)
+    result = [iat(p, pi, h) for h in statistics(target)]
+    np.testing.assert_allclose(result, TIMES[where, sampler], rtol=0.02)
 
 
 @pytest.mark.parametrize("target", [ising(3, 0.5, field=0.2), ising(4, 0.3)], ids="34")

@@ -65,11 +65,11 @@ def cosine(a, b):
 def test_direct_and_indirect_term_are_kept_apart():
     inner, outer, u, phi, problem = overparameterised()
     w = jnp.asarray(np.linalg.pinv(phi) @ u)
-    found = hypergradient(outer, inner, u, w, PseudoInverse())
+    result = hypergradient(outer, inner, u, w, PseudoInverse())
     direct, indirect = exact(phi, u, problem)
-    np.testing.assert_allclose(found.direct, direct, rtol=1e-12)
-    np.testing.assert_allclose(found.indirect, indirect, rtol=1e-9)
-    np.testing.assert_allclose(found.total, direct + indirect, rtol=1e-9)
+    np.testing.assert_allclose(result.direct, direct, rtol=1e-12)
+    np.testing.assert_allclose(result.indirect, indirect, rtol=1e-9)
+    np.testing.assert_allclose(result.total, direct + indirect, rtol=1e-9)
 
 
 @pytest.mark.parametrize(
@@ -93,10 +93,10 @@ def test_neumann_comes_to_the_exact_one_at_its_rate():
     cosines = []
     for terms in (1, 2, 5, 20, 100):
         method = Neumann(terms, RATE)
-        found = np.asarray(hypergradient(outer, inner, u, w, method).indirect)
-        gap = np.linalg.norm(found - target) / np.linalg.norm(target)
+        result = np.asarray(hypergradient(outer, inner, u, w, method).indirect)
+        gap = np.linalg.norm(result - target) / np.linalg.norm(target)
         assert gap <= (1 - RATE * s.min()) ** terms
-        cosines.append(cosine(found, target))
+        cosines.append(cosine(result, target))
     assert cosines == sorted(cosines)
     assert cosines[0] < 0.99 and cosines[-1] > 1 - 1e-6
 
@@ -148,8 +148,8 @@ def test_cold_start_comes_to_the_outer_solution_of_least_norm():
 
     def step(u, _):
         w = hypergradients.descend(inner, u, jnp.zeros(32), 0.8, 200)
-        found = hypergradients.hypergradient(outer, inner, u, w, NormalCG(1e-14, 40))
-        return u - rate * found.total, None
+        result = hypergradients.hypergradient(outer, inner, u, w, NormalCG(1e-14, 40))
+        return u - rate * result.total, None
 
     response = v @ np.linalg.pinv(phi)
     closed = np.linalg.pinv(response) @ y
@@ -161,16 +161,16 @@ def test_cold_start_comes_to_the_outer_solution_of_least_norm():
 # -- unrolling -------------------------------------------------------------------------
 
 
-def curved(u, w):
+def inner_loss(u, w):
     """Nothing is quadratic or constant here."""
     return jnp.sum(jnp.log(1 + jnp.exp(w * u["a"]))) + 0.5 * u["b"] * jnp.sum(w**2)
 
 
-def judged(u, w):
+def outer_loss(u, w):
     return jnp.sum(jnp.sin(w)) + u["b"] * jnp.sum(u["a"] ** 2)
 
 
-def here():
+def point():
     draw = np.random.default_rng(5)
     a, w = (jnp.asarray(draw.normal(size=4)) for _ in range(2))
     return {"a": a, "b": jnp.asarray(0.7)}, w
@@ -179,31 +179,31 @@ def here():
 @pytest.mark.parametrize("forward", [False, True])
 def test_an_unroll_is_the_derivative_of_descent(forward):
     """Against central differences of u ↦ F(u, w_T(u)), T = 9."""
-    u, w = here()
-    _, found = unrolled(judged, curved, u, w, 0.2, 9, forward=forward)
+    u, w = point()
+    _, result = unrolled(outer_loss, inner_loss, u, w, 0.2, 9, forward=forward)
 
     def through(u):
-        return float(judged(u, descend(curved, u, w, 0.2, 9)))
+        return float(outer_loss(u, descend(inner_loss, u, w, 0.2, 9)))
 
     h = 1e-5
     for i in range(4):
         up, down = (u | {"a": u["a"].at[i].add(s * h)} for s in (1, -1))
         slope = (through(up) - through(down)) / (2 * h)
-        np.testing.assert_allclose(found.total["a"][i], slope, rtol=1e-8)
+        np.testing.assert_allclose(result.total["a"][i], slope, rtol=1e-8)
     up, down = (u | {"b": u["b"] + s * h} for s in (1, -1))
     slope = (through(up) - through(down)) / (2 * h)
-    np.testing.assert_allclose(found.total["b"], slope, rtol=1e-8)
+    np.testing.assert_allclose(result.total["b"], slope, rtol=1e-8)
 
 
 @pytest.mark.parametrize("last", [0, 1, 4, None])
 def test_both_modes_of_a_truncated_unroll_agree(last):
-    u, w = here()
-    args = (judged, curved, u, w, 0.2, 9, last)
-    (there, reverse), (same, forward) = (
+    u, w = point()
+    args = (outer_loss, inner_loss, u, w, 0.2, 9, last)
+    (moved, reverse), (same, forward) = (
         unrolled(*args, forward=mode) for mode in (False, True)
     )
-    np.testing.assert_array_equal(there, same)
-    np.testing.assert_allclose(there, descend(curved, u, w, 0.2, 9), rtol=1e-12)
+    np.testing.assert_array_equal(moved, same)
+    np.testing.assert_allclose(moved, descend(inner_loss, u, w, 0.2, 9), rtol=1e-12)
     for name in u:
         a, b = reverse.indirect[name], forward.indirect[name]
         np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-15)
@@ -211,9 +211,9 @@ def test_both_modes_of_a_truncated_unroll_agree(last):
 
 
 def test_a_long_unroll_is_the_implicit_function_theorem():
-    u, w = here()
-    w, steps = unrolled(judged, curved, u, w, 0.4, 400)
-    theorem = hypergradient(judged, curved, u, w, ConjugateGradient(1e-14))
+    u, w = point()
+    w, steps = unrolled(outer_loss, inner_loss, u, w, 0.4, 400)
+    theorem = hypergradient(outer_loss, inner_loss, u, w, ConjugateGradient(1e-14))
     for name in u:
         np.testing.assert_allclose(steps.total[name], theorem.total[name], rtol=1e-9)
 
@@ -221,7 +221,7 @@ def test_a_long_unroll_is_the_implicit_function_theorem():
 @pytest.mark.parametrize("last", [-1, 10])
 def test_a_truncation_that_makes_no_sense_is_refused(last):
     with pytest.raises(ValueError, match=f"last {last}: expected 0 to 9"):
-        unrolled(judged, curved, *here(), 0.2, 9, last)
+        unrolled(outer_loss, inner_loss, *point(), 0.2, 9, last)
 
 
 def test_a_negative_number_of_steps_is_refused():
@@ -247,14 +247,14 @@ def test_the_start_has_a_derivative_too():
 
 def test_mixed_products_are_the_same_in_both_modes():
     """⟨q, ∂(∂f/∂w)/∂u · du⟩ by jvp = ⟨(∂²f/∂w∂u)ᵀ q, du⟩ by vjp."""
-    u, w = here()
+    u, w = point()
     q = jnp.linspace(-1, 2, 4)
     du = {"a": jnp.linspace(1, -1, 4), "b": jnp.asarray(0.3)}
 
     @jit
     def both(u, w):
-        slope = jax.jvp(lambda u: jax.grad(curved, 1)(u, w), (u,), (du,))[1]
-        return slope, mixed_product(curved, u, w, q)
+        slope = jax.jvp(lambda u: jax.grad(inner_loss, 1)(u, w), (u,), (du,))[1]
+        return slope, mixed_product(inner_loss, u, w, q)
 
     slope, back = both(u, w)
     product = back["a"] @ du["a"] + back["b"] * du["b"]

@@ -92,11 +92,11 @@ def test_neumann_terms_are_counted_as_they_are_named(terms):
     h, v = matrix(), vector()
     step = np.eye(SIZE) - RATE * np.asarray(h)
     expected = RATE * sum(np.linalg.matrix_power(step, j) for j in range(terms)) @ v
-    found = solved(h, v, Neumann(terms, RATE))
-    np.testing.assert_allclose(found, expected, rtol=1e-12)
+    result = solved(h, v, Neumann(terms, RATE))
+    np.testing.assert_allclose(result, expected, rtol=1e-12)
 
 
-def test_methods_filter_eigenvalues_as_they_say():
+def test_methods_filter_eigenvalues_as_documented():
     s = np.linspace(0.05, 2, SIZE)
     h, ones = jnp.diag(jnp.asarray(s)), jnp.ones(SIZE)
     filters = {
@@ -118,7 +118,7 @@ def test_in_the_kernel_the_pseudo_inverse_is_zero_though_products_are_rounded(sc
         assert np.linalg.norm(solved(scale * h, v, method)) < 1e-11 / scale
 
 
-def test_what_comes_back_where_a_method_fails_is_no_answer_that_might_be_one():
+def test_a_failed_method_returns_no_plausible_answer():
     h, v = matrix(rank=7), vector()
     assert np.isnan(solved(h, v, GMRES())).all()
     assert np.linalg.norm(solved(h, v, ConjugateGradient())) > 1e9
@@ -146,8 +146,8 @@ def test_what_makes_no_sense_is_refused(v, method, line):
 
 
 def test_a_damping_that_is_traced_is_no_mistake():
-    found = jit(lambda e: inverse_hvp(lambda x: x, jnp.ones(2), Proximal(e)))(1.0)
-    np.testing.assert_allclose(found, [0.5, 0.5], rtol=1e-6)
+    result = jit(lambda e: inverse_hvp(lambda x: x, jnp.ones(2), Proximal(e)))(1.0)
+    np.testing.assert_allclose(result, [0.5, 0.5], rtol=1e-6)
 
 
 # -- the derivative of a pseudo-inverse ------------------------------------------------
@@ -168,7 +168,7 @@ def test_a_pseudo_inverse_has_derivatives_where_eigenvalues_are_repeated():
     """Of a family whose pseudo-inverse is known: first in both modes, and second."""
     a, v = vector(2)[:6], vector(3)[:6]
 
-    def found(t):
+    def solved_by_pinv(t):
         return a @ inverse_hvp(lambda x: turning(t, 1) @ x, v, PseudoInverse())
 
     def known(t):
@@ -179,29 +179,31 @@ def test_a_pseudo_inverse_has_derivatives_where_eigenvalues_are_repeated():
         orders = f, jax.jacfwd(f), slope, jax.grad(slope)
         return jit(lambda t: [of(t) for of in orders])(0.3)
 
-    np.testing.assert_allclose(derivatives(found), derivatives(known), rtol=1e-11)
+    np.testing.assert_allclose(
+        derivatives(solved_by_pinv), derivatives(known), rtol=1e-11
+    )
 
 
 def test_a_pseudo_inverse_has_the_slope_of_its_differences():
     """Of numpy's, along a direction that keeps the rank: dH = S H + H S."""
     h, tilt = np.asarray(matrix(rank=7)), np.asarray(matrix(seed=5))
     dh = tilt @ h + h @ tilt.T
-    found = jax.jvp(pseudo_inverse, (jnp.asarray(h),), (jnp.asarray(dh),))[1]
+    result = jax.jvp(pseudo_inverse, (jnp.asarray(h),), (jnp.asarray(dh),))[1]
 
-    def there(t):
+    def moved_inverse(t):
         moved = (np.eye(SIZE) + t * tilt) @ h @ (np.eye(SIZE) + t * tilt).T
         return np.linalg.pinv(moved, rcond=1e-10, hermitian=True)
 
-    expected = (there(1e-5) - there(-1e-5)) / 2e-5
-    np.testing.assert_allclose(found, expected, atol=1e-7 * np.abs(expected).max())
+    expected = (moved_inverse(1e-5) - moved_inverse(-1e-5)) / 2e-5
+    np.testing.assert_allclose(result, expected, atol=1e-7 * np.abs(expected).max())
 
 
 def test_of_a_multiple_of_one_it_is_as_of_a_number():
     def total(s):
         return jnp.sum(inverse_hvp(lambda x: s * x, jnp.ones(3), PseudoInverse()))
 
-    told = jit(lambda s: (total(s), jax.grad(total)(s), jax.hessian(total)(s)))
-    slopes = [float(one) for one in told(2.0)]
+    values = jit(lambda s: (total(s), jax.grad(total)(s), jax.hessian(total)(s)))
+    slopes = [float(one) for one in values(2.0)]
     np.testing.assert_allclose(slopes, [3 / 2, -3 / 4, 6 / 8], rtol=1e-14)
 
 
@@ -209,9 +211,9 @@ def test_of_a_multiple_of_one_it_is_as_of_a_number():
 def test_every_method_is_linear_and_symmetric(method):
     """⟨a, M b⟩ = ⟨M a, b⟩, as of the symmetric H that it stands for."""
     h, a, b = matrix(), vector(2), vector(3)
-    found = solved(h, a + 2 * b, method)
+    result = solved(h, a + 2 * b, method)
     parts = solved(h, a, method) + 2 * solved(h, b, method)
-    np.testing.assert_allclose(found, parts, rtol=1e-5)
+    np.testing.assert_allclose(result, parts, rtol=1e-5)
     left, right = a @ solved(h, b, method), b @ solved(h, a, method)
     np.testing.assert_allclose(left, right, rtol=1e-5)
 
@@ -225,8 +227,8 @@ def test_trees_are_solved_as_the_vector_that_they_are():
         y = h @ flat
         return {"a": y[:4].reshape(2, 2), "b": (y[4], y[5:])}
 
-    found = jit(lambda tree: inverse_hvp(product, tree, PseudoInverse()))(tree)
-    flat = [found["a"].ravel(), found["b"][0][None], found["b"][1]]
+    result = jit(lambda tree: inverse_hvp(product, tree, PseudoInverse()))(tree)
+    flat = [result["a"].ravel(), result["b"][0][None], result["b"][1]]
     expected = np.linalg.solve(h, v)
     np.testing.assert_allclose(np.concatenate(flat), expected, rtol=1e-10)
 
@@ -236,5 +238,5 @@ def test_hessian_products_are_columns_of_the_hessian():
         return jnp.sum(jnp.tanh(w) ** 2 * w[::-1])
 
     w, x = vector(4), vector(5)
-    found, hessian = jit(lambda w, x: (hvp(f, w, x), jax.hessian(f)(w)))(w, x)
-    np.testing.assert_allclose(found, hessian @ x, rtol=1e-10)
+    result, hessian = jit(lambda w, x: (hvp(f, w, x), jax.hessian(f)(w)))(w, x)
+    np.testing.assert_allclose(result, hessian @ x, rtol=1e-10)

@@ -1,4 +1,4 @@
-"""Which solution is meant: the trap of a singular Hessian, and the way around it."""
+"""The nearest of many solutions: the trap of a singular Hessian, and the way around."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def flat(tree):
     return np.concatenate([np.ravel(x) for x in jax.tree.leaves(tree)])
 
 
-def test_the_trap_is_one():
+def test_the_theorem_with_a_pseudo_inverse_is_no_gradient():
     """The theorem with H⁺ is no gradient of the map; a long unroll is, to 1e-12.
 
     Of the input x, whose direction the solution follows, it misses the larger part;
@@ -63,8 +63,8 @@ def test_the_trap_is_one():
         theorem = hypergradient(outer, inner, u, w, PseudoInverse())
         return truth, theorem.total, unrolled(outer, inner, u, zero, rate, 60)
 
-    truth, theorem, (there, steps) = jit(all_three)(u)
-    np.testing.assert_allclose(there, nearest(u, zero), atol=1e-12)
+    truth, theorem, (moved, steps) = jit(all_three)(u)
+    np.testing.assert_allclose(moved, nearest(u, zero), atol=1e-12)
     np.testing.assert_allclose(flat(steps.total), flat(truth), atol=1e-12)
     np.testing.assert_allclose(theorem[1], truth[1], atol=1e-12)  # the labels'
     x, exact = np.asarray(theorem[0]), np.asarray(truth[0])
@@ -89,8 +89,8 @@ def test_the_projection_has_its_own_derivative(method, scale):
     start = scale * jnp.asarray(draw.normal(size=(OUTPUTS, INPUTS)))
     truth = flat(jit(jax.grad(lambda u: outer(u, nearest(u, start))))(u))
     w = nearest(u, start)
-    found = jit(lambda u, w: projected(outer, inner, u, w, start, method))(u, w)
-    np.testing.assert_allclose(flat(found.total), truth, atol=1e-10)
+    result = jit(lambda u, w: projected(outer, inner, u, w, start, method))(u, w)
+    np.testing.assert_allclose(flat(result.total), truth, atol=1e-10)
 
 
 def test_it_is_the_derivative_of_a_pseudo_inverse():
@@ -108,9 +108,9 @@ def test_it_is_the_derivative_of_a_pseudo_inverse():
         return outer(phi, phi.T @ jnp.linalg.solve(phi @ phi.T, y))
 
     w = phi.T @ jnp.linalg.solve(phi @ phi.T, y)
-    found = jit(lambda phi: projected(outer, inner, phi, w, jnp.zeros(6)))(phi)
+    result = jit(lambda phi: projected(outer, inner, phi, w, jnp.zeros(6)))(phi)
     truth = jit(jax.grad(through))(phi)
-    np.testing.assert_allclose(found.total, truth, rtol=1e-9)
+    np.testing.assert_allclose(result.total, truth, rtol=1e-9)
 
 
 def test_where_the_theorem_applies_both_are_one():
@@ -128,8 +128,8 @@ def test_where_the_theorem_applies_both_are_one():
         theorem = hypergradient(outer, inner, u, w, PseudoInverse())
         return theorem, projected(outer, inner, u, w, jnp.ones(4))
 
-    theorem, found = both(u, w)
-    np.testing.assert_allclose(found.total, theorem.total, rtol=1e-10)
+    theorem, result = both(u, w)
+    np.testing.assert_allclose(result.total, theorem.total, rtol=1e-10)
 
 
 # -- diagnosis -------------------------------------------------------------------------
@@ -137,20 +137,20 @@ def test_where_the_theorem_applies_both_are_one():
 
 def warned(inner, u, w, **options):
     """The diagnosis, and what was warned of: the same reasons."""
-    with warnings.catch_warnings(record=True) as seen:
+    with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        found = diagnose(inner, u, w, **options)
-    assert all(issubclass(w.category, ImplicitFunctionWarning) for w in seen)
-    assert tuple(str(w.message) for w in seen) == found.reasons
-    return found
+        result = diagnose(inner, u, w, **options)
+    assert all(issubclass(w.category, ImplicitFunctionWarning) for w in caught)
+    assert tuple(str(w.message) for w in caught) == result.reasons
+    return result
 
 
-def test_the_trap_is_told():
+def test_the_trap_is_diagnosed():
     inner, _, u = pair()
-    found = warned(inner, u, nearest(u, jnp.zeros((OUTPUTS, INPUTS))))
-    assert (found.rank, found.size) == (OUTPUTS, OUTPUTS * INPUTS)
-    assert found.turning > 0.1 and found.outside < 1e-10
-    (reason,) = found.reasons
+    result = warned(inner, u, nearest(u, jnp.zeros((OUTPUTS, INPUTS))))
+    assert (result.rank, result.size) == (OUTPUTS, OUTPUTS * INPUTS)
+    assert result.turning > 0.1 and result.outside < 1e-10
+    (reason,) = result.reasons
     assert "rank 3 of 15" in reason and "`projected`" in reason
 
 
@@ -167,9 +167,9 @@ def test_a_regular_problem_passes():
     def inner(u, w):
         return 0.5 * jnp.sum((w - u) ** 2) + 0.1 * jnp.sum(w**4)
 
-    found = warned(inner, 1.4 * jnp.ones(3), jnp.ones(3))  # w + 0.4 w³ = u
-    assert found.rank == found.size == 3 and not found.reasons
-    assert found.lowest > 0.9
+    result = warned(inner, 1.4 * jnp.ones(3), jnp.ones(3))  # w + 0.4 w³ = u
+    assert result.rank == result.size == 3 and not result.reasons
+    assert result.lowest > 0.9
 
 
 def test_a_singular_one_passes_whose_range_stands_still():
@@ -191,37 +191,37 @@ def test_a_singular_one_passes_whose_range_stands_still():
     np.testing.assert_allclose(theorem.total, truth, rtol=1e-10)
 
 
-def test_a_change_of_rank_is_told():
+def test_a_change_of_rank_is_diagnosed():
     """H = diag(1, u²) loses a rank at u = 0, and not to first order."""
 
     def inner(u, w):
         return 0.5 * (w[0] - u) ** 2 + 0.5 * (u * w[1]) ** 2
 
-    found = warned(inner, jnp.array(0.0), jnp.zeros(2))
-    assert found.rank == 1 and set(found.near) == {2}
-    assert found.reasons[0] == "the rank of H changes with u: 1 of 2 here, 2 nearby"
+    result = warned(inner, jnp.array(0.0), jnp.zeros(2))
+    assert result.rank == 1 and set(result.near) == {2}
+    assert result.reasons[0] == "the rank of H changes with u: 1 of 2 here, 2 nearby"
 
 
-def test_a_minimum_that_is_lost_is_told():
+def test_a_lost_minimum_is_diagnosed():
     """u pushes along a flat direction: f has no minimum at any other u."""
 
     def inner(u, w):
         return 0.5 * w[0] ** 2 + u * w[1]
 
-    found = warned(inner, jnp.array(0.0), jnp.zeros(2))
-    assert found.outside == pytest.approx(1.0)
-    assert "no minimiser moves with u" in found.reasons[0]
+    result = warned(inner, jnp.array(0.0), jnp.zeros(2))
+    assert result.outside == pytest.approx(1.0)
+    assert "no minimiser moves with u" in result.reasons[0]
 
 
-def test_a_point_that_is_no_minimum_is_told():
+def test_a_point_that_is_no_minimum_is_diagnosed():
     """The Newton step of a quadratic is exact: its length is that of w − w*."""
 
     def inner(u, w):
         return 0.5 * jnp.sum(jnp.array([1.0, 10.0]) * (w - u) ** 2)
 
     u = jnp.array([3.0, 4.0])
-    found = warned(inner, u, jnp.zeros(2) + u * 1.5)
-    assert found.away == pytest.approx(2.5 / (2.5 + 7.5), rel=1e-12)
-    (reason,) = found.reasons
+    result = warned(inner, u, jnp.zeros(2) + u * 1.5)
+    assert result.away == pytest.approx(2.5 / (2.5 + 7.5), rel=1e-12)
+    (reason,) = result.reasons
     assert reason.startswith("w does not minimise f(u, ·)") and "25.0%" in reason
     assert warned(inner, u, u).away == 0

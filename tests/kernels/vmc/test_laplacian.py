@@ -41,9 +41,9 @@ def test_forward_equals_hessian(name):
 @pytest.mark.parametrize("method", METHODS)
 def test_gaussian_by_hand(method):
     """f = −a|x|²/2 has ∇f = −a x and ∇²f = −a d."""
-    found = derivatives(lambda x: -0.7 * jnp.sum(x**2) / 2, method)(jnp.asarray(POINT))
-    np.testing.assert_allclose(found.gradient, -0.7 * POINT, rtol=1e-12)
-    assert float(found.laplacian) == pytest.approx(-0.7 * POINT.size)
+    result = derivatives(lambda x: -0.7 * jnp.sum(x**2) / 2, method)(jnp.asarray(POINT))
+    np.testing.assert_allclose(result.gradient, -0.7 * POINT, rtol=1e-12)
+    assert float(result.laplacian) == pytest.approx(-0.7 * POINT.size)
 
 
 def test_unknown_method_is_named():

@@ -77,7 +77,7 @@ def test_no_moves_leave_walkers_where_they_are():
 
 
 def test_a_walker_draws_by_its_own_index():
-    """What one walker does depends neither on the number nor the place of others."""
+    """The moves of one walker depend neither on the number nor the place of others."""
     start = jnp.zeros((8, 1, 1))
     many, _ = sweep(gaussian, jax.random.key(5), start, jnp.array(0.5), 4)
     assert len(np.unique(many)) == 8
@@ -89,8 +89,8 @@ def test_adapted_width_reaches_the_target():
 
     def move(chain, i):
         walkers, width = chain
-        there = jax.random.fold_in(key, i)
-        walkers, accepted = module.metropolis_sweep(gaussian, there, walkers, width, 5)
+        moved = jax.random.fold_in(key, i)
+        walkers, accepted = module.metropolis_sweep(gaussian, moved, walkers, width, 5)
         width = adapt_width(width, accepted.mean(), rate=0.5)
         return (walkers, width), accepted.mean()
 

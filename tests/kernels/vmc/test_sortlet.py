@@ -1,4 +1,4 @@
-"""Sortlets against brute force: what sorting and parity mean is written out."""
+"""Sortlets against brute force: sorting and parity are written out."""
 
 from functools import lru_cache
 from itertools import permutations
@@ -49,8 +49,8 @@ def small(request, monkeypatch):
 @pytest.mark.parametrize("n", range(1, 6))
 def test_parity_of_every_permutation(n):
     orders = list(permutations(range(n)))
-    found = jit(jax.vmap(parity))(jnp.array(orders))
-    assert found.tolist() == [brute_parity(order) for order in orders]
+    result = jit(jax.vmap(parity))(jnp.array(orders))
+    assert result.tolist() == [brute_parity(order) for order in orders]
 
 
 @pytest.mark.parametrize("n", [0, 1, pytest.param(2, marks=pytest.mark.slow), 3, 7, 30])

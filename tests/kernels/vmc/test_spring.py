@@ -41,18 +41,18 @@ def natural_gradient(scores, energies, last, decay):
 @pytest.mark.parametrize("decay", [0.0, 0.95])
 def test_equals_the_least_squares_problem_it_solves(batch, decay):
     last = jnp.linspace(-1, 1, PARAMETERS)
-    found = spring(*batch, last, DAMPING, decay)
+    result = spring(*batch, last, DAMPING, decay)
     expected = natural_gradient(*batch, last, decay)
-    np.testing.assert_allclose(found, expected, rtol=1e-9)
+    np.testing.assert_allclose(result, expected, rtol=1e-9)
 
 
 def test_a_shift_of_energies_or_scores_changes_nothing(batch):
     scores, energies = batch
     last = jnp.linspace(0, 1, PARAMETERS)
-    found = spring(scores, energies, last, DAMPING)
+    result = spring(scores, energies, last, DAMPING)
     shifted = spring(scores + jnp.arange(7.0)[None], energies + 100, last, DAMPING)
     # the clip of score rows sees the shift; with no row clipped the result may not
-    np.testing.assert_allclose(found, shifted, rtol=1e-8)
+    np.testing.assert_allclose(result, shifted, rtol=1e-8)
 
 
 @pytest.mark.parametrize("bad", [jnp.nan, jnp.inf, -jnp.inf])
@@ -68,8 +68,8 @@ def test_a_walker_that_is_not_finite_is_left_out(batch, bad):
 
 def test_equal_energies_move_nothing(batch):
     scores, energies = batch
-    found = spring(scores, jnp.zeros_like(energies), jnp.zeros(PARAMETERS), DAMPING)
-    np.testing.assert_array_equal(found, np.zeros(PARAMETERS))
+    result = spring(scores, jnp.zeros_like(energies), jnp.zeros(PARAMETERS), DAMPING)
+    np.testing.assert_array_equal(result, np.zeros(PARAMETERS))
 
 
 def test_float32_scores_are_solved_in_float64(batch):
@@ -78,10 +78,10 @@ def test_float32_scores_are_solved_in_float64(batch):
     last = jnp.zeros(PARAMETERS)
     with jax.enable_x64(False):
         narrow = [jnp.asarray(np.asarray(v), jnp.float32) for v in (*batch, last)]
-        found = spring(*narrow, 1e-6, 0.0)
-    assert found.dtype == jnp.float32
+        result = spring(*narrow, 1e-6, 0.0)
+    assert result.dtype == jnp.float32
     wide = spring(scores, energies, last, 1e-6, 0.0)
-    np.testing.assert_allclose(found, wide, rtol=1e-2, atol=1e-3)
+    np.testing.assert_allclose(result, wide, rtol=1e-2, atol=1e-3)
 
 
 def test_outliers_are_drawn_in():
@@ -97,8 +97,8 @@ def test_outliers_are_drawn_in():
 
 def test_a_batch_without_a_finite_walker_only_coasts():
     last = jnp.arange(3.0)
-    found = spring(jnp.full((4, 3), jnp.nan), jnp.full(4, jnp.nan), last, decay=0.5)
-    np.testing.assert_array_equal(found, 0.5 * last)
+    result = spring(jnp.full((4, 3), jnp.nan), jnp.full(4, jnp.nan), last, decay=0.5)
+    np.testing.assert_array_equal(result, 0.5 * last)
 
 
 @pytest.mark.parametrize(("rate", "length"), [(0.01, 0.01), (10.0, 0.1)])
