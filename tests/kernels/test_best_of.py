@@ -6,7 +6,7 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import integrate, stats
 from scipy.special import comb
@@ -34,6 +34,7 @@ samples_of_a_prompt = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(samples_of_a_prompt)
 def test_it_is_the_mean_over_all_subsets(samples):
     scores, metric = np.array(samples, float).T

@@ -36,10 +36,7 @@ FIELD_GERUNDS = {
     "encoding": "an encoding",
     "grading": "model grading",
     "mixing": "mixing of Markov chains",
-    "bit_packing": "packing of values into bits",
-    "packing": "bit packing",
     "plotting": "as in xarray and pandas",
-    "plotting": "what xarray and pandas call it",
     "retraining": "retraining of a model",
     "sampling": "statistical sampling",
     "scoring": "scoring by a preference model",
@@ -47,7 +44,6 @@ FIELD_GERUNDS = {
     "sharding": "as in JAX",
     "signing": "signing of documents",
     "spring": "SPRING, an acronym",
-    "spring": "the optimiser SPRING",
     "tempering": "parallel tempering",
     "training": "training of a model",
 }
