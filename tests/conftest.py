@@ -15,7 +15,16 @@ os.environ["JAX_PLATFORMS"] = "cpu"
 signal.signal(signal.SIGINT, signal.default_int_handler)
 authenticate_ray("local")  # before anything imports ray
 
-CHECKED = ["heliostat.kernels"]
+CHECKED = [
+    "heliostat.kernels",
+    "heliostat_tasks.preferences.regression",
+    "heliostat_tasks.provenance.corpus",
+    "heliostat_tasks.provenance.models",
+    "heliostat_tasks.provenance.prg",
+    "heliostat_tasks.provenance.verify.comparison",
+    "heliostat_tasks.provenance.verify.distances",
+    "heliostat_tasks.provenance.verify.memorisation",
+]
 """Packages whose annotations of arrays are checked at each call; the numeric modules
 of a task join here.  Ray's workers and the command line run without the checks."""
 
