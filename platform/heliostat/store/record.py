@@ -86,8 +86,8 @@ class Record:
         Raises:
             StoreError: if the file is damaged, or of another run or schema.
         """
-        file, sha256 = self.path / "spec.json", self.attrs.get("spec_sha256")
-        return read_spec(file, self.path.name, sha256)
+        sha256 = self.attrs.get("spec_sha256")
+        return read_spec(self.path / "spec.json", self.path.name, sha256)
 
     @property
     def attrs(self) -> dict[str, Any]:
@@ -190,7 +190,7 @@ class Record:
         return {name: array[0] for name, array in chunk.state.items()}
 
     def headline_attrs(self, task: Task, headline: HeadlineFunction) -> dict[str, Any]:
-        """Return the headline of the rows so far, as an attribute of the record."""
+        """Return the headline of the rows so far, as an attribute."""
         return {"headline": headline(task, self.rows().load()) if self.steps else {}}
 
     # -- reading ------------------------------------------------------------------
@@ -231,9 +231,8 @@ class Record:
     def strides(self, block: int, stride: int) -> list[tuple[StrideDigests, bytes]]:
         """Return the stored digests and link of every committed stride of a block."""
         stop = int(self.committed[block])
-        entries = slice(0, -(-stop // stride))
-        table = np.asarray(self.read("digests", (block, entries)))
-        return digests.entries(table, stride, stop)
+        table = self.read("digests", (block, slice(0, -(-stop // stride))))
+        return digests.entries(np.asarray(table), stride, stop)
 
     def read(self, name: str, index: Any) -> Any:
         """Return a part of an array of this run."""
