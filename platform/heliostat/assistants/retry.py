@@ -4,8 +4,9 @@ The cause of a failure decides how often the request is tried (``failures`` list
 causes, :class:`RetryPolicy` the counts).  When the tries are used up, the question is
 who is at fault, the request or the server:
 
-1. If the server has answered other requests since the last attempt was sent, the
-   request is at fault: raise ``Unanswered``, for this request only.
+1. If the failure cannot be the server's (a reply that is unusable or cannot be read),
+   or if the server has answered others since the last attempt was sent, the request is
+   at fault: raise ``Unanswered``, for this request only.
 2. Otherwise wait until the server answers a health check, and retry alone: no other
    waiting request is sent at the same time.  If that fails twice, the request is at
    fault.

@@ -154,10 +154,14 @@ def collect_samples(probe: str, rows: xr.Dataset) -> Samples:
     needed = {term.condition for terms in METRICS[probe].values() for term in terms}
     mask = [condition in needed for condition in g.conditions]
     usable = ~np.isin(grades, UNREADABLE) & np.isfinite(scores).all(3)
-    tables = (table[:, mask] for table in (grades, scores, usable))
-    conditions = tuple(c for c in g.conditions if c in needed)
-    scorers = tuple(str(name) for name in rows["scorer"].values)
-    return Samples(*tables, g.datasets, conditions, scorers)
+    return Samples(
+        grades[:, mask],
+        scores[:, mask],
+        usable[:, mask],
+        g.datasets,
+        conditions=tuple(c for c in g.conditions if c in needed),
+        scorers=tuple(str(name) for name in rows["scorer"].values),
+    )
 
 
 def curves(probe: str, rows: xr.Dataset, at: Sequence[int] | None = None) -> xr.Dataset:
