@@ -1,4 +1,4 @@
-"""One driver owns a run: killed, interrupted, stopped, refused, taken over."""
+"""Driver of a run: it is killed, interrupted, stopped, refused or replaced."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from heliostat.driver.progress import silent
 from heliostat.store import lock
 
 
-def here(task, **options):
+def run_here(task, **options):
     return hs.run(task, on="here", progress=silent, **options)
 
 
@@ -70,7 +70,7 @@ def test_a_killed_driver_resumes_to_the_same_rows(tmp_path):
         run.id, on="here", store=tmp_path / "a", task=toy_tasks.Slow, progress=silent
     )
     assert resumed.status == "complete" and resumed.steps == 200
-    whole = here(toy_tasks.Slow(), steps=200, store=tmp_path / "b")
+    whole = run_here(toy_tasks.Slow(), steps=200, store=tmp_path / "b")
     assert resumed.record.strides(0, 5) == whole.record.strides(0, 5)
 
 
@@ -78,7 +78,7 @@ def test_a_second_driver_is_refused_and_stop_stops_the_first(tmp_path):
     process = driver(tmp_path)
     wait_for(lambda: begun(tmp_path))
     with pytest.raises(hs.Busy, match=str(process.pid)):
-        here(toy_tasks.Slow(), store=tmp_path)
+        run_here(toy_tasks.Slow(), store=tmp_path)
     run = hs.stop(stored(tmp_path), wait=30)
     assert process.wait(timeout=30) == 0
     assert run.status == "stopped" and 0 < run.steps < 200
@@ -130,7 +130,7 @@ def test_a_lease_runs_out(tmp_path):
 
 
 def take_over(folder):
-    """What a second driver leaves in the place of a lock whose lease ran out."""
+    """Write the lock of a second driver in place of one whose lease ran out."""
     other = {"token": "x", "pid": 1, "host": "elsewhere", "expires": time.time() + 60}
     (folder / "lock.json").write_text(json.dumps(other))
 
@@ -139,7 +139,7 @@ def test_a_driver_that_lost_its_lock_stops_and_leaves_the_others(tmp_path, monke
     monkeypatch.setattr(lock, "LEASE", 0.2)
 
     class Thief:
-        """Takes the lock over at the first commit, and waits until that is noticed."""
+        """Observer that takes the lock at the first commit, then waits a second."""
 
         follow, on_event = silent.follow, silent.on_event
 
@@ -162,7 +162,7 @@ def test_a_lock_is_renewed_while_it_is_held(tmp_path, monkeypatch):
 
 
 def test_of_two_drivers_that_find_a_dead_lock_one_gets_it(tmp_path):
-    """The second judged the old lock dead before the first one took its place."""
+    """The second driver has seen the dead lock before the first replaces it."""
     with lock.Lock(tmp_path) as first:
         second = lock.Lock(tmp_path)
         with pytest.raises(hs.Busy):

@@ -1,4 +1,4 @@
-"""A run that begins from a state of another one is a run of its own."""
+"""Parents: a run that begins from a state of another run."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from heliostat.loop.keys import cell_key, root_words
 TASK = toy_tasks.Walk(chains=5)
 
 
-def here(task, store, **options):
+def run_here(task, store, **options):
     return hs.run(task, store=store, on="here", progress=silent, **options)
 
 
 @pytest.fixture
 def parent(tmp_path):
-    here(TASK, tmp_path, steps=10)  # of which a state is kept
-    return here(TASK, tmp_path, steps=25)
+    run_here(TASK, tmp_path, steps=10)  # of which a state is kept
+    return run_here(TASK, tmp_path, steps=25)
 
 
 def strides(run):
@@ -33,7 +33,9 @@ def strides(run):
 
 def test_a_child_goes_on_from_its_parents_state_with_keys_of_its_own(parent, tmp_path):
     """Step by step in plain Python."""
-    child = here(replace(TASK, sigma=0.5), tmp_path, seed=7, steps=12, parent=parent)
+    child = run_here(
+        replace(TASK, sigma=0.5), tmp_path, seed=7, steps=12, parent=parent
+    )
     for replica in range(TASK.chains):
         state = parent.state(25, replica)
         np.testing.assert_array_equal(state.x, child.state(0, replica).x)
@@ -45,24 +47,26 @@ def test_a_child_goes_on_from_its_parents_state_with_keys_of_its_own(parent, tmp
 
 
 def test_what_a_run_begins_from_is_in_its_identity(parent, tmp_path):
-    plain = here(TASK, tmp_path, seed=3, steps=10)
+    plain = run_here(TASK, tmp_path, seed=3, steps=10)
     children = [
-        here(TASK, tmp_path, seed=3, steps=10, parent=parent, parent_step=step)
+        run_here(TASK, tmp_path, seed=3, steps=10, parent=parent, parent_step=step)
         for step in (10, 25)
     ]
     assert len({run.id for run in (plain, *children)}) == 3
     assert "parent" not in plain.spec.identity
-    told = children[1].spec.identity["parent"]
-    assert told["run"] == parent.id and told["step"] == 25
+    entry = children[1].spec.identity["parent"]
+    assert entry["run"] == parent.id and entry["step"] == 25
     ends = [chain[-1][0].state.hex() for chain in strides(parent)]
-    assert told["states"] == ends
-    assert here(TASK, tmp_path, seed=3, steps=10, parent=parent).id == children[1].id
+    assert entry["states"] == ends
+    assert (
+        run_here(TASK, tmp_path, seed=3, steps=10, parent=parent).id == children[1].id
+    )
 
 
 def test_a_child_needs_its_parent_for_nothing(parent, tmp_path):
     about = {"seed": 7, "parent": parent}
-    whole = here(TASK, tmp_path / "whole", steps=40, **about)
-    part = here(TASK, tmp_path, steps=13, **about)
+    whole = run_here(TASK, tmp_path / "whole", steps=40, **about)
+    part = run_here(TASK, tmp_path, steps=13, **about)
     hs.remove(parent)
     assert hs.verify(part, segments="all", on="here").status == "ACCEPT"
     longer = hs.extend(part, steps=40, on="here", progress=silent)
@@ -72,15 +76,15 @@ def test_a_child_needs_its_parent_for_nothing(parent, tmp_path):
 
 
 def test_untraced_tasks_have_children_too(tmp_path):
-    parent = here(toy_tasks.Talk(), tmp_path, steps=2)
-    child = here(toy_tasks.Talk(), tmp_path, seed=1, steps=4, parent=parent)
+    parent = run_here(toy_tasks.Talk(), tmp_path, steps=2)
+    child = run_here(toy_tasks.Talk(), tmp_path, seed=1, steps=4, parent=parent)
     assert child.state(0) == parent.state(2)
     assert hs.verify(child, segments="all", on="here").status == "ACCEPT"
 
 
 def test_workers_do_not_matter(fleet_ray, parent, tmp_path):
     about = {"seed": 7, "steps": 30, "parent": parent}
-    one = here(TASK, tmp_path / "here", **about)
+    one = run_here(TASK, tmp_path / "here", **about)
     two = hs.run(
         TASK, store=tmp_path, workers=2, gpus=0, progress=silent, **about
     )  # the same store as its parent
@@ -88,7 +92,7 @@ def test_workers_do_not_matter(fleet_ray, parent, tmp_path):
 
 
 def test_another_state_to_begin_from_is_rejected(parent, tmp_path):
-    child = here(TASK, tmp_path, seed=7, steps=12, parent=parent)
+    child = run_here(TASK, tmp_path, seed=7, steps=12, parent=parent)
     assert hs.verify(child, on="here").status == "ACCEPT"
     states = child.record.checkpoints
     state = states.load(1, 0)
@@ -106,20 +110,20 @@ def test_a_state_that_is_not_the_parents_own_begins_nothing(parent, tmp_path):
     state = states.load(1, 25)
     states.save(1, 25, {n: v + 1 if n == "x" else v for n, v in state.items()})
     with pytest.raises(hs.StoreError, match="block 1 at step 25 is not its own"):
-        here(TASK, tmp_path, seed=7, steps=12, parent=parent)
+        run_here(TASK, tmp_path, seed=7, steps=12, parent=parent)
     assert len(hs.runs(store=tmp_path)) == 1
 
 
-def test_a_parent_that_says_something_else_is_told(parent, tmp_path):
-    child = here(TASK, tmp_path, seed=7, steps=12, parent=parent)
+def test_a_parent_with_another_state_is_reported(parent, tmp_path):
+    child = run_here(TASK, tmp_path, seed=7, steps=12, parent=parent)
     root = zarr.open_group(parent.path / "record.zarr", mode="r+")
     digests = np.asarray(root["digests"][:])
     digests[2, -1, 0] ^= 1
     root["digests"][:] = digests
     verdict = hs.verify(child, on="here")
     assert verdict.status == "REJECT"
-    told = f"the parent {parent.id} has another state of block 2 at step 25"
-    assert verdict.reasons == [told]
+    reason = f"the parent {parent.id} has another state of block 2 at step 25"
+    assert verdict.reasons == [reason]
 
 
 @pytest.mark.parametrize(
@@ -131,7 +135,7 @@ def test_a_parent_that_says_something_else_is_told(parent, tmp_path):
         (TASK, {"parent_step": 11}, "no state of step 11 is kept; the nearest is 10"),
     ],
 )
-def test_who_cannot_be_the_parent_is_refused(parent, tmp_path, task, options, says):
+def test_an_unlike_parent_is_refused(parent, tmp_path, task, options, says):
     with pytest.raises(hs.RequestError, match=says):
-        here(task, tmp_path, seed=1, steps=5, parent=parent, **options)
+        run_here(task, tmp_path, seed=1, steps=5, parent=parent, **options)
     assert len(hs.runs(store=tmp_path)) == 1

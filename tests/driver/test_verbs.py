@@ -1,4 +1,4 @@
-"""Run, resume, extend, replay, query: the life of a stored run, in this process."""
+"""Verbs on a stored run, in this process: run, resume, extend, verify, query."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def run(copied, tmp_path):
     return copied(tmp_path)
 
 
-def here(task, **options):
+def run_here(task, **options):
     return hs.run(task, on="here", progress=silent, **options)
 
 
@@ -50,21 +50,21 @@ def test_the_tree_opens_with_plain_xarray(run):
 
 def test_the_same_request_returns_the_stored_run(run, tmp_path):
     before = run.events()
-    again = here(toy_tasks.Walk(), store=tmp_path)
+    again = run_here(toy_tasks.Walk(), store=tmp_path)
     assert again.id == run.id and again.events() == before
 
 
 def test_fewer_steps_return_the_beginning(run, tmp_path):
-    shorter = here(toy_tasks.Walk(), steps=13, store=tmp_path)
+    shorter = run_here(toy_tasks.Walk(), steps=13, store=tmp_path)
     assert shorter.id == run.id and shorter.rows.sizes["draw"] == 13
     xr.testing.assert_equal(shorter.rows, run.rows.isel(draw=slice(0, 13)))
 
 
 def test_a_state_belongs_to_the_rows_that_are_shown(run, tmp_path):
-    shorter = here(toy_tasks.Walk(), steps=20, store=tmp_path)
+    shorter = run_here(toy_tasks.Walk(), steps=20, store=tmp_path)
     if 20 in shorter.kept():
         assert shorter.state(-1).x == shorter.rows.x.isel(chain=0, draw=-1)
-    odd = here(toy_tasks.Walk(), steps=13, store=tmp_path)
+    odd = run_here(toy_tasks.Walk(), steps=13, store=tmp_path)
     with pytest.raises(hs.RequestError, match="no state of step 13"):
         odd.state(-1)
 
@@ -78,13 +78,13 @@ def test_numbers_are_not_cut_to_fit(tmp_path):
             return state, {"t": 0.75}
 
     with pytest.raises(hs.RequestError, match="row 't' is float64"):
-        here(Cut(), store=tmp_path)
+        run_here(Cut(), store=tmp_path)
     assert hs.runs(store=tmp_path).empty
 
 
 def test_urls_are_no_stores():
     with pytest.raises(hs.RequestError, match="not supported yet"):
-        here(toy_tasks.Walk(), store="s3://bucket/runs")
+        run_here(toy_tasks.Walk(), store="s3://bucket/runs")
 
 
 @pytest.mark.parametrize(
@@ -96,16 +96,16 @@ def test_urls_are_no_stores():
     ],
 )
 def test_an_extended_run_is_the_longer_run(first, run, tmp_path):
-    short = here(toy_tasks.Walk(), steps=first, store=tmp_path / "other")
+    short = run_here(toy_tasks.Walk(), steps=first, store=tmp_path / "other")
     longer = hs.extend(short, steps=40, on="here", progress=silent)
     same(longer, run)
 
 
 def test_seeds_and_fields_make_other_runs(run, tmp_path):
     others = [
-        here(toy_tasks.Walk(), seed=1, store=tmp_path),
-        here(toy_tasks.Walk(sigma=2.0), store=tmp_path),
-        here(toy_tasks.Walk(), x64=True, store=tmp_path),
+        run_here(toy_tasks.Walk(), seed=1, store=tmp_path),
+        run_here(toy_tasks.Walk(sigma=2.0), store=tmp_path),
+        run_here(toy_tasks.Walk(), x64=True, store=tmp_path),
     ]
     assert len({run.id, *(o.id for o in others)}) == 4
     assert others[2].rows.x.dtype == "float64" and others[2].rows.n.dtype == "int32"
@@ -128,7 +128,7 @@ def test_a_state_is_the_tasks_own_pytree(run):
 
 
 def test_text_rows_and_python_states(tmp_path):
-    run = here(toy_tasks.Talk(), store=tmp_path)
+    run = run_here(toy_tasks.Talk(), store=tmp_path)
     assert run.rows.word.sizes == {"item": 3, "turn": 4}
     assert (
         run.state(-1, replica=2)["said"] == run.rows.word.isel(item=2).values.tolist()
@@ -138,15 +138,15 @@ def test_text_rows_and_python_states(tmp_path):
 
 def test_export_is_one_netcdf_file(run, tmp_path):
     path = run.export(tmp_path / "rows.nc")
-    with xr.open_dataset(path, engine="h5netcdf") as found:
-        xr.testing.assert_equal(found, run.rows.load())
-        assert found.attrs["id"] == run.id and found.x.attrs["units"] == "bohr"
-        assert json.loads(found.attrs["provenance"])["packages"]
+    with xr.open_dataset(path, engine="h5netcdf") as data:
+        xr.testing.assert_equal(data, run.rows.load())
+        assert data.attrs["id"] == run.id and data.x.attrs["units"] == "bohr"
+        assert json.loads(data.attrs["provenance"])["packages"]
 
 
 def test_the_catalog_is_a_table(run, tmp_path):
-    here(toy_tasks.Walk(sigma=2.0), store=tmp_path)
-    here(toy_tasks.Drift(), store=tmp_path)
+    run_here(toy_tasks.Walk(sigma=2.0), store=tmp_path)
+    run_here(toy_tasks.Drift(), store=tmp_path)
     table = hs.runs(store=tmp_path)
     assert len(table) == 3 and set(table.status) == {"complete"}
     assert hs.runs(task="walk", store=tmp_path).query("sigma > 1").sigma.tolist() == [
@@ -171,9 +171,9 @@ def test_conditions_are_a_small_safe_grammar(run, tmp_path, where):
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda s: here(toy_tasks.Walk(), steps=0, store=s), "steps 0"),
-        (lambda s: here(toy_tasks.Walk(), steps=2.5, store=s), "steps 2.5"),
-        (lambda s: here(toy_tasks.Walk(), seed=-1, store=s), "seed -1"),
+        (lambda s: run_here(toy_tasks.Walk(), steps=0, store=s), "steps 0"),
+        (lambda s: run_here(toy_tasks.Walk(), steps=2.5, store=s), "steps 2.5"),
+        (lambda s: run_here(toy_tasks.Walk(), seed=-1, store=s), "seed -1"),
         (
             lambda s: hs.run(toy_tasks.Walk(), on="here", workers=3, store=s),
             "workers 3",
@@ -183,8 +183,8 @@ def test_conditions_are_a_small_safe_grammar(run, tmp_path, where):
         (lambda s: hs.start(toy_tasks.Walk(), store=s), "not installed"),
         (lambda s: hs.open("abc", store=s), "no run 'abc'"),
         (lambda s: hs.stop("abc", store=s), "no run 'abc'"),
-        (lambda s: here(toy_tasks.Walk(chains=0), store=s), "replicas"),
-        (lambda s: here(toy_tasks.Walk(chains="5"), store=s), "expected an int"),
+        (lambda s: run_here(toy_tasks.Walk(chains=0), store=s), "replicas"),
+        (lambda s: run_here(toy_tasks.Walk(chains="5"), store=s), "expected an int"),
     ],
 )
 def test_bad_requests_are_one_line_and_store_nothing(call, message, tmp_path):
@@ -194,15 +194,15 @@ def test_bad_requests_are_one_line_and_store_nothing(call, message, tmp_path):
     assert not any(tmp_path.rglob("spec.json"))
 
 
-def test_an_unwritable_store_is_said(tmp_path):
+def test_an_unwritable_store_is_reported(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(hs.StoreError, match="not writable"):
-        here(toy_tasks.Walk(), store=tmp_path / "file" / "store")
+        run_here(toy_tasks.Walk(), store=tmp_path / "file" / "store")
 
 
 def test_a_mistake_in_a_step_fails_the_run_and_keeps_what_was_done(tmp_path):
     with pytest.raises(ZeroDivisionError):
-        here(toy_tasks.Raises(), store=tmp_path)
+        run_here(toy_tasks.Raises(), store=tmp_path)
     (run,) = hs.runs(store=tmp_path).id
     run = hs.open(run, store=tmp_path, task=toy_tasks.Raises)
     assert run.status == "failed" and run.steps == 6
@@ -227,11 +227,11 @@ def test_rm_and_gc(run, tmp_path):
     assert hs.runs(store=tmp_path).empty and (tmp_path / "copy").exists()
 
 
-def test_last_words_are_said_for_a_driver_killed_before_them(run, tmp_path):
+def test_a_driver_killed_before_the_final_status_is_finished(run, tmp_path):
     said = run.record.attrs["headline"]
     run.record.update(status="running", headline=None)
     assert hs.open(run.id, store=tmp_path).status == "interrupted"
-    again = here(toy_tasks.Walk(), store=tmp_path)
+    again = run_here(toy_tasks.Walk(), store=tmp_path)
     assert again.status == "complete" and again.record.attrs["headline"] == said
 
 
@@ -245,7 +245,7 @@ def test_python_tasks_run_where_a_loop_is_running(tmp_path):
     """As in a notebook."""
 
     async def cell():
-        return here(toy_tasks.Talk(), store=tmp_path)
+        return run_here(toy_tasks.Talk(), store=tmp_path)
 
     assert asyncio.run(cell()).status == "complete"
 
@@ -259,12 +259,12 @@ def test_python_tasks_compute_in_the_precision_of_their_run(tmp_path):
             return state, {"t": 8 * jax.numpy.zeros(()).dtype.itemsize}
 
     for x64, bits in [(False, 32), (True, 64)]:
-        run = here(Bits(), x64=x64, steps=2, store=tmp_path)
+        run = run_here(Bits(), x64=x64, steps=2, store=tmp_path)
         assert run.rows.t.values.tolist() == [bits, bits]
 
 
 def test_the_beginning_of_a_longer_run_is_accepted(run, tmp_path):
-    shorter = here(toy_tasks.Walk(), steps=13, store=tmp_path)
+    shorter = run_here(toy_tasks.Walk(), steps=13, store=tmp_path)
     assert hs.verify(shorter, segments=0, on="here").status == "ACCEPT"
 
 
@@ -311,7 +311,7 @@ def test_the_log_survives_a_line_cut_short(run):
 def test_attributes_are_strict_json(tmp_path, monkeypatch):
     nothing = {"x": hs.Estimate(1.0)}
     monkeypatch.setattr(toy_tasks.Walk, "headline", lambda self, rows: nothing)
-    run = here(toy_tasks.Walk(), store=tmp_path)
+    run = run_here(toy_tasks.Walk(), store=tmp_path)
     text = (run.path / "record.zarr" / "zarr.json").read_text()
     stored = json.loads(text, parse_constant=pytest.fail)
     assert stored["attributes"]["headline"]["x"][:2] == [1.0, None]
@@ -320,7 +320,7 @@ def test_attributes_are_strict_json(tmp_path, monkeypatch):
 
 def test_a_store_may_be_below_home(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
-    run = here(toy_tasks.Walk(), store="~/mine")
+    run = run_here(toy_tasks.Walk(), store="~/mine")
     assert run.path.is_relative_to(tmp_path / "mine")
 
 

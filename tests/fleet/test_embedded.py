@@ -1,4 +1,4 @@
-"""The embedded Ray of a run of its own: whatever ends the driver, nothing is left."""
+"""Embedded Ray: no process is left, whatever ends the driver."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def driver(store, *words):
 
 
 def begun(store, steps=10):
-    """The run, once it has come so far."""
+    """Wait until the run has so many steps, and return it."""
     for _ in range(1200):
         time.sleep(0.1)
         table = hs.runs(store=store)
@@ -38,15 +38,15 @@ def begun(store, steps=10):
 
 def session(pid):
     """Processes whose session is that of the driver or that descend from it."""
-    found = []
+    members = []
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
             fields = stat.read_text().rpartition(")")[2].split()
         except OSError:
             continue
         if fields[3] == str(pid) and fields[0] != "Z":
-            found.append(int(stat.parent.name))
-    return found
+            members.append(int(stat.parent.name))
+    return members
 
 
 def left_of(pids, patient=(), seconds=40):

@@ -1,4 +1,4 @@
-"""Real Ray, real processes killed: the rows do not notice."""
+"""Fleet on a real Ray: killed and hung workers change no row."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def placed(run):
 
 
 def gone(pids, seconds=20):
-    """Whether these processes end, within the time that ending them may take."""
+    """Return True if these processes end in time."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if not any(map(alive, pids)):
@@ -50,7 +50,7 @@ def alive(pid):
 
 
 def kill_when(store, task, ready, which=-1):
-    """In the background: SIGKILL a worker of the run, once it has come far enough."""
+    """Start a thread that kills a worker of the run once ``ready(run)`` holds."""
 
     def watch():
         for _ in range(1200):
@@ -127,7 +127,7 @@ def test_a_group_takes_the_largest_divisor(fleet_ray, tmp_path):
 
 @pytest.fixture
 def room_for_one(fleet_ray, monkeypatch):
-    """Somebody else has three of the four cores."""
+    """Another user has three of the four cores."""
     monkeypatch.setattr(team, "SCHEDULING_TIMEOUT", 8.0)
     hog = type("Hog", (), {"ping": lambda self: 1})
     hog = fleet_ray.remote(num_cpus=3)(hog).remote()
@@ -211,8 +211,8 @@ def test_fake_gpus_are_granted_and_groups_placed_on_them(fleet_ray, tmp_path):
 @pytest.mark.slow
 def test_verification_replays_on_the_fleet(fleet_ray, tmp_path):
     run = local(toy_tasks.Drift(), tmp_path, workers=2)
-    found = hs.verify(run, segments="all")
-    assert found.status == "ACCEPT" and "bit for bit" in found.replayed[0]
+    same = hs.verify(run, segments="all")
+    assert same.status == "ACCEPT" and "bit for bit" in same.replayed[0]
     other = hs.verify(run, segments=2, workers=1)
     assert other.status == "ACCEPT" and "allowed over" in other.replayed[0]
 
@@ -231,7 +231,7 @@ def test_code_is_shipped_by_many_threads_at_once():
     sys.setswitchinterval(1e-5)
     try:
         with ThreadPoolExecutor(4) as threads:
-            found = list(threads.map(team._pickle_task, [toy_tasks.Walk()] * 40))
+            pickles = list(threads.map(team._pickle_task, [toy_tasks.Walk()] * 40))
     finally:
         sys.setswitchinterval(before)
-    assert set(found) == {alone}
+    assert set(pickles) == {alone}

@@ -50,7 +50,7 @@ def bare_python(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def cluster(bare_python):
-    """Address of a head's dashboard, and the environment of who may talk to it."""
+    """Address of a head's dashboard, and the environment of its client."""
     port, dashboard, agent, client = _free_ports(4)
     folder = Path(tempfile.mkdtemp(prefix="hs", dir="/tmp"))  # sockets need short names
     env = {k: v for k, v in os.environ.items() if not k.startswith(("RAY_", "PYTHON"))}
@@ -89,7 +89,7 @@ def cluster(bare_python):
 
 @pytest.fixture
 def checkout(tmp_path):
-    """The sources as somebody else has them: a copy, so that nothing else is found."""
+    """A copy of the sources alone, as another user has them."""
     copy = tmp_path / "checkout"
     copy.mkdir()
     skip = shutil.ignore_patterns("__pycache__", "runs")
@@ -135,7 +135,7 @@ def test_a_submitted_job_leaves_a_run_that_is_found_here(cluster, checkout, tmp_
 
 
 def _in_a_notebook(cell: str) -> str:
-    """What a cell prints in a kernel of its own."""
+    """Return the output of a cell in a kernel of its own."""
     page = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell)])
     NotebookClient(page, timeout=120, kernel_name="python3").execute()
     return "".join(output.text for output in page.cells[0].outputs)
@@ -178,7 +178,7 @@ def _free_ports(count: int) -> list[int]:
 
 
 def _status(address: str, token: str | None) -> int:
-    """What the dashboard answers to who brings this token; 0 if it does not."""
+    """Return the HTTP status of the dashboard for a token; 0 without an answer."""
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     try:
         with urlopen(

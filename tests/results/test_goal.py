@@ -1,4 +1,4 @@
-"""Runs to a precision: where they end depends on their rows, and on nothing else."""
+"""Goals: the last step of a run depends on its rows, and on nothing else."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ def placed(run):
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
-    """All that a condition could be judged on."""
+    """A run without a condition: all rows that one could be judged on."""
     store = tmp_path_factory.mktemp("whole")
     return hs.run(TASK, on="here", store=store, progress=silent)
 
 
 @pytest.fixture(scope="module")
 def end(whole):
-    """The first mark where the condition holds, found the slow and obvious way."""
+    """The first mark where the condition holds, searched in the obvious way."""
     for mark in marks(10, 400):
         spread = float(whole.rows.isel(draw=slice(0, mark)).x.std())
         if spread > 6 and mark >= 30:
@@ -57,7 +57,7 @@ def stopped(tmp_path_factory):
 
 
 class Interrupts:
-    """Somebody who presses Ctrl-C after some commits."""
+    """Observer that presses Ctrl-C after some commits."""
 
     follow, on_event = silent.follow, silent.on_event
 
@@ -73,10 +73,10 @@ class Interrupts:
 @given(st.integers(1, 500), st.integers(1, 10_000))
 @settings(deadline=None)
 def test_marks_are_multiples_of_the_stride_a_tenth_apart(stride, length):
-    *found, last = marks(stride, length)
-    assert last == length and found == sorted(set(found))
-    assert all(mark % stride == 0 and mark < length for mark in found)
-    for one, following in itertools.pairwise(found):
+    *early, last = marks(stride, length)
+    assert last == length and early == sorted(set(early))
+    assert all(mark % stride == 0 and mark < length for mark in early)
+    for one, following in itertools.pairwise(early):
         assert 10 * following >= 11 * one > 10 * (following - stride)
 
 
@@ -117,14 +117,14 @@ def test_workers_do_not_matter(workers, stopped, tmp_path, fleet_ray):
 def test_an_interrupted_run_resumes_to_the_same_end(commits, stopped, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         go(tmp_path, progress=Interrupts(commits))
-    (found,) = hs.runs(store=tmp_path).id
-    begun = hs.open(found, store=tmp_path, task=toy_tasks.Spreading)
+    (run_id,) = hs.runs(store=tmp_path).id
+    begun = hs.open(run_id, store=tmp_path, task=toy_tasks.Spreading)
     assert begun.status == "interrupted" and begun.until == hs_outcome(None, None)
     run = hs.resume(begun, on="here", progress=silent)
     assert run.until == stopped.until and digests(run) == digests(stopped)
 
 
-def test_a_driver_killed_before_its_last_words_is_completed(stopped, tmp_path):
+def test_a_driver_killed_before_the_final_status_is_completed(stopped, tmp_path):
     run = go(tmp_path)
     about = {"condition": UNTIL, "met": None, "step": None}
     run.record.update(status="running", steps=400, until=about)
@@ -143,7 +143,7 @@ def test_what_is_stored_is_judged_first(end, tmp_path):
     assert hs.open(longer.id, store=tmp_path).until is None
 
 
-def test_asked_again_nothing_is_computed(stopped):
+def test_a_repeated_request_computes_nothing(stopped):
     before = stopped.events()
     store = stopped.path.parents[1]
     assert go(store).until == stopped.until and stopped.events() == before
@@ -234,8 +234,8 @@ conditions = st.recursive(
 @settings(max_examples=200, deadline=None)
 def test_conditions_mean_what_python_says(text, x, y):
     values = {"x": x, "y": y}
-    found = Condition(text, "until").evaluate(values.__getitem__)
-    assert found == eval(text, {}, values)
+    holds = Condition(text, "until").evaluate(values.__getitem__)
+    assert holds == eval(text, {}, values)
 
 
 @given(comparisons.filter(lambda text: "x" in text))

@@ -1,4 +1,4 @@
-"""Pictures: what they draw, of which draws, and what they refuse."""
+"""Plots of runs: the drawn values, the warm-up, the refused requests."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ def axes():
 
 @pytest.fixture
 def drawn(monkeypatch):
-    """Axes of a bare figure, as if a file were written: no windows in tests."""
+    """Axes of a figure without pyplot, so that tests open no window."""
     bare = plotting.new_axes
     monkeypatch.setattr(plotting, "new_axes", lambda output: bare("a file"))
     return hs.plot
 
 
-def told(axes) -> list[str]:
-    """What the legend says, which stands outside."""
+def legend(axes) -> list[str]:
+    """Labels of the legend, which is outside the axes."""
     assert axes.get_legend() is None
     return [text.get_text() for each in axes.figure.legends for text in each.texts]
 
@@ -57,7 +57,7 @@ def test_trace_is_the_default_and_draws_all_steps(five, drawn):
     assert axes.get_xlabel() == "draw" and axes.get_ylabel() == "position (bohr)"
     lines = [line for line in axes.lines if len(line.get_xdata()) == 40]
     assert len(lines) == 5
-    assert told(axes) == [f"this run: {five.headline['x']}"]
+    assert legend(axes) == [f"this run: {five.headline['x']}"]
 
 
 def test_rank_has_a_row_for_each_chain(five, drawn):
@@ -66,20 +66,20 @@ def test_rank_has_a_row_for_each_chain(five, drawn):
     assert [label.get_text() for label in axes.get_yticklabels()] == list("01234")
     assert axes.get_ylabel() == "chain"
     assert axes.get_xlabel() == "fractional rank among all chains"
-    assert told(axes)[0] == "uniform"
+    assert legend(axes)[0] == "uniform"
 
 
 def test_rank_of_many_chains_names_the_farthest(tmp_path, drawn):
     axes = drawn(walks(tmp_path, chains=30), kind="rank")
-    said = told(axes)
-    assert "90 % of 30" in said and "uniform" in said
-    assert sum(label.startswith("chain ") for label in said) == 3
+    labels = legend(axes)
+    assert "90 % of 30" in labels and "uniform" in labels
+    assert sum(label.startswith("chain ") for label in labels) == 3
 
 
 def test_energy_draws_the_marginal_with_the_estimate(five, drawn):
     axes = drawn(five, "x", kind="energy")
     assert axes.get_xlabel() == "position (bohr)" and axes.get_ylabel() == "density"
-    assert told(axes) == ["all 5 chains", f"this run: {five.headline['x']}"]
+    assert legend(axes) == ["all 5 chains", f"this run: {five.headline['x']}"]
     assert any(
         list(line.get_xdata()) == [five.headline["x"].value] * 2 for line in axes.lines
     )
@@ -89,7 +89,7 @@ def test_energy_draws_the_marginal_with_the_estimate(five, drawn):
 def test_energy_of_one_chain(tmp_path, drawn):
     axes = drawn(walks(tmp_path, chains=1), kind="energy")
     assert axes.get_title().endswith("20 draws (21–40)")
-    assert told(axes)[0] == "all draws"
+    assert legend(axes)[0] == "all draws"
 
 
 @dataclass(frozen=True)
@@ -107,19 +107,19 @@ class Known(toy_tasks.Walk):
         return state, {"x": state.x, "twice": 2 * state.x}
 
     def headline(self, rows):
-        there = {"units": "bohr", "source": "elsewhere"}
-        return {"near": hs.Estimate(1.0, **there), "wall": hs.Estimate(2.0, **there)}
+        source = {"units": "bohr", "source": "elsewhere"}
+        return {"near": hs.Estimate(1.0, **source), "wall": hs.Estimate(2.0, **source)}
 
 
 def test_what_is_known_of_one_variable_is_drawn_with_it_alone(tmp_path, drawn):
     run = hs.run(Known(), on="here", store=tmp_path, progress=silent)
-    assert told(drawn(run, "x")) == ["near: elsewhere", "wall: elsewhere"]
-    assert told(drawn(run, "twice")) == ["wall: elsewhere"]
+    assert legend(drawn(run, "x")) == ["near: elsewhere", "wall: elsewhere"]
+    assert legend(drawn(run, "twice")) == ["wall: elsewhere"]
 
 
 @dataclass(frozen=True)
 class Warm(toy_tasks.Walk):
-    """A walk that says which steps it throws away."""
+    """A walk with a warm-up of its own."""
 
     warmup: int = 3  # steps
 
@@ -187,8 +187,8 @@ def test_differences_are_of_distribution_functions():
 def test_chains_that_disagree_do_not_widen_their_band():
     """The size is each chain's own: apart or together, it is the same."""
     x = np.random.default_rng(2).normal(size=(4, 200))
-    there = x + 5 * np.arange(4)[:, None]
-    assert figures._own_size(there) == pytest.approx(figures._own_size(x), rel=1e-9)
+    apart = x + 5 * np.arange(4)[:, None]
+    assert figures._own_size(apart) == pytest.approx(figures._own_size(x), rel=1e-9)
     assert 100 < figures._own_size(x) <= 200
     assert math.isnan(figures._own_size(np.ones((4, 200))))
 
