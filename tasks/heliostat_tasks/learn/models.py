@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar, NamedTuple, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -40,6 +40,7 @@ from heliostat.kernels.discrete.target import Target
 Params = Any
 
 
+@runtime_checkable
 class DensityFamily(Protocol):
     """A family of densities, one per value of its parameters."""
 
