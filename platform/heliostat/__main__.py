@@ -1,4 +1,4 @@
-"""``python -m heliostat``: the command line, also where its script is not on PATH."""
+"""Command line as ``python -m heliostat``, for a shell without the script."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""What can go wrong, by who has to act: the user, the store, or the run itself."""
+"""Errors, by who has to act: the user, the owner of the store, or the task's author."""
 
 from __future__ import annotations
 
@@ -7,28 +7,70 @@ from collections.abc import Iterable
 
 
 class RequestError(ValueError):
-    """The request makes no sense; nothing was stored. Exit status 2."""
+    """A request that makes no sense; nothing was stored. Exit status 2.
+
+    Example:
+        >>> import heliostat as hs
+        >>> issubclass(hs.RequestError, ValueError)
+        True
+    """
 
 
 class StoreError(RuntimeError):
-    """The store cannot be written, or what it holds is damaged. Exit status 1."""
+    """A store that cannot be written, or that is damaged. Exit status 1.
+
+    Example:
+        >>> import heliostat as hs
+        >>> issubclass(hs.Busy, hs.StoreError)
+        True
+    """
 
 
 class RunFailed(RuntimeError):
-    """The run ended as failed; what was committed is kept. Exit status 1."""
+    """A run that ended as failed; its commits are kept. Exit status 1.
+
+    Example:
+        >>> import heliostat as hs
+        >>> str(hs.RunFailed("workers were lost 3 times"))
+        'workers were lost 3 times'
+    """
 
 
 class Paused(RuntimeError):
-    """A task cannot go on for now, and nothing is wrong with it: its run ends as
-    stopped, and can be resumed."""
+    """A task cannot go on now, though nothing is wrong with it.
+
+    Raise it in ``step``: the run ends as stopped, and can be resumed.
+
+    Example:
+        >>> import heliostat as hs
+        >>> def ask(server):
+        ...     raise hs.Paused(f"{server} is silent; resume later")
+        >>> ask("localhost")
+        Traceback (most recent call last):
+        heliostat.errors.Paused: localhost is silent; resume later
+    """
 
 
 class Busy(StoreError):
-    """Another driver owns the run. Exit status 1."""
+    """Another driver owns the run. Exit status 1.
+
+    Example:
+        >>> import heliostat as hs
+        >>> str(hs.Busy("process 41 drives the run"))
+        'process 41 drives the run'
+    """
 
 
-def did_you_mean(given: str, known: Iterable[str]) -> str:
-    """``"; did you mean 'walkers'?"``, or nothing where no name is near."""
-    names = {name.lower(): name for name in reversed(list(known))}
-    near = difflib.get_close_matches(given.lower(), names, n=1, cutoff=0.5)
-    return f"; did you mean '{names[near[0]]}'?" if near else ""
+def did_you_mean(name: str, choices: Iterable[str]) -> str:
+    """Suggest the choice that is most like a mistyped name, whatever the case.
+
+    Returns:
+        The end of an error message; empty if no choice is similar.
+
+    Example:
+        >>> did_you_mean("walker", ["walkers", "steps"])
+        "; did you mean 'walkers'?"
+    """
+    by_lower = {choice.lower(): choice for choice in reversed(list(choices))}
+    near = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.5)
+    return f"; did you mean '{by_lower[near[0]]}'?" if near else ""

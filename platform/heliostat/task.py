@@ -1,4 +1,4 @@
-"""The contract: how one replica starts, how it takes one step, what it tells.
+"""Contract of a task: how one replica starts, how it takes a step, what it emits.
 
 A run is a matrix of replicas × steps.  The randomness of cell ``(r, t)`` is::
 
@@ -25,16 +25,22 @@ if TYPE_CHECKING:
 
 
 class Var(NamedTuple):
-    """What one number (or array) of a row is: its labels, its type and its unit.
+    """Declaration of one variable of a row: dims, dtype and unit.
 
     Args:
-        dims: names of the axes behind replica and step; ``()`` is a scalar.
+        dims: names of the axes after replica and step; ``()`` is a scalar.
         dtype: numpy name of the type; ``"float"`` is the run's working precision
-            (float32, float64 under ``--x64``); ``"str"`` only in untraced tasks.
-        units: CF unit, ``"1"`` where dimensionless.
-        about: the long name, shown on plots' axes.
-        known: entries of the headline that are known values of it, and of nothing else;
-            drawn beside it. Others are drawn beside all that has their unit.
+            (float32, or float64 with ``--x64``); ``"str"`` only in untraced tasks.
+        units: CF unit, ``"1"`` if dimensionless.
+        about: long name, shown on the axes of plots.
+        known: entries of the headline that are known values of this variable only, and
+            are plotted with it. Other known values are plotted with every variable of
+            their unit.
+
+    Example:
+        >>> import heliostat as hs
+        >>> hs.Var(units="hartree", about="mean local energy").dims
+        ()
     """
 
     dims: tuple[str, ...] = ()
@@ -45,7 +51,19 @@ class Var(NamedTuple):
 
 
 class Estimate(NamedTuple):
-    """A number that a run exists to find, with its one-sigma error and its unit."""
+    """Estimate of a quantity, with its one-sigma error and its unit.
+
+    Args:
+        value: the estimate.
+        error: one standard deviation, in the same unit; NaN if unknown.
+        units: CF unit, ``"1"`` if dimensionless.
+        source: origin of the value; ``"this run"`` unless it is a reference.
+
+    Example:
+        >>> import heliostat as hs
+        >>> str(hs.Estimate(-8.0705, 2e-4, "hartree"))
+        '-8.07050(20) hartree'
+    """
 
     value: float
     error: float = float("nan")
@@ -58,12 +76,13 @@ class Estimate(NamedTuple):
 
 
 ROUNDING = 2e-15
-"""Relative to a value: below it, float64 has no errors to tell."""
+"""Relative to a value: smaller errors are rounding in float64."""
 
 
 def format_estimate(value: float, error: float) -> str:
-    """Value and error as physicists print them: the error keeps two digits, and is left
-    out where there is none, or only what rounding leaves of one.
+    """Format a value with its error in parentheses, to two digits of the error.
+
+    An unknown error, and one of the size of rounding, is left out.
 
     Example:
         >>> format_estimate(-8.0705, 2e-4), format_estimate(0.5, 3e-17)
@@ -79,21 +98,31 @@ def format_estimate(value: float, error: float) -> str:
 
 
 class File(str):
-    """A path to input data; a run's identity holds the SHA-256 of its content.
+    """Path of an input file; a run's identity holds the SHA-256 of its content.
 
-    A field of this type accepts a path; the identity has ``sha256:…`` in its place:
-    another file of the same content is the same run, an edited one is another.  To
-    resume or replay, the file must be where it was.
+    A field of this type accepts a path. The identity has ``sha256:…`` in its place: a
+    copy of the file gives the same run, an edited file another. To resume or replay,
+    the file must be at its path.
+
+    Example:
+        >>> import heliostat as hs
+        >>> hs.File("data/water.xyz").path.name
+        'water.xyz'
     """
 
     @property
     def path(self) -> Path:
+        """The path, with ``~`` expanded."""
         return Path(self).expanduser()
 
 
 @dataclass(frozen=True)
 class Task:
-    """What every science implements: two pure functions and a table of what they emit.
+    """Base class of every science: two pure functions and a table of what they emit.
+
+    One run computes, for replicas r and steps t = 1…T::
+
+        state(r, t), row(r, t) = step(key(r, t), state(r, t-1), data)
 
     Subclasses are frozen dataclasses whose fields are scalars, strings, tuples,
     :class:`File` and :class:`heliostat.Code`; the comment after a field is its
@@ -125,16 +154,16 @@ class Task:
     """One entry per variable of a row."""
 
     replicas: ClassVar[int] = 1
-    """How many replicas a run has; may be a field or a property."""
+    """Number of replicas of a run; may be a field or a property."""
 
     width: ClassVar[int] = 1
-    """Replicas in one block: the unit that a worker holds and XLA vectorises."""
+    """Number of replicas in a block, which one worker holds and XLA vectorises."""
 
     stride: ClassVar[int] = 100
     """Steps between digests; every commit and kept state sits on its multiples."""
 
     steps: ClassVar[int] = 1000
-    """Natural length of a run; may be a property."""
+    """Default length of a run; may be a property."""
 
     replica_dim: ClassVar[str] = "replica"
     step_dim: ClassVar[str] = "step"
@@ -148,29 +177,29 @@ class Task:
     """One entry per variable of :meth:`observe`."""
 
     kept: ClassVar[int | None] = 16
-    """States kept of each block: the first, the last and a few between; at least 3.
-    None: that of every stride, each a commit of its own."""
+    """Number of states kept of each block, at least 3: the first, the last and some
+    between. None keeps the state of every stride, and commits each stride."""
 
     finds: ClassVar[tuple[str, ...]] = ()
-    """Names that :meth:`headline` can have; then a condition on others is refused."""
+    """Names that :meth:`headline` can have; if given, ``until`` refuses others."""
 
     sharded: ClassVar[tuple[str, ...]] = ()
     """State fields whose leading axis may be split over devices."""
 
     packable: ClassVar[tuple[str, ...]] = ()
-    """Number fields that ``init``, ``step`` and ``observe`` only compute with: they are
-    arguments of the compiled program, so that a sweep over them compiles once and lies
-    in one record. Nothing else may depend on them but ``headline``: no shape, no
-    Python branch, no :meth:`prepare`."""
+    """Number fields that are arguments of the compiled program, so that a sweep over
+    them compiles once and is stored in one record. Only ``headline`` and arithmetic in
+    ``init``, ``step`` and ``observe`` may depend on them: no shape, no Python branch,
+    no :meth:`prepare`."""
 
     traced: ClassVar[bool] = True
-    """False: ``step`` is plain or async Python and its state is JSON-able."""
+    """False if ``step`` is ordinary or async Python; its state is then JSON."""
 
     task_version: ClassVar[int] = 1
-    """Bumped by the author when results change."""
+    """Version of the results; raise it when a change of the code alters rows."""
 
     def __new__(cls, *values: Any, **fields: Any) -> Self:
-        """Refuse a field that there is not, by a line that says which there are."""
+        """Refuse an unknown field, with a suggestion."""
         made = cls.__init__.__code__
         known = made.co_varnames[1 : made.co_argcount + made.co_kwonlyargcount]
         for name in () if made.co_flags & CO_VARKEYWORDS else fields:
@@ -181,40 +210,85 @@ class Task:
 
     @classmethod
     def verbs(cls) -> Mapping[str, Callable[..., Answer]]:
-        """What else can be done: ``heliostat TASK VERB``, by name.
+        """Return further commands by name: ``heliostat TASK VERB``.
 
-        The parameters of a verb are its options, their help is in its docstring. If
-        the first one is ``task``, the fields are options too, and it receives the task
-        made of them. It returns a :class:`heliostat.Answer`.
+        The parameters of a verb are its options; its docstring is their help. If the
+        first parameter is ``task``, the fields are options too, and the verb receives
+        the task built from them. A verb returns a :class:`heliostat.Answer`.
+
+        Returns:
+            Function of each verb, by name.
         """
         return {}
 
     def prepare(self) -> Any:
-        """Host work, once per worker: data sets, integrals. Returns a pytree."""
+        """Load or compute host data once per worker: data sets, integrals.
+
+        Returns:
+            A pytree, passed to ``init``, ``step`` and ``observe`` as ``data``.
+        """
         return None
 
     def init(self, key: Any, replica: Any, data: Any) -> Any:
-        """The state of one replica before its first step, a NamedTuple of arrays."""
+        """Return the state of one replica before its first step.
+
+        Args:
+            key: JAX random key of cell (replica, 0).
+            replica: index of the replica, () int32.
+            data: result of :meth:`prepare`.
+
+        Returns:
+            A NamedTuple of arrays.
+
+        Raises:
+            NotImplementedError: if the task does not define it.
+        """
         raise NotImplementedError(f"{type(self).__name__} must define init")
 
     def step(self, key: Any, state: Any, data: Any) -> tuple[Any, dict[str, Any]]:
-        """One transition: the next state, and a row that matches ``emits``."""
+        """Take one step of one replica.
+
+        Args:
+            key: JAX random key of cell (replica, step).
+            state: state after the previous step.
+            data: result of :meth:`prepare`.
+
+        Returns:
+            The next state, and a row: a value for each name in ``emits``.
+
+        Raises:
+            NotImplementedError: if the task does not define it.
+        """
         raise NotImplementedError(f"{type(self).__name__} must define step")
 
     def observe(self, state: Any, data: Any) -> dict[str, Any]:
-        """What is wide or costly to tell of one replica, once a stride.
+        """Compute wide or costly variables of one replica once per stride.
 
-        It sees the state after every multiple of the stride, and must match
-        ``observes``.  A shorter tail of a run has none.
+        Args:
+            state: state after a multiple of the stride; a shorter last stride has none.
+            data: result of :meth:`prepare`.
+
+        Returns:
+            A value for each name in ``observes``.
+
+        Raises:
+            NotImplementedError: if the task does not define it.
         """
         raise NotImplementedError(f"{type(self).__name__} must define observe")
 
     def validation(self, state: Any, data: Any) -> Any:
-        """The loss of one replica by which its fields are judged, (), a float.
+        """Return the validation loss of one replica, a float of shape ().
 
-        Sweeps differentiate it in ``packable`` fields, through the whole run, by
-        forward mode (``search="hypergradient"``): so everything on its way must have a
-        derivative.  A run's is the mean over its replicas.
+        ``search="hypergradient"`` differentiates its mean over replicas with respect to
+        ``packable`` fields, by forward mode through the whole run. So every operation
+        of ``init`` and ``step`` must have a derivative.
+
+        Args:
+            state: state after the last step.
+            data: result of :meth:`prepare`.
+
+        Raises:
+            NotImplementedError: if the task does not define it.
 
         Example:
             >>> def validation(self, state, data):      # examples that step never saw
@@ -223,28 +297,47 @@ class Task:
         raise NotImplementedError(f"{type(self).__name__} has no validation")
 
     def canonical(self) -> dict[str, Any]:
-        """Fields with several spellings of one meaning, in the one that is hashed."""
+        """Return the hashed spelling of fields that have several with one meaning.
+
+        Returns:
+            JSON values by name of the field; other fields are hashed as they are.
+        """
         return {}
 
     def headline(self, rows: xr.Dataset) -> Mapping[str, Estimate]:
-        """What the run found so far, from its rows; called live and at the end."""
+        """Estimate the results of a run from its rows, while it goes on and at the end.
+
+        Args:
+            rows: all rows, dims (replica_dim?, step_dim, ...).
+
+        Returns:
+            Estimates by name.
+        """
         return {}
 
     def tree(self, rows: xr.Dataset) -> Mapping[str, xr.Dataset]:
-        """The rows as the groups that the tools of its science expect."""
+        """Return the rows as groups that the tools of the science expect.
+
+        Args:
+            rows: all rows, dims (replica_dim?, step_dim, ...).
+
+        Returns:
+            A dataset by name of its group.
+        """
         return {"rows": rows}
 
 
 def check_used(task: Task, uses: Mapping[str, tuple[bool, str]]) -> None:
-    """Refuse fields that were given though nothing reads them: they would make another
-    run of the same numbers.
+    """Refuse fields that are set although nothing reads them.
+
+    Otherwise the same numbers would be stored again under another run id.
 
     Args:
-        task: whose fields they are.
-        uses: for a field, whether anything reads it, and what it is for.
+        task: the task.
+        uses: for a field, True if something reads it, and its purpose.
 
     Raises:
-        ValueError: for the first that differs from its default and is not read.
+        ValueError: for the first unread field that differs from its default.
 
     Example:
         >>> @dataclass(frozen=True)

@@ -93,7 +93,7 @@ def test_plot_takes_a_kind(run_cli, stored, tmp_path):
 
 
 def test_rm_asks_first(run_cli, stored):
-    assert "wants --yes" in run_cli("rm", stored["id"]).error
+    assert "needs --yes" in run_cli("rm", stored["id"]).error
     assert run_cli("rm", stored["id"], "--yes").status == 0
     assert not Path(stored["path"]).exists()
     assert run_cli("gc").status == 0

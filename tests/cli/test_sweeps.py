@@ -43,7 +43,7 @@ def test_a_sweep_is_deleted(run_cli, store):
     run = first["cells"][0]["run"]
     assert "is a run" in run_cli("rm", run, "--runs", "--yes", *there).error
     assert f"would delete {store}" in run_cli("rm", run, "--dry-run", *there).out
-    assert "wants --yes" in run_cli("rm", first["id"], *there).error
+    assert "needs --yes" in run_cli("rm", first["id"], *there).error
     result = run_cli("rm", first["id"][:8], "--yes", *there)
     assert result.status == 0 and result.out == f"deleted {first['path']}\n"
     assert "no run" in run_cli("rm", first["id"], "--yes", *there).error

@@ -1,15 +1,15 @@
-"""The command line: words become typed options, a verb answers, the answer is printed.
+"""Command line: parse typed options, call a verb, print its answer.
 
-No logic lives here: ``commands`` lists the verbs, ``fields`` makes options of a task's
-fields, ``answers`` and ``pages`` lay out what is printed.  What goes wrong becomes
-one line on standard error and an exit status::
+``commands`` lists the verbs, ``fields`` makes options of the fields of a task,
+``format`` and ``help`` lay out answers.  An error becomes one line on standard error
+and an exit status::
 
     0  complete (verify: ACCEPT)        2  the request makes no sense
     1  failed (REJECT)                  3  INCONCLUSIVE
     130  interrupted, and resumable
 
-Standard output holds answers only (with ``--json`` one object); whatever is said while
-a verb works goes to standard error.
+Standard output holds the answer only (with ``--json`` one object); progress and
+messages go to standard error.
 """
 
 from __future__ import annotations
@@ -44,10 +44,10 @@ __all__ = ["main", "parse_fields", "to_argv"]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Answer one command line; returns the exit status.
+    """Run one command line and return its exit status.
 
     Args:
-        argv: its words, without the program's name; default those of this process.
+        argv: arguments without the program's name; default those of this process.
     """
     words = list(sys.argv[1:] if argv is None else argv)
     as_json = "--json" in words
@@ -117,7 +117,7 @@ def _app_of_task(name: str) -> App:
 
 
 def _task_of(words: Sequence[str]) -> str | None:
-    """The task whose fields are among the words."""
+    """Return the task whose fields are among the arguments."""
     if words and words[0] in registry.available():
         return words[0]
     if not words or words[0] not in commands.OF_TASKS:
@@ -128,7 +128,7 @@ def _task_of(words: Sequence[str]) -> str | None:
 
 
 def _refuse(error: BaseException, words: Sequence[str], as_json: bool) -> int:
-    """One line for a person, one object for a program, and the exit status."""
+    """Print an error as a line or an object, and return the exit status."""
     status, line = _judge(error, words)
     if as_json:
         run = vars(error).get("run_id")
@@ -156,7 +156,7 @@ def _judge(error: BaseException, words: Sequence[str]) -> tuple[int, str]:
 
 
 def _usage(error: CycloptsError, words: Sequence[str]) -> str:
-    """What cyclopts found wrong, as one line in the manner of the house."""
+    """Rewrite an error of Cyclopts as one line."""
     line = " ".join(str(error).split()).partition(" Available commands")[0].rstrip(".")
     line = re.sub(r"\. Did you mean \"?(.+?)\"?\?", r"; did you mean '\1'?", line)
     task = _task_of(words)

@@ -1,4 +1,4 @@
-"""From words to a task: defaults, then a preset, a file, and what was typed."""
+"""Task from defaults, a preset, a file and typed fields, in this order."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from heliostat.config import presets, registry
 from heliostat.task import Task
 
 SHARED = {"store": Store, "output": Output}
-"""Parameters of tasks' verbs that are what they are in all others."""
+"""Options that a verb of a task shares with the other verbs, by parameter name."""
 
 
 def build_task(task: str, fields: Fields, what: RunOptions) -> tuple[Task, int | None]:
@@ -49,8 +49,8 @@ def class_of(task: str) -> type[Task]:
 
 
 def task_command(cls: type[Task], verb: Callable[..., Answer]) -> Callable[..., Any]:
-    """A verb of a task's own as a command: its parameters are options, and if the
-    first one is ``task``, so are the fields of the task that it wants made."""
+    """Make a command of a task's verb: its parameters become options. If the first one
+    is ``task``, the fields of the task become options too."""
     signature = inspect.signature(verb, eval_str=True)
     parameters = [
         p for p in signature.parameters.values() if p.name not in ("task", "json")
@@ -86,6 +86,6 @@ def open_run(
     task: str | None = None,
     code: Sequence[str] = (),
 ) -> hs.Run:
-    """A stored run; of a task that is not installed, if its class is named."""
+    """Open a stored run; ``task`` names its class if it is not installed."""
     cls = class_of(task) if task else None
     return hs.open(run, store=store, task=cls, code=code)

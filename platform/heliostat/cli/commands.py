@@ -1,8 +1,8 @@
 """All verbs, in the order in which ``--help`` lists them.
 
-Each hands its typed options to the front door, and lays out the answer.  ``hs.run`` and
-its like import what they need when they are called, so that ``--help`` and mistakes in
-typing are answered at once.
+Each verb passes its options to ``hs.run`` and its like, and lays out the answer.  Those
+functions import what they need when they are called, so that ``--help`` and messages
+about mistyped options appear at once.
 """
 
 from __future__ import annotations
@@ -37,4 +37,4 @@ OF_TASKS: Mapping[str, Any] = {
     "sweep": sweep,
     "check": check,
 }
-"""Those that take the fields of a task as options."""
+"""Verbs that take the fields of a task as options."""

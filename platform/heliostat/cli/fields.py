@@ -24,7 +24,7 @@ from heliostat.errors import RequestError
 from heliostat.task import Task
 
 Fields = Mapping[str, Any]
-"""In a verb's signature: the fields of the task that is named."""
+"""Type of a verb's parameter that receives the fields of its task."""
 
 NOTHING: Fields = MappingProxyType({})
 
@@ -33,8 +33,8 @@ QUIET: Any = {"exit_on_error": False, "print_error": False}
 
 @contextmanager
 def without_pydantic() -> Iterator[None]:
-    """Convert words as it is said here: where pydantic happens to be imported, Cyclopts
-    would let it judge all values a second time, by other rules and in other words."""
+    """Hide pydantic: where it is imported, Cyclopts would validate all values a second
+    time, by other rules and with other messages."""
     pydantic = sys.modules.pop("pydantic", None)
     try:
         yield
@@ -44,7 +44,7 @@ def without_pydantic() -> Iterator[None]:
 
 
 def parse_fields(task: type[Task], argv: Sequence[str]) -> dict[str, Any]:
-    """The fields that were typed, as plain values for :func:`config.build`.
+    """Parse typed fields into plain values for :func:`config.build`.
 
     Example:
         >>> parse_fields(VMC, ["--molecule", "LiH", "--burn-in=50"])  # doctest: +SKIP
@@ -65,7 +65,7 @@ def parse_fields(task: type[Task], argv: Sequence[str]) -> dict[str, Any]:
 
 
 def to_argv(task: Task) -> list[str]:
-    """The words that spell a task; fields that have their default are left out."""
+    """Return the options that give a task; default values are left out."""
     words = []
     for name, field in config.fields_of(type(task)).items():
         value, dashed = getattr(task, name), name.replace("_", "-")
@@ -84,7 +84,7 @@ def to_argv(task: Task) -> list[str]:
 
 
 def with_task_options(verb: Callable[..., Any], task: type[Task]) -> Callable[..., Any]:
-    """A verb whose ``fields`` have become the options of one task."""
+    """Return a verb whose ``fields`` are the options of one task."""
 
     def command(*args: Any, **options: Any) -> Any:
         return verb(*args, **options)
@@ -101,7 +101,7 @@ def with_task_options(verb: Callable[..., Any], task: type[Task]) -> Callable[..
 
 
 def _options(task: type[Task]) -> Any:
-    """A mapping with an optional key per field: it will hold what was typed."""
+    """Return a TypedDict with an optional key for each field."""
     group = Group(f"Fields of {registry.name_of(task)}", sort_key=1)
     keys = {n: _option(f, group) for n, f in config.fields_of(task).items()}
     return TypedDict("Options", keys, total=False)  # pyright: ignore
@@ -132,14 +132,14 @@ def _option(field: Field, group: Group) -> Any:
 
 
 def _words_or_code(hint: Any) -> str:
-    """The words of a hint like ``Literal["a", "b"] | Code``; else nothing."""
+    """Return the choices of a hint like ``Literal["a", "b"] | Code``; else nothing."""
     literal, *more = [a for a in get_args(hint) if a is not type(None)] or [None]
     words = get_args(literal) if get_origin(literal) is Literal else ()
     return f"{', '.join(map(str, words))}, FILE.py:NAME" if words and more else ""
 
 
 def _typed(kind: Any) -> Any:
-    """What a person types: code is a text here, and is read by config.build."""
+    """Return the type on the command line: code is text, which config.build reads."""
     return str if kind is Code else kind
 
 
@@ -152,7 +152,7 @@ def _default(field: Field) -> str:
 
 
 def _reader(hint: Any) -> Callable[[Any, Sequence[Token]], Any]:
-    """Words to plain values; what does not convert is left for the task to refuse."""
+    """Return a converter to plain values; it leaves what does not convert as text."""
     kind = _kind(hint)
 
     def read(_: Any, tokens: Sequence[Token]) -> Any:

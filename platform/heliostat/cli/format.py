@@ -1,4 +1,4 @@
-"""What the verbs print: lines and tables for a person, one object for a program."""
+"""Answers of the verbs: lines and tables for a person, one object for a program."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def print_answer(answer: Answer, as_json: bool) -> int:
 
 
 def run_answer(run: Run, asked: int) -> Answer:
-    """How a run came out, where it is, and how to open it."""
+    """Report the result of a run, its folder, and how to open it."""
     outcome = run.until
     asked = asked if outcome is None or outcome.step is None else outcome.step
     complete = run.steps >= asked
@@ -65,7 +65,7 @@ def run_answer(run: Run, asked: int) -> Answer:
 
 
 def start_answer(run: Run, asked: int) -> Answer:
-    """That a driver is on its way, and how to follow it."""
+    """Report that a driver is starting, and how to follow it."""
     if run.steps >= asked or (run.until and run.until.step):
         return run_answer(run, asked)
     watch = f"heliostat watch {run.id} --store {run.path.parents[1]}"
@@ -74,7 +74,7 @@ def start_answer(run: Run, asked: int) -> Answer:
 
 
 def dry_run_answer(task: Task, path: Path, asked: int, seed: int, x64: bool) -> Answer:
-    """What a run would be, and how far it is stored already."""
+    """Describe the run that would be computed, and how much of it is stored."""
     fields = config.resolved_fields(task)
     status, steps = "new", 0
     if path.exists():
@@ -105,7 +105,7 @@ def dry_run_answer(task: Task, path: Path, asked: int, seed: int, x64: bool) -> 
 
 
 def stop_answer(run: Run) -> Answer:
-    """Whether a run that was asked to stop has stopped."""
+    """Report whether a run has stopped."""
     status, steps = run.status, run.steps
     if status == "running":
         return Answer(
@@ -115,14 +115,14 @@ def stop_answer(run: Run) -> Answer:
 
 
 def verdict_answer(path: Path, found: Verdict) -> Answer:
-    """What verification found."""
+    """Report a verification."""
     status = {"ACCEPT": 0, "REJECT": 1, "INCONCLUSIVE": 3}[found.status]
     data = {"id": path.name, "path": path, **found._asdict()}
     return Answer(str(found).splitlines(), data, status)
 
 
 def laws_answer(found: Mapping[str, str | None]) -> Answer:
-    """Each law, and where it is broken how."""
+    """List the laws, each with the way in which it is broken."""
     lines = [
         f"broken  {law}: {reason}" if reason else f"holds   {law}"
         for law, reason in found.items()
@@ -131,7 +131,7 @@ def laws_answer(found: Mapping[str, str | None]) -> Answer:
 
 
 def watch_answer(run: Run) -> Answer:
-    """Show a run's progress until nobody drives it any more."""
+    """Show the progress of a run until it has no driver."""
     from heliostat.driver.progress import default_progress
     from heliostat.loop.work import Chunk
 
@@ -152,7 +152,7 @@ def watch_answer(run: Run) -> Answer:
 
 
 def log_lines(run: Run, follow: bool, full: bool) -> Iterator[str]:
-    """The events of a run as lines, each as soon as it is there."""
+    """Yield the events of a run as lines, each as soon as it is written."""
     told = 0
     try:
         while True:
@@ -207,7 +207,7 @@ def target_steps(run: Run) -> int:
 
 
 def _is_driven(run: Run) -> bool:
-    """Also while its driver is still being started."""
+    """True also while its driver is starting."""
     attrs = run.record.attrs
     asked = attrs.get("asked", attrs["created"])
     new = attrs["status"] == "created" and time.time() - asked < START_GRACE
@@ -242,7 +242,7 @@ def format_time(seconds: float) -> str:
 
 
 def to_json(value: Any) -> Any:
-    """What JSON can hold: paths and times as text, what is no number as null."""
+    """Convert to JSON values: paths and times to text, NaN and infinity to null."""
     match value:
         case Mapping():
             return {str(k): to_json(v) for k, v in value.items()}

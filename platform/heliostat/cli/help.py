@@ -1,4 +1,4 @@
-"""What there is: all tasks, one task, all runs, one run."""
+"""Pages about all tasks, one task, all runs, one run."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 
 def list_tasks() -> Answer:
-    """Every task, also those that cannot be imported."""
+    """List every task, also tasks that cannot be imported."""
     table = _table("task", "presets", "about")
     for name in registry.available():
         try:
@@ -47,7 +47,7 @@ def list_tasks() -> Answer:
 
 
 def describe_task(cls: type[Task]) -> Answer:
-    """What a task is, what it asks for and what it tells."""
+    """Describe a task: its fields, presets and variables."""
     name = registry.name_of(cls)
     fields = _table("field", "type", "default", "about", title="fields")
     for field in config.fields_of(cls).values():
@@ -72,7 +72,7 @@ def describe_task(cls: type[Task]) -> Answer:
 
 
 def describe_run(run: Run) -> Answer:
-    """All that is known of a stored run."""
+    """Describe a stored run: status, headline, fields, provenance, folder."""
     attrs, identity = run.record.attrs, run.spec.identity
     home = run.record.folder  # of a packed cell that of its pack
     come = f"{run.status}, {run.steps} of {target_steps(run)} steps"
@@ -99,7 +99,7 @@ def describe_run(run: Run) -> Answer:
 
 
 def list_runs(table: pd.DataFrame, root: Path) -> Answer:
-    """A store as a table: headline, and the fields in which runs of a task differ."""
+    """List the runs of a store with their headlines and the fields that differ."""
     entries = [to_json(entry) for entry in table.to_dict("records")]
     for entry in entries:
         for name in ("steps", "seed"):
@@ -132,7 +132,7 @@ def list_runs(table: pd.DataFrame, root: Path) -> Answer:
 
 
 def _first_value(entry: Mapping[str, Any], names: Iterable[str]) -> str:
-    """What the run found itself: the first value that has an error, else the first."""
+    """Format the first value that has an error, else the first value."""
     there = [n for n in names if entry[n] is not None]
     name = next(
         (n for n in there if entry[f"{n}_error"] is not None), (there or [""])[0]

@@ -1,4 +1,4 @@
-"""Verbs that look: at tasks, at what is stored, and whether it is right."""
+"""Verbs that show tasks and runs, and check them."""
 
 from __future__ import annotations
 
@@ -42,11 +42,11 @@ def show(
     *,
     store: Store = None,
 ) -> Answer:
-    """Describe a task (fields, presets, rows), a stored run or sweep."""
+    """Describe a task (its fields, presets and rows), a stored run or a sweep."""
     if ":" in what or what in registry.available():
         return describe_task(class_of(what))
     if set(what) - set("0123456789abcdef"):
-        registry.find_task(what)  # says which one was meant
+        registry.find_task(what)  # suggests a name
     if _is_sweep(what, store):
         return sweep_answer(hs.open_sweep(what, store=store))
     return describe_run(hs.open(what, store=store))
@@ -60,7 +60,7 @@ def watch(
     task: TaskClass = None,
     code: CodeFiles = (),
 ) -> Answer:
-    """Follow a run that is driven elsewhere; Ctrl-C leaves the run alone."""
+    """Follow the progress of a run in another process; Ctrl-C does not stop the run."""
     return watch_answer(open_run(run, store, task, code))
 
 
@@ -68,16 +68,18 @@ def logs(
     run: RunId,
     /,
     *,
-    follow: Annotated[bool, option("Go on until the run ends.")] = False,
-    full: Annotated[bool, option("With the tracebacks of failures.")] = False,
+    follow: Annotated[
+        bool, option("Wait for further events until the run ends.")
+    ] = False,
+    full: Annotated[bool, option("Include the tracebacks of failures.")] = False,
     store: Store = None,
 ) -> Answer:
-    """Print what happened to a run, and the last words of its driver."""
+    """Print the events of a run, and the last output of its driver."""
     return Answer(log_lines(open_run(run, store), follow, full))
 
 
 def gc(*, store: Store = None) -> Answer:
-    """Remove what crashes left behind; runs are never touched."""
+    """Remove the remains of crashes; runs are never removed."""
     removed = hs.gc(store)
     return Answer([f"removed {path}" for path in removed] or ["nothing to remove"])
 
@@ -92,13 +94,13 @@ def plot(
     output: Annotated[Path | None, option("Default ID.png.", "--output", "-o")] = None,
     kind: Annotated[
         str,
-        option("trace, rank or energy; of a sweep line, map, parallel or lineage."),
+        option("trace, rank or energy; for a sweep: line, map, parallel or lineage."),
     ] = "trace",
     store: Store = None,
     task: TaskClass = None,
     code: CodeFiles = (),
 ) -> Answer:
-    """Draw a variable of a run over its steps, or a number that a sweep has found."""
+    """Plot a variable of a run over its steps, or a number of a sweep's headlines."""
     if _is_sweep(run, store):
         cls = class_of(task) if task else None
         sweep = hs.open_sweep(run, store=store, task=cls)
@@ -116,7 +118,7 @@ def export(
     output: Output,
     store: Store = None,
 ) -> Answer:
-    """Write rows and provenance of a run to one netCDF-4 file."""
+    """Write the rows and provenance of a run to one netCDF-4 file."""
     return Answer([str(open_run(run, store).export(output))])
 
 
@@ -125,20 +127,20 @@ def verify(
     /,
     *,
     segments: Annotated[
-        str, option("How many strides to replay, or all for the whole run.")
+        str, option("Number of strides to replay; all replays the whole run.")
     ] = "3",
     on: Annotated[
         str, option("local, here, auto, or the address of a cluster.")
     ] = "local",
     workers: Annotated[
-        int | None, COUNT, option("Default what the run was computed with.")
+        int | None, COUNT, option("Number of workers; default as in the run.")
     ] = None,
     store: Store = None,
     json: Json = False,
     task: TaskClass = None,
     code: CodeFiles = (),
 ) -> Answer:
-    """Check a stored run against its digests, and replay parts of it."""
+    """Check a stored run against its digests, and compute parts of it again."""
     from heliostat.driver.verify import Verdict
     from heliostat.results.lookup import find_run
 
@@ -161,13 +163,13 @@ def check(
     *,
     fields: Annotated[Fields, Parameter(parse=False)] = NOTHING,
     preset: Annotated[
-        str | None, option("Fields under a name; default quick, if there is one.")
+        str | None, option("Named fields; default quick, if the task has it.")
     ] = None,
     on: Annotated[
-        Literal["local", "here"], option("here leaves out the laws that want Ray.")
+        Literal["local", "here"], option("here skips the laws that need Ray.")
     ] = "local",
 ) -> Answer:
-    """Try on a task the laws that every task inherits."""
+    """Test a task against the laws that hold for every task."""
     quick = "quick" if "quick" in presets.names(class_of(task)) else None
     made, _ = build_task(task, fields, RunOptions(preset or quick))
     PlacementOptions(on).apply()
@@ -178,7 +180,9 @@ def check(
 def runs(
     *,
     task: Annotated[str | None, option("Only runs of this task.")] = None,
-    where: Annotated[str, option('Such as "energy < -8.07 and seed == 0".')] = "",
+    where: Annotated[
+        str, option('Condition, such as "energy < -8.07 and seed == 0".')
+    ] = "",
     store: Store = None,
     json: Json = False,
 ) -> Answer:
@@ -187,7 +191,7 @@ def runs(
 
     root = store_folder(store)
     if task and not (root / task).exists():
-        registry.find_task(task)  # says which one was meant
+        registry.find_task(task)  # suggests a name
     return list_runs(hs.runs(task, where, root), root)
 
 

@@ -1,4 +1,4 @@
-"""The options that verbs share: what is asked for, and where it is computed."""
+"""Options that verbs share: the run, its placement, the store."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from heliostat.system import device
 
 
 def _whole(_: Any, tokens: Sequence[Token]) -> int:
-    return int(tokens[0].value)  # refuses 1.5, which would be rounded otherwise
+    return int(tokens[0].value)  # refuses 1.5, which Cyclopts would round
 
 
 def option(about: str, *names: str, **more: Any) -> Parameter:
@@ -30,20 +30,21 @@ Store = Annotated[
 Output = Annotated[Path, option("The file to write.", "--output", "-o")]
 Json = Annotated[bool, option("Print one JSON object and nothing else.")]
 DryRun = Annotated[
-    bool, option("Say what would be computed; compute and store nothing.")
+    bool, option("Print what would be computed; compute and store nothing.")
 ]
 TaskClass = Annotated[
-    str | None, option("FILE.py:TASK of a run whose task is not installed.", "--task")
+    str | None,
+    option("FILE.py:TASK, if the task of the run is not installed.", "--task"),
 ]
 
 
 Until = Annotated[
-    str | None, option('End where this holds, such as "ess > 400 and rhat < 1.01".')
+    str | None, option('Stop when this holds, such as "ess > 400 and rhat < 1.01".')
 ]
 CodeFiles = Annotated[
     tuple[str, ...],
     option(
-        "FILE.py:NAME of code that is a field of the task.",
+        "FILE.py:NAME of each field of the run that is code.",
         "--code",
         show_default=False,
     ),
@@ -53,24 +54,24 @@ CodeFiles = Annotated[
 @Parameter(name="*")
 @dataclass(frozen=True)
 class ConfigSource:
-    """Where fields come from that are not typed."""
+    """Sources of the fields that are not typed."""
 
     preset: str | None = None
-    """Fields that the task ships under this name; typed ones come before them."""
+    """Named fields that come with the task; typed fields replace them."""
     config: Path | None = None
-    """Fields from a YAML file; they come before the preset's."""
+    """Fields from a YAML file; they replace those of the preset."""
 
 
 @Parameter(name="*")
 @dataclass(frozen=True)
 class RunOptions(ConfigSource):
-    """What is asked for, beside the fields of the task."""
+    """Options of a run, beside the fields of its task."""
 
     steps: Annotated[int | None, COUNT] = None
-    """Length of the run; default the task's natural one. More steps extend it."""
+    """Length of the run; default that of the task. More steps extend a run."""
     until: Until = None
     seed: Annotated[int, Parameter(converter=_whole, validator=Number(gte=0))] = 0
-    """Root of all randomness."""
+    """Seed of all random numbers."""
     x64: bool = False
     """Compute in float64."""
 
@@ -78,29 +79,29 @@ class RunOptions(ConfigSource):
 @Parameter(name="*")
 @dataclass(frozen=True)
 class PlacementOptions:
-    """Where it is computed and stored."""
+    """Placement of a run, and its store."""
 
     on: str = "local"
-    """local (an own Ray), here (this process), auto (the cluster), or an address."""
+    """local (embedded Ray), here (this process), auto (the cluster), or an address."""
     workers: Annotated[int | None, COUNT] = None
-    """Worker processes; default the whole machine or cluster."""
+    """Number of worker processes; default the whole machine or cluster."""
     gpus: Annotated[float | None, Parameter(validator=Number(gte=0))] = None
-    """GPUs for all workers together; default all there are."""
+    """GPUs for all workers together; default all."""
     store: Store = None
     json: Json = False
 
     @property
     def kwargs(self) -> dict[str, Any]:
-        """As the verbs take them."""
+        """Keyword arguments of ``hs.run`` and its like."""
         names = ("on", "workers", "gpus", "store")
         return {name: getattr(self, name) for name in names}
 
     def apply(self) -> None:
-        """Pin this process, if it is the one that will compute."""
+        """Configure this process, if it will compute the run."""
         if self.on == "here":
             gpus = device.count_gpus() if self.gpus is None else self.gpus
             device.configure_process(() if gpus else device.cores()[:1], gpus)
 
 
 PLAIN, DEFAULTS, LOCAL = RunOptions(), ConfigSource(), PlacementOptions()
-"""Nothing special asked for, computed on this machine."""
+"""Default options."""

@@ -1,4 +1,4 @@
-"""The verb ``rm``: what is deleted is named, and asked for, before it goes."""
+"""Verb ``rm``: it lists what would be deleted, and asks for confirmation."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ def rm(
     /,
     *,
     runs: Annotated[
-        bool, option("Of a sweep: also those of its runs that no other sweep has.")
+        bool, option("For a sweep: delete also its runs that no other sweep has.")
     ] = False,
-    yes: Annotated[bool, option("Do not ask.")] = False,
-    dry_run: Annotated[bool, option("Say what would be deleted; delete nothing.")] = (
+    yes: Annotated[bool, option("Do not ask for confirmation.")] = False,
+    dry_run: Annotated[bool, option("Print what would be deleted; delete nothing.")] = (
         False
     ),
     store: Store = None,
 ) -> Answer:
-    """Delete a run and all it stored; or a sweep, whose runs stay."""
+    """Delete a run with its record; or a sweep, without its runs."""
     from heliostat.results.lookup import find_run
     from heliostat.sweeps.journal import is_sweep
 
@@ -49,10 +49,10 @@ def _deleted(
     yes: bool,
     delete: Callable[[], list[Path] | None],
 ) -> Answer:
-    """What is gone, or would be.
+    """Delete folders after confirmation.
 
     Args:
-        doomed: the folders that go, the one that was named last.
+        doomed: the folders; the one that the user named is last.
     """
     if dry_run:
         return Answer([f"would delete {folder}" for folder in doomed])
@@ -63,16 +63,16 @@ def _deleted(
 
 
 def _confirmed(doomed: list[Path], yes: bool) -> bool:
-    """Whether it may go.
+    """Ask on the terminal.
 
     Raises:
-        RequestError: if nobody can be asked.
+        RequestError: without a terminal.
     """
     if yes:
         return True
     *more, path = doomed
     if not sys.stdin.isatty():
-        line = f"deleting {path.name} wants --yes where nobody can be asked"
+        line = f"deleting {path.name} needs --yes without a terminal"
         raise RequestError(line)
     runs = f", and {len(more)} records of its runs" if more else ""
     print(f"delete {path}{runs}? [y/N] ", end="", file=sys.stderr, flush=True)

@@ -1,4 +1,4 @@
-"""Verbs that move a run: run, start, resume, extend, stop."""
+"""Verbs that compute: run, start, resume, extend, stop."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ from heliostat.task import Task
 
 
 class RunRequest(NamedTuple):
-    """A task with all that its run is asked to be."""
+    """A task, with the length, options and folder of its run."""
 
     task: Task
     steps: int | None
@@ -55,7 +55,7 @@ class RunRequest(NamedTuple):
 def _request(
     task: str, fields: Fields, what: RunOptions, store: str | None
 ) -> RunRequest:
-    """Defaults, then the preset, then the file, then what was typed."""
+    """Build the task from all sources of fields, and refuse what makes no sense."""
     from heliostat.results.goal import Goal
     from heliostat.results.lookup import store_folder
 
@@ -74,7 +74,7 @@ def _dry_run(asked: RunRequest, what: RunOptions) -> Answer:
 
 @contextmanager
 def _driving(path: Path, task: str | None, made: Task) -> Iterator[None]:
-    """Whatever ends a run early says which run it was, and how to go on."""
+    """Add the run's id and the next command to whatever ends a run early."""
     run, more = path.name, f" --task {task}" if task and ":" in task else ""
     more += "".join(f" --code {code}" for code in config.codes_of(made))
     try:
@@ -103,10 +103,10 @@ def run(
     fields: Annotated[Fields, Parameter(parse=False)] = NOTHING,
     what: RunOptions = PLAIN,
     where: PlacementOptions = LOCAL,
-    fresh: Annotated[bool, option("Recompute what is stored, and compare.")] = False,
+    fresh: Annotated[bool, option("Compute a stored run again, and compare.")] = False,
     dry_run: DryRun = False,
 ) -> Answer:
-    """Compute a run, or return it if it is stored.
+    """Compute a run; a stored run is only read.
 
     `heliostat run TASK --help` lists the fields of a task, which are options too.
     """
@@ -128,7 +128,7 @@ def start(
     where: PlacementOptions = LOCAL,
     dry_run: DryRun = False,
 ) -> Answer:
-    """Like run, but return at once: a driver of its own goes on."""
+    """Start a run in a process of its own, and return at once."""
     asked = _request(task, fields, what, where.store)
     if dry_run:
         return _dry_run(asked, what)
@@ -141,13 +141,15 @@ def resume(
     run: RunId,
     /,
     *,
-    steps: Annotated[int | None, COUNT, option("Another length.")] = None,
+    steps: Annotated[
+        int | None, COUNT, option("Length of the run; default as before.")
+    ] = None,
     until: Until = None,
     where: PlacementOptions = LOCAL,
     task: TaskClass = None,
     code: CodeFiles = (),
 ) -> Answer:
-    """Bring an unfinished run to the length, or the precision, it was asked for."""
+    """Continue an unfinished run to its length, or until its condition holds."""
     found = open_run(run, where.store, task, code)
     where.apply()
     with _driving(found.path, task, found.task):
@@ -159,13 +161,13 @@ def extend(
     run: RunId,
     /,
     *,
-    steps: Annotated[int, COUNT, option("Its new length, in total.")],
+    steps: Annotated[int, COUNT, option("New length, in total.")],
     until: Until = None,
     where: PlacementOptions = LOCAL,
     task: TaskClass = None,
     code: CodeFiles = (),
 ) -> Answer:
-    """Continue a run, exactly as if it had been asked for more at first."""
+    """Lengthen a run; the result is that of one longer run, bit for bit."""
     found = open_run(run, where.store, task, code)
     where.apply()
     with _driving(found.path, task, found.task):
@@ -177,8 +179,8 @@ def stop(
     run: RunId,
     /,
     *,
-    wait: Annotated[float, option("Seconds to wait for it.")] = 0,
+    wait: Annotated[float, option("Seconds to wait until the run has stopped.")] = 0,
     store: Store = None,
 ) -> Answer:
-    """Ask the driver of a run to stop after its next commit."""
+    """Stop a run after its next commit."""
     return stop_answer(hs.stop(run, store=store, wait=wait))

@@ -1,4 +1,4 @@
-"""The fields of a task, and tasks from plain values of them."""
+"""Fields of a task, and tasks from plain values."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ RESERVED = frozenset(
         "verify export check sweep report"
     ).split()
 )
-"""Names of verbs and options; no field may bear one."""
+"""Names of verbs and options; no field may have one."""
 
 
 class Field(NamedTuple):
-    """One field of a task as its users see it."""
+    """Field of a task: name, type, default and help text."""
 
     name: str
     type: Any
@@ -35,7 +35,7 @@ class Field(NamedTuple):
 
 @cache
 def fields_of(task: type[Task]) -> Mapping[str, Field]:
-    """The fields of a task with their types, defaults and the comments beside them."""
+    """Return the fields of a task with types, defaults and comments as help."""
     hints, comments = get_type_hints(task), source.field_comments(task)
     fields = {}
     for field in dataclasses.fields(task):
@@ -51,7 +51,7 @@ def fields_of(task: type[Task]) -> Mapping[str, Field]:
 
 
 def build(task: type[Task], fields: Mapping[str, Any]) -> Task:
-    """A task from plain values (of YAML, JSON or the command line), each checked.
+    """Build a task from plain values (YAML, JSON, command line), each checked.
 
     Raises:
         RequestError: naming an unknown field (with a suggestion), a value outside its
@@ -73,12 +73,12 @@ def build(task: type[Task], fields: Mapping[str, Any]) -> Task:
 
 
 def coerce_field(task: type[Task], name: str, value: Any) -> Any:
-    """One value as a field of a task has it, checked as :func:`build` does."""
+    """Convert one value to the type of its field, checked as in :func:`build`."""
     return coerce(value, fields_of(task)[name].type, name)
 
 
 def replace_fields(task: Task, values: Mapping[str, Any]) -> Task:
-    """The task with other values of some fields, checked as :func:`build` does."""
+    """Return the task with some fields replaced, checked as in :func:`build`."""
     return build(type(task), passed_fields(task) | code_fields(task) | dict(values))
 
 
@@ -107,5 +107,5 @@ def _identical(a: Any, b: Any) -> bool:
 
 
 def passed_fields(task: Task) -> dict[str, Any]:
-    """Every field of a task as JSON values, as the user gave them."""
+    """Return every field as a JSON value, as the user gave it."""
     return {f.name: json_value(getattr(task, f.name)) for f in dataclasses.fields(task)}

@@ -1,4 +1,4 @@
-"""The identity of a run: what defines it, and the ids that follow."""
+"""Identity of a run, and its id."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from heliostat.errors import RequestError
 from heliostat.task import File, Task
 
 SCHEMA = 1
-"""Of what is stored; another one is refused by name."""
+"""Version of the store; the reader refuses any other."""
 
 
 class Spec(NamedTuple):
-    """What defines a run: its identity, and the fields as they were typed."""
+    """Identity of a run, and its fields as typed."""
 
     identity: dict[str, Any]
     passed: dict[str, Any]
@@ -39,10 +39,10 @@ def specify(
     x64: bool = False,
     parent: Mapping[str, Any] | None = None,
 ) -> Spec:
-    """The spec of a run of ``task``: equal specs are one run.
+    """Return the spec of a run; equal specs are the same run.
 
     Args:
-        parent: the state that it begins from, as ``lineage`` tells it.
+        parent: the state from which it starts, as ``Parent.identity`` gives it.
 
     Raises:
         RequestError: for a seed that is no integer in [0, 2^63) or a malformed task.
@@ -69,8 +69,7 @@ def specify(
 
 
 def resolved_fields(task: Task) -> dict[str, Any]:
-    """The fields as they enter the identity: files and code by content, names by
-    meaning.
+    """Return the fields of the identity: files and code by content, names by meaning.
 
     A task whose fields have several spellings of one meaning (a molecule's name, file
     or inline text) defines ``canonical() -> dict`` with the one spelling.

@@ -1,4 +1,4 @@
-"""Knobs: the numbers of packable fields, arguments of a compiled program."""
+"""Traced fields: packable numbers, which are arguments of a compiled program."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from heliostat.task import Task
 
 
 def traced_fields(task: Task) -> dict[str, float]:
-    """The numbers of the packable fields, resolved; whole ones as ``int``.
+    """Return the numbers of the packable fields, resolved; integers as ``int``.
 
     Raises:
         RequestError: if one is no number.

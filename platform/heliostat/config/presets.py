@@ -19,14 +19,14 @@ from heliostat.task import Task
 
 
 class Preset(NamedTuple):
-    """Some fields of a task, and perhaps a length; the rest stays as it is."""
+    """Some fields of a task, and perhaps a length."""
 
     fields: dict[str, Any]
     steps: int | None = None
 
 
 def names(task: type[Task]) -> list[str]:
-    """The presets that a task ships."""
+    """List the presets of a task."""
     try:
         folder = Path(inspect.getfile(task)).parent / "presets"
     except (OSError, TypeError):
@@ -35,7 +35,7 @@ def names(task: type[Task]) -> list[str]:
 
 
 def load(task: type[Task], name: str) -> Preset:
-    """The preset ``name`` of a task.
+    """Read the preset ``name`` of a task.
 
     Raises:
         RequestError: if there is none, with a suggestion; or if it cannot be read.
@@ -49,7 +49,7 @@ def load(task: type[Task], name: str) -> Preset:
 
 
 def read(file: str | Path) -> Preset:
-    """Fields, and perhaps ``steps``, from a YAML file.
+    """Read fields, and perhaps ``steps``, from a YAML file.
 
     Raises:
         RequestError: if it cannot be read, or holds something else.
@@ -71,7 +71,7 @@ def read(file: str | Path) -> Preset:
 
 
 class Loader(yaml.SafeLoader):
-    """YAML 1.2's idea of what is a truth value and what a number."""
+    """YAML loader with the truth values and numbers of YAML 1.2."""
 
     yaml_implicit_resolvers = {
         first: [(tag, form) for tag, form in found if not tag.endswith(":bool")]

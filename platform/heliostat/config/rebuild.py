@@ -1,4 +1,4 @@
-"""The task that a stored spec describes: data are read from it, code is never."""
+"""Task of a stored spec: data are read from the store, code never."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from heliostat.task import Task
 def rebuild(
     spec: Spec, task: type[Task] | None = None, code: Sequence[Code] = ()
 ) -> Task:
-    """The task that a stored spec describes; the passed spelling where it still holds.
+    """Build the task of a stored spec, from its passed fields if they still hold.
 
     Code is the exception: of what is stored only its digest is taken, never a path to
     read from, so that opening a store cannot execute anything.  Whoever wants to step

@@ -1,4 +1,4 @@
-"""Code among the values of fields: its text, and the references that are stored."""
+"""Code in the values of fields: its text, and its stored references."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from heliostat.task import Task
 
 
 def codes_of(task: Task) -> list[Code]:
-    """The code among the fields of a task whose text is there."""
+    """List the code in the fields of a task that has its text."""
     values = (getattr(task, field.name) for field in dataclasses.fields(task))
     return [
         code for value in values for code in codes_in(value) if code.text is not None
@@ -20,13 +20,13 @@ def codes_of(task: Task) -> list[Code]:
 
 
 def code_fields(task: Task) -> dict[str, Any]:
-    """The fields that hold code, with its text."""
+    """Return the fields that hold code, as Code objects."""
     fields = {f.name: getattr(task, f.name) for f in dataclasses.fields(task)}
     return {name: value for name, value in fields.items() if any(codes_in(value))}
 
 
 def codes_in(value: Any) -> Iterator[Code]:
-    """Code in a value, also in a tuple of several."""
+    """Yield the code in a value, also in nested tuples."""
     if isinstance(value, Code):
         yield value
     elif isinstance(value, tuple):
@@ -35,14 +35,14 @@ def codes_in(value: Any) -> Iterator[Code]:
 
 
 def to_references(value: Any) -> Any:
-    """A value as it enters the identity: code by its name and digest."""
+    """Convert a value for the identity: code to its digest and name."""
     if isinstance(value, tuple):
         return [to_references(one) for one in value]
     return value.reference if isinstance(value, Code) else json_value(value)
 
 
 def substitute(value: Any, supplied: Mapping[str, Code]) -> Any:
-    """References in a value, replaced by code whose text is there."""
+    """Replace references in a value by code with its text."""
     if isinstance(value, tuple):
         return tuple(substitute(one, supplied) for one in value)
     return supplied.get(value.reference, value) if isinstance(value, Code) else value

@@ -1,4 +1,4 @@
-"""Which tasks exist: the entry points of the group ``heliostat.tasks``.
+"""Tasks that are installed: entry points of the group ``heliostat.tasks``.
 
 A broken plugin is listed as broken and never breaks the command line.
 """
@@ -18,12 +18,12 @@ GROUP = "heliostat.tasks"
 
 @cache
 def available() -> dict[str, EntryPoint]:
-    """Name -> entry point of every installed task, sorted by name."""
+    """Return the entry point of every installed task, sorted by name."""
     return {e.name: e for e in sorted(entry_points(group=GROUP), key=lambda e: e.name)}
 
 
 def find_task(name: str) -> type[Task]:
-    """The task class that is registered as ``name``.
+    """Return the task class that is registered as ``name``.
 
     Raises:
         RequestError: if there is none (with a suggestion), or if it cannot be imported.
@@ -36,9 +36,9 @@ def find_task(name: str) -> type[Task]:
 
 
 def load_task(path: str) -> type[Task]:
-    """The task at ``module:Class`` or ``file.py:Class``, as a user types it.
+    """Import the task at ``module:Class`` or ``file.py:Class``.
 
-    Only ever called with words of the command line, never with a stored one.
+    Call it only with text that the user typed, never with text from a store.
     """
     if ":" not in path:
         return find_task(path)
@@ -57,7 +57,7 @@ def load_task(path: str) -> type[Task]:
 
 
 def name_of(task: type[Task]) -> str:
-    """The registered name, else the class name in snake case."""
+    """Return the registered name, else the class name in snake case."""
     for name, entry in available().items():
         if entry.value in _addresses(task):
             return name

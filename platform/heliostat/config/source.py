@@ -1,4 +1,4 @@
-"""The text of tasks that are not installed: part of what they mean, and their help."""
+"""Source text of tasks: part of the identity if not installed, and their help."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _TRIES = 9
 
 
 def source_digest(task: type[Task]) -> str:
-    """SHA-256 of all that decides what a task computes, as far as it is not installed.
+    """Hash the source of a task that is not installed.
 
     Of a task in a file, the file; of one in a notebook, the class and whatever its
     methods name, and so on.  Its base classes count in the same way.

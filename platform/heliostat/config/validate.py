@@ -1,4 +1,4 @@
-"""What a task says of itself beside its fields, refused where it makes no sense."""
+"""Checks of the class attributes that a task declares beside its fields."""
 
 from __future__ import annotations
 

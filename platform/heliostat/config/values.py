@@ -1,4 +1,4 @@
-"""Values of fields: as JSON has them, and as the types of fields have them."""
+"""Conversion of field values: to JSON, and to the types of fields."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from heliostat.errors import RequestError, did_you_mean
 
 
 def canonical_json(value: Any) -> bytes:
-    """The one spelling of a JSON value: keys sorted, no spaces, floats as ``repr``.
+    """Encode a JSON value in one spelling: keys sorted, no spaces, floats as ``repr``.
 
     Raises:
         ValueError: for NaN and infinities, which JSON does not have.
@@ -45,7 +45,7 @@ def float_from_json(value: float | None) -> float:
 
 
 def json_value(value: Any) -> Any:
-    """A value of a field as JSON has it.
+    """Convert the value of a field to JSON.
 
     Raises:
         RequestError: for what no field can hold.
@@ -65,7 +65,7 @@ def json_value(value: Any) -> Any:
 
 
 def coerce(value: Any, hint: Any, name: str) -> Any:
-    """``value`` as the annotated type; the only conversions are the lossless ones."""
+    """Convert ``value`` to the annotated type, if that is lossless."""
     origin, args = get_origin(hint), get_args(hint)
     if origin in (types.UnionType, typing.Union):
         if value is None and type(None) in args:
@@ -105,7 +105,7 @@ def _one_of(value: Any, hints: Sequence[Any], name: str) -> Any:
 
 
 def is_number(value: Any) -> bool:
-    """Whether it is a finite number, and no bool."""
+    """True for a finite int or float, not for a bool."""
     return type(value) in (int, float) and math.isfinite(value)
 
 
