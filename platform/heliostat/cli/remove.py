@@ -58,8 +58,8 @@ def _deleted(
         return Answer([f"would delete {folder}" for folder in doomed])
     if not _confirmed(doomed, yes):
         return Answer(["nothing was deleted"])
-    gone = delete() or doomed
-    return Answer([f"deleted {folder}" for folder in gone])
+    deleted = delete() or doomed
+    return Answer([f"deleted {folder}" for folder in deleted])
 
 
 def _confirmed(doomed: list[Path], yes: bool) -> bool:

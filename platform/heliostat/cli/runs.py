@@ -68,8 +68,10 @@ def _request(
     return RunRequest(made, steps, path, options)
 
 
-def _dry_run(asked: RunRequest, what: RunOptions) -> Answer:
-    return dry_run_answer(asked.task, asked.path, asked.length, what.seed, what.x64)
+def _dry_run(request: RunRequest, what: RunOptions) -> Answer:
+    return dry_run_answer(
+        request.task, request.path, request.length, what.seed, what.x64
+    )
 
 
 @contextmanager
@@ -110,13 +112,13 @@ def run(
 
     `heliostat run TASK --help` lists the fields of a task, which are options too.
     """
-    asked = _request(task, fields, what, where.store)
+    request = _request(task, fields, what, where.store)
     if dry_run:
-        return _dry_run(asked, what)
+        return _dry_run(request, what)
     where.apply()
-    with _driving(asked.path, task, asked.task):
-        found = hs.run(asked.task, fresh=fresh, **asked.options, **where.kwargs)
-    return run_answer(found, asked.length)
+    with _driving(request.path, task, request.task):
+        result = hs.run(request.task, fresh=fresh, **request.options, **where.kwargs)
+    return run_answer(result, request.length)
 
 
 def start(
@@ -129,12 +131,12 @@ def start(
     dry_run: DryRun = False,
 ) -> Answer:
     """Start a run in a process of its own, and return at once."""
-    asked = _request(task, fields, what, where.store)
+    request = _request(task, fields, what, where.store)
     if dry_run:
-        return _dry_run(asked, what)
-    with _driving(asked.path, task, asked.task):
-        found = hs.start(asked.task, **asked.options, **where.kwargs)
-    return start_answer(found, asked.length)
+        return _dry_run(request, what)
+    with _driving(request.path, task, request.task):
+        result = hs.start(request.task, **request.options, **where.kwargs)
+    return start_answer(result, request.length)
 
 
 def resume(
@@ -150,11 +152,11 @@ def resume(
     code: CodeFiles = (),
 ) -> Answer:
     """Continue an unfinished run to its length, or until its condition holds."""
-    found = open_run(run, where.store, task, code)
+    result = open_run(run, where.store, task, code)
     where.apply()
-    with _driving(found.path, task, found.task):
-        found = hs.resume(found, steps=steps, until=until, **where.kwargs)
-    return run_answer(found, steps or int(found.record.attrs["steps"]))
+    with _driving(result.path, task, result.task):
+        result = hs.resume(result, steps=steps, until=until, **where.kwargs)
+    return run_answer(result, steps or int(result.record.attrs["steps"]))
 
 
 def extend(
@@ -168,11 +170,11 @@ def extend(
     code: CodeFiles = (),
 ) -> Answer:
     """Lengthen a run; the result is that of one longer run, bit for bit."""
-    found = open_run(run, where.store, task, code)
+    result = open_run(run, where.store, task, code)
     where.apply()
-    with _driving(found.path, task, found.task):
-        found = hs.extend(found, steps=steps, until=until, **where.kwargs)
-    return run_answer(found, steps)
+    with _driving(result.path, task, result.task):
+        result = hs.extend(result, steps=steps, until=until, **where.kwargs)
+    return run_answer(result, steps)
 
 
 def stop(

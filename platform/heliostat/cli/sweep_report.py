@@ -1,4 +1,4 @@
-"""What is printed of a sweep: a line per cell, the best trial, what failed."""
+"""Report on a sweep: a line per cell, the best trial, the failures."""
 
 from __future__ import annotations
 
@@ -21,65 +21,65 @@ SHOWN = 24
 """Cells in the table for a person; ``--json`` has all."""
 
 
-def preview_answer(found: Preview) -> Answer:
-    """What a sweep would be, and how much of it is stored already."""
+def preview_answer(sweep: Preview) -> Answer:
+    """Describe the sweep that would be computed, and how much of it is stored."""
     data = {
-        "id": found.id,
-        "task": found.plan.identity["task"],
-        "status": "new" if found.computed or found.unknown else "complete",
-        "computed": found.computed,
-        "reused": found.reused,
-        "states": found.states,
+        "id": sweep.id,
+        "task": sweep.plan.identity["task"],
+        "status": "new" if sweep.computed or sweep.unknown else "complete",
+        "computed": sweep.computed,
+        "reused": sweep.reused,
+        "states": sweep.states,
         "headline": {},
-        "packs": found.packs,
-        "proposed_later": found.unknown,
-        "cells": [to_json(line) for line in found.table.to_dict("records")],
-        "path": found.path,
+        "packs": sweep.packs,
+        "proposed_later": sweep.unknown,
+        "cells": [to_json(line) for line in sweep.table.to_dict("records")],
+        "path": sweep.path,
     }
-    later = found.unknown and f"; at most {found.unknown} follow from what is found"
-    counts = f"{found.computed} would be computed, {found.reused} reused{later or ''}"
-    lines: list[Any] = [f"sweep {found.id}: {counts}"]
-    lines += [_table(found)] if found.cells else []
-    lines += [f"  {line}" for line in _together(found)]
-    return Answer([*lines, f"  would be kept in {found.path}"], data)
+    later = sweep.unknown and f"; at most {sweep.unknown} follow from what is found"
+    counts = f"{sweep.computed} would be computed, {sweep.reused} reused{later or ''}"
+    lines: list[Any] = [f"sweep {sweep.id}: {counts}"]
+    lines += [_table(sweep)] if sweep.cells else []
+    lines += [f"  {line}" for line in _pack_lines(sweep)]
+    return Answer([*lines, f"  would be kept in {sweep.path}"], data)
 
 
-def _together(found: Preview) -> list[str]:
-    """How many cells go into each pack, and how many are runs of their own."""
-    packed = [len(pack) for pack in found.packs]
-    alone = len(found.groups) - len(packed)
+def _pack_lines(sweep: Preview) -> list[str]:
+    """Count the cells of each pack, and the cells outside packs."""
+    packed = [len(pack) for pack in sweep.packs]
+    alone = len(sweep.groups) - len(packed)
     lines = [f"packs   of {', '.join(map(str, packed))} cells"] if packed else []
     return lines + ([f"alone   {alone} cells"] if alone else [])
 
 
-def sweep_answer(found: Sweep) -> Answer:
+def sweep_answer(sweep: Sweep) -> Answer:
     """How the cells came out; the headline is of the best trial, by the mean over its
     seeds, or of all cells on average."""
     data = {
-        "id": found.id,
-        "task": found.plan.identity["task"],
-        "status": _status(found.states),
-        "computed": found.computed,
-        "reused": found.reused,
-        "states": found.states,
-        "retried": len(found.retries),
-        **_best(found),
-        "cells": [to_json(line) for line in found.table.to_dict("records")],
-        "path": found.path,
+        "id": sweep.id,
+        "task": sweep.plan.identity["task"],
+        "status": _status(sweep.states),
+        "computed": sweep.computed,
+        "reused": sweep.reused,
+        "states": sweep.states,
+        "retried": len(sweep.retries),
+        **_best(sweep),
+        "cells": [to_json(line) for line in sweep.table.to_dict("records")],
+        "path": sweep.path,
     }
-    told = ", ".join(f"{count} {state}" for state, count in found.states.items())
-    counts = f"{found.computed} computed, {found.reused} reused"
-    counts += f", {len(found.retries)} retried" if found.retries else ""
-    lines: list[Any] = [f"sweep {found.id}: {told}; {counts}", _table(found)]
-    lines += [f"  {line}" for line in [*_best_told(found), *_failures(found)]]
-    lines.append(f"  stored  {found.path}")
-    return Answer(lines, data, _exit(found.states))
+    text = ", ".join(f"{count} {state}" for state, count in sweep.states.items())
+    counts = f"{sweep.computed} computed, {sweep.reused} reused"
+    counts += f", {len(sweep.retries)} retried" if sweep.retries else ""
+    lines: list[Any] = [f"sweep {sweep.id}: {text}; {counts}", _table(sweep)]
+    lines += [f"  {line}" for line in [*_best_lines(sweep), *_failures(sweep)]]
+    lines.append(f"  stored  {sweep.path}")
+    return Answer(lines, data, _exit(sweep.states))
 
 
-def _best(found: Sweep) -> dict[str, Any]:
-    """The headline, and whose it is."""
-    best = _first(found)
-    average = {} if found.plan.metrics else found.average()
+def _best(sweep: Sweep) -> dict[str, Any]:
+    """Return the headline, and the trial that it belongs to."""
+    best = _first(sweep)
+    average = {} if sweep.plan.metrics else sweep.average()
     headline = best.headline if best else average
     return {
         "headline": {n: estimate._asdict() for n, estimate in headline.items()},
@@ -87,83 +87,83 @@ def _best(found: Sweep) -> dict[str, Any]:
     }
 
 
-def _first(found: Sweep) -> Trial | None:
-    """The best, if it is known what is good, and any trial has found it."""
-    return next(iter(found.ranked()), None) if found.plan.metrics else None
+def _first(sweep: Sweep) -> Trial | None:
+    """Return the best trial, if there is a metric and a trial has its value."""
+    return next(iter(sweep.ranked()), None) if sweep.plan.metrics else None
 
 
-def _best_told(found: Sweep) -> list[str]:
-    """Which trial is the best, or why none is."""
+def _best_lines(sweep: Sweep) -> list[str]:
+    """Name the best trial, or the reason why none is."""
     from heliostat.sweeps.trials import why_none
 
-    if not found.plan.metrics:
+    if not sweep.plan.metrics:
         return []
-    name = found.plan.metrics[0].name
-    if not (best := _first(found)):
-        return [f"best    none: {why_none(found, name)}"]
+    name = sweep.plan.metrics[0].name
+    if not (best := _first(sweep)):
+        return [f"best    none: {why_none(sweep, name)}"]
     if len(best.cells) == 1:
         return [f"best    {best}  run {best.runs[0]}"]
     mean = best.headline[name]
     return [f"best    {best}  {name} {mean}, {mean.source}"]
 
 
-def _table(found: Sweep) -> Table:
+def _table(sweep: Sweep) -> Table:
     """A line per cell; those of the best trial first, where it is known which it is."""
-    metric = found.plan.metrics[0].name if found.plan.metrics else None
-    means = _means(found) if len(found.plan.seeds) > 1 else {}
+    metric = sweep.plan.metrics[0].name if sweep.plan.metrics else None
+    means = _means(sweep) if len(sweep.plan.seeds) > 1 else {}
     table = Table(box=None)
-    names = list(found.coordinates(found.cells[0])) if found.cells else []
+    names = list(sweep.coordinates(sweep.cells[0])) if sweep.cells else []
     more = [f"{metric}, mean over seeds"] if means else []
     for name in [*names, "run", "state", metric or "headline", *more]:
         table.add_column(name)
-    cells = _in_order(found)
+    cells = _in_order(sweep)
     for cell in cells[:SHOWN]:
-        values, id_ = found.coordinates(cell).values(), cell.spec.id
-        told = [id_, found.outcomes[id_].state, _told(found, id_, metric)]
+        values, id_ = sweep.coordinates(cell).values(), cell.spec.id
+        text = [id_, sweep.outcomes[id_].state, _estimate_text(sweep, id_, metric)]
         more = [means.get(id_, "-")] if means else []
-        table.add_row(*map(Text, [*map(str, values), *told, *more]))
+        table.add_row(*map(Text, [*map(str, values), *text, *more]))
     if len(cells) > SHOWN:
         table.add_row(Text(f"… {len(cells) - SHOWN} more"))
     return table
 
 
-def _in_order(found: Sweep) -> list[Cell]:
+def _in_order(sweep: Sweep) -> list[Cell]:
     """The cells, trial by trial, the best first; behind them those without a number.
     Of a population the last generation comes first."""
-    best = [c for t in found.ranked() for c in t.cells] if found.plan.metrics else []
+    best = [c for t in sweep.ranked() for c in t.cells] if sweep.plan.metrics else []
     first = {id(cell) for cell in best}
-    cells = [*best, *(cell for cell in found.cells if id(cell) not in first)]
-    population = "generation" in found.dims
+    cells = [*best, *(cell for cell in sweep.cells if id(cell) not in first)]
+    population = "generation" in sweep.dims
     return sorted(cells, key=lambda c: -c.place[1]) if population else cells
 
 
-def _means(found: Sweep) -> dict[str, str]:
-    """What is compared: the mean of the trial that a run belongs to, by its id."""
-    if not found.plan.metrics:
+def _means(sweep: Sweep) -> dict[str, str]:
+    """Return the mean over each trial by the ids of its runs."""
+    if not sweep.plan.metrics:
         return {}
-    name = found.plan.metrics[0].name
+    name = sweep.plan.metrics[0].name
     return {
-        run: str(trial.headline[name]) for trial in found.ranked() for run in trial.runs
+        run: str(trial.headline[name]) for trial in sweep.ranked() for run in trial.runs
     }
 
 
-def _told(found: Sweep, run: str, metric: str | None) -> str:
-    """The number that was asked for, or else the first that a run found itself."""
-    estimates = found.headlines.get(run, {})
+def _estimate_text(sweep: Sweep, run: str, metric: str | None) -> str:
+    """Format the metric, or else the first estimate of the run itself."""
+    estimates = sweep.headlines.get(run, {})
     if metric:
         return str(estimates.get(metric, "-"))
     own = [f"{n} {e}" for n, e in estimates.items() if e.source == "this run"]
     return next(iter(own), "-")
 
 
-def _failures(found: Sweep) -> list[str]:
+def _failures(sweep: Sweep) -> list[str]:
     """What failed, was stopped, or came out once it was tried again, and why."""
     lines = []
-    for cell in found.cells:
-        state, retries = found.outcomes[cell.spec.id].state, found.retries
+    for cell in sweep.cells:
+        state, retries = sweep.outcomes[cell.spec.id].state, sweep.retries
         word = state if state in ("failed", "stopped") else "retried"
         if word == state or cell.spec.id in retries:
-            lines.append(f"{word:8}{cell}: {found.reason(cell)}")
+            lines.append(f"{word:8}{cell}: {sweep.reason(cell)}")
     return lines[:SHOWN]
 
 

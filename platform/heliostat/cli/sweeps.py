@@ -1,4 +1,4 @@
-"""The verb ``sweep``: what is gone over is typed, its cells come back as a table."""
+"""Verb ``sweep``: it parses axes and search, and prints the cells as a table."""
 
 from __future__ import annotations
 
@@ -40,16 +40,16 @@ Several = Annotated[
 @Parameter(name="*")
 @dataclass(frozen=True)
 class SearchOptions:
-    """Which cells there are."""
+    """Choice of the cells."""
 
     search: str = "grid"
     """grid; random, sobol draw; tpe, gp, cmaes, nsga2 learn; hypergradient descends."""
     trials: Annotated[int | None, COUNT] = None
-    """How many are drawn."""
+    """Number of trials."""
     search_seed: int = 0
-    """Of the drawing."""
+    """Seed of the search."""
     metric: Several = ()
-    """A number of the headline, or several."""
+    """Names in the headline to optimise."""
     mode: Several = ("min",)
     """min or max, for each metric or all; default min."""
 
@@ -57,14 +57,14 @@ class SearchOptions:
 @Parameter(name="*")
 @dataclass(frozen=True)
 class SchedulerOptions:
-    """How far each of them comes."""
+    """Length of each trial."""
 
     scheduler: str | None = None
     """asha prunes the worst at rungs; pbt breeds a population of trials."""
     grace: Annotated[int | None, COUNT] = None
     """Steps before the first rung, or of a segment; default the stride."""
     factor: int | None = None
-    """Between one rung and the next; default 3."""
+    """Ratio of two successive rungs; default 3."""
 
 
 GRID, WHOLE = SearchOptions(), SchedulerOptions()
@@ -81,12 +81,10 @@ def sweep(
     where: PlacementOptions = LOCAL,
     search: SearchOptions = GRID,
     schedule: SchedulerOptions = WHOLE,
-    retries: Annotated[
-        int, option("Times that a cell is tried again that raised.")
-    ] = 0,
+    retries: Annotated[int, option("How many times a failed cell is tried again.")] = 0,
     dry_run: DryRun = False,
 ) -> Answer:
-    """Compute a task over values of its fields; what is stored is not computed again.
+    """Compute a task over values of its fields; stored runs are not computed again.
 
     `heliostat sweep TASK --help` lists the fields of a task.
     """
@@ -101,14 +99,16 @@ def sweep(
     if not dry_run:
         where.apply()
     try:
-        found = hs.sweep(made, over=axes, **how, **where.kwargs)
+        result = hs.sweep(made, over=axes, **how, **where.kwargs)
     except KeyboardInterrupt as error:
-        kept = "what was computed is kept, the same line goes on from there"
-        raise KeyboardInterrupt(f"interrupted; {kept}") from error
-    return preview_answer(found) if isinstance(found, Preview) else sweep_answer(found)
+        advice = "what was computed is kept, the same line goes on from there"
+        raise KeyboardInterrupt(f"interrupted; {advice}") from error
+    return (
+        preview_answer(result) if isinstance(result, Preview) else sweep_answer(result)
+    )
 
 
 def _check_once(axes: Mapping[str, Any], fields: Fields) -> None:
     for name in {*axes} & {*fields}:
-        told = f"{name}: it is given as a field, too, {fields[name]!r}"
-        raise RequestError(f"over {told}; leave one of the two out")
+        detail = f"{name}: it is given as a field, too, {fields[name]!r}"
+        raise RequestError(f"over {detail}; leave one of the two out")

@@ -21,13 +21,13 @@ def traced_fields(task: Task) -> dict[str, float]:
     """
     resolved = {name: getattr(task, name) for name in task.packable}
     resolved |= {n: v for n, v in task.canonical().items() if n in task.packable}
-    found = {}
+    numbers = {}
     for name, value in resolved.items():
         kind = number_type(type(task), name)
         if kind is None or isinstance(value, bool) or not is_number(value):
             raise RequestError(f"{name}={value!r}: expected a number, it is packable")
-        found[name] = kind(value)
-    return found
+        numbers[name] = kind(value)
+    return numbers
 
 
 @cache  # asked for every cell of a sweep

@@ -55,13 +55,13 @@ def read(file: str | Path) -> Preset:
         RequestError: if it cannot be read, or holds something else.
     """
     try:
-        found = yaml.load(Path(file).read_text(), Loader=Loader)
+        content = yaml.load(Path(file).read_text(), Loader=Loader)
     except OSError as error:
         reason = error.strerror or error
         raise RequestError(f"{file} cannot be read: {reason}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise RequestError(f"{file} is no YAML: {error}") from error
-    fields = {} if found is None else found
+    fields = {} if content is None else content
     if not isinstance(fields, dict) or not all(isinstance(key, str) for key in fields):
         raise RequestError(f"{file}: expected a mapping of fields to values")
     steps = fields.pop("steps", None)
@@ -74,8 +74,8 @@ class Loader(yaml.SafeLoader):
     """YAML loader with the truth values and numbers of YAML 1.2."""
 
     yaml_implicit_resolvers = {
-        first: [(tag, form) for tag, form in found if not tag.endswith(":bool")]
-        for first, found in yaml.SafeLoader.yaml_implicit_resolvers.items()
+        first: [(tag, form) for tag, form in content if not tag.endswith(":bool")]
+        for first, content in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }
 
 

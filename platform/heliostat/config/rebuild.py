@@ -35,24 +35,24 @@ def rebuild(
         try:
             fields = fields | {n: substitute(v, supplied) for n, v in stored.items()}
             candidate = build(cls, fields)
-            asked = spec.identity["seed"], spec.identity["x64"]
-            found = specify(candidate, *asked, spec.identity.get("parent"))
+            options = spec.identity["seed"], spec.identity["x64"]
+            candidate_spec = specify(candidate, *options, spec.identity.get("parent"))
         except RequestError as error:
             reason = str(error)
             continue
-        if found.identity == spec.identity:
+        if candidate_spec.identity == spec.identity:
             return candidate
-        reason = _difference(found.identity, spec.identity)
+        reason = _difference(candidate_spec.identity, spec.identity)
     raise RequestError(f"run {spec.id} cannot be rebuilt: {reason}")
 
 
-def _difference(found: Mapping[str, Any], stored: Mapping[str, Any]) -> str:
-    for name in sorted(set(found) | set(stored)):
-        here, there = found.get(name), stored.get(name)
-        if isinstance(here, dict) and isinstance(there, dict) and here != there:
-            return f"{name}.{_difference(here, there)}"
-        if here != there:
-            return f"{name} is now {here!r}, the store has {there!r}"
+def _difference(candidate_spec: Mapping[str, Any], stored: Mapping[str, Any]) -> str:
+    for name in sorted(set(candidate_spec) | set(stored)):
+        new, old = candidate_spec.get(name), stored.get(name)
+        if isinstance(new, dict) and isinstance(old, dict) and new != old:
+            return f"{name}.{_difference(new, old)}"
+        if new != old:
+            return f"{name} is now {new!r}, the store has {old!r}"
     return "nothing differs"
 
 

@@ -117,7 +117,7 @@ def _text(cls: type) -> str:
 
 def field_comments(task: type[Task]) -> dict[str, str]:
     """The trailing comment of every ``name: type = default`` line of the class."""
-    found: dict[str, str] = {}
+    comments: dict[str, str] = {}
     for cls in reversed(task.__mro__):
         if not dataclasses.is_dataclass(cls) or cls is Task:
             continue
@@ -128,5 +128,5 @@ def field_comments(task: type[Task]) -> dict[str, str]:
         for token in tokenize.generate_tokens(io.StringIO(source).readline):
             named = re.match(r"\s*(\w+)\s*:", token.line)
             if token.type == tokenize.COMMENT and named:
-                found[named[1]] = token.string.lstrip("# ").strip()
-    return found
+                comments[named[1]] = token.string.lstrip("# ").strip()
+    return comments

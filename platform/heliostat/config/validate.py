@@ -61,5 +61,5 @@ def _check_packable(task: Task, name: str) -> None:
 
 def _dims(task: Task) -> set[str]:
     """Dims of what a task tells, behind those that are numbered."""
-    told = (*task.emits.values(), *task.observes.values())
-    return {dim for var in told for dim in var.dims}
+    variables = (*task.emits.values(), *task.observes.values())
+    return {dim for var in variables for dim in var.dims}

@@ -1,4 +1,4 @@
-"""The laws that every task inherits; :func:`check_task` tries them on one of yours."""
+"""Laws that hold for every task, and :func:`check_task`, which tests them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ FLEET: dict[str, Law] = {"workers do not matter": loop.workers_do_not_matter}
 
 
 def check_task(task: Task, workers: Sequence[int] = (1, 2)) -> dict[str, str | None]:
-    """Try every law on a task.
+    """Test a task against every law.
 
     Args:
         task: what to check; choose small sizes, it is computed some ten times.

@@ -1,4 +1,4 @@
-"""A task on the bench: computed once as a whole, and again in other ways."""
+"""Harness of the laws: it computes a task in one piece, and again in other ways."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from heliostat.task import Task
 
 
 class BlockResult(NamedTuple):
-    """What some chunks of one block add up to."""
+    """Joined chunks of one block."""
 
     rows: dict[str, np.ndarray]
     observed: dict[str, np.ndarray]
@@ -24,7 +24,7 @@ class BlockResult(NamedTuple):
 
 
 class Harness:
-    """A task on the test bench: computed once as a whole, then in other ways.
+    """Task under test, computed in one piece and in other ways.
 
     Args:
         task: the task.
@@ -46,9 +46,9 @@ class Harness:
         spans = spans or tuple(Span(b, 0, self.length) for b in self.blocks)
         return Job(self.task, self.seed, False, spans)
 
-    def by_block(self, found: Any) -> dict[int, BlockResult]:
+    def by_block(self, chunks: Any) -> dict[int, BlockResult]:
         by_block: dict[int, list[Chunk]] = {}
-        for chunk in found:
+        for chunk in chunks:
             by_block.setdefault(chunk.block, []).append(chunk)
         return {
             block: BlockResult(
@@ -63,9 +63,11 @@ class Harness:
 
 def _joined(tables: list[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
     """What chunks tell, one after another; a tail may have nothing to tell."""
-    told = [table for table in tables if table]
-    names = told[0] if told else ()
-    return {name: np.concatenate([t[name][0] for t in told], axis=1) for name in names}
+    filled = [table for table in tables if table]
+    names = filled[0] if filled else ()
+    return {
+        name: np.concatenate([t[name][0] for t in filled], axis=1) for name in names
+    }
 
 
 def first_difference(
@@ -73,8 +75,8 @@ def first_difference(
 ) -> str | None:
     """The first stride that is another one than it should be, in one line."""
     for block, whole in expected.items():
-        for here, there in zip(actual[block].strides, whole.strides, strict=True):
-            if here != there:
-                what = "state" if here.state != there.state else "rows"
-                return f"block {block}: {what} differ in the stride to {here.stop}"
+        for new, old in zip(actual[block].strides, whole.strides, strict=True):
+            if new != old:
+                what = "state" if new.state != old.state else "rows"
+                return f"block {block}: {what} differ in the stride to {new.stop}"
     return None

@@ -1,4 +1,4 @@
-"""Laws of knobs: fields that are packable, by which a loss may be differentiated."""
+"""Laws of packable fields, with respect to which a loss may be differentiated."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ROUNDING, WITHIN = 1e-12, 1e-6
 
 
 def packed_is_alone(bench: Harness) -> str | None:
-    """A cell with other numbers, stepped by the program of this one, beside it."""
+    """Compare a cell stepped in a batch with the same cell stepped alone."""
     other, block = _retuned(bench.task), bench.blocks[-1]
     members = (
         Member(bench.seed + 1, config.traced_fields(bench.task), 0),
@@ -40,7 +40,7 @@ def packed_is_alone(bench: Harness) -> str | None:
 
 
 def data_has_no_knobs(bench: Harness) -> str | None:
-    """What is prepared depends on no packable field."""
+    """Check that ``prepare`` does not depend on a packable field."""
     here, there = (
         jax.tree.leaves(task.prepare()) for task in (bench.task, _retuned(bench.task))
     )
@@ -50,7 +50,7 @@ def data_has_no_knobs(bench: Harness) -> str | None:
 
 
 def slopes_are_those_of_differences(bench: Harness) -> str | None:
-    """What ``validation`` says of a run answers each knob as its derivative tells.
+    """Compare derivatives of ``validation`` with finite differences.
 
     In float64, by central differences D(h) ≈ dL/dk + c h² at two distances: their
     extrapolation (4 D(h/2) − D(h)) / 3 is compared, and how far they lie apart allowed.

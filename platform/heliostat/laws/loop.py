@@ -92,24 +92,24 @@ def workers_do_not_matter(bench: Harness) -> str | None:
     """Any number of workers gives the same bits; a sharded replica, up to rounding."""
     for count in bench.workers:
         place = Placement("local", count, 0, 0.05)
-        found = bench.by_block(chunks(bench.job(), place, lambda *_, **__: None))
-        one_device = found[0].last.layout.startswith("1 ")
+        actual = bench.by_block(chunks(bench.job(), place, lambda *_, **__: None))
+        one_device = actual[0].last.layout.startswith("1 ")
         if not bench.task.sharded or one_device:
-            different = first_difference(bench.expected, found)
+            different = first_difference(bench.expected, actual)
         else:
-            different = _far(bench, found)
+            different = _far(bench, actual)
         if different:
             return f"{count} workers: {different}"
     return None
 
 
-def _far(bench: Harness, found: dict[int, BlockResult]) -> str | None:
+def _far(bench: Harness, actual: dict[int, BlockResult]) -> str | None:
     for name, rows in bench.expected[0].rows.items():
         if rows.dtype.kind != "f":
             continue
-        here, there = found[0].rows[name][:, :3], rows[:, :3]
-        scale = max(float(np.abs(there).max(initial=0)), 1e-12)
-        gap = float(np.abs(here - there).max(initial=0)) / scale
+        new, old = actual[0].rows[name][:, :3], rows[:, :3]
+        scale = max(float(np.abs(old).max(initial=0)), 1e-12)
+        gap = float(np.abs(new - old).max(initial=0)) / scale
         if not gap <= SHARDED[False]:
             return f"{name} is off by {gap:.1e} (relative) within three steps"
     return None

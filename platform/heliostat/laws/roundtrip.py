@@ -1,4 +1,4 @@
-"""Laws of what survives: fields, rows and states come back as they were."""
+"""Laws of round trips: fields, rows and states are read back unchanged."""
 
 from __future__ import annotations
 
@@ -45,11 +45,11 @@ def store_round_trips(bench: Harness) -> str | None:
         for chunk in run(bench.job(), seconds=1e-9):
             record.commit(chunk, task, bench.length)
         for block, whole in bench.expected.items():
-            found = (
+            stored = (
                 blocks.rows(record, task, block, 0, bench.length),
                 blocks.observed(record, task, block, 0, bench.length),
             )
-            if rows_digest(*found) != rows_digest(whole.rows, whole.observed):
+            if rows_digest(*stored) != rows_digest(whole.rows, whole.observed):
                 return f"block {block}: stored rows differ from computed ones"
             state = record.checkpoints.load(block, bench.length)
             if digest(state) != whole.strides[-1].state:

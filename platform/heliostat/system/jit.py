@@ -1,4 +1,4 @@
-"""``jit`` whose programs compute what they say: in float32 where they say float32.
+"""``jit`` whose float32 programs compute in float32.
 
 On GPUs JAX rounds the factors of float32 products to TF32, 10 bits, unless it is told
 otherwise; 1,000 terms of a Neumann series then end 1e-2 from their limit, not 1e-3.
