@@ -1,4 +1,4 @@
-"""Turns the screws: rank promotion raises, warnings are errors, Ray is private."""
+"""Strict settings for all tests: no rank promotion, checked shapes, a private Ray."""
 
 from __future__ import annotations
 
@@ -24,6 +24,13 @@ CHECKED = [
     "heliostat_tasks.provenance.verify.comparison",
     "heliostat_tasks.provenance.verify.distances",
     "heliostat_tasks.provenance.verify.memorisation",
+    "heliostat_tasks.vmc.ansatz",
+    "heliostat_tasks.vmc.first_guess",
+    "heliostat_tasks.vmc.hamiltonian",
+    "heliostat_tasks.vmc.initial_positions",
+    "heliostat_tasks.vmc.slater",
+    "heliostat_tasks.vmc.training",
+    "heliostat_tasks.vmc.wavefunction",
 ]
 """Packages whose annotations of arrays are checked at each call; the numeric modules
 of a task join here.  Ray's workers and the command line run without the checks."""
@@ -35,6 +42,7 @@ install_import_hook(CHECKED, "support.type_checker.check")  # before their first
 
 import jax  # noqa: E402
 import pytest  # noqa: E402
+from hypothesis import HealthCheck, settings  # noqa: E402
 from support import toy_tasks  # noqa: E402
 
 import heliostat as hs  # noqa: E402
@@ -42,6 +50,11 @@ from heliostat.driver.progress import silent  # noqa: E402
 
 enable_compilation_cache()  # many tests compile what others did, or did the last time
 jax.config.update("jax_numpy_rank_promotion", "raise")
+# no test depends on wall time: a busy machine is no failure
+settings.register_profile(
+    "untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("untimed")
 
 
 @pytest.fixture(autouse=True)
