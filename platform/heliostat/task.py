@@ -287,6 +287,9 @@ class Task:
             state: state after the last step.
             data: result of :meth:`prepare`.
 
+        Returns:
+            The loss, () float.
+
         Raises:
             NotImplementedError: if the task does not define it.
 

@@ -53,7 +53,7 @@ def _pack_lines(sweep: Preview) -> list[str]:
 
 
 def sweep_answer(sweep: Sweep) -> Answer:
-    """How the cells came out; the headline is of the best trial, by the mean over its
+    """Report the cells; the headline is of the best trial, by the mean over its
     seeds, or of all cells on average."""
     data = {
         "id": sweep.id,
@@ -157,7 +157,7 @@ def _estimate_text(sweep: Sweep, run: str, metric: str | None) -> str:
 
 
 def _failures(sweep: Sweep) -> list[str]:
-    """What failed, was stopped, or came out once it was tried again, and why."""
+    """List cells that failed, were stopped or were tried again, with the reason."""
     lines = []
     for cell in sweep.cells:
         state, retries = sweep.outcomes[cell.spec.id].state, sweep.retries

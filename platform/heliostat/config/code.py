@@ -57,6 +57,7 @@ class Code(str):
 
     @property
     def name(self) -> str:
+        """Name of the object in its file."""
         return self.rpartition(":")[2]
 
     @property
@@ -142,7 +143,7 @@ def _read(value: str, file: Path) -> str:
 
 
 def _defined(value: str, text: str) -> set[str]:
-    """What the top level of a text defines, without executing it."""
+    """Return the names that a text defines at its top level, without executing it."""
     try:
         body = ast.parse(text).body
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:

@@ -56,11 +56,11 @@ class Condition:
             raise self.error("not a condition (it is too long)") from error
 
     def error(self, reason: str) -> RequestError:
-        """What is wrong with the condition, to be raised."""
+        """Return the error to raise for this condition."""
         return RequestError(f"{self.option} '{self.text}': {reason}")
 
     def evaluate(self, look_up: Callable[[str], Any], true: Any = True) -> Any:
-        """Whether it holds, where names have these values.
+        """Evaluate the condition for the values of its names.
 
         Args:
             look_up: the value of a name: a number, or a column of numbers or texts. A

@@ -91,7 +91,7 @@ def _words(hint: Any) -> tuple[Any, ...]:
 def _supplied(
     spec: Spec, stored: Mapping[str, Any], given: Sequence[Code]
 ) -> dict[str, Code]:
-    """What was typed for a run, by its digest: nothing but the run's own code."""
+    """Return the supplied code by digest, and refuse code of another run."""
     known = [code for value in stored.values() for code in codes_in(value)]
     for code in given:
         if code in known:

@@ -62,7 +62,7 @@ class Harness:
 
 
 def _joined(tables: list[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
-    """What chunks tell, one after another; a tail may have nothing to tell."""
+    """Concatenate the tables of chunks; the table of a tail may be empty."""
     filled = [table for table in tables if table]
     names = filled[0] if filled else ()
     return {
