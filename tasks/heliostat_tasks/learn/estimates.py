@@ -38,7 +38,7 @@ def headline(
     if not rows.sizes.get("step"):
         return {}
     passes = np.flatnonzero(rows["beta"].values.ravel() >= 1)
-    last = _likelihood(rows, passes[-1], site) if len(passes) else _loss(rows)
+    last = _likelihood(rows, int(passes[-1]), site) if len(passes) else _loss(rows)
     return {**couplings, **last}
 
 

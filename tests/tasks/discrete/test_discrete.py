@@ -1,7 +1,7 @@
-"""Runs of ``discrete`` against exact values, on any number of workers.
+"""Runs of task ``discrete`` against exact values, on any number of workers.
 
 A mean is judged by |mean − exact| < 4 errors: at the fixed seeds of these tests a false
-alarm had probability 6e-5 each; and the error itself must be small enough to tell.
+alarm had probability 6e-5 each. The error itself must be small too.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from heliostat_tasks.discrete.validate import ADAPTED, SAMPLER_FIELDS, TARGET_FI
 
 SMALL = {"size": 4, "coupling": 0.2, "warmup": 100}
 PLAIN = {"sampler": "chromatic"}
-"""What compiles in the shortest time, where the sampler does not matter."""
+"""Sampler that compiles fastest, for tests in which the sampler does not matter."""
 
 
-def here(task, store, **options):
+def run_here(task, store, **options):
     return hs.run(task, store=store, on="here", progress=silent, **options)
 
 
@@ -47,7 +47,7 @@ CASES = {
 
 
 LONG = ("gwg", "path", "curie-weiss")
-"""The others hold the same, ``independent`` of the default sampler."""
+"""Slow cases; the others show the same, ``independent`` for the default sampler."""
 
 
 @pytest.mark.parametrize(
@@ -56,8 +56,8 @@ LONG = ("gwg", "path", "curie-weiss")
 )
 def test_energies_are_exact_within_their_errors(tmp_path, name):
     task, steps = CASES[name]
-    found = here(task, tmp_path, steps=steps).headline
-    energy, exact = found["energy_per_site"], found["exact"].value
+    headline = run_here(task, tmp_path, steps=steps).headline
+    energy, exact = headline["energy_per_site"], headline["exact"].value
     assert abs(energy.value - exact) < 4 * energy.error
     assert energy.error < 0.005 * abs(exact)
 
@@ -67,8 +67,8 @@ def test_energies_are_exact_within_their_errors(tmp_path, name):
 def test_a_larger_torus_is_kaufmans(tmp_path, coupling, steps):
     sampler = "gwg" if coupling < 0.3 else "chromatic"
     task = Discrete(size=16, coupling=coupling, sampler=sampler, warmup=2_000)
-    found = here(task, tmp_path, steps=steps).headline
-    energy, exact = found["energy_per_site"], found["exact"].value
+    headline = run_here(task, tmp_path, steps=steps).headline
+    energy, exact = headline["energy_per_site"], headline["exact"].value
     assert abs(energy.value - exact) < 3 * energy.error
     assert energy.error < 0.005 * abs(exact)
 
@@ -99,7 +99,7 @@ def test_a_larger_torus_is_kaufmans(tmp_path, coupling, steps):
 )
 def test_other_targets_are_exact_within_their_errors(tmp_path, task, steps, exact):
     """Values of independent enumerations and transfer matrices."""
-    energy = here(task, tmp_path, steps=steps).headline["energy_per_site"]
+    energy = run_here(task, tmp_path, steps=steps).headline["energy_per_site"]
     assert abs(energy.value - exact) < 4 * energy.error
     assert energy.error < 0.005 * abs(exact)
 
@@ -107,7 +107,7 @@ def test_other_targets_are_exact_within_their_errors(tmp_path, task, steps, exac
 @pytest.mark.slow
 def test_a_small_fhmm_has_its_exact_mean(tmp_path):
     """Σ E x of 4 times and 3 factors, by enumeration."""
-    run = here(Discrete(target="fhmm", size=4, hidden=3), tmp_path, steps=20_000)
+    run = run_here(Discrete(target="fhmm", size=4, hidden=3), tmp_path, steps=20_000)
     mean = run.headline["magnetisation"]
     assert abs(12 * mean.value - 3.06110119) < 4 * 12 * mean.error
     assert mean.error < 0.005 * mean.value
@@ -118,7 +118,7 @@ def test_a_small_fhmm_has_its_exact_mean(tmp_path):
 def test_an_fhmm_has_its_exact_marginals(tmp_path):
     """Σ E x and E x_00 by scaled forward-backward, of 20 times and 4 factors."""
     task = Discrete(target="fhmm", size=20, hidden=4, warmup=5_000)
-    run = here(task, tmp_path, steps=200_000)
+    run = run_here(task, tmp_path, steps=200_000)
     mean = run.headline["magnetisation"]
     assert abs(80 * mean.value - 22.70752386) < 3 * 80 * mean.error
     assert mean.error < 0.005 * mean.value
@@ -134,7 +134,7 @@ def test_swap_rates_of_a_ladder_are_exact(tmp_path):
     |mean − exact| < 4 errors of 64 chains, of both pairs: false alarm 1e-4.
     """
     task = Discrete(size=3, coupling=0.3, rungs=3, hottest=0.25, warmup=100)
-    run = here(task, tmp_path, steps=2_000)
+    run = run_here(task, tmp_path, steps=2_000)
     f = np.asarray(jax.vmap(lambda x: value(task.model, x))(states(task.model)), float)
     heat = [1.0, 0.5, 0.25]
     p = [np.exp(b * f - np.logaddexp.reduce(b * f)) for b in heat]
@@ -168,7 +168,7 @@ def test_values_left_to_their_default_are_the_same_run():
 @pytest.mark.slow
 def test_workers_and_length_change_no_draw(fleet_ray, tmp_path):
     task = Discrete(chains=40, sampler="dmala", **SMALL)
-    whole = here(task, tmp_path / "here", steps=400)
+    whole = run_here(task, tmp_path / "here", steps=400)
     fleet = {"gpus": 0, "progress": silent}
     for workers, steps in ((1, 400), (2, 200), (4, 400)):
         store = tmp_path / str(workers)
@@ -179,14 +179,14 @@ def test_workers_and_length_change_no_draw(fleet_ray, tmp_path):
 
 
 def test_more_chains_of_a_class_begin_with_the_same_ones(tmp_path):
-    few = here(Discrete(chains=40, **PLAIN, **SMALL), tmp_path, steps=200).rows.lp
-    many = here(Discrete(chains=70, **PLAIN, **SMALL), tmp_path, steps=200).rows.lp
+    few = run_here(Discrete(chains=40, **PLAIN, **SMALL), tmp_path, steps=200).rows.lp
+    many = run_here(Discrete(chains=70, **PLAIN, **SMALL), tmp_path, steps=200).rows.lp
     np.testing.assert_array_equal(few, many[:40])
 
 
-def test_a_size_is_frozen_after_warm_up(tmp_path):
+def test_a_step_size_is_fixed_after_warm_up(tmp_path):
     task = Discrete(size=4, coupling=0.2, chains=4, sampler="dmala", warmup=500)
-    run = here(task, tmp_path, steps=1_000)
+    run = run_here(task, tmp_path, steps=1_000)
     size = run.rows.step_size.values
     assert (size[:, 500:] == size[:, 500:501]).all()
     assert (np.ptp(size[:, :500], axis=1) > 0).all()
@@ -196,7 +196,7 @@ def test_a_size_is_frozen_after_warm_up(tmp_path):
 
 def test_observed_states_are_the_chains(tmp_path):
     task = Discrete(target="potts", size=4, coupling=0.5, chains=5, warmup=10, **PLAIN)
-    run = here(task, tmp_path, steps=300)
+    run = run_here(task, tmp_path, steps=300)
     states = task.states(run.observed)
     assert dict(states.sizes) == {"chain": 5, "draw": 3, "site": 16}
     assert states.draw.values.tolist() == [100, 200, 300]
@@ -205,16 +205,16 @@ def test_observed_states_are_the_chains(tmp_path):
 
 
 def test_frozen_statistics_are_undefined_and_counted(tmp_path):
-    """In a strong field nothing moves once all spins agree: no sample size of that."""
+    """In a strong field nothing moves once all spins agree: no sample size exists."""
     task = Discrete(size=4, coupling=5.0, field=9.0, chains=8, sampler="chromatic")
-    found = here(task, tmp_path, steps=600).headline
-    assert found["frozen"].value >= 1
-    assert np.isnan(found["energy_per_site"].error)
+    headline = run_here(task, tmp_path, steps=600).headline
+    assert headline["frozen"].value >= 1
+    assert np.isnan(headline["energy_per_site"].error)
 
 
 def test_arviz_reads_the_tree(tmp_path):
     stats = pytest.importorskip("arviz_stats")
-    run = here(Discrete(chains=40, **PLAIN, **SMALL), tmp_path, steps=600)
+    run = run_here(Discrete(chains=40, **PLAIN, **SMALL), tmp_path, steps=600)
     tree = run.tree
     groups = {"posterior", "sample_stats", "warmup_posterior", "warmup_sample_stats"}
     assert groups <= set(tree.children)
@@ -228,43 +228,44 @@ def test_arviz_reads_the_tree(tmp_path):
 
 def test_until_stops_at_a_stride(tmp_path):
     task = Discrete(chains=40, **PLAIN, **SMALL)
-    run = here(task, tmp_path, steps=5_000, until="ess > 1000 and rhat < 1.05")
+    run = run_here(task, tmp_path, steps=5_000, until="ess > 1000 and rhat < 1.05")
     assert run.steps % task.stride == 0 and 100 < run.steps < 5_000
     assert run.headline["ess"].value > 1000 and run.headline["rhat"].value < 1.05
 
 
 @pytest.mark.slow
 def test_a_model_that_was_looked_at_is_no_other_model(tmp_path):
-    """Neither precision of the process before the run, nor a look, decides anything."""
+    """Neither the precision before a run nor an earlier use changes the numbers."""
     fields = {"target": "ebm", "size": 12, "hidden": 4, "chains": 2, "warmup": 0}
     seen = Discrete(**fields)
     assert seen.model.sites == 12
     rows = [
-        here(task, tmp_path / name, steps=100, x64=True).rows.lp.values
+        run_here(task, tmp_path / name, steps=100, x64=True).rows.lp.values
         for name, task in (("seen", seen), ("fresh", Discrete(**fields)))
     ]
     np.testing.assert_array_equal(*rows)
 
 
 @pytest.mark.slow
-def test_chains_that_froze_apart_are_told_and_verified(tmp_path):
+def test_chains_frozen_in_different_states_have_infinite_rhat_and_verify(tmp_path):
     np.save(tmp_path / "j.npy", 1 - np.eye(5))
     file = hs.File(tmp_path / "j.npy")
     task = Discrete(couplings=file, coupling=2.0, chains=8, sampler="metropolis")
-    run = here(task, tmp_path, steps=1_200)
+    run = run_here(task, tmp_path, steps=1_200)
     assert hs.open(run.id, store=tmp_path).headline["rhat"].value == np.inf
     assert hs.verify(run, on="here", segments=1).status == "ACCEPT"
 
 
 @pytest.mark.slow
 def test_impossible_draws_have_no_sample_size(tmp_path):
-    """No single flip leads from one possible state to another: chains that start at
-    an impossible one may walk there, and are counted where they did not."""
-    odd, one = f"{USERS}:odd", "metropolis"
-    task = Discrete(target=odd, size=12, chains=8, warmup=10, sampler=one)
-    found = here(task, tmp_path, steps=100).headline
-    lost = found.get("impossible")
-    assert lost is None or (lost.value > 0 and np.isnan(found["ess"].value))
+    """No single flip leads from one possible state to another. A chain that starts at
+    an impossible state is counted unless it reaches a possible one."""
+    task = Discrete(
+        target=f"{USERS}:odd", size=12, chains=8, warmup=10, sampler="metropolis"
+    )
+    headline = run_here(task, tmp_path, steps=100).headline
+    lost = headline.get("impossible")
+    assert lost is None or (lost.value > 0 and np.isnan(headline["ess"].value))
 
 
 USERS = Path(__file__).parents[2] / "support" / "user_densities.py"
@@ -274,7 +275,7 @@ USERS = Path(__file__).parents[2] / "support" / "user_densities.py"
 def test_a_users_density_is_sampled(tmp_path):
     """An open chain of 12 spins: ⟨s s'⟩ = tanh K of each of its 11 bonds."""
     task = Discrete(target=f"{USERS}:chain", size=12, warmup=200)
-    run = here(task, tmp_path / "s", steps=4_000)
+    run = run_here(task, tmp_path / "s", steps=4_000)
     energy = run.headline["lp"]
     assert abs(energy.value - 0.4 * 11 * np.tanh(0.4)) < 4 * energy.error
     again = hs.open(run.id, store=tmp_path / "s")
