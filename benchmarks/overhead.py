@@ -1,4 +1,4 @@
-"""What the platform costs over the bare jitted loop: five interleaved pairs.
+"""Cost of the platform over the bare jitted loop, in five interleaved pairs.
 
     python benchmarks/overhead.py                 # both tasks
     python benchmarks/overhead.py --only lih
@@ -95,8 +95,8 @@ def platform(name: str) -> float:
 def child(side: str, name: str) -> float:
     """One measurement in a process of its own, so that neither side warms the other."""
     words = [sys.executable, __file__, "--child", side, name]
-    done = subprocess.run(words, stdout=subprocess.PIPE, text=True, check=True)
-    return float(done.stdout.split()[-1])
+    process = subprocess.run(words, stdout=subprocess.PIPE, text=True, check=True)
+    return float(process.stdout.split()[-1])
 
 
 def main() -> None:
@@ -104,14 +104,14 @@ def main() -> None:
     parser.add_argument("--only", choices=["lih", "millisecond"])
     parser.add_argument("--pairs", type=int, default=5)
     parser.add_argument("--child", nargs=2, help=argparse.SUPPRESS)
-    given = parser.parse_args()
-    if given.child:
-        side, name = given.child
+    args = parser.parse_args()
+    if args.child:
+        side, name = args.child
         print({"bare": bare, "platform": platform}[side](name))
         return
-    for name in [given.only] if given.only else ["millisecond", "lih"]:
+    for name in [args.only] if args.only else ["millisecond", "lih"]:
         ratios = []
-        for pair in range(given.pairs):
+        for pair in range(args.pairs):
             plain, ours = child("bare", name), child("platform", name)
             ratios.append(ours / plain)
             line = f"bare {plain:.3g} ms a step, platform {ours:.3g} ms, "

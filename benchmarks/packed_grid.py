@@ -1,4 +1,4 @@
-"""What a packed grid costs over its bare work: 1,000 cells, storage included.
+"""Cost of a packed grid of 1,000 cells over its bare work, storage included.
 
     python benchmarks/packed_grid.py                      # a toy, and bilevel
     python benchmarks/packed_grid.py --only toy --cells 200 --steps 1000
@@ -10,7 +10,7 @@ each commit the bare loop is timed once, so that whatever else the machine does 
 both; that time is not the pack's.  Beside it a few of the cells as runs of their own,
 and what 1,000 would take.  Each side has a process of its own, and finds no compiled
 program on disk.  What a cell costs beyond its steps (identity, digests, share of
-commits, headline) does not depend on how many they are: it is told, too.
+commits, headline) does not depend on how many they are: it is printed, too.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ STEPS = {"toy": 10_000, "bilevel": 3000}
 
 
 def grid(name: str, cells: int) -> list[hs.Task]:
-    """The tasks of a grid of two knobs."""
+    """Return the tasks of a grid over two traced fields."""
     side = max(1, round(cells**0.5))
     pairs = itertools.islice(itertools.product(range(side + 1), repeat=2), cells)
     shares = [(a / (side + 1), b / (side + 1)) for a, b in pairs]
@@ -84,8 +84,8 @@ def grid(name: str, cells: int) -> list[hs.Task]:
     from heliostat_tasks.bilevel import Bilevel
 
     rates = [(0.02 + 0.1 * a, 0.1 + 0.7 * b) for a, b in shares]
-    about = {"problem": "quadratic", "inits": 1}
-    return [Bilevel(outer_lr=a, inner_lr=b, **about) for a, b in rates]
+    fields = {"problem": "quadratic", "inits": 1}
+    return [Bilevel(outer_lr=a, inner_lr=b, **fields) for a, b in rates]
 
 
 class Bare:
@@ -116,14 +116,14 @@ class Bare:
 
 
 def packed(name: str, cells: int, steps: int) -> dict[str, float]:
-    """Seconds for the whole grid as one pack, from nothing to its last words."""
+    """Seconds for the whole grid as one pack, from nothing to its headline."""
     device.configure_process(device.cores()[:1])
     tasks = grid(name, cells)
     bare, began = Bare(tasks[0], steps), time.perf_counter()
     with tempfile.TemporaryDirectory() as store:
-        given = [packs.CellSpec(task, config.specify(task)) for task in tasks]
+        specs = [packs.CellSpec(task, config.specify(task)) for task in tasks]
         runs = packs.ensure_pack(
-            given, steps, Placement("here"), store, source=bare.beside
+            specs, steps, Placement("here"), store, source=bare.beside
         )
         took = time.perf_counter() - began - sum(bare.times)
         assert {run.status for run in runs} == {"complete"}
@@ -139,8 +139,8 @@ def alone(name: str, cells: int, steps: int) -> dict[str, float]:
     tasks, began = grid(name, cells), time.perf_counter()
     with tempfile.TemporaryDirectory() as store:
         for task in tasks[:ALONE]:
-            about = {"on": "here", "store": store, "progress": silent}
-            hs.run(task, steps=steps, **about)
+            options = {"on": "here", "store": store, "progress": silent}
+            hs.run(task, steps=steps, **options)
     return {"each": (time.perf_counter() - began) / ALONE}
 
 
@@ -148,14 +148,14 @@ def child(side: str, name: str, cells: int, steps: int) -> dict[str, float]:
     """One side in a process of its own, that finds no compiled program."""
     words = [sys.executable, __file__, "--child", side, "--only", name]
     with tempfile.TemporaryDirectory() as cache:
-        done = subprocess.run(
+        process = subprocess.run(
             [*words, "--cells", str(cells), "--steps", str(steps)],
             stdout=subprocess.PIPE,
             text=True,
             check=True,
             env={**os.environ, "HELIOSTAT_CACHE": cache},
         )
-    return json.loads(done.stdout.splitlines()[-1])
+    return json.loads(process.stdout.splitlines()[-1])
 
 
 def main() -> None:
@@ -164,13 +164,13 @@ def main() -> None:
     parser.add_argument("--cells", type=int, default=1000)
     parser.add_argument("--steps", type=int)
     parser.add_argument("--child", help=argparse.SUPPRESS)
-    given = parser.parse_args()
-    if given.child:
-        side = {"packed": packed, "alone": alone}[given.child]
-        print(json.dumps(side(given.only, given.cells, given.steps)))
+    args = parser.parse_args()
+    if args.child:
+        side = {"packed": packed, "alone": alone}[args.child]
+        print(json.dumps(side(args.only, args.cells, args.steps)))
         return
-    for name in [given.only] if given.only else ["toy", "bilevel"]:
-        report(name, given.cells, given.steps or STEPS[name])
+    for name in [args.only] if args.only else ["toy", "bilevel"]:
+        report(name, args.cells, args.steps or STEPS[name])
 
 
 def report(name: str, cells: int, steps: int) -> None:
@@ -178,13 +178,13 @@ def report(name: str, cells: int, steps: int) -> None:
     work = many["compile"] + cells * many["work"]
     more = 1e3 * (many["took"] - work) / cells
     print(f"{name}: {cells} cells of {steps} steps")
-    told = f"{1e3 * many['work']:.1f} ms a cell"
-    print(f"  bare      compile {many['compile']:.1f} s, {told}")
+    note = f"{1e3 * many['work']:.1f} ms a cell"
+    print(f"  bare      compile {many['compile']:.1f} s, {note}")
     print(f"  packed    {many['took']:.1f} s for all, of {work:.1f} s bare")
     print(f"  ratio     {many['took'] / work:.2f}; {more:.1f} ms more for each cell")
     print(f"  stored    {many['files']} files, {many['MB']:.0f} MB")
-    told = f"{cells * each['each']:.0f} s for all (from {ALONE} of them)"
-    print(f"  unpacked  {each['each']:.2f} s each, {told}", flush=True)
+    note = f"{cells * each['each']:.0f} s for all (from {ALONE} of them)"
+    print(f"  unpacked  {each['each']:.2f} s each, {note}", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What verifying a training costs, beside the training itself.
+"""Cost of verifying a training, beside the training itself.
 
     python benchmarks/provenance.py             # a training of five minutes, 16 in all
     python benchmarks/provenance.py --quick     # tiny, to see that it runs

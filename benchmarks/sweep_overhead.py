@@ -1,4 +1,4 @@
-"""What a sweep costs beside its trials' own work, against plain Ray Tune.
+"""Cost of a sweep besides the work of its trials, against plain Ray Tune.
 
     python benchmarks/sweep_overhead.py                # 200 cells, one after the other
     python benchmarks/sweep_overhead.py --cells 40
@@ -62,14 +62,14 @@ def tuned(cells: int, folder: Path) -> None:
 
     space = {"rate": tune.grid_search([float(i) for i in range(cells)])}
     run = tune.RunConfig(storage_path=str(folder), verbose=0)
-    found = tune.Tuner(trainable, param_space=space, run_config=run).fit()
-    assert len(found) == cells and not found.errors
+    results = tune.Tuner(trainable, param_space=space, run_config=run).fit()
+    assert len(results) == cells and not results.errors
 
 
 def swept(cells: int, folder: Path) -> None:
     over = {"rate": [float(i) for i in range(cells)]}
-    found = hs.sweep(Wait(), over=over, store=folder, workers=WORKERS, gpus=0)
-    assert found.states == {"done": cells}
+    sweep = hs.sweep(Wait(), over=over, store=folder, workers=WORKERS, gpus=0)
+    assert sweep.states == {"done": cells}
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""What the samplers of discrete states yield, cost and save: six tables.
+"""Yield, cost and savings of the samplers of discrete states, in six tables.
 
     python benchmarks/discrete                    # all, up to 20 minutes
     python benchmarks/discrete --quick            # tiny, to see that it runs
@@ -36,8 +36,8 @@ PARTS = {
 }
 
 
-def settle() -> None:
-    """One core and no GPU, before XLA counts either."""
+def pin_to_one_core() -> None:
+    """Restrict the process to one core and no GPU, before XLA counts either."""
     os.sched_setaffinity(0, {min(CORES)})
     os.environ["JAX_PLATFORMS"] = "cpu"
 
@@ -62,7 +62,7 @@ def header() -> str:
     )
 
 
-def chosen(text: str) -> list[int]:
+def part_numbers(text: str) -> list[int]:
     """Numbers of parts, from ``2,3``."""
     numbers = [int(word) for word in text.split(",")]
     if unknown := set(numbers) - set(PARTS):
@@ -74,15 +74,17 @@ def main() -> None:
     form = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=form)
     parser.add_argument("--quick", action="store_true", help="tiny sizes")
-    parser.add_argument("--only", type=chosen, default=list(PARTS), help="such as 2,3")
-    given = parser.parse_args()
-    settle()
+    parser.add_argument(
+        "--only", type=part_numbers, default=list(PARTS), help="such as 2,3"
+    )
+    args = parser.parse_args()
+    pin_to_one_core()
     print(header(), flush=True)
-    for part in given.only:
+    for part in args.only:
         began = time.perf_counter()
         module = importlib.import_module(PARTS[part])
         print(f"\n{part}. {module.__doc__.strip()}\n", flush=True)
-        module.report(given.quick)
+        module.report(args.quick)
         print(f"({time.perf_counter() - began:.0f} s)", flush=True)
 
 

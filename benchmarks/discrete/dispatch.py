@@ -69,8 +69,8 @@ def report(quick: bool) -> None:
 def show(calls: dict[str, Callable], steps: list[int], rounds: int) -> None:
     """A row for each, by the nanoseconds that a step of one chain takes."""
     first = {name: seconds(call) for name, call in calls.items()}
-    found = in_turn(calls, rounds)
-    each = {n: np.array(found[n]) / s for n, s in zip(calls, steps, strict=True)}
+    times = in_turn(calls, rounds)
+    each = {n: np.array(times[n]) / s for n, s in zip(calls, steps, strict=True)}
     ours = next(iter(each.values()))
     rows = []
     for (name, t), count in zip(each.items(), steps, strict=True):

@@ -99,15 +99,15 @@ def _enumerated(target: Target) -> int:
 
 def samplers(target: Target, chains: int, block: int) -> dict[str, Sampler]:
     """Those that fit the target."""
-    found = {}
+    samplers = {}
     for name, build in SAMPLERS.items():
         size = 0.2 if "DULA" in name else 0.0  # it accepts all: nothing to follow
         try:
             kernel = build(target)
         except ValueError:  # no colours, or no RBM
             continue
-        found[name] = Sampler(target, kernel, chains, block, size)
-    return found
+        samplers[name] = Sampler(target, kernel, chains, block, size)
+    return samplers
 
 
 def report(quick: bool) -> None:
@@ -130,13 +130,13 @@ def report(quick: bool) -> None:
 
 
 def row(name: str, sampler: Sampler, target: Target) -> list:
-    found = sampler.found()
-    least = found.least
+    result = sampler.result()
+    least = result.least
     cost = units(name, target) * sampler.chains * sampler.steps
     return [
-        *(name, sampler.chains, sampler.steps, f"{found.acceptance:.3f}"),
-        *(float(found.diagnosis.ess_bulk[0]), least),
-        "frozen" if math.isnan(least) else found.slowest,
-        *(found.rhat, 1000 * least / cost, least / found.seconds),
+        *(name, sampler.chains, sampler.steps, f"{result.acceptance:.3f}"),
+        *(float(result.diagnosis.ess_bulk[0]), least),
+        "frozen" if math.isnan(least) else result.slowest,
+        *(result.rhat, 1000 * least / cost, least / result.seconds),
         *(sampler.compile, sampler.warm),
     ]

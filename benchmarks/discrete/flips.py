@@ -15,7 +15,7 @@ from heliostat.kernels import chromatic, ising
 from heliostat.system.jit import jit
 
 SIZE, COUPLING = 64, 0.4
-KNOWN = (
+LIMITS = (
     ("bit-sliced C, 512 lattices, one AVX-512 core of an EPYC: not this machine", 5.7),
     ("NVIDIA/ising-gpu, one H100: half of the two-GPU figure of its README", 900.0),
 )
@@ -64,10 +64,10 @@ def report(quick: bool) -> None:
     first = {name: seconds(call) for name, call in calls.items()}
     times = in_turn(calls, rounds)
     rows = []
-    for (name, found), n in zip(times.items(), (*counts, counts[1]), strict=True):
+    for (name, elapsed), n in zip(times.items(), (*counts, counts[1]), strict=True):
         attempts = n * sweeps * SIZE**2
-        rate = attempts / statistics.median(found) / 1e9
-        again = ratio(times[plain], found) * n / counts[1]
+        rate = attempts / statistics.median(elapsed) / 1e9
+        again = ratio(times[plain], elapsed) * n / counts[1]
         rows.append([name, rate, again, first[name]])
-    rows += [[name, rate, "", ""] for name, rate in KNOWN]
+    rows += [[name, rate, "", ""] for name, rate in LIMITS]
     table(("", "attempts/ns", "NumPy = 1", "first call s"), rows)

@@ -36,7 +36,7 @@ UNSIZED = Sizes(1.0, 1.0, 1.0)
 
 
 def seconds(call: Callable[[], Any]) -> float:
-    """How long a call takes until its arrays are there."""
+    """Time a call until its arrays are computed."""
     began = time.perf_counter()
     jax.block_until_ready(call())
     return time.perf_counter() - began
@@ -46,11 +46,11 @@ def in_turn(
     calls: Mapping[str, Callable[[], Any]], rounds: int
 ) -> dict[str, list[float]]:
     """Seconds of each call in each round: A B C, A B C, …"""
-    found: dict[str, list[float]] = {name: [] for name in calls}
+    times: dict[str, list[float]] = {name: [] for name in calls}
     for _ in range(rounds):
         for name, call in calls.items():
-            found[name].append(seconds(call))
-    return found
+            times[name].append(seconds(call))
+    return times
 
 
 def ratio(slow: Sequence[float], fast: Sequence[float]) -> float:
@@ -99,11 +99,11 @@ def statistics_of(target: Target) -> Callable[[Array, Array], Array]:
             return jnp.mean(x.astype(float))
         return jnp.abs(target.order(relaxed(target, x)))
 
-    def tell(x: Array, logp: Array) -> Array:
+    def measure(x: Array, logp: Array) -> Array:
         distance = jnp.sum(x != far).astype(float)
         return jnp.stack([-logp / target.sites, order(x), distance])
 
-    return tell
+    return measure
 
 
 # -- chains --------------------------------------------------------------------------
@@ -118,7 +118,7 @@ class Walk(NamedTuple):
 
 
 class Sampler:
-    """A kernel on many chains: two compiled programs, and what they told so far."""
+    """A kernel on many chains: two compiled programs, and their rows so far."""
 
     def __init__(
         self, target: Target, kernel: Kernel, chains: int, block: int, size: float = 0.0
@@ -131,7 +131,7 @@ class Sampler:
         self.warm = 0.0
         keys = jax.random.split(jax.random.key(0), chains)
         fixed = UNSIZED._replace(start=size or 1.0)
-        tell = statistics_of(target)
+        measure = statistics_of(target)
 
         def begin(key: Array) -> Walk:
             x = jax.random.randint(key, (target.sites,), 0, target.values)
@@ -145,7 +145,7 @@ class Sampler:
             if self.sizes:
                 new = adapt_size(search, info.acceptance, self.sizes)
                 search = jax.tree.map(partial(jnp.where, warming), new, search)
-            row = jnp.append(tell(chain.x, chain.logp), info.acceptance)
+            row = jnp.append(measure(chain.x, chain.logp), info.acceptance)
             return Walk(chain, search, walk.time + 1), row
 
         def advance(key: Array, walk: Walk, warming: Array) -> tuple[Walk, Array]:
@@ -160,7 +160,7 @@ class Sampler:
         self._advance = partial(program, keys)
 
     def warm_up(self, blocks: int) -> None:
-        """Adapt, then freeze what was adapted."""
+        """Adapt the step size, then freeze it."""
         began = time.perf_counter()
         for _ in range(blocks):
             self.walk, _rows = self._advance(self.walk, jnp.asarray(True))
@@ -171,26 +171,26 @@ class Sampler:
 
     def sample(self, blocks: int = 1) -> None:
         """Draw and keep rows; only the drawing is timed."""
-        began, found = time.perf_counter(), []
+        began, parts = time.perf_counter(), []
         for _ in range(blocks):
             self.walk, rows = self._advance(self.walk, jnp.asarray(False))
-            found.append(rows)
-        jax.block_until_ready(found)
+            parts.append(rows)
+        jax.block_until_ready(parts)
         self.times.append(time.perf_counter() - began)
-        self.rows += [np.asarray(rows) for rows in found]
+        self.rows += [np.asarray(rows) for rows in parts]
 
-    def found(self) -> Found:
+    def result(self) -> Result:
         rows = np.concatenate(self.rows, 1)
         elapsed = statistics.median(self.times) * len(self.times)
-        return Found(summary(rows[..., :3]), float(rows[..., 3].mean()), elapsed)
+        return Result(summary(rows[..., :3]), float(rows[..., 3].mean()), elapsed)
 
     @property
     def steps(self) -> int:
         return sum(rows.shape[1] for rows in self.rows)
 
 
-class Found(NamedTuple):
-    """What a sampler's draws say."""
+class Result(NamedTuple):
+    """Diagnosis of a sampler's draws, its acceptance, and its time."""
 
     diagnosis: ConvergenceSummary  # of the three statistics
     acceptance: float

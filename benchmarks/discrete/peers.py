@@ -18,7 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from measure import Found, Sampler, random_rbm, statistics_of, table
+from measure import Result, Sampler, random_rbm, statistics_of, table
 
 from heliostat.kernels import block_gibbs, dmala, gibbs_with_gradients, path_auxiliary
 from heliostat.kernels.diagnostics.convergence import summary
@@ -39,14 +39,14 @@ class Peer:
 
         inner = HMC(model_of(target), trajectory_length=None, num_steps=1)
         kernel = DiscreteHMCGibbs(inner, modified=modified)
-        self.rows, self.times, tell = [], [], told(target)
+        self.rows, self.times, measure = [], [], float_statistics(target)
 
         def begin(key: Array):
             return kernel.init(key, draws, None, (), {})
 
         def draw(state, _):
             state = kernel.sample(state, (), {})
-            return state, tell(state.z["v"])
+            return state, measure(state.z["v"])
 
         def advance(state):
             return jax.lax.scan(draw, state, None, length=draws)
@@ -64,10 +64,10 @@ class Peer:
         self.times.append(time.perf_counter() - began)
         self.rows.append(np.asarray(rows))
 
-    def found(self) -> Found:
+    def result(self) -> Result:
         rows = np.concatenate(self.rows, 1)
         elapsed = statistics.median(self.times) * len(self.times)
-        return Found(summary(rows), float("nan"), elapsed)
+        return Result(summary(rows), float("nan"), elapsed)
 
     @property
     def steps(self) -> int:
@@ -90,15 +90,15 @@ def model_of(target: Target):
     return model
 
 
-def told_rhat(found: Found) -> float | str:
+def rhat_of(result: Result) -> float | str:
     """One chain alone has nothing to agree with."""
-    return "" if np.isnan(found.rhat) else found.rhat
+    return "" if np.isnan(result.rhat) else result.rhat
 
 
-def told(target: Target):
+def float_statistics(target: Target):
     """A state (D,) -> the three statistics."""
-    tell = statistics_of(target)
-    return lambda x: tell(x.astype(jnp.uint8), target.logp(x.astype(float)))
+    measure = statistics_of(target)
+    return lambda x: measure(x.astype(jnp.uint8), target.logp(x.astype(float)))
 
 
 def ours(target: Target, chains: tuple[int, ...], block: int) -> dict[str, Sampler]:
@@ -148,18 +148,24 @@ def report(quick: bool) -> None:
 
 
 def show(running: dict[str, Any], first: dict[str, float]) -> None:
-    found = {name: one.found() for name, one in running.items()}
-    rates = {name: one.least / one.seconds for name, one in found.items()}
+    results = {name: peer.result() for name, peer in running.items()}
+    rates = {name: result.least / result.seconds for name, result in results.items()}
     best = max((n for n in rates if n.startswith("NumPyro")), key=rates.__getitem__)
     rows = []
-    for name, one in found.items():
-        mean, error = one.diagnosis.mean[0], one.diagnosis.mcse[0]
-        apart = (mean - found[best].diagnosis.mean[0]) / np.hypot(
-            error, found[best].diagnosis.mcse[0]
+    for name, result in results.items():
+        mean, error = result.diagnosis.mean[0], result.diagnosis.mcse[0]
+        apart = (mean - results[best].diagnosis.mean[0]) / np.hypot(
+            error, results[best].diagnosis.mcse[0]
         )
         rows.append(
             [
-                *(name, running[name].steps, one.least, one.slowest, told_rhat(one)),
+                *(
+                    name,
+                    running[name].steps,
+                    result.least,
+                    result.slowest,
+                    rhat_of(result),
+                ),
                 *(rates[name], rates[name] / rates[best]),
                 *(f"{mean:.5f} ± {error:.5f}", f"{apart:+.1f}", first[name]),
             ]

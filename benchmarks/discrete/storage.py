@@ -25,9 +25,9 @@ LIMIT = 4.0  # GiB
 def report(quick: bool) -> None:
     chains, steps, warmup = (1024, 20, 10) if quick else (65536, 100, 50)
     with tempfile.TemporaryDirectory() as store:
-        words = "run discrete --target ising --size 10 --coupling 0.4"
-        words += f" --chains {chains} --steps {steps} --warmup {warmup} --store {store}"
-        peak, elapsed = watched([str(command()), *words.split()])
+        argv = "run discrete --target ising --size 10 --coupling 0.4"
+        argv += f" --chains {chains} --steps {steps} --warmup {warmup} --store {store}"
+        peak, elapsed = peak_memory([str(command()), *argv.split()])
         files = [f for f in Path(store).rglob("*") if f.is_file()]
         stored = sum(f.stat().st_size for f in files) / 2**20
     columns = ("chains", "steps", "peak GiB", "limit GiB", "wall s", "stored MiB")
@@ -39,7 +39,7 @@ def command() -> Path:
     return Path(sys.executable).parent / "heliostat"
 
 
-def watched(words: list[str]) -> tuple[int, float]:
+def peak_memory(argv: list[str]) -> tuple[int, float]:
     """Peak bytes of a command's processes, and the seconds it took.
 
     Raises:
@@ -49,10 +49,10 @@ def watched(words: list[str]) -> tuple[int, float]:
 
     began = time.perf_counter()
     options = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-    process = subprocess.Popen(words, env=plain(), **options)
+    process = subprocess.Popen(argv, env=plain_environment(), **options)
     os.sched_setaffinity(process.pid, CORES)  # this process has one core only
-    told: list[str] = []
-    reader = threading.Thread(target=lambda: told.extend(process.stdout or ()))
+    output: list[str] = []
+    reader = threading.Thread(target=lambda: output.extend(process.stdout or ()))
     reader.start()
     peak = 0
     while process.poll() is None:
@@ -60,11 +60,11 @@ def watched(words: list[str]) -> tuple[int, float]:
         time.sleep(1 / HZ)
     reader.join()
     if process.returncode:
-        raise RuntimeError(f"{' '.join(words)} failed:\n{''.join(told)}")
+        raise RuntimeError(f"{' '.join(argv)} failed:\n{''.join(output)}")
     return peak, time.perf_counter() - began
 
 
-def plain() -> dict[str, str]:
+def plain_environment() -> dict[str, str]:
     """The environment without what this process set for itself."""
     return {k: v for k, v in os.environ.items() if k != "JAX_PLATFORMS"}
 
@@ -78,11 +78,11 @@ def tree(root: int) -> Iterator[int]:
         except OSError:  # gone meanwhile
             continue
         children[int(fields[1])].append(int(stat.parent.name))
-    found = [root]
-    while found:
-        pid = found.pop()
+    pids = [root]
+    while pids:
+        pid = pids.pop()
         yield pid
-        found += children[pid]
+        pids += children[pid]
 
 
 def proportional(pid: int) -> int:

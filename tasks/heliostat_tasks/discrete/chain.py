@@ -27,7 +27,7 @@ class State(NamedTuple):
     step: Int[Array, ""]  # steps taken
     chain: Chain | Ladder
     search: SizeAdaptation
-    occupied: Float[Array, "sites values-1"]  # share of draws with value 1, 2, ...
+    occupied: Float[Array, "sites others"]  # share of draws with value 1, 2, ...
 
 
 def init_state(

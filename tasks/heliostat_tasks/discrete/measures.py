@@ -59,10 +59,10 @@ def fixed_state(target: Target) -> UInt8[np.ndarray, " sites"]:
 
 
 def update_occupation(
-    mean: Float[Array, "sites values-1"],
+    mean: Float[Array, "sites others"],
     x: UInt8[Array, " sites"],
     n: Integer[Array, ""],
-) -> Float[Array, "sites values-1"]:
+) -> Float[Array, "sites others"]:
     """Update the running means of the indicators x_i = 1, 2, … with the n-th draw.
 
     Draws with n < 1 belong to the warm-up and do not count.

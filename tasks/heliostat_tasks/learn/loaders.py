@@ -20,7 +20,7 @@ from jaxtyping import Shaped, UInt8
 
 import heliostat as hs
 
-StateArray = UInt8[np.ndarray, "n sites"]
+StateArray = UInt8[np.ndarray, "_ sites"]
 
 TRAIN = ("train", "train_data", "x_train", "data")
 TEST = ("test", "test_data", "x_test", "testdata")
