@@ -23,10 +23,10 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from heliostat.answer import Answer
+from heliostat.answer import Answer, Estimate
 from heliostat.config.code import Code
 from heliostat.errors import Busy, Paused, RequestError, RunFailed, StoreError
-from heliostat.task import Estimate, File, Task, Var, check_used
+from heliostat.task import File, Task, Var, check_used
 
 if TYPE_CHECKING:
     from heliostat.driver.placement import connect

@@ -21,7 +21,7 @@ from heliostat.errors import RequestError, did_you_mean
 if TYPE_CHECKING:
     import xarray as xr
 
-    from heliostat.answer import Answer
+    from heliostat.answer import Answer, Estimate
 
 
 class Var(NamedTuple):
@@ -48,53 +48,6 @@ class Var(NamedTuple):
     units: str = "1"
     about: str = ""
     known: tuple[str, ...] = ()
-
-
-class Estimate(NamedTuple):
-    """Estimate of a quantity, with its one-sigma error and its unit.
-
-    Args:
-        value: the estimate.
-        error: one standard deviation, in the same unit; NaN if unknown.
-        units: CF unit, ``"1"`` if dimensionless.
-        source: origin of the value; ``"this run"`` unless it is a reference.
-
-    Example:
-        >>> import heliostat as hs
-        >>> str(hs.Estimate(-8.0705, 2e-4, "hartree"))
-        '-8.07050(20) hartree'
-    """
-
-    value: float
-    error: float = float("nan")
-    units: str = "1"
-    source: str = "this run"
-
-    def __str__(self) -> str:
-        unit = "" if self.units == "1" else f" {self.units}"
-        return format_estimate(self.value, self.error) + unit
-
-
-ROUNDING = 2e-15
-"""Relative to a value: smaller errors are rounding in float64."""
-
-
-def format_estimate(value: float, error: float) -> str:
-    """Format a value with its error in parentheses, to two digits of the error.
-
-    An unknown error, and one of the size of rounding, is left out.
-
-    Example:
-        >>> format_estimate(-8.0705, 2e-4), format_estimate(0.5, 3e-17)
-        ('-8.07050(20)', '0.5')
-    """
-    import math
-
-    least = ROUNDING * abs(value) if math.isfinite(value) else 0.0
-    if not least < error < math.inf:
-        return f"{value:.7g}"
-    digits = max(0, 1 - math.floor(math.log10(error)))
-    return f"{value:.{digits}f}({round(error * 10**digits):d})"
 
 
 class File(str):

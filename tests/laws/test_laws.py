@@ -15,8 +15,8 @@ from support import toy_tasks
 
 import heliostat as hs
 from heliostat import laws
+from heliostat.answer import format_estimate
 from heliostat.laws import loop
-from heliostat.task import format_estimate
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from heliostat import config
+from heliostat.answer import format_estimate
 from heliostat.cli.format import (
     Answer,
     format_time,
@@ -26,7 +27,7 @@ from heliostat.cli.format import (
 )
 from heliostat.config import presets, registry
 from heliostat.errors import RequestError
-from heliostat.task import Task, Var, format_estimate
+from heliostat.task import Task, Var
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -9,13 +9,13 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from heliostat.answer import Estimate
 from heliostat.driver.parent import mismatch, of_run
 from heliostat.loop.state import digest
 from heliostat.loop.work import block_count
 from heliostat.results.run import Run
 from heliostat.store import blocks
 from heliostat.store.digests import first_link, next_link
-from heliostat.task import Estimate
 
 
 def contradictions(run: Run) -> list[str]:

@@ -18,14 +18,14 @@ from heliostat.store.record import Record
 
 def config_round_trips(bench: Harness) -> str | None:
     """Command line, YAML and JSON spell the same task, with the same id."""
-    from heliostat import cli
+    from heliostat.cli.fields import parse_fields, to_argv
 
     task, fields = bench.task, config.passed_fields(bench.task)
     spec = config.specify(task)
     ways = {
         "JSON": json.loads(json.dumps(fields)),
         "YAML": yaml.safe_load(yaml.safe_dump(fields)),
-        "the command line": cli.parse_fields(type(task), cli.to_argv(task)),
+        "the command line": parse_fields(type(task), to_argv(task)),
     }
     for way, values in ways.items():
         if config.specify(config.build(type(task), values)) != spec:

@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from heliostat.task import Estimate
+from heliostat.answer import Estimate
 
 
 def estimate_to_json(estimate: Estimate) -> list[Any]:

@@ -12,11 +12,12 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
+from heliostat.answer import Estimate
 from heliostat.config import registry
 from heliostat.config.condition import Condition
 from heliostat.errors import did_you_mean
 from heliostat.store.record import Record
-from heliostat.task import Estimate, Task
+from heliostat.task import Task
 
 EXAMPLE = "ess > 400 and rhat < 1.01"
 

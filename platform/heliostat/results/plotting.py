@@ -8,13 +8,14 @@ from typing import Any, TypeVar
 import numpy as np
 import xarray as xr
 
+from heliostat.answer import Estimate
 from heliostat.errors import RequestError, did_you_mean
 from heliostat.kernels.diagnostics import convergence
 from heliostat.results import figures
 from heliostat.results.figures import save_figure
 from heliostat.results.lookup import as_run
 from heliostat.results.run import Run
-from heliostat.task import Estimate, Task
+from heliostat.task import Task
 
 KINDS = ("trace", "rank", "energy")
 

@@ -10,6 +10,7 @@ from typing import Any
 import xarray as xr
 
 from heliostat import config
+from heliostat.answer import Estimate
 from heliostat.config.code import Code
 from heliostat.errors import RequestError, StoreError
 from heliostat.loop.work import block_count
@@ -18,7 +19,7 @@ from heliostat.results.goal import GoalOutcome
 from heliostat.store import lock
 from heliostat.store.index import open_record
 from heliostat.store.record import Record
-from heliostat.task import Estimate, Task
+from heliostat.task import Task
 
 
 class Run:

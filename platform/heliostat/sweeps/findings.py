@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from heliostat.answer import Estimate
 from heliostat.results.run import Run
 from heliostat.sweeps.axes import Axis
 from heliostat.sweeps.cells import TRIAL, Cell
@@ -18,7 +19,6 @@ from heliostat.sweeps.journal import Journal
 from heliostat.sweeps.outcomes import WAITING, CellOutcome
 from heliostat.sweeps.plan import Plan
 from heliostat.sweeps.search import Extras, Search, search_of
-from heliostat.task import Estimate
 
 
 @dataclass(eq=False, repr=False)

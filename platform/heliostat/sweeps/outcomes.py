@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from heliostat.answer import Estimate
 from heliostat.driver import packs
 from heliostat.driver.ensure import ensure, find_stored, stored_run
 from heliostat.driver.finish import first_line
@@ -17,7 +18,6 @@ from heliostat.errors import Busy, StoreError
 from heliostat.results.goal import Goal
 from heliostat.results.run import Run
 from heliostat.sweeps.cells import Cell
-from heliostat.task import Estimate
 
 POLL_SECONDS = 0.5
 """Seconds between two looks at a cell that another process computes."""

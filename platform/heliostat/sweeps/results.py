@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from heliostat.answer import Estimate
 from heliostat.errors import RequestError
 from heliostat.results.run import Run
 from heliostat.sweeps import datasets, trials
@@ -19,7 +20,6 @@ from heliostat.sweeps.cells import Cell
 from heliostat.sweeps.findings import Findings
 from heliostat.sweeps.plan import Metric
 from heliostat.sweeps.trials import Trial, mean_estimate
-from heliostat.task import Estimate
 
 
 @dataclass(eq=False, repr=False)

@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from heliostat.answer import Estimate
 from heliostat.errors import RequestError, did_you_mean
 from heliostat.sweeps.axes import SEED
 from heliostat.sweeps.cells import Cell
 from heliostat.sweeps.findings import Findings
 from heliostat.sweeps.plan import Metric
-from heliostat.task import Estimate
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import heliostat as hs
 from heliostat import Answer
+from heliostat.answer import format_estimate
 from heliostat.assistants import Budget, Prices, ReplyCache, Spent
-from heliostat.task import format_estimate
 from heliostat_tasks.preferences import labels
 from heliostat_tasks.preferences.conversations import (
     ResponsePair,

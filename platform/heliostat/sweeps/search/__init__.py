@@ -23,6 +23,7 @@ from importlib import import_module
 from pkgutil import iter_modules
 from typing import Any, NamedTuple, Protocol
 
+from heliostat.answer import Estimate
 from heliostat.driver.placement import Placement
 from heliostat.errors import RequestError, did_you_mean
 from heliostat.results.goal import Goal
@@ -31,7 +32,6 @@ from heliostat.sweeps.cells import TRIAL, Cell
 from heliostat.sweeps.journal import Journal
 from heliostat.sweeps.outcomes import CellOutcome
 from heliostat.sweeps.plan import Plan
-from heliostat.task import Estimate
 
 
 class CellStream(Protocol):

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from heliostat import config
+from heliostat.answer import Estimate
 from heliostat.config.registry import name_of
 from heliostat.driver.finish import first_line
 from heliostat.driver.placement import Placement
@@ -27,7 +28,7 @@ from heliostat.sweeps.search.draws import random_shares
 from heliostat.sweeps.search.rprop import LOSS, Rprop
 from heliostat.system import device
 from heliostat.system.compilation import enable_compilation_cache
-from heliostat.task import Estimate, Task
+from heliostat.task import Task
 
 EVENT = "differentiated"
 
