@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from heliostat_tasks.bilevel.problems.problem import Settings
+from heliostat_tasks.bilevel.problems.problem import ProblemDefaults
 
 
 class Resolved(NamedTuple):
@@ -20,7 +20,7 @@ class Resolved(NamedTuple):
     retrain_steps: int
 
 
-def resolve(fields: Mapping[str, Any], settings: Settings) -> Resolved:
+def resolve(fields: Mapping[str, Any], settings: ProblemDefaults) -> Resolved:
     """Replace every field that is None by the problem's setting.
 
     Args:

@@ -19,7 +19,7 @@ import numpy as np
 from jaxtyping import Float
 
 from heliostat_tasks.bilevel.problems.linear import Linear
-from heliostat_tasks.bilevel.problems.problem import Settings
+from heliostat_tasks.bilevel.problems.problem import ProblemDefaults
 
 REAL = 4
 """Number of real points."""
@@ -29,7 +29,7 @@ REAL = 4
 class Antidistillation(Linear):
     """``points`` synthetic labels, twice as many frequencies, and four real points."""
 
-    settings = Settings(12, "neumann", 500, 0.1, 0.5, "sgd", 1000)
+    settings = ProblemDefaults(12, "neumann", 500, 0.1, 0.5, "sgd", 1000)
 
     @property
     def examples(self) -> int:

@@ -28,7 +28,7 @@ from heliostat_tasks.bilevel.problems.distillation import (
     cross_entropy,
     network,
 )
-from heliostat_tasks.bilevel.problems.problem import Data, Examples, Settings
+from heliostat_tasks.bilevel.problems.problem import Data, Examples, ProblemDefaults
 
 NOISE, WIDTH = 8, 32
 """Length of z, and hidden units of g."""
@@ -38,7 +38,7 @@ NOISE, WIDTH = 8, 32
 class Augment(Classification):
     """Inner loss on ``points`` images that pass through g; outer loss on all others."""
 
-    settings = Settings(100, "neumann", 200, 0.1, 0.003, "adam", 800)
+    settings = ProblemDefaults(100, "neumann", 200, 0.1, 0.003, "adam", 800)
     classes = 10
 
     @property

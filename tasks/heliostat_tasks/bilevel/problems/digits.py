@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from heliostat_tasks.bilevel.problems.distillation import Distillation
-from heliostat_tasks.bilevel.problems.problem import Data, Examples, Settings
+from heliostat_tasks.bilevel.problems.problem import Data, Examples, ProblemDefaults
 
 TRAIN = 1400
 """Number of training images; the other 397 are for tests."""
@@ -21,7 +21,7 @@ TRAIN = 1400
 class Digits(Distillation):
     """Distillation for a network 64-``hidden``-10, with pixels from 0 to 1."""
 
-    settings = Settings(10, "neumann", 200, 0.1, 0.02, "adam", 800)
+    settings = ProblemDefaults(10, "neumann", 200, 0.1, 0.02, "adam", 800)
     classes = 10
 
     @property

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from heliostat_tasks.bilevel.problems.distillation import Distillation
-from heliostat_tasks.bilevel.problems.problem import Data, Examples, Settings
+from heliostat_tasks.bilevel.problems.problem import Data, Examples, ProblemDefaults
 
 NOISE = 0.15
 TRAIN = 200
@@ -18,7 +18,7 @@ TRAIN = 200
 class Moons(Distillation):
     """Distillation of ``make_moons``: 200 training points and 1,000 for tests."""
 
-    settings = Settings(2, "unroll", 100, 0.2, 0.02, "adam", 600)
+    settings = ProblemDefaults(2, "unroll", 100, 0.2, 0.02, "adam", 600)
     classes = 2
 
     @property

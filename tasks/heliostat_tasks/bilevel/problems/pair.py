@@ -28,7 +28,12 @@ from jax import Array
 from jaxtyping import Float
 
 import heliostat as hs
-from heliostat_tasks.bilevel.problems.problem import Data, Examples, Problem, Settings
+from heliostat_tasks.bilevel.problems.problem import (
+    Data,
+    Examples,
+    Problem,
+    ProblemDefaults,
+)
 
 INPUTS, OUTPUTS, REAL = 6, 4, 200
 """Sizes of x and of y, and number of real pairs."""
@@ -45,7 +50,7 @@ class Pairs(NamedTuple):
 class Pair(Problem):
     """``points`` synthetic pairs for a linear map from 6 to 4 numbers."""
 
-    settings = Settings(1, "unroll", 100, 0.05, 0.03, "adam", 1000)
+    settings = ProblemDefaults(1, "unroll", 100, 0.05, 0.03, "adam", 1000)
     singular_hessian = True
     random_starts = ("u",)
 

@@ -30,7 +30,7 @@ class Data(NamedTuple):
     solution: Any = ()  # u* in closed form, if there is one
 
 
-class Settings(NamedTuple):
+class ProblemDefaults(NamedTuple):
     """Defaults with which a problem is solved well."""
 
     points: int
@@ -50,7 +50,7 @@ class Problem:
     hidden: int  # hidden units of the network, if there is one
     seed: int  # of the data
 
-    settings: ClassVar[Settings]
+    settings: ClassVar[ProblemDefaults]
     classifies: ClassVar[bool] = False
     """True if the problem has an accuracy."""
 

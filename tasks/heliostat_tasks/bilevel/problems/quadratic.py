@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from heliostat_tasks.bilevel.problems.linear import Linear
-from heliostat_tasks.bilevel.problems.problem import Settings
+from heliostat_tasks.bilevel.problems.problem import ProblemDefaults
 
 STEEPEST = 8.0
 """Largest curvature of F in u, so that outer rates below a quarter are stable."""
@@ -20,7 +20,7 @@ class Quadratic(Linear):
     The eigenvalues of ΦΦᵀ lie between about ¼ and 2¼ (Marchenko and Pastur).
     """
 
-    settings = Settings(12, "neumann", 100, 0.8, 0.1, "sgd", 500)
+    settings = ProblemDefaults(12, "neumann", 100, 0.8, 0.1, "sgd", 500)
 
     @property
     def examples(self) -> int:
