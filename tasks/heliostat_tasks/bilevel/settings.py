@@ -29,7 +29,7 @@ def resolve(fields: Mapping[str, Any], settings: ProblemDefaults) -> Resolved:
             steps as descent from a cold start takes.
 
     Example:
-        >>> settings = Settings(1, "unroll", 100, 0.05, 0.03, "adam", 1000)
+        >>> settings = ProblemDefaults(1, "unroll", 100, 0.05, 0.03, "adam", 1000)
         >>> resolve({"inner_steps": 7, "points": None}, settings).retrain_steps
         100
     """
