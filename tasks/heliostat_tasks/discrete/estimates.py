@@ -49,9 +49,10 @@ def headline(rows: xr.Dataset, warmup: int, starts: int) -> dict[str, Estimate]:
         return {}
     columns = np.stack([rows[name].values for name in REPORTED], -1)
     diagnosis = summary(columns)
+    mean, mcse = np.atleast_1d(diagnosis.mean), np.atleast_1d(diagnosis.mcse)
     units = [rows[name].attrs.get("units", "1") for name in REPORTED]
     estimates = {
-        name: Estimate(float(diagnosis.mean[i]), float(diagnosis.mcse[i]), units[i])
+        name: Estimate(float(mean[i]), float(mcse[i]), units[i])
         for i, name in enumerate(REPORTED)
     }
     estimates |= _convergence(rows, diagnosis)
