@@ -76,7 +76,7 @@ class Pair(Problem):
     def inner(self, u: Pairs, w: Any, data: Data) -> Float[Array, ""]:
         return 0.5 * jnp.sum((u.x @ w.T - u.y) ** 2)
 
-    def outer(self, u: Pairs, w: Any, examples: Examples) -> Float[Array, ""]:
+    def outer(self, u: Any, w: Any, examples: Examples) -> Float[Array, ""]:
         x, y = (jnp.asarray(a, float) for a in examples)
         return 0.5 * jnp.mean(jnp.sum((x @ w.T - y) ** 2, axis=1))
 
