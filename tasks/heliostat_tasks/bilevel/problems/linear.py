@@ -51,7 +51,7 @@ class Linear(Problem):
     def outer_start(self, key: Array, data: Data) -> Array:
         return jnp.zeros(self.points)
 
-    def inner_start(self, key: Array, data: Data) -> Array:
+    def inner_start(self, key: Any, data: Data) -> Array:
         """Return zero for any key, so that descent finds the solution of least norm."""
         return jnp.zeros(data.inner.shape[1])
 
