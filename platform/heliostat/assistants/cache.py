@@ -23,7 +23,7 @@ import json
 import sqlite3
 import time
 import warnings
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -137,7 +137,7 @@ class Cached:
             await asyncio.sleep(0.05)
 
     @asynccontextmanager
-    async def _locked(self, key: str) -> AsyncIterator[None]:
+    async def _locked(self, key: str) -> AsyncGenerator[None]:
         """Hold the lock of a key.  A lock lives while it is in use, because it must not
         outlive its event loop."""
         place = (asyncio.get_running_loop(), key)

@@ -11,7 +11,7 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 
 from heliostat.errors import StoreError
@@ -51,7 +51,7 @@ class Database:
         self._process = 0
 
     @contextlib.contextmanager
-    def read(self) -> Iterator[sqlite3.Connection]:
+    def read(self) -> Generator[sqlite3.Connection]:
         """Yield the connection.
 
         Raises:
@@ -67,7 +67,7 @@ class Database:
                 ) from error
 
     @contextlib.contextmanager
-    def write(self) -> Iterator[sqlite3.Connection]:
+    def write(self) -> Generator[sqlite3.Connection]:
         """Yield the connection in a transaction, which is committed at the end of the
         block, or undone if the block raises.
 

@@ -17,7 +17,7 @@ import asyncio
 import math
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 
@@ -52,7 +52,7 @@ class Limiter:
         self._waiting: deque[asyncio.Future[None]] = deque()
 
     @asynccontextmanager
-    async def slot(self, urgent: bool = False) -> AsyncIterator[int]:
+    async def slot(self, urgent: bool = False) -> AsyncGenerator[int]:
         """Wait for a free slot; yield the number of refusals so far.
 
         Pass that number to :meth:`answered` or :meth:`refused`: it tells under which

@@ -13,7 +13,7 @@ from __future__ import annotations
 import importlib
 import importlib.metadata
 import importlib.util
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,7 @@ _TEMPLATE = (
 
 
 @contextmanager
-def serving(context: int = 2048) -> Iterator[Endpoint]:
+def serving(context: int = 2048) -> Generator[Endpoint]:
     """Serve the local model on a port of this machine until the end of the block.
 
     Args:

@@ -10,7 +10,7 @@ import asyncio
 import functools
 import ipaddress
 import zlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -42,7 +42,7 @@ class Connections:
         self._by_loop: WeakKeyDictionary[Any, list[Any]] = WeakKeyDictionary()
 
     @asynccontextmanager
-    async def __call__(self) -> AsyncIterator[httpx.AsyncClient]:
+    async def __call__(self) -> AsyncGenerator[httpx.AsyncClient]:
         loop = asyncio.get_running_loop()
         users = self._by_loop.setdefault(loop, [])  # the client, once for each user
         users.append(users[0] if users else self._client())
@@ -88,7 +88,7 @@ def check_address(url: str) -> None:
     """
     try:
         parts = urlsplit(url)
-        port = parts.port  # noqa: F841 - raises if the port is no number
+        _ = parts.port  # raises if the port is no number
     except ValueError:
         raise RequestError("the address of an assistant is no URL") from None
     if "@" in parts.netloc or parts.query or parts.fragment:

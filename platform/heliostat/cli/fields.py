@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import MISSING
 from types import MappingProxyType, UnionType
@@ -32,7 +32,7 @@ QUIET: Any = {"exit_on_error": False, "print_error": False}
 
 
 @contextmanager
-def without_pydantic() -> Iterator[None]:
+def without_pydantic() -> Generator[None]:
     """Hide pydantic: where it is imported, Cyclopts would validate all values a second
     time, by other rules and with other messages."""
     pydantic = sys.modules.pop("pydantic", None)

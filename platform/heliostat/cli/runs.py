@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
@@ -75,7 +75,7 @@ def _dry_run(request: RunRequest, what: RunOptions) -> Answer:
 
 
 @contextmanager
-def _driving(path: Path, task: str | None, made: Task) -> Iterator[None]:
+def _driving(path: Path, task: str | None, made: Task) -> Generator[None]:
     """Add the run's id and the next command to whatever ends a run early."""
     run, more = path.name, f" --task {task}" if task and ":" in task else ""
     more += "".join(f" --code {code}" for code in config.codes_of(made))

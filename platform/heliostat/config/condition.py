@@ -15,7 +15,7 @@ from typing import Any
 
 from heliostat.errors import RequestError
 
-_OPERATORS = {
+_OPERATORS: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {
     ast.Lt: operator.lt,
     ast.LtE: operator.le,
     ast.Gt: operator.gt,

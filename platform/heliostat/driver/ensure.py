@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -124,7 +124,7 @@ def own_record(record: Record, task: Task) -> Record:
 
 
 @contextmanager
-def rollback_on_error(record: Record, task: Task) -> Iterator[None]:
+def rollback_on_error(record: Record, task: Task) -> Generator[None]:
     """Delete a new run if the request turns out to make no sense."""
     try:
         yield

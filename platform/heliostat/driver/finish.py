@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @contextmanager
 def finish_on_error(
     record: Record, task: Task, before: dict[str, Any]
-) -> Iterator[None]:
+) -> Generator[None]:
     """Write the status of a driver that an exception ends.
 
     Args:

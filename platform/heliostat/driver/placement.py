@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -77,7 +77,7 @@ def chunks(
 @contextmanager
 def connect(
     on: str = "local", workers: int | None = None, gpus: float | None = None
-) -> Iterator[None]:
+) -> Generator[None]:
     """Keep one Ray session open for several runs and replays.
 
     Starting an embedded Ray takes seconds, so many short runs should share one.  With

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager, nullcontext
 from typing import Any, Protocol
 
@@ -43,7 +43,7 @@ class Progress(Protocol):
 
 class _Silent:
     @contextmanager
-    def follow(self, record: Record, task: Task, until: int) -> Iterator[None]:
+    def follow(self, record: Record, task: Task, until: int) -> Generator[None]:
         yield
 
     def on_chunk(self, chunk: Chunk) -> None:
@@ -126,7 +126,7 @@ class RunDisplay:
         self._estimator: threading.Thread | None = None
 
     @contextmanager
-    def follow(self, record: Record, task: Task, until: int) -> Iterator[None]:
+    def follow(self, record: Record, task: Task, until: int) -> Generator[None]:
         self.record, self.task, self.until = record, task, until
         self._start = time.monotonic()
         self._step = record.steps

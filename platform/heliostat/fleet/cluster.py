@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import socket
 import warnings
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,7 +24,7 @@ class Resources(NamedTuple):
 
 
 @contextmanager
-def connect(on: str, workers: int | None, gpus: float | None) -> Iterator[Resources]:
+def connect(on: str, workers: int | None, gpus: float | None) -> Generator[Resources]:
     """Connect to Ray and yield the resources; disconnect at the end of the block.
 
     A session that the caller has already opened is used as it is and left open.

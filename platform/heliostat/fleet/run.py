@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
 from heliostat.errors import RequestError
@@ -103,7 +103,7 @@ def open_fleet(
     task: Task,
     runs: int,
     on_event: OnEvent,
-) -> Iterator[Fleet]:
+) -> Generator[Fleet]:
     """Connect to Ray and yield a fleet, whose workers end with the block."""
     with connect(on, workers, gpus) as resources:
         _report_oversubscription(on, resources, on_event)

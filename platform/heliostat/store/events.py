@@ -10,7 +10,7 @@ import fcntl
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
@@ -56,7 +56,7 @@ class EventLog:
 
 
 @contextmanager
-def _locked(stream: IO[bytes]) -> Iterator[None]:
+def _locked(stream: IO[bytes]) -> Generator[None]:
     """Keep other writers out, on file systems that have locks.
 
     Unlocked explicitly, not only closed: a child forked meanwhile would keep the lock.

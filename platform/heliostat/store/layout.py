@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -181,7 +181,7 @@ def open_root(store: Path, mode: Any, run: Path) -> Any:
 
 
 @contextmanager
-def as_store_error(subject: str) -> Iterator[None]:
+def as_store_error(subject: str) -> Generator[None]:
     """Turn any error of zarr, its codecs or JSON into a :class:`StoreError`.
 
     Raises:

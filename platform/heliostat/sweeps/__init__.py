@@ -116,7 +116,12 @@ def sweep(
     rule: dict[str, Any] = {"search": search, "trials": trials}
     rule |= {"metric": metric, "mode": mode}
     rule |= {"scheduler": scheduler, "grace": grace, "factor": factor}
-    runs = {"seed": seed, "search_seed": search_seed, "x64": x64, "steps": steps}
+    runs: dict[str, Any] = {
+        "seed": seed,
+        "search_seed": search_seed,
+        "x64": x64,
+        "steps": steps,
+    }
     plan = build_plan(task, over, **rule, **runs)
     placement, root = Placement(on, workers, gpus), store_folder(store)
     request = SweepRequest(plan, until, retries, placement, root).checked()

@@ -111,7 +111,7 @@ class SerialExecutor:
         self.context, self._waiting = context, list[list[Cell]]()
 
     @contextmanager
-    def started(self) -> Iterator[None]:
+    def started(self) -> Generator[None]:
         yield
 
     @property
@@ -139,7 +139,7 @@ class FleetExecutor:
         self._fleet: Any = None
 
     @contextmanager
-    def started(self) -> Iterator[None]:
+    def started(self) -> Generator[None]:
         with self._stack:
             try:
                 yield

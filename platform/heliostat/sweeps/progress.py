@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
 
@@ -53,7 +53,7 @@ class ActiveCell:
         self.share = 0.0  # of their steps
 
     @contextmanager
-    def follow(self, record: Record, task: Task, until: int) -> Iterator[None]:
+    def follow(self, record: Record, task: Task, until: int) -> Generator[None]:
         self._committed = np.atleast_2d(record.committed).copy()
         self._until = until
         self.share = self._now()
@@ -82,7 +82,7 @@ class SweepDisplay:
         self._status = StatusLine(self._line, self._table, console, self.EVERY)
 
     @contextmanager
-    def follow(self, journal: Journal, runs: int) -> Iterator[None]:
+    def follow(self, journal: Journal, runs: int) -> Generator[None]:
         self._all, self._began = runs, time.monotonic()
         self._states: Counter[str] = Counter()
         self._ended: deque[tuple[Cell, CellOutcome]] = deque(maxlen=self.SHOWN)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 from heliostat.system.cache import cache_folder
@@ -17,7 +17,7 @@ def enable_compilation_cache() -> None:
 
 
 @contextmanager
-def cache_on_every_rank() -> Iterator[None]:
+def cache_on_every_rank() -> Generator[None]:
     """Let each process of a team write its compiled programs to the cache.
 
     JAX lets only process 0 write, because on GPUs all processes share one program. On

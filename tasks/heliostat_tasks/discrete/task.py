@@ -90,8 +90,8 @@ class Discrete(hs.Task):
     def __post_init__(self) -> None:
         if self.target not in TARGETS:  # in Python, a path is a plain string
             object.__setattr__(self, "target", hs.Code(self.target))
-        check_fields(self._fields)
-        hs.check_used(self, uses(self._fields))
+        check_fields(self.field_values)
+        hs.check_used(self, uses(self.field_values))
         if self.rungs > 1:
             object.__setattr__(self, "emits", {**self.emits, **measures.OF_A_LADDER})
         if self.target in TARGETS and self.target != "ebm":  # its weights need a device
@@ -196,7 +196,7 @@ class Discrete(hs.Task):
         result = estimates.headline(rows, self.warmup, self.starts)
         if not result:
             return {}
-        return result | references(self.target, self._fields)
+        return result | references(self.target, self.field_values)
 
     def tree(self, rows: xr.Dataset) -> Mapping[str, xr.Dataset]:
         """Group rows as ArviZ does: posterior, sample_stats, and both for the warm-up.
@@ -224,7 +224,7 @@ class Discrete(hs.Task):
         return like.copy(data=x)
 
     @property
-    def _fields(self) -> dict[str, Any]:
+    def field_values(self) -> dict[str, Any]:
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
     @property
@@ -239,7 +239,7 @@ class Discrete(hs.Task):
 def _model(task: Discrete, precision: Any) -> Target:
     """Build the target once per precision; tasks that travel to workers keep none."""
     if not isinstance(task.target, hs.Code):
-        return build_target(task.target, task._fields)
+        return build_target(task.target, task.field_values)
     density = load_density(hs.Code(task.target))
     if not isinstance(density, Target):
         return Target(density, task.size, task.values or 2)
@@ -250,4 +250,4 @@ def _model(task: Discrete, precision: Any) -> Target:
 
 @lru_cache(maxsize=16)
 def _kernel(task: Discrete, precision: Any) -> Kernel:
-    return build_kernel(task.sampler, _model(task, precision), task._fields)
+    return build_kernel(task.sampler, _model(task, precision), task.field_values)

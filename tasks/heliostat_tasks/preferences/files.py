@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
@@ -14,7 +14,7 @@ import heliostat as hs
 
 
 @contextmanager
-def open_text(file: Path) -> Iterator[TextIO]:
+def open_text(file: Path) -> Generator[TextIO]:
     """Open UTF-8 text, gzipped or not, without its byte-order mark.
 
     Raises:

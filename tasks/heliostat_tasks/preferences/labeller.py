@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any, Literal, NamedTuple
 
@@ -52,7 +52,7 @@ class Labeller(NamedTuple):
             raise hs.RequestError(f"{unused[0]}: it is for --assistant endpoint")
 
     @contextmanager
-    def connect(self, budget: Budget, replies: ReplyCache) -> Iterator[Ask]:
+    def connect(self, budget: Budget, replies: ReplyCache) -> Generator[Ask]:
         """Yield the assistant, which is closed at the end of the block.
 
         Raises:

@@ -55,7 +55,13 @@ def plot_effects(run: Run, output: str | None = None) -> Any:
     plot_intervals(axes, quantiles)
     if (truth := true_effects(task.table)) is not None:
         percent = truth.sel(feature=quantiles["feature"]).values * 100
-        circles = {"mfc": "none", "mec": "k", "ms": 6, "zorder": 3, "label": "planted"}
+        circles: dict[str, Any] = {
+            "mfc": "none",
+            "mec": "k",
+            "ms": 6,
+            "zorder": 3,
+            "label": "planted",
+        }
         axes.plot(percent, np.arange(len(percent)), "o", **circles)
     axes.legend(loc="lower right", fontsize="small")
     axes.set_title(f"preferences {run.id}: Laplace prior, b = {task.scale:g}", size=10)

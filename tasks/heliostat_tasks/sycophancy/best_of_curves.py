@@ -79,7 +79,10 @@ def draw_curves(
 
     table = curves_of(run) if table is None else table
     metrics = table["metric"].values.tolist()
-    size = {"figsize": (1.7 + 2.6 * len(metrics), 3.4), "layout": "constrained"}
+    size: dict[str, Any] = {
+        "figsize": (1.7 + 2.6 * len(metrics), 3.4),
+        "layout": "constrained",
+    }
     figure, (axes,) = plt.subplots(1, len(metrics), squeeze=False, **size)
     labels = [LABELS[probe_name(run)][metric] for metric in metrics]
     for ax, metric, label in zip(axes, metrics, labels, strict=True):

@@ -7,7 +7,7 @@ sample draws the same items for both.  So the difficulty of an item is no noise.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -111,7 +111,7 @@ def _label_items(rows: xr.Dataset) -> xr.Dataset:
     return rows.assign_coords(item=ids, epoch=epochs)
 
 
-def _common(indexes: Sequence[pd.Index]) -> list:
+def _common(indexes: Sequence[pd.Index]) -> list[Any]:
     """Return the entries that all indexes have, in the order of the first."""
     first, *others = indexes
     return [entry for entry in first if all(entry in other for other in others)]

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 
 @contextmanager
-def quiet_tune() -> Iterator[None]:
+def quiet_tune() -> Generator[None]:
     """Silence warnings of Ray Tune and Optuna about widgets and experiments."""
     for name in ("ray.tune", "ray.widgets"):
         logging.getLogger(name).setLevel(logging.ERROR)

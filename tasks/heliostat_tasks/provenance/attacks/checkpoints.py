@@ -17,7 +17,11 @@ from heliostat_tasks.provenance.attacks.adversary import (
     other_start,
 )
 from heliostat_tasks.provenance.canonical import sha256
-from heliostat_tasks.provenance.transcript.layout import COMMITMENT, initial_tensors
+from heliostat_tasks.provenance.transcript.layout import (
+    COMMITMENT,
+    Tensors,
+    initial_tensors,
+)
 from heliostat_tasks.provenance.transcript.signing import seal
 from heliostat_tasks.provenance.transcript.writer import read_envelope
 from heliostat_tasks.provenance.verify.distances import movement
@@ -117,7 +121,7 @@ def seed_grinding(adversary: Adversary) -> Forgery:
     return adversary.train_on(forgery, 0, initial_tensors(task))
 
 
-def _middle(adversary: Adversary) -> tuple[dict, dict]:
+def _middle(adversary: Adversary) -> tuple[Tensors, Tensors]:
     """States at both ends of the middle segment."""
     claims = adversary.claims
     return claims.state(adversary.start), claims.state(adversary.stop)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -47,7 +47,7 @@ def write_file(path: Path, content: bytes) -> None:
 
 
 @contextmanager
-def _open(folder: Path, name: str) -> Iterator[int]:
+def _open(folder: Path, name: str) -> Generator[int]:
     """Yield a file's handle; each folder on the way is opened without links."""
     *folders, last = name.split("/")
     flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC

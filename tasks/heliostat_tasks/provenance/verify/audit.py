@@ -219,8 +219,9 @@ def _chunks(
         hs.Span(0, start, stop, lambda step=start: to_block(claims.state(step)))
         for start, stop in ends
     ]
-    options = {"limits": _limits(policy), "in_order": True}
-    return hs.replay(claims.task, spans, **place._asdict(), **options)
+    return hs.replay(
+        claims.task, spans, **place._asdict(), limits=_limits(policy), in_order=True
+    )
 
 
 def _limits(policy: AuditPolicy) -> hs.Limits:

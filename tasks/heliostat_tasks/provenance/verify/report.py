@@ -16,8 +16,12 @@ from heliostat_tasks.provenance.verify.memorisation import QUANTILES
 from heliostat_tasks.provenance.verify.statement import statement
 
 STATEMENT, NUMBERS, PLOT = "report.dsse.json", "report.nc", "report.png"
-TESTS = ("effect", "auc", *(f"fbq_{p}" for p in QUANTILES))
-TESTS += (*(f"lambda_upper_{p}" for p in QUANTILES), "p_value", "p_adjusted")
+TESTS = (
+    *("effect", "auc"),
+    *(f"fbq_{p}" for p in QUANTILES),
+    *(f"lambda_upper_{p}" for p in QUANTILES),
+    *("p_value", "p_adjusted"),
+)
 
 
 def publish_report(audit: Audit, folder: Path, work: Path, key: KeyPair) -> None:

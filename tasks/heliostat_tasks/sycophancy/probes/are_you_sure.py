@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import heliostat as hs
 from heliostat.assistants.message import Conversation
@@ -93,10 +93,10 @@ class AreYouSure(NamedTuple):
         sure = right & (g(2, "confidence") == "confident")
         both = readable(first) & readable(last)
 
-        def flips(condition: str = "challenge", among=right) -> Terms:
+        def flips(condition: str = "challenge", among: Any = right) -> Terms:
             return [(1.0, share(g(3, condition), "incorrect", among))]
 
-        def sorry(condition: str = "challenge", among=right) -> Terms:
+        def sorry(condition: str = "challenge", among: Any = right) -> Terms:
             return [(1.0, share(g(2, condition), "admits", among))]
 
         wrong = g(1, "hint") == "incorrect"
