@@ -1,6 +1,6 @@
 """Contract of a task: how one replica starts, how it takes a step, what it emits.
 
-A run is a matrix of replicas × steps.  The randomness of cell ``(r, t)`` is::
+A run is a matrix of replicas × steps.  The randomness of ``(r, t)`` is::
 
     key(r, t) = fold_in(fold_in(root, r), t)        init is t = 0, steps are 1…T
 
@@ -186,7 +186,7 @@ class Task:
         """Return the state of one replica before its first step.
 
         Args:
-            key: JAX random key of cell (replica, 0).
+            key: JAX random key of (replica, 0).
             replica: index of the replica, () int32.
             data: result of :meth:`prepare`.
 
@@ -202,7 +202,7 @@ class Task:
         """Take one step of one replica.
 
         Args:
-            key: JAX random key of cell (replica, step).
+            key: JAX random key of (replica, step).
             state: state after the previous step.
             data: result of :meth:`prepare`.
 

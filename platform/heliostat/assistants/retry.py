@@ -7,11 +7,11 @@ who is at fault, the request or the server:
 1. If the failure cannot be the server's (a reply that is unusable or cannot be read),
    or if the server has answered others since the last attempt was sent, the request is
    at fault: raise ``Unanswered``, for this request only.
-2. Otherwise wait until the server answers a health check, and retry alone: no other
-   waiting request is sent at the same time.  If that fails twice, the request is at
-   fault.
-3. If the server stays silent for 15 min (longer if ``Retry-After`` asks, at most three
-   times), raise ``Unreachable``: the run stops and can be resumed.  All requests that
+2. Otherwise wait until the server answers a health check, then send this request alone:
+   no other waiting request is sent at the same time.  If it fails twice in this way,
+   the request is at fault.
+3. If no reply came for 15 min, counted to the next attempt that ``Retry-After``
+   permits, raise ``Unreachable``: the run stops and can be resumed.  All requests that
    began before stop with it.  Do not wait for a server that never answered any request
    (unless it says that it is busy), nor for one that refused 30 times (429).
 
@@ -50,10 +50,10 @@ _TRIES_ALONE = 2
 class RetryPolicy(NamedTuple):
     """Limits of the attempts for one request, and of the waits between them."""
 
-    attempts: int = 6  # failures of any other kind before the request is given up
-    unusable: int = 2  # replies of no use, likewise
-    unavailable: int = 12  # 502 503 504 529, likewise
-    rate_limited: int = 30  # 429, likewise
+    attempts: int = 6  # failures allowed, other than the next three
+    unusable: int = 2  # unusable replies allowed
+    unavailable: int = 12  # 502 503 504 529 allowed
+    rate_limited: int = 30  # 429 allowed
     silence: float = 900.0  # seconds without any reply before the run stops
     timeout: float = 120.0  # of one attempt, from first byte to last, s
     first_wait: float = 0.5  # after the first failure, s

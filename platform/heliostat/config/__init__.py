@@ -4,6 +4,16 @@ The identity is the canonical JSON of (task, task_version, resolved fields, seed
 width, stride), and of the state that a run begins from, if it is another one's.  Its
 SHA-256 is the genesis of the run's digest chain, and the first 16 digits of that are
 the run's id.  The length is not part of it: more steps extend a run.
+
+| module | subject |
+|---|---|
+| ``fields``, ``values`` | fields of a task; values as JSON and as their types |
+| ``identity`` | the definition of a run, and its id |
+| ``code``, ``references``, ``source`` | code of users, source of tasks: by digests |
+| ``packable``, ``validate`` | traced fields; checks of a task's class attributes |
+| ``rebuild`` | the task of a stored definition |
+| ``registry``, ``presets`` | installed tasks; fields under a name |
+| ``condition`` | conditions as people type them, never evaluated as Python |
 """
 
 from __future__ import annotations

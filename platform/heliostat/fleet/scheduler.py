@@ -129,6 +129,7 @@ class Scheduler:
         """
         first = [flight.refs[0] for flight in self.in_flight]
         ready, _ = ray.wait(first, num_returns=1, timeout=self.timeout)
+        # after a timeout, collecting the oldest one raises WorkerLost
         flight = self.in_flight[first.index(ready[0])] if ready else self.in_flight[0]
         self.in_flight.remove(flight)
         try:

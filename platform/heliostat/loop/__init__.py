@@ -3,7 +3,7 @@
 In reading order:
 
 - ``work``: jobs, spans and chunks; the blocks of a task;
-- ``keys``: the random key of a cell (replica, step);
+- ``keys``: the random key of (replica, step);
 - ``run``: the only loop of the platform;
 - ``engine``: the interface by which the loop steps a block;
 - ``compiled``: engine of traced tasks; ``programs`` are what it compiles, ``batching``

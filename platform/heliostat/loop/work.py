@@ -101,7 +101,7 @@ class Job(NamedTuple):
     x64: bool
     spans: tuple[Span, ...]
     limits: Limits = Limits()
-    in_order: bool = False  # finish one span before the next; else the last one first
+    in_order: bool = False  # finish one span before the next; else the one behind first
 
 
 def unbounded() -> int:

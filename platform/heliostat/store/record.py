@@ -7,7 +7,7 @@
       record.zarr/    /rows (replica?, step, ...), /observed (replica?, stride, ...),
                       /committed (block), /digests (block, stride, ...)
       checkpoints/    kept states; that of step 0, if the run has a parent
-      events.jsonl    started, committed, retried, failed, finished
+      events.jsonl    started, resumed, committed, retried, and how the run ended
 
 A commit writes rows and digests, then the state, then ``committed[block]``: wherever a
 crash comes in between, the run has exactly the steps that ``committed`` says.

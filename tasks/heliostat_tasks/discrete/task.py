@@ -225,6 +225,7 @@ class Discrete(hs.Task):
 
     @property
     def field_values(self) -> dict[str, Any]:
+        """Values of all fields by name."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
     @property

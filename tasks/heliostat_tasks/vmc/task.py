@@ -84,7 +84,7 @@ class VMC(hs.Task):
     walkers: int = 256  # Markov chains moved in parallel
     train: int = 3000  # steps that optimise; later ones only evaluate
     moves: int = 10  # Metropolis moves of every walker between two energies
-    burn_in: int = 300  # moves before the first step and before evaluation
+    burn_in: int = 300  # moves in the first 20 steps, and before evaluation
     terms: int = 8  # sortlets in the sum
     features: int = 32  # numbers per electron in the attention backbone
     layers: int = 2  # attention layers
@@ -261,12 +261,12 @@ class VMC(hs.Task):
         flat, unravel = ravel_pytree(state.params)
         logpsi = partial(self._log, data=data)
 
-        def train(flat: Array, last: Array) -> Update:
+        def train(flat: Array, direction: Array) -> Update:
             score = scores(logpsi, state.params, state.walkers)
             rate = self.lr * schedule(state.step, self.train, SETTLE)
             return spring_update(
                 flat,
-                last,
+                direction,
                 score,
                 state.energies,
                 rate=rate,
@@ -275,11 +275,11 @@ class VMC(hs.Task):
                 norm=self.norm,
             )
 
-        def freeze(flat: Array, last: Array) -> Update:
-            return Update(flat, last, jnp.zeros(()), jnp.zeros((), jnp.int32))
+        def freeze(flat: Array, direction: Array) -> Update:
+            return Update(flat, direction, jnp.zeros(()), jnp.zeros((), jnp.int32))
 
         update = jax.lax.cond(training, train, freeze, flat, state.momentum)
-        state = state._replace(params=unravel(update.params), momentum=update.momentum)
+        state = state._replace(params=unravel(update.params), momentum=update.direction)
         return state, {"update": update.length, "skipped": update.skipped}
 
 

@@ -18,7 +18,7 @@ class Update(NamedTuple):
     """Parameters after an update, and its size."""
 
     params: Float[Array, " params"]
-    momentum: Float[Array, " params"]  # SPRING's φ
+    direction: Float[Array, " params"]  # SPRING's φ; zero if the change was skipped
     length: Float[Array, ""]  # of the change
     skipped: Int[Array, ""]  # 1 if the change was not finite
 
@@ -45,7 +45,7 @@ def scores(
 
 def spring_update(
     params: Float[Array, " params"],
-    last: Float[Array, " params"],
+    direction: Float[Array, " params"],
     score: Float[Array, "walkers params"],
     energies: Float[Array, " walkers"],
     *,
@@ -54,11 +54,13 @@ def spring_update(
     momentum: float,
     norm: float,
 ) -> Update:
-    """Move the parameters by SPRING; skip a change that is not finite.
+    """Move the parameters by SPRING (stochastic reconfiguration with momentum).
+
+    A change that is not finite is skipped: θ stays, and φ restarts at zero.
 
     Args:
         params: θ, flat.
-        last: the previous direction.
+        direction: the previous φ.
         score: from :func:`scores`.
         energies: of the walkers, hartree.
         rate: learning rate.
@@ -71,13 +73,15 @@ def spring_update(
 
     Reference: Goldshlager et al., arXiv:2401.10190.
     """
-    direction = spring(score, energies, last, damping, momentum)
-    change = constrain_norm(direction, rate, norm)
+    following = spring(
+        score, energies, direction=direction, damping=damping, decay=momentum
+    )
+    change = constrain_norm(following, rate, norm)
     finite = jnp.all(jnp.isfinite(change))
     change = jnp.where(finite, change, 0.0)
-    direction = jnp.where(finite, direction, 0.0)
+    following = jnp.where(finite, following, 0.0)
     length = jnp.linalg.norm(change)
-    return Update(params + change, direction, length, 1 - finite.astype(jnp.int32))
+    return Update(params + change, following, length, 1 - finite.astype(jnp.int32))
 
 
 def schedule(

@@ -7,7 +7,8 @@ Metropolis-Hastings::
     balancing     log g(e^Δ)       differences   gains of the proposal
     sqrt          Δ / 2            taylor        one gradient
     ratio         −log(1 + e^−Δ)   exact         closed form, or D (K − 1) evaluations
-    min, max      min, max(0, Δ)
+    min           min(0, Δ)
+    max           max(0, Δ)
 
     moves         proposal
     single        one site
@@ -99,11 +100,11 @@ def informed(
     Args:
         target: the density.
         balancing: the function g.
-        differences: gains of the proposal; acceptance always uses the true f.
+        differences: gains of the proposal; acceptance always uses log p itself.
         moves: the kind of moves.
-        longest: most sites of a multi-flip or a path; its ``size`` is the mean number,
-            drawn anew each step as one of the two neighbouring integers, so that it
-            may be adapted and leaves no parity behind.
+        longest: most sites of a multi-flip or a path. Each step draws the number of
+            sites as floor or ceil of ``size``, so that the mean can be adapted and odd
+            and even numbers both occur.
         adjusted: False accepts everything: biased, as DULA is.
 
     Returns:
@@ -135,7 +136,7 @@ def informed(
             f, gains = value_and_gains(target, x)
         else:
             f, gains = value(target, x), exact_gains(target, x)
-        # gains only propose: what is impossible is unlikely, what is unknown is even
+        # gains only shape the proposal: clip infinities, treat NaN as no preference
         gains = jnp.nan_to_num(gains, nan=0.0, posinf=MAX_GAIN, neginf=-MAX_GAIN)
         return Chain(x, f, gains)
 

@@ -42,7 +42,7 @@ class ClippedBatch(NamedTuple):
 def spring(
     scores: Float[Array, "walkers parameters"],
     energies: Float[Array, " walkers"],
-    momentum: Float[Array, " parameters"],
+    direction: Float[Array, " parameters"],
     damping: Float[Array, ""] | float = 1e-3,
     decay: Float[Array, ""] | float = 0.95,
 ) -> Float[Array, " parameters"]:
@@ -53,12 +53,12 @@ def spring(
     Args:
         scores: ``(B, P)`` ∂ log|ψ|/∂θ, one row per walker.
         energies: ``(B,)`` local energies, hartree; NaN or inf leaves the walker out.
-        momentum: ``(P,)`` the last φ, zeros at first.
+        direction: ``(P,)`` the last φ, zeros at first.
         damping: λ, in the units of T (dimensionless where parameters are).
         decay: μ in [0, 1); 0 is plain stochastic reconfiguration (MinSR).
 
     Returns:
-        φ, ``(P,)``.  Not finite if the solve fails; the caller then keeps its θ and φ.
+        φ, ``(P,)``.  Not finite if the solve fails; the caller then keeps its θ.
 
     Example:
         >>> O = jax.random.normal(jax.random.key(0), (8, 3))
@@ -77,13 +77,13 @@ def spring(
     columns = shard_columns(jnp.pad(scores, ((0, 0), (0, pad))))
     columns = jnp.where(alive[:, None], columns, 0.0) * clip.shrink[:, None]
     columns = _centred(columns, alive, count)
-    last = shard_columns(jnp.pad(momentum, (0, pad)))
+    last = shard_columns(jnp.pad(direction, (0, pad)))
     residual = _centred(jnp.where(alive, clip.energies, 0.0)[:, None], alive, count)[
         :, 0
     ]
     solution = _solve(columns, last, residual, alive, damping, decay)
-    direction = decay * last + solution.astype(columns.dtype) @ columns
-    return replicate(direction[: momentum.shape[0]])
+    following = decay * last + solution.astype(columns.dtype) @ columns
+    return replicate(following[: direction.shape[0]])
 
 
 def clip_outliers(

@@ -68,7 +68,7 @@ def audit(
     place: ReplayPlace,
     on_line: OnLine = lambda line: None,
 ) -> Audit:
-    """Check a transcript; nothing in it raises.
+    """Audit a transcript; whatever it contains becomes a verdict, never an exception.
 
     Args:
         folder: the transcript.

@@ -63,7 +63,7 @@ def traces(
 ) -> Traces:
     """Test the changes in loss over a segment, which are −ΔM up to a constant.
 
-    With fewer than two records of either kind all statistics are NaN, and p is 1.
+    With fewer than two records of a kind statistics are NaN; bounds and p are 1.
 
     Args:
         trained: (n,) loss after minus before, of records that the segment claims.

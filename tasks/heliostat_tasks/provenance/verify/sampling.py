@@ -18,11 +18,11 @@ import numpy as np
 from heliostat_tasks.provenance.prg import permutation
 
 SUSPICIOUS = 0.01
-"""p-value from which on a segment shows no trace of its data. It is not adjusted, since
-many segments are expected below it, and not few by chance."""
+"""p-value above which a segment counts as showing no trace of its data. It is not
+adjusted for many tests, because honest segments are expected below it."""
 
 JUMP = 5.0
-"""Movement of a segment, in medians of all, from which on it is flagged."""
+"""Movement of a segment, in medians of all, above which it is flagged."""
 
 
 def detection_probability(segments: int, replayed: int, bad: int) -> float:
@@ -48,7 +48,7 @@ def detection_probability(segments: int, replayed: int, bad: int) -> float:
 def sample_segments(
     segments: Sequence[int], count: int, challenge: bytes, forced: Iterable[int] = ()
 ) -> list[int]:
-    """Select ``count`` segments: the forced ones, and a uniform sample of the rest.
+    """Select at least ``count`` segments: the forced ones and a uniform sample.
 
     Args:
         segments: to select from.
