@@ -100,6 +100,9 @@ def missing(node: Node, lines: list[str]) -> Iterator[str]:
     does either, and shows an ``Example``. A class explains each field and shows an
     example. A method needs no example, since its class has one; one without
     parameters says in its sentence what it returns.
+
+    An example is one that runs: ``>>>``. Only a function that is not public may show
+    code in a literal block instead, where no test can run it.
     """
     text = ast.get_docstring(node) or ""
     if not text:

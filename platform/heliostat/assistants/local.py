@@ -48,11 +48,10 @@ def serving(context: int = 2048) -> Generator[Endpoint]:
     Raises:
         RequestError: if the optional packages of the model are not installed.
 
-    Example:
-        >>> import asyncio
-        >>> with serving() as assistant:  # doctest: +SKIP
-        ...     asyncio.run(assistant.reply([("user", "Hello")])).text
-        'Hello! How can I help you today?'
+    Ask it for one reply, where the packages are installed::
+
+        with serving() as assistant:
+            print(asyncio.run(assistant.reply([("user", "Hello")])).text)
     """
     server = _start_server(_weights(), context)
     try:

@@ -47,8 +47,9 @@ def parse_fields(task: type[Task], argv: Sequence[str]) -> dict[str, Any]:
     """Parse typed fields into plain values for :func:`config.build`.
 
     Example:
-        >>> parse_fields(VMC, ["--molecule", "LiH", "--burn-in=50"])  # doctest: +SKIP
-        {'molecule': 'LiH', 'burn_in': 50}
+        >>> from heliostat_tasks.discrete import Discrete
+        >>> parse_fields(Discrete, ["--target", "potts", "--step-size=2"])
+        {'target': 'potts', 'step_size': 2.0}
     """
 
     def typed(*, fields: Fields = NOTHING) -> Fields:

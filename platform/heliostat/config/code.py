@@ -36,7 +36,11 @@ class Code(str):
         RequestError: if there is no such file, or it does not define the name.
 
     Example:
-        >>> Code("model.py:log_density").load()(x)  # doctest: +SKIP
+        >>> import heliostat as hs
+        >>> from pathlib import Path
+        >>> _ = Path("model.py").write_text("def log_density(x): return -(x**2) / 2")
+        >>> hs.Code("model.py:log_density").load()(3.0)
+        -4.5
     """
 
     text: str | None

@@ -98,8 +98,12 @@ def connect(
 
     Example:
         >>> import heliostat as hs
-        >>> with hs.connect("local", workers=2):    # doctest: +SKIP
-        ...     runs = [hs.run(task, seed=seed, workers=2) for seed in range(10)]
+        >>> from heliostat_tasks.discrete import Discrete
+        >>> task = Discrete(size=3, chains=4, warmup=5)
+        >>> with hs.connect("here"):    # "local": one Ray for all of them
+        ...     runs = [hs.run(task, seed=n, steps=20, on="here") for n in range(2)]
+        >>> [run.status for run in runs]
+        ['complete', 'complete']
     """
     if on == "here":
         _configure_here(gpus)

@@ -143,9 +143,15 @@ def start(
         Busy: if a driver computes the run already, to fewer steps.
 
     Example:
-        >>> run = hs.start(VMC(molecule="LiH"), on="auto", workers=8)  # doctest: +SKIP
-        >>> run.status                                                # doctest: +SKIP
-        'running'
+        >>> import time, heliostat as hs
+        >>> from heliostat_tasks.discrete import Discrete
+        >>> task = Discrete(size=3, chains=4, warmup=5)
+        >>> run = hs.start(task, seed=2, steps=20, on="here")
+        >>> deadline = time.monotonic() + 60
+        >>> while run.status != "complete" and time.monotonic() < deadline:
+        ...     time.sleep(0.1)
+        >>> run.status
+        'complete'
     """
     if not registry.is_registered(type(task)):
         raise RequestError(
@@ -202,8 +208,12 @@ def resume(
         The :class:`Run`, complete.
 
     Example:
-        >>> hs.resume("3f9a2c81").status    # doctest: +SKIP
-        'complete'
+        >>> import heliostat as hs
+        >>> from heliostat_tasks.discrete import Discrete
+        >>> task = Discrete(size=3, chains=4, warmup=5)
+        >>> run = hs.run(task, seed=3, steps=20, on="here")
+        >>> hs.resume(run.id, steps=30, on="here").steps
+        30
     """
     placement = Placement(on, workers, gpus).validate()
     opened = as_run(run, store, task, code)
@@ -241,8 +251,12 @@ def extend(
         RequestError: if the run is already as long.
 
     Example:
-        >>> hs.extend("3f9a2c81", steps=20_000).steps    # doctest: +SKIP
-        20000
+        >>> import heliostat as hs
+        >>> from heliostat_tasks.discrete import Discrete
+        >>> task = Discrete(size=3, chains=4, warmup=5)
+        >>> run = hs.run(task, seed=4, steps=20, on="here")
+        >>> hs.extend(run.id, steps=40, on="here").steps
+        40
     """
     source = where.pop("task", None), where.pop("code", ())
     opened = as_run(run, where.get("store"), *source)
@@ -269,7 +283,14 @@ def stop(run: str | Run, *, store: str | Path | None = None, wait: float = 0) ->
         RequestError: if no driver computes the run.
 
     Example:
-        >>> hs.stop("3f9a2c81", wait=60).status    # doctest: +SKIP
+        >>> import time, heliostat as hs
+        >>> from heliostat_tasks.discrete import Discrete
+        >>> task = Discrete(size=3, chains=4, warmup=5)
+        >>> run = hs.start(task, seed=5, steps=10_000_000, on="here")
+        >>> deadline = time.monotonic() + 60
+        >>> while run.status != "running" and time.monotonic() < deadline:
+        ...     time.sleep(0.1)
+        >>> hs.stop(run, wait=60).status
         'stopped'
     """
     opened = as_run(run, store)
@@ -294,7 +315,13 @@ def remove(run: str | Run, *, store: str | Path | None = None) -> None:
         RequestError: for a cell of a pack, whose record other cells share.
 
     Example:
-        >>> hs.remove("3f9a2c81")    # doctest: +SKIP
+        >>> import heliostat as hs
+        >>> from heliostat_tasks.discrete import Discrete
+        >>> task = Discrete(size=3, chains=4, warmup=5)
+        >>> run = hs.run(task, seed=6, steps=20, on="here")
+        >>> hs.remove(run)
+        >>> run.path.exists()
+        False
     """
     path = run.path if isinstance(run, Run) else find_run(run, store)
     if not path.exists() and is_stored(path):

@@ -85,9 +85,13 @@ def verify(
         RequestError: if there is no such run, or if the options make no sense.
 
     Example:
-        >>> print(hs.verify("3f9a2c81", segments=1))    # doctest: +SKIP
+        >>> import heliostat as hs
+        >>> from heliostat_tasks.discrete import Discrete
+        >>> task = Discrete(size=3, chains=4, warmup=5)
+        >>> run = hs.run(task, steps=20, on="here")
+        >>> print(hs.verify(run, segments=1, on="here"))
         ACCEPT
-          replayed block 0, steps 1 to 100: compared bit for bit
+          replayed block 0, steps 1 to 20: compared bit for bit
     """
     if segments != "all" and segments < 0:
         raise RequestError(f"segments {segments}: expected 0 or more")

@@ -43,7 +43,13 @@ def check_task(task: Task, workers: Sequence[int] = (1, 2)) -> dict[str, str | N
         Name of the law -> None where it holds, else what was found in one line.
 
     Example:
-        >>> broken = {k: v for k, v in check_task(task).items() if v}  # doctest: +SKIP
+        >>> import heliostat as hs
+        >>> from heliostat_tasks.sycophancy import Sycophancy
+        >>> laws = hs.check_task(Sycophancy(limit=4), workers=())
+        >>> laws["the store round trips"] is None
+        True
+        >>> {name: law for name, law in laws.items() if law}    # those that are broken
+        {}
     """
     enable_compilation_cache()
     device.single_thread_xla()

@@ -30,19 +30,25 @@ class Chunk(NamedTuple):
     """Some strides of one block of a batch of runs: the unit of a commit.
 
     Every array has a leading axis of members. A run that is alone is its only member.
+
+    Example:
+        >>> rows = {"x": np.zeros((3, 1, 2))}  # of three members
+        >>> chunk = Chunk(0, 0, 2, rows, strides=((),) * 3, state={}, seconds=0.1)
+        >>> chunk.member(1).rows["x"].shape
+        (1, 1, 2)
     """
 
-    block: int
-    start: int
-    stop: int
+    block: int  # index of the block
+    start: int  # step before the first row
+    stop: int  # step of the last row
     rows: Mapping[str, np.ndarray]  # each (members, replicas, stop - start, ...)
     strides: tuple[tuple[StrideDigests, ...], ...]  # (members, strides)
     state: State  # after ``stop``, each (members, ...)
-    seconds: float
-    layout: str = "1 device"
+    seconds: float  # that the computation took
+    layout: str = "1 device"  # devices that computed it together
     environment: str = ""  # fingerprint of everything that affects bits
     observed: Mapping[str, np.ndarray] = {}  # each (members, replicas, full strides, .)
-    members: tuple[Member, ...] = ()
+    members: tuple[Member, ...] = ()  # cells of a pack; empty for the job's own run
 
     @property
     def cells(self) -> slice | None:
@@ -71,11 +77,16 @@ class Chunk(NamedTuple):
 
 
 class Span(NamedTuple):
-    """A range of steps of one block: all that a worker needs to compute it."""
+    """A range of steps of one block: all that a worker needs to compute it.
 
-    block: int
-    start: int
-    stop: int
+    Example:
+        >>> Span(block=0, start=0, stop=100).load() is None  # it starts from ``init``
+        True
+    """
+
+    block: int  # index of the block
+    start: int  # step before the first one
+    stop: int  # last step
     state: State | Callable[[], State] | None = None
     """After ``start``, each ``(members, ...)``; or its loader. None: from ``init``."""
     members: tuple[Member, ...] = ()  # cells of a pack; empty for the job's own run
@@ -86,7 +97,12 @@ class Span(NamedTuple):
 
 
 class Limits(NamedTuple):
-    """Resources that a worker may use while it replays a stranger's run."""
+    """Resources that a worker may use while it replays a stranger's run.
+
+    Example:
+        >>> Limits(memory=2e9, seconds=60)
+        Limits(cores=1, memory=2000000000.0, seconds=60)
+    """
 
     cores: int = 1  # of each worker
     memory: float | None = None  # bytes of address space beyond those at the start

@@ -52,9 +52,12 @@ def open_run(
         StoreError: if what is stored is damaged.
 
     Example:
-        >>> run = hs.open("3f9a2c81")    # doctest: +SKIP
-        >>> run.headline["energy"]       # doctest: +SKIP
-        -8.0705(2) hartree
+        >>> import heliostat as hs
+        >>> from heliostat_tasks.discrete import Discrete
+        >>> task = Discrete(size=3, chains=4, warmup=5)
+        >>> run = hs.run(task, steps=20, on="here")
+        >>> hs.open(run.id[:10]).headline["exact"].units
+        '1/site'
     """
     return as_run(run, store, task, code)
 

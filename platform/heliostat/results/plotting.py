@@ -49,7 +49,13 @@ def plot(
         StoreError: if the file cannot be written.
 
     Example:
-        >>> hs.plot("3f9a2c81", "energy", kind="rank")  # doctest: +SKIP
+        >>> import heliostat as hs
+        >>> from heliostat_tasks.discrete import Discrete
+        >>> task = Discrete(size=3, chains=4, warmup=5)
+        >>> run = hs.run(task, steps=20, on="here")
+        >>> axes = hs.plot(run, "lp", kind="rank")
+        >>> axes.get_title().split()[0]
+        'discrete'
     """
     run = as_run(run, store)
     if kind not in KINDS:

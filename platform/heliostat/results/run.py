@@ -33,8 +33,16 @@ class Run:
         record: the open record; default opened at ``path``.
 
     Example:
-        >>> run = hs.open("3f9a2c81")                      # doctest: +SKIP
-        >>> run.headline["energy"], run.rows.energy.plot()  # doctest: +SKIP
+        >>> import heliostat as hs
+        >>> from heliostat_tasks.discrete import Discrete
+        >>> task = Discrete(size=3, chains=4, warmup=5)
+        >>> run = hs.run(task, steps=20, on="here")
+        >>> run.status, run.steps
+        ('complete', 20)
+        >>> dict(run.rows.lp.sizes)
+        {'chain': 4, 'draw': 20}
+        >>> round(run.headline["exact"].value, 3)
+        -1.462
     """
 
     def __init__(

@@ -109,9 +109,13 @@ def sweep(
         StoreError: if the store cannot be written or is damaged.
 
     Example:
-        >>> grid = hs.sweep(VMC(molecule="Li"), over={"lr": [0.01, 0.05],
-        ...                 "seed": range(4)})                 # doctest: +SKIP
-        >>> grid.dataset.energy.mean("seed")                   # doctest: +SKIP
+        >>> import heliostat as hs
+        >>> from heliostat_tasks.discrete import Discrete
+        >>> task = Discrete(size=3, chains=4, warmup=5)
+        >>> over = {"coupling": [0.2, 0.4], "seed": range(2)}
+        >>> grid = hs.sweep(task, over=over, steps=20, on="here")
+        >>> dict(grid.dataset.lp.mean("seed").sizes)
+        {'coupling': 2, 'chain': 4, 'draw': 20}
     """
     rule: dict[str, Any] = {"search": search, "trials": trials}
     rule |= {"metric": metric, "mode": mode}

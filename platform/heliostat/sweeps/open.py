@@ -44,7 +44,13 @@ def open_sweep(
         StoreError: if the stored sweep is damaged.
 
     Example:
-        >>> hs.open_sweep("8c858a80").summary  # doctest: +SKIP
+        >>> import heliostat as hs
+        >>> from heliostat_tasks.discrete import Discrete
+        >>> task = Discrete(size=3, chains=4, warmup=5)
+        >>> over = {"coupling": [0.2, 0.4], "seed": range(2)}
+        >>> grid = hs.sweep(task, over=over, steps=20, on="here")
+        >>> dict(hs.open_sweep(grid.id).summary.sizes)
+        {'coupling': 2, 'seed': 2}
     """
     plan, root = read_plan(sweep, store, task), store_folder(store)
     journal = Journal(root, plan)
@@ -113,7 +119,12 @@ def remove_sweep(
         Busy: if another driver runs it, or one of these runs.
 
     Example:
-        >>> hs.remove_sweep("8c858a80", runs=True)  # doctest: +SKIP
+        >>> import heliostat as hs
+        >>> from heliostat_tasks.discrete import Discrete
+        >>> task = Discrete(size=3, chains=4, warmup=5)
+        >>> grid = hs.sweep(task, over={"seed": range(2)}, steps=20, on="here")
+        >>> [folder.name == grid.id for folder in hs.remove_sweep(grid.id)]
+        [True]
     """
     path = find_sweep(sweep, store)
     if dry_run:

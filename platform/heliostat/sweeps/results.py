@@ -27,9 +27,13 @@ class Sweep(Findings):
     """A set of runs over some fields of a task: a table, and one lazy dataset.
 
     Example:
-        >>> grid = hs.sweep(VMC(), over={"lr": [0.01, 0.05], "seed": range(4)})
-        ...                                                       # doctest: +SKIP
-        >>> grid.dataset.energy.sel(lr=0.01).mean("seed").plot()  # doctest: +SKIP
+        >>> import heliostat as hs
+        >>> from heliostat_tasks.discrete import Discrete
+        >>> task = Discrete(size=3, chains=4, warmup=5)
+        >>> over = {"coupling": [0.2, 0.4], "seed": range(2)}
+        >>> grid = hs.sweep(task, over=over, steps=20, on="here")
+        >>> dict(grid.dataset.lp.sel(coupling=0.2).sizes)
+        {'seed': 2, 'chain': 4, 'draw': 20}
     """
 
     @cached_property

@@ -22,9 +22,14 @@ class Trial:
     """The cells of one choice of values: one, or one for each seed.
 
     Example:
-        >>> best = grid.best("energy")                     # doctest: +SKIP
-        >>> best.values, best.headline["energy"].source    # doctest: +SKIP
-        ({'lr': 0.01}, 'mean of 4 seeds')
+        >>> import heliostat as hs
+        >>> from heliostat_tasks.discrete import Discrete
+        >>> task = Discrete(size=3, chains=4, warmup=5)
+        >>> over = {"coupling": [0.2, 0.4], "seed": range(2)}
+        >>> grid = hs.sweep(task, over=over, steps=20, on="here")
+        >>> best = grid.best("exact")
+        >>> best.values, best.headline["lp"].source
+        ({'coupling': 0.4}, 'mean of 2 seeds')
     """
 
     cells: tuple[Cell, ...]

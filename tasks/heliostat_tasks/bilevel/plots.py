@@ -53,7 +53,12 @@ def plot_leak(run: Run, output: str | None = None) -> Any:
         The matplotlib Figure.
 
     Example:
-        >>> plot_leak(run, "leak.png")  # doctest: +SKIP
+        >>> import heliostat as hs
+        >>> from heliostat_tasks.bilevel import Bilevel
+        >>> task = Bilevel(problem="pair", inner_steps=5, retrain_steps=5)
+        >>> figure = plot_leak(hs.run(task, steps=20, on="here"), "leak.png")
+        >>> [axis.get_ylabel() for axis in figure.axes][0]
+        'outer loss F'
     """
     import matplotlib.pyplot as plt
 
@@ -116,8 +121,10 @@ def plot_landscape(
         ValueError: for a problem whose outer solution has no closed form.
 
     Example:
-        >>> plot_landscape(Bilevel(problem="antidistillation"), output="map.png")
-        ... # doctest: +SKIP
+        >>> from heliostat_tasks.bilevel import Bilevel
+        >>> figure = plot_landscape(Bilevel(problem="quadratic"), [1, 2], [0.1, 1.0])
+        >>> [axis.get_title() for axis in figure.axes[:3]]
+        ['|u|', '|w|', '|u − u*|']
     """
     import matplotlib.pyplot as plt
 

@@ -41,8 +41,8 @@ def load(file: hs.File, values: int = 2) -> tuple[StateArray, StateArray | None]
         heliostat.RequestError: with the file's name and the reason.
 
     Example:
-        >>> np.save("bits.npy", np.eye(4))  # doctest: +SKIP
-        >>> load(hs.File("bits.npy"))[0].shape  # doctest: +SKIP
+        >>> np.save("bits.npy", np.eye(4))
+        >>> load(hs.File("bits.npy"))[0].shape
         (4, 4)
     """
     try:

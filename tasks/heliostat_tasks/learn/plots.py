@@ -36,7 +36,13 @@ def plot_learned(run: Run, output: str | None = None) -> Any:
         ValueError: for a run that is shorter than a stride.
 
     Example:
-        >>> plot_learned(run, "couplings.png")  # doctest: +SKIP
+        >>> import heliostat as hs
+        >>> from heliostat_tasks.learn import Learn
+        >>> few = {"samples": 50, "buffer": 8, "batch": 8, "moves": 2}
+        >>> task = Learn(size=3, train=10, warmup=2, evaluate=0, **few)
+        >>> figure = plot_learned(hs.run(task, on="here"), "couplings.png")
+        >>> figure.axes[0].get_title()
+        'learned couplings'
     """
     import matplotlib.pyplot as plt
 

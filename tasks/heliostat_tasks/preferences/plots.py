@@ -39,7 +39,13 @@ def plot_effects(run: Run, output: str | None = None) -> Any:
         ValueError: for a run that is still in its warm-up.
 
     Example:
-        >>> plot_effects(run, "effects.png")  # doctest: +SKIP
+        >>> import heliostat as hs
+        >>> from heliostat_tasks.preferences import Preferences
+        >>> task = Preferences(pairs=100, chains=2, warmup=20)
+        >>> run = hs.run(task, steps=40, on="here")
+        >>> figure = plot_effects(run, "effects.png")
+        >>> figure.axes[0].get_title().split(": ")[1]
+        'Laplace prior, b = 0.01'
 
     Reference: Sharma et al., arXiv:2310.13548, figure 5.
     """

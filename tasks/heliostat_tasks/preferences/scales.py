@@ -49,7 +49,10 @@ def compare_scales(
         heliostat.RequestError: for fewer than two scales, or if no pairs are held out.
 
     Example:
-        >>> compare_scales(Preferences(pairs=2000), [0.01, 0.1])  # doctest: +SKIP
+        >>> task = Preferences(pairs=100, chains=2, warmup=20)
+        >>> table = compare_scales(task, [0.01, 0.1], steps=40, on="here")
+        >>> list(table.index)
+        [0.01, 0.1]
     """
     if len(set(scales)) < 2:
         raise hs.RequestError(f"scales {tuple(scales)}: expected two or more")
@@ -85,7 +88,14 @@ def compare_runs(runs: Sequence[Run]) -> pd.DataFrame:
         ValueError: for a run that is still in its warm-up.
 
     Example:
-        >>> compare_runs([hs.open("0ed4b838"), hs.open("9b3f1c20")])  # doctest: +SKIP
+        >>> scales = [0.01, 0.1]
+        >>> tasks = [
+        ...     Preferences(pairs=100, scale=scale, chains=2, warmup=20)
+        ...     for scale in scales
+        ... ]
+        >>> table = compare_runs([hs.run(t, steps=40, on="here") for t in tasks])
+        >>> table.more.min().item()  # the best is 0 above itself
+        0.0
     """
     import pandas as pd
 

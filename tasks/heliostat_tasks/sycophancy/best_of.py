@@ -183,8 +183,16 @@ def curves(probe: str, rows: xr.Dataset, at: Sequence[int] | None = None) -> xr.
             which there are none.
 
     Example:
-        >>> table = curves("mimicry", run.rows)  # doctest: +SKIP
-        >>> table.rate.sel(scorer="plain", bound="value").plot()  # doctest: +SKIP
+        >>> import heliostat as hs
+        >>> from heliostat_tasks.sycophancy import Sycophancy
+        >>> from pathlib import Path
+        >>> _ = Path("scorer.py").write_text("def length(p, reply): return len(reply)")
+        >>> fields = {"probe": "answer", "limit": 4, "epochs": 4}
+        >>> task = Sycophancy(scorer=hs.Code("scorer.py:length"), **fields)
+        >>> run = hs.run(task, on="here")
+        >>> table = curves("answer", run.rows)
+        >>> table.rate.sel(metric="accuracy", scorer="length").sizes["n"]
+        4
     """
     import xarray as xr
 

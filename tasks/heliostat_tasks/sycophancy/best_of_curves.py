@@ -73,7 +73,16 @@ def draw_curves(
         The matplotlib Figure.
 
     Example:
-        >>> draw_curves(run, "best-of.png")  # doctest: +SKIP
+        >>> import heliostat as hs
+        >>> from heliostat_tasks.sycophancy import Sycophancy
+        >>> from pathlib import Path
+        >>> _ = Path("scorer.py").write_text("def length(p, reply): return len(reply)")
+        >>> fields = {"probe": "answer", "limit": 4, "epochs": 4}
+        >>> task = Sycophancy(scorer=hs.Code("scorer.py:length"), **fields)
+        >>> run = hs.run(task, on="here")
+        >>> figure = draw_curves(run, "best-of.png")
+        >>> figure.axes[0].get_xlabel()
+        'N, replies to choose from'
     """
     import matplotlib.pyplot as plt
 

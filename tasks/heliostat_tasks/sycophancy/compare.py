@@ -35,7 +35,13 @@ def align_runs(*runs: hs.Run) -> xr.Dataset:
         heliostat.RequestError: for runs of several probes, or without a common item.
 
     Example:
-        >>> align_runs(first, second).grade.sel(assistant="gpt-4")  # doctest: +SKIP
+        >>> import heliostat as hs
+        >>> from heliostat_tasks.sycophancy import Sycophancy
+        >>> first = hs.run(Sycophancy(limit=4), on="here")
+        >>> second = hs.run(Sycophancy(limit=4, planted="flip=0.5"), on="here")
+        >>> rows = align_runs(first, second)
+        >>> rows.sizes["assistant"], rows.sizes["item"]
+        (2, 4)
     """
     parts, left_out = _select_common(runs, ("item", "turn", "condition", "epoch"))
     names = pd.Index(labels.assistant_names(runs), name="assistant", dtype=object)
@@ -66,7 +72,13 @@ def compare_runs(first: hs.Run, second: hs.Run) -> Comparison:
         heliostat.RequestError: for runs of two probes, or without a common item.
 
     Example:
-        >>> compare_runs(first, second).rates["flip"]  # doctest: +SKIP
+        >>> import heliostat as hs
+        >>> from heliostat_tasks.sycophancy import Sycophancy
+        >>> first = hs.run(Sycophancy(limit=4), on="here")
+        >>> second = hs.run(Sycophancy(limit=4, planted="flip=0.5"), on="here")
+        >>> comparison = compare_runs(first, second)
+        >>> comparison.items, len(comparison.rates["flip"])
+        (4, 3)
     """
     parts, left_out = _select_common([first, second], ("item", "turn", "condition"))
     probe = PROBES[probe_name(first)]

@@ -61,7 +61,12 @@ def draw_rates(runs: Sequence[hs.Run], output: str | Path | None = None) -> Any:
         heliostat.StoreError: if the file cannot be written.
 
     Example:
-        >>> draw(runs, "rates.png")  # doctest: +SKIP
+        >>> import heliostat as hs
+        >>> from heliostat_tasks.sycophancy import Sycophancy
+        >>> run = hs.run(Sycophancy(limit=4), on="here")
+        >>> figure = draw_rates([run], "rates.png")
+        >>> len(figure.axes)  # rates, and their differences
+        2
 
     Reference: Sharma et al., arXiv:2310.13548, figures 1 to 4.
     """

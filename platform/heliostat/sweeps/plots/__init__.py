@@ -53,7 +53,13 @@ def plot(
         StoreError: if the file cannot be written.
 
     Example:
-        >>> plot(hs.open_sweep("8c858a80"), "energy", "energy.png")  # doctest: +SKIP
+        >>> import heliostat as hs
+        >>> from heliostat_tasks.discrete import Discrete
+        >>> task = Discrete(size=3, chains=4, warmup=5)
+        >>> over = {"coupling": [0.2, 0.4], "seed": range(2)}
+        >>> grid = hs.sweep(task, over=over, steps=20, on="here")
+        >>> plot(grid, "magnetisation", "magnetisation.png").name
+        'magnetisation.png'
     """
     if kind not in KINDS:
         known = f"expected {', '.join(KINDS[:-1])} or {KINDS[-1]}"
