@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from heliostat.driver.spawn import _SPAWNED
+
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = {"heliostat": ROOT / "platform", "heliostat_tasks": ROOT / "tasks"}
 
@@ -51,7 +53,10 @@ def _examples(path: Path) -> list[doctest.DocTest]:
 
 @pytest.fixture(scope="session")
 def _folder(tmp_path_factory):
-    return tmp_path_factory.mktemp("examples")
+    """One folder for all examples; no driver of theirs outlives the session."""
+    yield tmp_path_factory.mktemp("examples")
+    for process in _SPAWNED:
+        process.wait(timeout=60)
 
 
 @pytest.fixture(autouse=True)

@@ -81,21 +81,13 @@ def run(
         RunFailed: if it failed; `resume` goes on from the last commit.
 
     Example:
-        >>> import tempfile, heliostat as hs
-        >>> from heliostat.driver.progress import silent
-        >>> class Count(hs.Task):
-        ...     traced, stride = False, 5
-        ...     emits = {"n": hs.Var(dtype="int64")}
-        ...     def init(self, key, replica, data):
-        ...         return 0
-        ...     def step(self, key, state, data):
-        ...         return state + 1, {"n": state + 1}
-        >>> options = {"on": "here", "store": tempfile.mkdtemp(), "progress": silent}
-        >>> run = hs.run(Count(), steps=10, **options)
-        >>> run.status, run.rows.n.values[-1].item()
-        ('complete', 10)
-        >>> hs.run(Count(), steps=20, **options).steps    # 10 of them are stored
-        20
+        >>> import heliostat as hs
+        >>> from heliostat_tasks.discrete import Discrete
+        >>> task = Discrete(size=3, chains=4, warmup=5)
+        >>> hs.run(task, seed=7, steps=20, on="here").status
+        'complete'
+        >>> hs.run(task, seed=7, steps=40, on="here").steps    # 20 of them are stored
+        40
     """
     begin = parent and parent_of(task, x64, parent, parent_step)
     spec, goal = plan_run(task, seed, x64, steps, until, begin)
@@ -145,13 +137,10 @@ def start(
     Example:
         >>> import time, heliostat as hs
         >>> from heliostat_tasks.discrete import Discrete
-        >>> task = Discrete(size=3, chains=4, warmup=5)
-        >>> run = hs.start(task, seed=2, steps=20, on="here")
-        >>> deadline = time.monotonic() + 60
-        >>> while run.status != "complete" and time.monotonic() < deadline:
-        ...     time.sleep(0.1)
-        >>> run.status
-        'complete'
+        >>> run = hs.start(Discrete(size=3, chains=4), steps=20, on="here")
+        >>> while run.status != "complete": time.sleep(0.1)
+        >>> run.steps
+        20
     """
     if not registry.is_registered(type(task)):
         raise RequestError(
@@ -285,11 +274,8 @@ def stop(run: str | Run, *, store: str | Path | None = None, wait: float = 0) ->
     Example:
         >>> import time, heliostat as hs
         >>> from heliostat_tasks.discrete import Discrete
-        >>> task = Discrete(size=3, chains=4, warmup=5)
-        >>> run = hs.start(task, seed=5, steps=10_000_000, on="here")
-        >>> deadline = time.monotonic() + 60
-        >>> while run.status != "running" and time.monotonic() < deadline:
-        ...     time.sleep(0.1)
+        >>> run = hs.start(Discrete(size=3), steps=10_000_000, on="here")
+        >>> while run.status != "running": time.sleep(0.1)
         >>> hs.stop(run, wait=60).status
         'stopped'
     """
