@@ -1,4 +1,4 @@
-"""The command line as tests use it: words in; status, output and messages out."""
+"""Fixtures that call the command line: words in; status, output and messages out."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ class CliResult(NamedTuple):
 
     @property
     def object(self) -> dict[str, Any]:
-        """What ``--json`` printed: one object on one line, and nothing else."""
+        """Output of ``--json``: one object on one line, and nothing else."""
         assert self.out.count("\n") == 1
         return json.loads(self.out, parse_constant=pytest.fail)
 
     @property
     def error(self) -> str:
-        """The one line that a mistake is answered with."""
+        """Error message: the only line on standard error."""
         assert self.err.startswith("heliostat: error: ") and self.err.count("\n") == 1
         return self.err.removeprefix("heliostat: error: ").strip()
 
 
 @pytest.fixture
 def configured(monkeypatch):
-    """What the command line would have pinned; the process of the tests stays free."""
+    """Recorded arguments of ``configure_process``; this process stays unpinned."""
     calls = []
     monkeypatch.setattr(device, "configure_process", lambda *args: calls.append(args))
     return calls
@@ -41,13 +41,13 @@ def configured(monkeypatch):
 
 @pytest.fixture
 def run_cli(configured, capsys):
-    """``run_cli("run", "support.toy_tasks:Walk")``: what the command result."""
+    """Function that runs a command line: ``run_cli("run", "module:Task")``."""
 
-    def typed(*words: str | Path) -> CliResult:
+    def call(*words: str | Path) -> CliResult:
         status = cli.main([str(word) for word in words])
         return CliResult(status, *capsys.readouterr())
 
-    return typed
+    return call
 
 
 @pytest.fixture
@@ -57,6 +57,6 @@ def store(tmp_path) -> Path:
 
 @pytest.fixture
 def stored(run_cli, copied, store) -> dict[str, Any]:
-    """A complete run, as ``--json`` tells of it."""
+    """JSON answer of a complete run."""
     copied(store)
     return run_cli("run", WALK, *HERE, "--json").object

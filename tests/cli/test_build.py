@@ -1,4 +1,4 @@
-"""A task is built once, and its fields take a short way to `step`."""
+"""A task is built once, and its fields pass through few files to ``step``."""
 
 from __future__ import annotations
 
@@ -23,25 +23,25 @@ def files_of_callers() -> set[str]:
 def test_a_run_builds_its_task_once_and_passes_it_through_few_files(
     run_cli, monkeypatch
 ):
-    """The way of a field is the files on the call stack in two moments: when the task
-    is built of it, and when `step` is first called with it.  Files that only look at
-    the task, such as checks, its identity and its storage, lie beside the way."""
-    ways, walk = {"__init__": [], "step": []}, toy_tasks.Walk
+    """The path of a field is the set of files on the call stack when the task is
+    built, and when ``step`` is first called.  Files that only inspect the task, such as
+    checks, identity and storage, are not on the path."""
+    paths, walk = {"__init__": [], "step": []}, toy_tasks.Walk
 
     def recorded(name):
         method = getattr(walk, name)
 
         @functools.wraps(method)  # keeps the signature by which fields are checked
         def record(*args, **fields):
-            ways[name].append(files_of_callers())
+            paths[name].append(files_of_callers())
             return method(*args, **fields)
 
         return record
 
-    for name in ways:
+    for name in paths:
         monkeypatch.setattr(walk, name, recorded(name))
     monkeypatch.setattr(hs.Task, "__new__", lambda cls, *_, **__: object.__new__(cls))
     assert run_cli("run", WALK, "--sigma", "0.5", *HERE).status == 0
-    assert len(ways["__init__"]) == 1, "the task was built again"
-    assert len(ways["step"]) == 1, "step was traced again"
-    assert len(ways["__init__"][0] | ways["step"][0]) <= 15
+    assert len(paths["__init__"]) == 1, "the task was built again"
+    assert len(paths["step"]) == 1, "step was traced again"
+    assert len(paths["__init__"][0] | paths["step"][0]) <= 15

@@ -1,4 +1,4 @@
-"""Fields as options: every spelling means the same task."""
+"""Fields as options: all formats give the same task."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from heliostat.config import presets, registry
 
 @dataclass(frozen=True)
 class Kinds(hs.Task):
-    """A field of every kind."""
+    """Task with a field of every kind."""
 
     name: str = "LiH"  # text
     burn_in: int = 3  # a whole number
@@ -37,7 +37,7 @@ class Kinds(hs.Task):
 
 
 class Dumper(yaml.SafeDumper):
-    """Quotes what our reader would take for a number."""
+    """YAML writer that quotes text that the platform would read as a number."""
 
     yaml_implicit_resolvers = presets.Loader.yaml_implicit_resolvers
 
@@ -67,15 +67,15 @@ kinds = st.builds(
 @given(kinds)
 def test_command_line_yaml_and_json_spell_the_same_task(task):
     fields = config.passed_fields(task)
-    ways = [
+    values = [
         cli.parse_fields(Kinds, cli.to_argv(task)),
         yaml.load(yaml.dump(fields, Dumper=Dumper), Loader=presets.Loader),
         json.loads(json.dumps(fields)),
     ]
-    assert [config.build(Kinds, way) for way in ways] == [task] * 3
+    assert [config.build(Kinds, value) for value in values] == [task] * 3
 
 
-def test_only_what_was_typed_is_a_field():
+def test_only_given_options_are_fields():
     assert cli.parse_fields(Kinds, []) == {} and cli.to_argv(Kinds()) == []
     words = (
         "--burn_in 5 --layers 1 -2 --smooth --no-spin --no-unit --none-sharp --names"

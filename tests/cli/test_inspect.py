@@ -1,4 +1,4 @@
-"""Looking at what is stored: runs, show, logs, watch, export, plot, verify."""
+"""Commands that show stored runs, and verify, check, start, stop and rm."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from heliostat.driver import verbs
 from heliostat.store import lock
 
 
-def test_runs_lists_where_runs_differ(run_cli, stored):
+def test_runs_lists_the_fields_that_differ(run_cli, stored):
     other = run_cli("run", WALK, "--sigma", "2", *HERE, "--json").object
     table = run_cli("runs").out
     assert stored["id"] in table and "sigma=1.0" in table and "chains" not in table
@@ -59,12 +59,12 @@ def test_tasks_lists_a_broken_plugin_as_broken(run_cli, monkeypatch):
     assert "task 'worse' is broken: ModuleNotFoundError" in result.out
 
 
-def test_logs_tell_events(run_cli, stored):
+def test_logs_print_events(run_cli, stored):
     lines = run_cli("logs", stored["id"]).out.splitlines()
     assert "started" in lines[0] and "complete" in lines[-1]
 
 
-def test_watch_returns_when_nobody_drives(run_cli, stored):
+def test_watch_returns_if_the_run_has_no_driver(run_cli, stored):
     result = run_cli("watch", stored["id"], "--task", WALK)
     assert result.status == 0 and "complete" in result.out
 
@@ -92,14 +92,14 @@ def test_plot_takes_a_kind(run_cli, stored, tmp_path):
     assert "did you mean 'energy'?" in run_cli(*words, "--kind", "energies").error
 
 
-def test_rm_asks_first(run_cli, stored):
+def test_rm_asks_for_confirmation(run_cli, stored):
     assert "needs --yes" in run_cli("rm", stored["id"]).error
     assert run_cli("rm", stored["id"], "--yes").status == 0
     assert not Path(stored["path"]).exists()
     assert run_cli("gc").status == 0
 
 
-def test_verify_tells_with_its_status(run_cli, stored):
+def test_verify_returns_its_verdict_as_exit_status(run_cli, stored):
     words = ("verify", stored["id"], "--task", WALK, *HERE, "--segments")
     result = run_cli(*words, "all", "--json")
     assert result.status == 0 and result.object["status"] == "ACCEPT"
@@ -112,7 +112,7 @@ def test_verify_tells_with_its_status(run_cli, stored):
     assert run_cli(*words, "-1").status == run_cli(*words, "few").status == 2
 
 
-def test_check_tries_the_laws(run_cli, monkeypatch):
+def test_check_reports_the_laws(run_cli, monkeypatch):
     monkeypatch.setattr(
         hs, "check_task", lambda task, workers: {"one": None, "two": "no"}
     )
@@ -140,7 +140,7 @@ def test_start_returns_at_once(run_cli, monkeypatch, store):
     assert spawned == [words]
 
 
-def test_stop_asks_the_driver(run_cli, stored):
+def test_stop_requests_it_of_the_driver(run_cli, stored):
     assert "is not running" in run_cli("stop", stored["id"]).error
     with lock.Lock(Path(stored["path"])):
         assert run_cli("stop", stored["id"]).status == 0

@@ -1,4 +1,4 @@
-"""A request that cannot be fulfilled gets one line, and stores nothing."""
+"""An invalid request gets one line, and stores nothing."""
 
 from __future__ import annotations
 
@@ -51,8 +51,8 @@ def test_mistakes_get_one_line_and_store_nothing(run_cli, store, words, line):
     assert not store.exists()
 
 
-def test_a_library_that_happens_to_be_imported_judges_nothing(run_cli):
-    """Pydantic, by Ray or a user's file: values are converted as everywhere else."""
+def test_an_imported_pydantic_validates_nothing(run_cli):
+    """Ray or a user's file may import pydantic; values are converted as without it."""
     import pydantic
 
     result = run_cli("run", "vmc", "--walkers", "1.5")
@@ -75,12 +75,12 @@ def test_a_library_that_happens_to_be_imported_judges_nothing(run_cli):
         ("check vcm", "did you mean 'vmc'?"),
     ],
 )
-def test_other_verbs_too(run_cli, words, line):
+def test_mistakes_in_other_verbs_get_one_line(run_cli, words, line):
     result = run_cli(*words.split())
     assert result.status == 2 and line in result.error and result.out == ""
 
 
-def test_json_also_tells_what_went_wrong(run_cli):
+def test_json_has_the_error(run_cli):
     result = run_cli("run", "vmc", "--molecul", "He", "--json")
     assert (
         result.object == {"status": "error", "error": result.error}
@@ -101,17 +101,17 @@ def test_a_busy_run_is_left_alone(run_cli, stored):
     assert result.object["id"] == stored["id"]
 
 
-def test_a_run_that_is_interrupted_says_how_to_go_on(run_cli):
+def test_an_interrupted_run_tells_how_to_resume(run_cli):
     timer = threading.Timer(0.7, _thread.interrupt_main)
     timer.start()
     result = run_cli("run", "support.toy_tasks:Slow", *HERE, "--json")
-    found = result.object
-    assert result.status == 130 and found["status"] == "interrupted"
-    steps = hs.open(found["id"], task=toy_tasks.Slow).steps
-    assert f"goes on from step {steps}" in found["error"]
-    assert f"heliostat resume {found['id']} --store" in found["error"]
+    answer = result.object
+    assert result.status == 130 and answer["status"] == "interrupted"
+    steps = hs.open(answer["id"], task=toy_tasks.Slow).steps
+    assert f"continues from step {steps}" in answer["error"]
+    assert f"heliostat resume {answer['id']} --store" in answer["error"]
     assert (
-        "--task support.toy_tasks:Slow" in found["error"]
+        "--task support.toy_tasks:Slow" in answer["error"]
         and "Traceback" not in result.err
     )
 

@@ -1,4 +1,4 @@
-"""Runs to a precision, and code of users, as they are typed."""
+"""Options ``--until`` and ``--code``, and fields that hold code."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def file(tmp_path):
 
 @pytest.fixture
 def installed(monkeypatch):
-    """The toys as if they were installed; the drivers that were started."""
+    """Install toy tasks, and return the command lines of started drivers."""
     named = {"spreading": FAR, "coded": "support.toy_tasks:Coded"}
     both = {n: registry.EntryPoint(n, v, registry.GROUP) for n, v in named.items()}
     monkeypatch.setattr(registry, "available", lambda: both)
@@ -35,7 +35,7 @@ def installed(monkeypatch):
     return spawned
 
 
-def test_a_run_says_whether_it_came_there(run_cli, installed):
+def test_a_run_reports_whether_its_condition_was_met(run_cli, installed):
     words = ("run", "spreading", *HERE, "--until")
     result = run_cli(*words, UNTIL, "--json").object
     assert result["until"] == {"condition": UNTIL, "met": True, "step": result["steps"]}
@@ -52,7 +52,7 @@ def test_a_run_says_whether_it_came_there(run_cli, installed):
     assert result.status == 0 and "until" not in result.object
 
 
-def test_an_extension_may_end_early_too(run_cli, installed):
+def test_an_extension_may_end_early(run_cli, installed):
     result = run_cli("run", "spreading", *HERE, "--steps", "10", "--json").object
     words = (
         "extend",
@@ -69,19 +69,19 @@ def test_an_extension_may_end_early_too(run_cli, installed):
 
 
 @pytest.mark.parametrize("verb", [("run",), ("start",), ("run", "--dry-run")])
-def test_a_condition_on_what_is_not_found_is_refused(run_cli, installed, store, verb):
+def test_a_condition_on_an_unknown_estimate_is_refused(run_cli, installed, store, verb):
     result = run_cli(*verb, "spreading", "--until", "spred > 1")
     assert result.status == 2 and "did you mean 'spread'?" in result.error
     assert not store.exists()
 
 
-def test_a_driver_of_its_own_is_told_condition_and_code(run_cli, installed, file):
+def test_a_started_driver_gets_condition_and_code(run_cli, installed, file):
     result = run_cli("start", "spreading", "--until", UNTIL, *HERE, "--json").object
     assert result["status"] == "started" and result["until"]["met"] is None
     assert installed[0][-2:] == ["--until", UNTIL]
     run = hs.open(result["id"])
     assert run.until is not None and run.until.condition == UNTIL
-    assert run_cli(*installed[0]).status == 0  # what the driver does
+    assert run_cli(*installed[0]).status == 0  # the command of the driver
     assert "held at step" in run_cli("start", "spreading", "--until", UNTIL).out
     run_cli("start", "coded", f"--rule={file}:rule", *HERE)
     assert installed[1][-2:] == ["--code", f"{file}:rule"]
@@ -97,37 +97,37 @@ def test_code_is_an_option_like_any_other(run_cli, installed, file, monkeypatch)
     assert result.status == 2 and "does not define 'rulle'" in result.error
 
 
-def test_the_verbs_that_step_take_the_code(run_cli, installed, file):
-    made = run_cli("run", "coded", "--rule", f"{file}:rule", *HERE, "--json").object
-    words = ("verify", made["id"], *HERE)
+def test_verbs_that_step_need_the_code(run_cli, installed, file):
+    run = run_cli("run", "coded", "--rule", f"{file}:rule", *HERE, "--json").object
+    words = ("verify", run["id"], *HERE)
     result = run_cli(*words)
     assert result.status == 2 and "give it with --code FILE.py:rule" in result.error
     code = ("--code", f"{file}:rule")
     assert run_cli(*words, *code).status == 0
-    more = ("extend", made["id"], "--steps", "20", *HERE)
+    more = ("extend", run["id"], "--steps", "20", *HERE)
     assert run_cli(*more).status == 2 and run_cli(*more, *code).status == 0
     picture = file.with_suffix(".png")
     for verb in ("resume", "watch"):
-        assert run_cli(verb, made["id"], *code, *HERE[: 2 * (verb == "resume")])
-    assert run_cli("plot", made["id"], "-o", picture, *code).status == 0
+        assert run_cli(verb, run["id"], *code, *HERE[: 2 * (verb == "resume")])
+    assert run_cli("plot", run["id"], "-o", picture, *code).status == 0
     file.write_text(TEXT.replace("1", "2"))
     result = run_cli(*words, *code)
     assert result.status == 2 and "is not the code of run" in result.error
 
 
-def test_looking_at_a_run_does_not_execute_its_code(run_cli, installed, file):
-    made = run_cli("run", "coded", "--rule", f"{file}:rule", *HERE, "--json").object
+def test_inspecting_a_run_does_not_execute_its_code(run_cli, installed, file):
+    run = run_cli("run", "coded", "--rule", f"{file}:rule", *HERE, "--json").object
     acted = file.with_suffix(".executed")
     file.write_text(f"open({str(acted)!r}, 'w').close()\n{TEXT}")
     for verb in ("verify", "resume", "extend --steps 20"):
-        run_cli(*verb.split(), made["id"], *HERE)
+        run_cli(*verb.split(), run["id"], *HERE)
     for words in ("show", "logs", "watch", "runs"):
-        run_cli(words, *([made["id"]] if words != "runs" else []))
-    run_cli("plot", made["id"], "-o", file.with_suffix(".png"))
+        run_cli(words, *([run["id"]] if words != "runs" else []))
+    run_cli("plot", run["id"], "-o", file.with_suffix(".png"))
     assert not acted.exists()
 
 
-def test_show_lists_what_is_observed(run_cli):
+def test_show_lists_observed_variables(run_cli):
     shown = run_cli("show", WALK).out
     assert shown.index("a row") < shown.index("observed once a stride")
     assert "drift" in shown and "axis" in shown

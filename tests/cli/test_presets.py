@@ -1,4 +1,4 @@
-"""Presets and files of fields: what goes before what."""
+"""Precedence of presets, files of fields and the command line."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from heliostat.config import presets
 
 @pytest.fixture
 def preset_task(tmp_path):
-    """A task in a file, with presets beside it."""
+    """Return the address of a task in a file, with presets beside it."""
     file, folder = tmp_path / "with_presets.py", tmp_path / "presets"
     file.write_text(Path(toy_tasks.__file__).read_text())
     folder.mkdir()
@@ -21,18 +21,20 @@ def preset_task(tmp_path):
     return f"{file}:Walk"
 
 
-def test_typed_goes_before_file_before_preset(run_cli, preset_task, tmp_path):
-    plan = ("run", preset_task, "--dry-run", "--json")
-    found = run_cli(*plan, "--preset", "quick").object
-    assert found["fields"] == {"sigma": 0.001, "chains": 2} and found["steps"] == 20
+def test_options_override_the_file_which_overrides_the_preset(
+    run_cli, preset_task, tmp_path
+):
+    command = ("run", preset_task, "--dry-run", "--json")
+    answer = run_cli(*command, "--preset", "quick").object
+    assert answer["fields"] == {"sigma": 0.001, "chains": 2} and answer["steps"] == 20
     file = tmp_path / "mine.yaml"
     file.write_text("chains: 3\nsteps: 30\n")
     words = ("--preset", "quick", "--config", str(file))
-    found = run_cli(*plan, *words).object
-    assert found["fields"] == {"sigma": 0.001, "chains": 3} and found["steps"] == 30
-    found = run_cli(*plan, *words, "--chains", "4", "--steps", "10").object
-    assert found["fields"] == {"sigma": 0.001, "chains": 4} and found["steps"] == 10
-    assert "did you mean 'quick'?" in run_cli(*plan[:2], "--preset", "quik").error
+    answer = run_cli(*command, *words).object
+    assert answer["fields"] == {"sigma": 0.001, "chains": 3} and answer["steps"] == 30
+    answer = run_cli(*command, *words, "--chains", "4", "--steps", "10").object
+    assert answer["fields"] == {"sigma": 0.001, "chains": 4} and answer["steps"] == 10
+    assert "did you mean 'quick'?" in run_cli(*command[:2], "--preset", "quik").error
     assert "quick" in run_cli("show", preset_task).out
 
 
@@ -41,18 +43,18 @@ def test_typed_goes_before_file_before_preset(run_cli, preset_task, tmp_path):
     [
         ("chainz: 3", "walk has no field 'chainz'; did you mean 'chains'?"),
         ("- 1", "expected a mapping"),
-        ("a: [", "is no YAML"),
+        ("a: [", "is not valid YAML"),
         ("steps: 0", "steps 0"),
         ("chains: 1.5", "chains=1.5: expected an int"),
     ],
 )
-def test_a_file_is_checked_like_what_is_typed(run_cli, tmp_path, text, line):
+def test_a_file_is_checked_like_options(run_cli, tmp_path, text, line):
     file = tmp_path / "mine.yaml"
     file.write_text(text)
     assert line in run_cli("run", WALK, "--config", file, "--dry-run").error
 
 
-def test_yaml_means_what_it_says(tmp_path):
+def test_yaml_is_version_1_2(tmp_path):
     file = tmp_path / "one.yaml"
     file.write_text("molecule: NO\nlr: 1e-3\nsmooth: true\nterms: 8\n")
     fields = {"molecule": "NO", "lr": 0.001, "smooth": True, "terms": 8}

@@ -1,4 +1,4 @@
-"""The command line as a process of its own: imports, cores, pipes, scripts."""
+"""The command line in a process of its own: imports, cores, pipes, scripts."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def test_help_imports_nothing_heavy():
         heavy = {"jax", "ray", "pyscf", "xarray", "zarr", "pandas", "numpy"}
         assert not heavy & set(sys.modules), heavy & set(sys.modules)
     """
-    done = python("-c", textwrap.dedent(code))
-    assert done.returncode == 0, done.stderr
+    result = python("-c", textwrap.dedent(code))
+    assert result.returncode == 0, result.stderr
 
 
 def test_here_is_pinned_and_stdout_is_pure(tmp_path):
@@ -55,15 +55,15 @@ def test_here_is_pinned_and_stdout_is_pure(tmp_path):
         """)
     )
     words = ["-m", "heliostat", "run", f"{file}:Pinned", "--on", "here", "--json"]
-    done = python(*words, cwd=tmp_path)
-    assert done.returncode == 0 and "Pinned" in done.stderr
-    assert json.loads(done.stdout)["headline"]["cores"]["value"] == 1
+    result = python(*words, cwd=tmp_path)
+    assert result.returncode == 0 and "Pinned" in result.stderr
+    assert json.loads(result.stdout)["headline"]["cores"]["value"] == 1
 
 
 def test_a_closed_pipe_is_no_error(tmp_path):
     reading, writing = os.pipe()
     os.close(reading)
-    done = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-m", "heliostat", "--help"],
         stdout=writing,
         stderr=subprocess.PIPE,
@@ -71,18 +71,18 @@ def test_a_closed_pipe_is_no_error(tmp_path):
         timeout=60,
     )
     os.close(writing)
-    assert done.returncode in (0, 1) and done.stderr == ""
+    assert result.returncode in (0, 1) and result.stderr == ""
 
 
 @pytest.mark.parametrize(
-    ("typed", "passed"),
+    ("words", "passed"),
     [
         (["--", "vmc"], ["run", "vmc", "--on", "auto"]),
         (["vmc", "--on=here"], ["run", "vmc", "--on=here"]),
     ],
 )
-def test_the_script_for_clusters_runs(monkeypatch, typed, passed):
+def test_the_script_for_clusters_runs(monkeypatch, words, passed):
     script = Path(__file__).parents[2] / "tasks" / "run.py"
-    monkeypatch.setattr(sys, "argv", [str(script), *typed])
+    monkeypatch.setattr(sys, "argv", [str(script), *words])
     monkeypatch.setattr(cli, "main", lambda words: words)
     assert runpy.run_path(str(script))["main"]() == passed

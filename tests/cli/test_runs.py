@@ -1,4 +1,4 @@
-"""What `heliostat run` and its like do, print and store."""
+"""Commands ``run``, ``extend`` and ``resume``: their output and stored runs."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ def test_run_prints_the_headline_and_how_to_open_it(run_cli, store, configured):
 
 def test_json_is_one_object_and_nothing_else(run_cli, store):
     result = run_cli("run", WALK, *HERE, "--json", "--seed", "3", "--steps", "20")
-    found, run = result.object, hs.open(result.object["id"])
-    assert (found["status"], found["steps"], result.status) == ("complete", 20, 0)
-    assert found["path"] == str(store / "walk" / run.id)
-    assert found["headline"]["x"] == run.headline["x"]._asdict()
+    answer, run = result.object, hs.open(result.object["id"])
+    assert (answer["status"], answer["steps"], result.status) == ("complete", 20, 0)
+    assert answer["path"] == str(store / "walk" / run.id)
+    assert answer["headline"]["x"] == run.headline["x"]._asdict()
     assert run.spec.identity["seed"] == 3
 
 
@@ -35,7 +35,7 @@ def test_options_may_stand_before_the_task(run_cli):
     assert result.object["fields"]["molecule"].startswith("He")
 
 
-def test_what_is_no_number_is_null_in_json(run_cli, monkeypatch):
+def test_nan_is_null_in_json(run_cli, monkeypatch):
     monkeypatch.setattr(
         toy_tasks.Walk, "headline", lambda self, rows: {"x": hs.Estimate(1.0)}
     )
@@ -45,7 +45,7 @@ def test_what_is_no_number_is_null_in_json(run_cli, monkeypatch):
     assert listed[0]["x"] == 1.0 and listed[0]["x_error"] is None
 
 
-def test_what_a_task_prints_is_no_answer(run_cli, monkeypatch):
+def test_output_of_a_task_is_not_on_standard_output(run_cli, monkeypatch):
     monkeypatch.setattr(toy_tasks.Walk, "prepare", lambda self: print("chatter"))
     result = run_cli("run", WALK, *HERE, "--json", "--steps", "10")
     assert result.object["steps"] == 10 and "chatter" in result.err
@@ -53,17 +53,17 @@ def test_what_a_task_prints_is_no_answer(run_cli, monkeypatch):
 
 def test_dry_run_stores_nothing(run_cli, store):
     result = run_cli("run", WALK, "--sigma", "2", "--dry-run", "--json")
-    found = result.object
-    assert found["fields"] == {"sigma": 2.0, "chains": 5}
-    assert (found["steps"], found["stored_steps"], found["status"]) == (40, 0, "new")
+    answer = result.object
+    assert answer["fields"] == {"sigma": 2.0, "chains": 5}
+    assert (answer["steps"], answer["stored_steps"], answer["status"]) == (40, 0, "new")
     assert not store.exists()
     ran = run_cli("run", WALK, "--sigma", "2", *HERE, "--steps", "10", "--json").object
     again = run_cli("run", WALK, "--sigma", "2", "--dry-run", "--json").object
-    assert again["id"] == ran["id"] == found["id"] and again["stored_steps"] == 10
+    assert again["id"] == ran["id"] == answer["id"] and again["stored_steps"] == 10
     assert "10 steps stored" in run_cli("run", WALK, "--sigma", "2", "--dry-run").out
 
 
-def test_extend_and_resume_go_on(run_cli, stored):
+def test_extend_and_resume_continue(run_cli, stored):
     longer = run_cli("extend", stored["id"], "--task", WALK, "--steps", "60", *HERE)
     assert longer.status == 0 and "60 of 60 steps" in longer.out
     result = run_cli("resume", stored["id"][:6], "--task", WALK, *HERE, "--json")

@@ -56,7 +56,7 @@ def test_nothing_listens_to_the_world(path):
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_ray_would_notice_a_mistake(path):
-    """The schema is awake: a misspelt key is refused."""
+    """The schema is in force: a misspelt key is refused."""
     from ray.autoscaler._private.util import prepare_config, validate_config
 
     wrong = yaml.safe_load(path.read_text()) | {"max_worker": 1}

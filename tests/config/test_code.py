@@ -1,4 +1,4 @@
-"""Code of users: told apart by its text, carried along, never read from a store."""
+"""Code of users: identified by its text, carried to workers, not read from stores."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def file(tmp_path):
     return path
 
 
-def here(task, store, **options):
+def run_here(task, store, **options):
     return hs.run(task, on="here", store=store, progress=silent, **options)
 
 
@@ -49,7 +49,7 @@ def coded(file, name="rule"):
     return toy_tasks.Coded(hs.Code(f"{file}:{name}"))
 
 
-def test_it_enters_the_identity_by_its_text(file, tmp_path):
+def test_the_identity_has_the_digest_of_the_text(file, tmp_path):
     other, edited = tmp_path / "other.py", tmp_path / "edited.py"
     other.write_text(TEXT)
     edited.write_text(TEXT + "\n")
@@ -62,7 +62,7 @@ def test_it_enters_the_identity_by_its_text(file, tmp_path):
     assert one.id == two.id and len({one.id, three.id, four.id}) == 3
 
 
-def test_it_is_what_it_was_when_it_was_read(file):
+def test_code_keeps_the_text_that_was_read(file):
     task, before = coded(file), config.specify(coded(file))
     file.write_text(TEXT + "\n")
     assert config.specify(task) == before
@@ -73,7 +73,7 @@ def test_it_is_what_it_was_when_it_was_read(file):
     assert type(copy.rule) is hs.Code and copy.rule.load()(1.0) == 1.5
 
 
-def test_it_is_executed_in_a_module_of_its_own(file):
+def test_code_is_executed_in_a_module_of_its_own(file):
     before = set(sys.modules)
     one, two = coded(file).rule.load(), coded(file).rule.load()
     assert one is not two and one.__globals__["__file__"] == str(file)
@@ -93,11 +93,11 @@ def test_it_is_executed_in_a_module_of_its_own(file):
         ("{file}:rulle", "does not define 'rulle'"),
         ("{file}:x", "does not define 'x'"),
         ("{folder}:rule", "Is a directory"),
-        ("{broken}:rule", "is no Python"),
-        ("{bytes}:rule", "is no text"),
+        ("{broken}:rule", "is not valid Python"),
+        ("{bytes}:rule", "is not UTF-8 text"),
     ],
 )
-def test_what_is_no_code_is_refused_in_one_line(value, line, file, tmp_path):
+def test_invalid_code_is_refused_in_one_line(value, line, file, tmp_path):
     broken, binary = tmp_path / "broken.py", tmp_path / "bytes.py"
     broken.write_text("def rule(:\n")
     binary.write_bytes(b"\xff")
@@ -110,23 +110,23 @@ def test_what_is_no_code_is_refused_in_one_line(value, line, file, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["rule", "shift", "Shift", "half", "twice"])
-def test_what_the_top_level_defines_is_found_without_executing_it(name, file):
+def test_names_at_top_level_are_listed_without_executing_the_text(name, file):
     file.write_text(TEXT + "\nraise SystemExit('executed')\n")
     code = hs.Code(f"{file}:{name}")
     with pytest.raises(hs.RequestError, match="cannot be loaded: SystemExit: executed"):
         code.load()
 
 
-def test_a_mistake_of_its_author_is_one_line_and_stores_nothing(file, tmp_path):
+def test_an_error_in_the_code_is_one_line_and_stores_nothing(file, tmp_path):
     file.write_text(TEXT + "\n1 / 0\n")
     with pytest.raises(hs.RequestError, match="ZeroDivisionError") as caught:
-        here(coded(file), tmp_path)
+        run_here(coded(file), tmp_path)
     assert "\n" not in str(caught.value) and hs.runs(store=tmp_path).empty
 
 
-def test_it_keeps_every_law(file, fleet_ray):
-    found = laws.check_task(coded(file), workers=(2,))
-    assert {law: reason for law, reason in found.items() if reason} == {}
+def test_a_task_with_code_passes_every_law(file, fleet_ray):
+    results = laws.check_task(coded(file), workers=(2,))
+    assert {law: reason for law, reason in results.items() if reason} == {}
 
 
 def test_workers_need_no_file(file, tmp_path, fleet_ray):
@@ -137,21 +137,21 @@ def test_workers_need_no_file(file, tmp_path, fleet_ray):
 
 
 def test_without_its_code_a_run_can_be_read_but_not_stepped(file, tmp_path):
-    made = here(coded(file), tmp_path)
-    run = hs.open(made.id, store=tmp_path, task=toy_tasks.Coded)
-    assert run.task == made.task and run.task.rule.text is None
-    assert run.rows.x.values[-1] == 5 and run.headline == {}
-    assert hs.verify(run, segments=0, on="here").status == "ACCEPT"
+    run = run_here(coded(file), tmp_path)
+    opened = hs.open(run.id, store=tmp_path, task=toy_tasks.Coded)
+    assert opened.task == run.task and opened.task.rule.text is None
+    assert opened.rows.x.values[-1] == 5 and opened.headline == {}
+    assert hs.verify(opened, segments=0, on="here").status == "ACCEPT"
     for step in (hs.verify, lambda r, on: hs.extend(r, steps=20, on=on)):
         with pytest.raises(hs.RequestError, match=r"give it with --code FILE\.py:rule"):
-            step(run, on="here")
-    again = hs.open(made.id, store=tmp_path, task=toy_tasks.Coded)
+            step(opened, on="here")
+    again = hs.open(run.id, store=tmp_path, task=toy_tasks.Coded)
     assert again.status == "complete" and again.steps == 10
 
 
 @pytest.mark.parametrize("several", [False, True])
-def test_its_code_may_be_given_again(file, several, tmp_path):
-    run = here(coded(file), tmp_path)
+def test_the_code_may_be_supplied_again(file, several, tmp_path):
+    run = run_here(coded(file), tmp_path)
     moved = file.rename(tmp_path / "moved.py")
     code = f"{moved}:rule"
     run = hs.open(run.id, store=tmp_path, task=toy_tasks.Coded)
@@ -168,16 +168,16 @@ def test_its_code_may_be_given_again(file, several, tmp_path):
     ("text", "name", "line"),
     [
         (TEXT + "\n", "rule", "is not the code of run"),
-        (TEXT, "shift", "has no code of the name shift, its code is rule"),
+        (TEXT, "shift", "has no code named shift; its code is rule"),
     ],
 )
 def test_other_code_is_refused(text, name, line, file, tmp_path):
-    run = here(coded(file), tmp_path)
+    run = run_here(coded(file), tmp_path)
     file.write_text(text)
     for verb in (hs.verify, hs.resume):
         with pytest.raises(hs.RequestError, match=line):
             verb(run, on="here", code=f"{file}:{name}")
-    walk = here(toy_tasks.Walk(), tmp_path)
+    walk = run_here(toy_tasks.Walk(), tmp_path)
     with pytest.raises(hs.RequestError, match="has no code in its fields"):
         hs.verify(walk, on="here", code=f"{file}:{name}")
 
@@ -188,8 +188,8 @@ class Several(toy_tasks.Coded):
     perhaps: hs.Code | None = None
 
 
-def hostile(store, evil, where):
-    """A consistent run whose spec names a file that acts when it is executed."""
+def write_hostile_run(store, evil, where):
+    """Write a consistent run whose spec names a file; executing it leaves a mark."""
     target = evil.with_suffix(".executed")
     evil.write_text(f"open({str(target)!r}, 'w').close()\ndef rule(x): return x\n")
     fields = {"rule": f"sha256:{'0' * 64}:rule", "more": [], "perhaps": None}
@@ -211,7 +211,7 @@ def hostile(store, evil, where):
 @pytest.mark.parametrize("where", ["passed", "rule", "more", "perhaps"])
 def test_nothing_that_a_store_names_is_executed(where, tmp_path):
     store = tmp_path / "store"
-    found, target = hostile(store, tmp_path / "evil.py", where)
+    run_id, target = write_hostile_run(store, tmp_path / "evil.py", where)
     verbs = {
         "verify": lambda run: hs.verify(run, on="here"),
         "plot": lambda run: hs.plot(run, output=tmp_path / "x.png"),
@@ -219,9 +219,9 @@ def test_nothing_that_a_store_names_is_executed(where, tmp_path):
     }
     for verb in verbs.values():
         with contextlib.suppress(hs.RequestError):
-            verb(hs.open(found, store=store, task=Several))
+            verb(hs.open(run_id, store=store, task=Several))
     with pytest.raises(hs.RequestError, match=r"digest of code|not part of the store"):
-        verbs["resume"](hs.open(found, store=store, task=Several))
+        verbs["resume"](hs.open(run_id, store=store, task=Several))
     assert not target.exists()
     hs.Code(f"{tmp_path / 'evil.py'}:rule").load()
-    assert target.exists()  # it would have been seen
+    assert target.exists()  # so the test would notice

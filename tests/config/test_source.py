@@ -1,4 +1,4 @@
-"""The text of a class is found whatever else the process does."""
+"""The text of a class is found while the process parses other text."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from heliostat.config import source
 NESTED = "x = " + "[" * 30 + "]" * 30
 
 
-def test_a_class_is_read_although_others_parse_meanwhile(monkeypatch):
-    """A traceback that is logged for collected garbage parses, too: Python 3.11 then
-    loses count of its own parsing, and raises SystemError."""
+def test_a_class_is_read_while_others_parse(monkeypatch):
+    """A traceback that is logged in garbage collection parses text, too: Python 3.11
+    then raises SystemError."""
     parse, threshold, times = ast.parse, gc.get_threshold(), []
 
     def disturbed(*args, **more):
@@ -29,5 +29,8 @@ def test_a_class_is_read_although_others_parse_meanwhile(monkeypatch):
 
     with monkeypatch.context() as patched:
         patched.setattr(ast, "parse", disturbed)
-        found = source.field_comments(Walk)
-    assert found == source.field_comments(Walk) and "size of a step" in found["sigma"]
+        comments = source.field_comments(Walk)
+    assert (
+        comments == source.field_comments(Walk)
+        and "size of a step" in comments["sigma"]
+    )

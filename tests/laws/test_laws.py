@@ -30,9 +30,9 @@ from heliostat.laws import loop
     ids=repr,
 )
 def test_lawful_tasks_pass_every_law(task, fleet_ray):
-    found = hs.check_task(task, workers=(2,))
-    assert {law: reason for law, reason in found.items() if reason} == {}
-    assert "workers do not matter" in found
+    results = hs.check_task(task, workers=(2,))
+    assert {law: reason for law, reason in results.items() if reason} == {}
+    assert "workers do not matter" in results
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class WrongDims(toy_tasks.Walk):
 
 @dataclass(frozen=True)
 class WrongObserved(toy_tasks.Walk):
-    """What it observes is right, what it says of that is not."""
+    """Its observations are right; ``observes`` declares other ones."""
 
     observes = {"far": hs.Var((), "bool")}
 
@@ -63,14 +63,14 @@ def test_rows_that_do_not_match_emits_are_named(task):
     assert reason and ("emits" in reason)
 
 
-def test_what_is_observed_must_match_observes():
+def test_observations_must_match_observes():
     reason = laws.check_task(WrongObserved(), workers=())["rows match emits"]
     assert reason and "observe returns ['drift', 'far'], observes has" in reason
 
 
 @dataclass(frozen=True)
 class Baked(toy_tasks.Tuned):
-    """Its step reads a number that was made of the field once and for all."""
+    """Its step reads a number computed from the field when the task was made."""
 
     def __post_init__(self):
         object.__setattr__(self, "size", 2 * self.sigma)
@@ -82,18 +82,23 @@ class Baked(toy_tasks.Tuned):
 
 @dataclass(frozen=True)
 class Prepared(toy_tasks.Tuned):
-    """Its data are made of the field."""
+    """Its data depend on the field."""
 
     def prepare(self):
         return self.sigma * np.ones(3)
 
 
-def test_numbers_that_are_no_arguments_are_found():
-    found = laws.check_task(Baked(), workers=())
-    assert "differ in the stride to 10" in found["packed is alone"]
-    assert found["data has no knobs"] is None
-    found = laws.check_task(Prepared(), workers=())
-    assert "prepare depends on one of sigma" in found["data has no knobs"]
+def test_packable_fields_that_are_not_traced_are_found():
+    results = laws.check_task(Baked(), workers=())
+    assert (
+        "differ in the stride to 10" in results["a packed cell equals the single run"]
+    )
+    assert results["prepared data do not depend on packable fields"] is None
+    results = laws.check_task(Prepared(), workers=())
+    assert (
+        "prepare depends on one of sigma"
+        in results["prepared data do not depend on packable fields"]
+    )
 
 
 counter = itertools.count()
@@ -101,7 +106,7 @@ counter = itertools.count()
 
 @dataclass(frozen=True)
 class Impure(toy_tasks.Walk):
-    """Its step reads something beside key and state."""
+    """Its step depends on more than key and state."""
 
     def step(self, key, state, data):
         state, row = super().step(key, state, data)
@@ -112,29 +117,31 @@ class Impure(toy_tasks.Walk):
 def test_an_impure_step_breaks_replay_and_resume():
     bench = laws.Harness(Impure(), ())
     assert loop.chunks_do_not_matter(bench)
-    assert loop.resumed_is_whole(bench)
-    assert loop.a_middle_stride_replays(bench)
+    assert loop.resumed_run_is_identical(bench)
+    assert loop.middle_stride_replays(bench)
 
 
 @dataclass(frozen=True)
 class Hidden(toy_tasks.Talk):
-    """Keeps what the next step needs outside of its state."""
+    """It keeps data that the next step needs outside of the state."""
 
     memory = {}
 
     async def step(self, key, state, data):
-        said = self.memory.setdefault(state["item"], [])
-        said.append(1)
-        return state, {"word": "", "length": len(said)}
+        lengths = self.memory.setdefault(state["item"], [])
+        lengths.append(1)
+        return state, {"word": "", "length": len(lengths)}
 
 
-def test_a_state_outside_the_state_breaks_the_laws():
-    assert laws.check_task(Hidden(), workers=())["resumed is whole"]
+def test_state_outside_of_the_state_breaks_the_laws():
+    assert laws.check_task(Hidden(), workers=())[
+        "a resumed run equals an uninterrupted one"
+    ]
 
 
 @dataclass(frozen=True)
 class Retraced(toy_tasks.Walk):
-    """A step that is traced anew, here because it calls itself once more."""
+    """Its step is traced a second time, because it calls itself."""
 
     def step(self, key, state, data):
         if type(self).__name__ == "Counted" and not getattr(key, "seen", False):
@@ -172,7 +179,7 @@ class Descent(hs.Task):
 
 
 class Halved(Descent):
-    """Half of the way that its rate takes is hidden from the derivative."""
+    """Half of the dependence on its rate is hidden from the derivative."""
 
     def step(self, key, state, data):
         rate = 0.5 * (self.a + jax.lax.stop_gradient(self.a))
@@ -180,14 +187,14 @@ class Halved(Descent):
         return w, {"w": w}
 
 
-def test_a_slope_that_is_not_that_of_differences_is_told():
-    """dL/da = −T (1 − a)²ᵀ⁻¹ after T = 10 steps, half of it where it is hidden."""
-    law = "slopes are those of differences"
+def test_a_derivative_that_differs_from_finite_differences_is_reported():
+    """dL/da = −T (1 − a)²ᵀ⁻¹ after T = 10 steps, and half of it for ``Halved``."""
+    law = "derivatives match finite differences"
     assert laws.check_task(Descent(), workers=())[law] is None
     reason = laws.check_task(Halved(), workers=())[law] or ""
-    whole = -10 * 0.9**19
-    assert f"d validation / d a is {whole / 2:.6g}" in reason
-    assert f"differences say {whole:.6g} ± " in reason
+    derivative = -10 * 0.9**19
+    assert f"d validation / d a is {derivative / 2:.6g}" in reason
+    assert f"finite differences give {derivative:.6g} ± " in reason
     assert law not in laws.check_task(toy_tasks.Tuned(), workers=())
 
 
@@ -202,13 +209,13 @@ def test_the_number_of_traces_is_counted():
         ({"sigma": 1.0, "lr": 1}, "Walk has no field 'lr'; there are sigma, chains"),
     ],
 )
-def test_a_field_that_there_is_not_is_refused_by_name(fields, line):
-    with pytest.raises(hs.RequestError) as told:
+def test_an_unknown_field_is_refused_by_name(fields, line):
+    with pytest.raises(hs.RequestError) as error:
         toy_tasks.Walk(**fields)
-    assert str(told.value) == line
+    assert str(error.value) == line
 
 
-def test_fields_by_place_and_ways_to_copy_a_task_are_as_of_any_dataclass():
+def test_positional_fields_and_copies_are_as_for_any_dataclass():
     task = toy_tasks.Walk(2.0, chains=3)
     copies = copy.copy(task), pickle.loads(pickle.dumps(task)), replace(task)
     assert all(one == task and one.sigma == 2.0 for one in copies)

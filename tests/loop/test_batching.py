@@ -109,10 +109,19 @@ class Split(toy_tasks.Drift):
 @pytest.mark.parametrize(
     ("task", "reason"),
     [
-        (Misnamed(), r"packable names 'sigmas', no field; did you mean 'sigma'\?"),
-        (Worded(), "packable names 'word', which is no number"),
-        (Untraced(), "packable fields, but the task is not traced"),
-        (Split(), "packable fields, but the task is sharded"),
+        (
+            Misnamed(),
+            r"packable names 'sigmas', which is not a field; did you mean 'sigma'\?",
+        ),
+        (Worded(), "packable names 'word', which is not a number"),
+        (
+            Untraced(),
+            "not sharded; the task is not traced",
+        ),
+        (
+            Split(),
+            "not sharded; the task is sharded",
+        ),
         (toy_tasks.Tuned(far=2**31), "far=2147483648: expected 32 bits"),
     ],
 )

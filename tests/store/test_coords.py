@@ -176,11 +176,14 @@ class Nowhere(toy_tasks.Walk):
     [
         (TooFew(), "'drift' has 3 entries along 'axis', coords names 2$"),
         (TooMany(), "'lengths' has 2 entries along 'word', coords names 3$"),
-        (Twice(), r"coords of 'axis' must be different names, got \('x', 'y', 'x'\)$"),
-        (Numbers(), "coords of 'axis' must be different names, got"),
-        (Letters(), "coords of 'axis' must be different names, got 'xyz'$"),
-        (Steps(), "coords cannot name 'draw', which is numbered$"),
-        (Nowhere(), "coords names 'axes', no dim of a row; did you mean 'axis'[?]$"),
+        (Twice(), r"coords of 'axis': expected unique names, got \('x', 'y', 'x'\)$"),
+        (Numbers(), "coords of 'axis': expected unique names, got"),
+        (Letters(), "coords of 'axis': expected unique names, got 'xyz'$"),
+        (Steps(), "coords cannot name 'draw', whose entries are numbered$"),
+        (
+            Nowhere(),
+            "coords names 'axes', which is not a dim of a row; did you mean 'axis'[?]$",
+        ),
     ],
 )
 def test_names_that_do_not_fit_are_refused(task, line, tmp_path):

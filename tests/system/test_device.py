@@ -1,4 +1,4 @@
-"""A process that computes itself is settled as a worker is."""
+"""A process that computes a run itself is configured like a worker."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from heliostat.system.device import GPU_FLAGS
 CODE = """
 import os
 from heliostat.system import device
-{settled}
+{configured}
 import jax  # noqa: E402
 flags = os.environ.get("XLA_FLAGS", "")
 print(flags, jax.default_backend(), device.xla_threads(), sep="|")
@@ -21,7 +21,7 @@ print(flags, jax.default_backend(), device.xla_threads(), sep="|")
 
 
 @pytest.mark.parametrize(
-    ("settled", "flags"),
+    ("configured", "flags"),
     [
         ("device.single_thread_xla()", ""),
         ("device.single_thread_xla(0)", ""),
@@ -29,14 +29,14 @@ print(flags, jax.default_backend(), device.xla_threads(), sep="|")
         ("device.configure_process((), 2); device.single_thread_xla(2)", GPU_FLAGS),
     ],
 )
-def test_flags_that_make_sums_repeat_are_set_once_and_for_gpus_alone(settled, flags):
-    """JAX may use CPUs alone here; what it would be told with GPUs is the same."""
+def test_flags_for_deterministic_sums_are_set_once_and_only_for_gpus(configured, flags):
+    """The flags for GPUs are tested on CPUs: JAX may use only CPUs here."""
     env = os.environ | {"XLA_FLAGS": "", "JAX_PLATFORMS": "cpu"}
-    done = subprocess.run(
-        [sys.executable, "-c", CODE.format(settled=settled)],
+    result = subprocess.run(
+        [sys.executable, "-c", CODE.format(configured=configured)],
         env=env,
         capture_output=True,
         text=True,
         timeout=60,
     )
-    assert done.stdout == f"{flags}|cpu|1\n", done.stderr
+    assert result.stdout == f"{flags}|cpu|1\n", result.stderr

@@ -1,4 +1,4 @@
-"""A process is known by its host, its number and when it began."""
+"""A process is identified by its host, its number and its start time."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ def test_this_process_lives_here():
 
 def test_a_process_lives_until_it_ends():
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=-1) as other:
-        who = Process(this_process().host, other.pid, start_time(other.pid))
-        assert who.start_time and who.is_alive
+        process = Process(this_process().host, other.pid, start_time(other.pid))
+        assert process.start_time and process.is_alive
         other.kill()
         os.waitid(os.P_PID, other.pid, os.WEXITED | os.WNOWAIT)
-        assert not who.is_alive, "a zombie has ended"
-    assert not who.is_alive
+        assert not process.is_alive, "a zombie has ended"
+    assert not process.is_alive
 
 
-def test_a_number_that_is_used_again_is_another_process():
+def test_a_reused_number_is_another_process():
     assert not this_process()._replace(start_time="1").is_alive
     assert this_process()._replace(start_time=None).is_alive, (
-        "where the system does not say"
+        "if the system has no start time"
     )
     assert not any(this_process()._replace(pid=pid).is_alive for pid in (0, -1))

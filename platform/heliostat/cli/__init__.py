@@ -1,10 +1,10 @@
-"""Command line: parse typed options, call a verb, print its answer.
+"""Command line: parse options, call a verb, print its answer.
 
 ``commands`` lists the verbs, ``fields`` makes options of the fields of a task,
-``format`` and ``help`` lay out answers.  An error becomes one line on standard error
+``format`` and ``help`` format answers.  An error becomes one line on standard error
 and an exit status::
 
-    0  complete (verify: ACCEPT)        2  the request makes no sense
+    0  complete (verify: ACCEPT)        2  invalid request
     1  failed (REJECT)                  3  INCONCLUSIVE
     130  interrupted, and resumable
 
@@ -58,18 +58,18 @@ def main(argv: Sequence[str] | None = None) -> int:
             with without_pydantic():
                 verb, bound, _ = app.parse_args(words, console=console, **QUIET)
             answer = verb(*bound.args, **bound.kwargs)
-        sys.stdout.flush()  # of --help: a pipe that closed shall be noticed here
+        sys.stdout.flush()  # after --help: a closed pipe raises here
         return print_answer(answer, as_json) if isinstance(answer, Answer) else 0
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # the flush at exit stays quiet
         return 1
     except (Exception, KeyboardInterrupt) as error:
-        return _refuse(error, words, as_json)
+        return _report_error(error, words, as_json)
 
 
 class _Console(Console):
-    """Leaves a pipe that closed to :func:`main`: rich would close standard error,
-    where ``print`` goes meanwhile."""
+    """Console that leaves a closed pipe to :func:`main`: rich would close standard
+    error, to which ``print`` is redirected."""
 
     def on_broken_pipe(self) -> None:
         raise BrokenPipeError
@@ -78,7 +78,7 @@ class _Console(Console):
 def _app(words: Sequence[str]) -> App:
     app = App(
         name="heliostat",
-        help="Reproducible scientific computing on Ray: every run is kept, and proved.",
+        help="Reproducible scientific computing on Ray, with verifiable runs.",
         version=__version__,
         help_format="plaintext",
         suppress_keyboard_interrupt=False,
@@ -101,7 +101,7 @@ def _app(words: Sequence[str]) -> App:
 
 
 def _app_of_task(name: str) -> App:
-    """``heliostat TASK VERB``: what a task can do besides being run.
+    """Return the command ``heliostat TASK VERB``: the verbs of a task.
 
     Raises:
         RequestError: if it has no verbs of its own.
@@ -109,7 +109,9 @@ def _app_of_task(name: str) -> App:
     cls = registry.find_task(name)
     verbs = cls.verbs()
     if not verbs:
-        raise RequestError(f"{name} has no verbs of its own; `heliostat run {name}`")
+        raise RequestError(
+            f"{name} has no verbs of its own; run it with `heliostat run {name}`"
+        )
     app = App(name=name, help=(cls.__doc__ or "").partition("\n")[0], show=False)
     for order, (word, verb) in enumerate(verbs.items()):
         app.command(task_command(cls, verb), name=word, sort_key=order)
@@ -117,34 +119,35 @@ def _app_of_task(name: str) -> App:
 
 
 def _task_of(words: Sequence[str]) -> str | None:
-    """Return the task whose fields are among the arguments."""
+    """Return the task whose fields are options of this command line."""
     if words and words[0] in registry.available():
         return words[0]
-    if not words or words[0] not in commands.OF_TASKS:
+    if not words or words[0] not in commands.TASK_VERBS:
         return None
     named = (word for word in words[1:] if word in registry.available())
     first = words[1] if len(words) > 1 else "-"
     return next(named, None) if first.startswith("-") else first
 
 
-def _refuse(error: BaseException, words: Sequence[str], as_json: bool) -> int:
+def _report_error(error: BaseException, words: Sequence[str], as_json: bool) -> int:
     """Print an error as a line or an object, and return the exit status."""
-    status, line = _judge(error, words)
+    status, line = _status_and_line(error, words)
     if as_json:
         run = vars(error).get("run_id")
         failed = run and not isinstance(error, RequestError | StoreError)
         kind = "interrupted" if status == 130 else "failed" if failed else "error"
-        about = {"status": kind, "error": line}
-        print_answer(Answer([], about | ({"id": run} if run else {})), as_json)
+        data = {"status": kind, "error": line}
+        print_answer(Answer([], data | ({"id": run} if run else {})), as_json)
     print(f"heliostat: error: {line}", file=sys.stderr)
     return status
 
 
-def _judge(error: BaseException, words: Sequence[str]) -> tuple[int, str]:
+def _status_and_line(error: BaseException, words: Sequence[str]) -> tuple[int, str]:
+    """Return the exit status and the line to print for an error."""
     line = " ".join(str(error).split()) or type(error).__name__
     match error:
         case CycloptsError():
-            return 2, _usage(error, words)
+            return 2, _usage_line(error, words)
         case RequestError():
             return 2, line
         case StoreError() | RunFailed():
@@ -155,7 +158,7 @@ def _judge(error: BaseException, words: Sequence[str]) -> tuple[int, str]:
     return 1, f"{type(error).__name__}: {line}"
 
 
-def _usage(error: CycloptsError, words: Sequence[str]) -> str:
+def _usage_line(error: CycloptsError, words: Sequence[str]) -> str:
     """Rewrite an error of Cyclopts as one line."""
     line = " ".join(str(error).split()).partition(" Available commands")[0].rstrip(".")
     line = re.sub(r"\. Did you mean \"?(.+?)\"?\?", r"; did you mean '\1'?", line)
@@ -166,11 +169,11 @@ def _usage(error: CycloptsError, words: Sequence[str]) -> str:
         cls = registry.load_task(task)
         name = error.token.keyword or ""
         name = name.lstrip("-").replace("-", "_")
-        known = [*config.fields_of(cls), *config.RESERVED]
+        names = [*config.fields_of(cls), *config.RESERVED]
         own = words[0] == task
         verb = " ".join(words[:2]) if own else f"{words[0]} {task}"
         more = f"; `heliostat {verb} --help` lists them"
         return f"{registry.name_of(cls)} has no field '{name}'" + (
-            did_you_mean(name, known) or more
+            did_you_mean(name, names) or more
         )
     return line[0].lower() + line[1:]

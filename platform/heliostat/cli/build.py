@@ -1,4 +1,4 @@
-"""Task from defaults, a preset, a file and typed fields, in this order."""
+"""Task from defaults, a preset, a file and the command line, in this order."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Any
 import heliostat as hs
 from heliostat import config
 from heliostat.answer import Answer
-from heliostat.cli.fields import NOTHING, Fields, with_task_options
+from heliostat.cli.fields import NO_FIELDS, Fields, with_task_options
 from heliostat.cli.options import (
-    DEFAULTS,
+    DEFAULT_SOURCE,
     ConfigSource,
     Json,
     Output,
@@ -26,17 +26,19 @@ SHARED = {"store": Store, "output": Output}
 """Options that a verb of a task shares with the other verbs, by parameter name."""
 
 
-def build_task(task: str, fields: Fields, what: RunOptions) -> tuple[Task, int | None]:
-    made, steps = task_from(class_of(task), fields, what)
-    return made, what.steps or steps
+def build_task(
+    task: str, fields: Fields, options: RunOptions
+) -> tuple[Task, int | None]:
+    built, steps = task_from(class_of(task), fields, options)
+    return built, options.steps or steps
 
 
 def task_from(
-    cls: type[Task], fields: Fields, chosen: ConfigSource
+    cls: type[Task], fields: Fields, source: ConfigSource
 ) -> tuple[Task, int | None]:
     merged, steps = {}, None
-    parts = [presets.load(cls, chosen.preset)] if chosen.preset else []
-    parts += [presets.read(chosen.config)] if chosen.config else []
+    parts = [presets.load(cls, source.preset)] if source.preset else []
+    parts += [presets.read(source.config)] if source.config else []
     for part in parts:
         merged |= part.fields
         steps = part.steps or steps
@@ -55,29 +57,29 @@ def task_command(cls: type[Task], verb: Callable[..., Answer]) -> Callable[..., 
     parameters = [
         p for p in signature.parameters.values() if p.name not in ("task", "json")
     ]
-    makes = "task" in signature.parameters
+    takes_task = "task" in signature.parameters
 
     def command(
         *args: Any,
-        fields: Fields = NOTHING,
-        chosen: ConfigSource = DEFAULTS,
+        fields: Fields = NO_FIELDS,
+        source: ConfigSource = DEFAULT_SOURCE,
         json: bool = False,
         **options: Any,
     ) -> Answer:
-        made = [task_from(cls, fields, chosen)[0]] if makes else []
-        return verb(*made, *args, **options)
+        tasks = [task_from(cls, fields, source)[0]] if takes_task else []
+        return verb(*tasks, *args, **options)
 
     parameters = [
         p.replace(annotation=SHARED.get(p.name, p.annotation)) for p in parameters
     ]
     own = inspect.signature(command, eval_str=True).parameters
-    more = [own["fields"], own["chosen"]] if makes else []
+    more = [own["fields"], own["source"]] if takes_task else []
     json = own["json"].replace(annotation=Json)
     command.__name__, command.__doc__ = verb.__name__, verb.__doc__
     vars(command)["__signature__"] = signature.replace(
         parameters=[*parameters, *more, json]
     )
-    return with_task_options(command, cls) if makes else command
+    return with_task_options(command, cls) if takes_task else command
 
 
 def open_run(

@@ -1,7 +1,7 @@
 """All verbs, in the order in which ``--help`` lists them.
 
-Each verb passes its options to ``hs.run`` and its like, and lays out the answer.  Those
-functions import what they need when they are called, so that ``--help`` and messages
+Each verb passes its options to a function of ``hs`` and formats the result.  Those
+functions import their modules when they are called, so that ``--help`` and messages
 about mistyped options appear at once.
 """
 
@@ -31,7 +31,7 @@ VERBS: tuple[Any, ...] = (
     *(plot, export, verify, check, runs),
 )
 
-OF_TASKS: Mapping[str, Any] = {
+TASK_VERBS: Mapping[str, Any] = {
     "run": run,
     "start": start,
     "sweep": sweep,

@@ -1,4 +1,4 @@
-"""The fields of a task as command-line options, and back.
+"""Conversion of the fields of a task to command-line options, and back.
 
 A field ``burn_in: int`` is ``--burn-in 300``, a truth value ``--smooth`` or
 ``--no-smooth``, a tuple ``--layers 16 16`` (alone, ``--layers`` is the empty one), and
@@ -26,15 +26,15 @@ from heliostat.task import Task
 Fields = Mapping[str, Any]
 """Type of a verb's parameter that receives the fields of its task."""
 
-NOTHING: Fields = MappingProxyType({})
+NO_FIELDS: Fields = MappingProxyType({})
 
 QUIET: Any = {"exit_on_error": False, "print_error": False}
 
 
 @contextmanager
 def without_pydantic() -> Generator[None]:
-    """Hide pydantic: where it is imported, Cyclopts would validate all values a second
-    time, by other rules and with other messages."""
+    """Hide pydantic: if it is imported, Cyclopts validates all values with it, by other
+    rules and with other messages."""
     pydantic = sys.modules.pop("pydantic", None)
     try:
         yield
@@ -44,7 +44,7 @@ def without_pydantic() -> Generator[None]:
 
 
 def parse_fields(task: type[Task], argv: Sequence[str]) -> dict[str, Any]:
-    """Parse typed fields into plain values for :func:`config.build`.
+    """Parse command-line fields into plain values for :func:`config.build`.
 
     Example:
         >>> from heliostat_tasks.discrete import Discrete
@@ -52,21 +52,21 @@ def parse_fields(task: type[Task], argv: Sequence[str]) -> dict[str, Any]:
         {'target': 'potts', 'step_size': 2.0}
     """
 
-    def typed(*, fields: Fields = NOTHING) -> Fields:
+    def command(*, fields: Fields = NO_FIELDS) -> Fields:
         return fields
 
     app = App(help_flags=(), version_flags=())
-    app.default(with_task_options(typed, task))
+    app.default(with_task_options(command, task))
     try:
         with without_pydantic():
             _, bound, _ = app.parse_args(list(argv), **QUIET)
-        return dict(bound.arguments.get("fields", NOTHING))
+        return dict(bound.arguments.get("fields", NO_FIELDS))
     except CycloptsError as error:
         raise RequestError(" ".join(str(error).split())) from error
 
 
 def to_argv(task: Task) -> list[str]:
-    """Return the options that give a task; default values are left out."""
+    """Return the options that specify a task, without default values."""
     words = []
     for name, field in config.fields_of(type(task)).items():
         value, dashed = getattr(task, name), name.replace("_", "-")
@@ -111,7 +111,7 @@ def _options(task: type[Task]) -> Any:
 def _option(field: Field, group: Group) -> Any:
     kind = _kind(field.type)
     several = get_origin(kind) is tuple
-    if several:  # of any length here: config.build counts them
+    if several:  # of any length; config.build checks the length
         parts = (_typed(a) for a in get_args(kind) if a is not Ellipsis)
         element = Union[tuple(parts)]  # noqa: UP007
         kind = tuple[element, ...]
@@ -153,7 +153,7 @@ def _default(field: Field) -> str:
 
 
 def _reader(hint: Any) -> Callable[[Any, Sequence[Token]], Any]:
-    """Return a converter to plain values; it leaves what does not convert as text."""
+    """Return a converter to plain values; words that do not convert stay text."""
     kind = _kind(hint)
 
     def read(_: Any, tokens: Sequence[Token]) -> Any:
@@ -180,7 +180,7 @@ def _plain(kind: Any, word: str) -> Any:
 
 
 def _kind(hint: Any) -> Any:
-    """``T`` of ``T | None``."""
+    """Return ``T`` of ``T | None``."""
     if get_origin(hint) in (UnionType, Union):
         return next(a for a in get_args(hint) if a is not type(None))
     return hint

@@ -21,20 +21,20 @@ if TYPE_CHECKING:
     from heliostat.results.run import Run
 
 INTERRUPTED = 130
-NO_ESTIMATES = "no estimates: too few steps, or none after the warm-up"
+NO_ESTIMATES = "no estimates: too few steps after the warm-up"
 PIPE_WIDTH = 160  # columns of a table that no terminal limits
-START_GRACE = 60.0  # seconds that a driver may take until it owns its run
+START_GRACE = 60.0  # seconds within which a new driver must lock its run
 
 
 def print_answer(answer: Answer, as_json: bool) -> int:
-    """Print an answer on standard output; returns its exit status."""
+    """Print an answer on standard output, and return its exit status."""
     if as_json:
         print(json.dumps(to_json(answer.data or {}), allow_nan=False), flush=True)
         return answer.status
     terminal = sys.stdout.isatty()
-    plainly: Any = {"markup": False, "emoji": False, "highlight": False}
+    verbatim: Any = {"markup": False, "emoji": False, "highlight": False}
     console = Console(
-        file=sys.stdout, width=None if terminal else PIPE_WIDTH, **plainly
+        file=sys.stdout, width=None if terminal else PIPE_WIDTH, **verbatim
     )
     for part in answer.text:
         console.print(part, soft_wrap=isinstance(part, str))
@@ -42,51 +42,51 @@ def print_answer(answer: Answer, as_json: bool) -> int:
     return answer.status
 
 
-def run_answer(run: Run, asked: int) -> Answer:
+def run_answer(run: Run, length: int) -> Answer:
     """Report the result of a run, its folder, and how to open it."""
     outcome = run.until
-    asked = asked if outcome is None or outcome.step is None else outcome.step
-    complete = run.steps >= asked
-    data = _about(run) | ({"status": "complete"} if complete else {})
+    length = length if outcome is None or outcome.step is None else outcome.step
+    complete = run.steps >= length
+    data = _run_data(run) | ({"status": "complete"} if complete else {})
     word = f"{run.spec.identity['task']} {run.id}: {data['status']}"
     reason = None if complete else run.record.attrs.get("reason")
     data |= {"reason": reason} if reason else {}
     lines = [
-        f"{word}, {run.steps} of {asked} steps",
+        f"{word}, {run.steps} of {length} steps",
         *([f"  because {reason}"] if reason else []),
         *([f"  {outcome}"] if outcome else []),
         *(headline_lines(run) or ([] if reason else [f"  {NO_ESTIMATES}"])),
-        *_where(run),
+        *_location_lines(run),
     ]
     if not complete:
-        again = f"heliostat resume {run.id} --store {run.path.parents[1]}"
-        lines.append(f"  go on   {again}")
+        command = f"heliostat resume {run.id} --store {run.path.parents[1]}"
+        lines.append(f"  resume  {command}")
     return Answer(lines, data, 0 if complete else INTERRUPTED)
 
 
-def start_answer(run: Run, asked: int) -> Answer:
+def start_answer(run: Run, length: int) -> Answer:
     """Report that a driver is starting, and how to follow it."""
-    if run.steps >= asked or (run.until and run.until.step):
-        return run_answer(run, asked)
+    if run.steps >= length or (run.until and run.until.step):
+        return run_answer(run, length)
     watch = f"heliostat watch {run.id} --store {run.path.parents[1]}"
     lines = [f"started {run.id} in {run.path}", f"  follow  {watch}"]
-    return Answer(lines, _about(run) | {"status": "started"})
+    return Answer(lines, _run_data(run) | {"status": "started"})
 
 
-def dry_run_answer(task: Task, path: Path, asked: int, seed: int, x64: bool) -> Answer:
+def dry_run_answer(task: Task, path: Path, length: int, seed: int, x64: bool) -> Answer:
     """Describe the run that would be computed, and how much of it is stored."""
     fields = config.resolved_fields(task)
     status, steps = "new", 0
     if path.exists():
         from heliostat.results.run import Run
 
-        found = Run(path, task)
-        status, steps = found.status, found.steps
+        run = Run(path, task)
+        status, steps = run.status, run.steps
     data = {
         "id": path.name,
         "task": path.parent.name,
         "status": status,
-        "steps": asked,
+        "steps": length,
         "stored_steps": steps,
         "path": path,
         "seed": seed,
@@ -96,10 +96,10 @@ def dry_run_answer(task: Task, path: Path, asked: int, seed: int, x64: bool) -> 
     }
     stored = f"{status}, {steps} steps stored" if path.exists() else "not stored yet"
     lines = [
-        f"{path.parent.name} {path.name}: {asked} steps, seed {seed}, "
+        f"{path.parent.name} {path.name}: {length} steps, seed {seed}, "
         f"{'float64' if x64 else 'float32'}; {stored}",
         *(f"  {name} = {value}" for name, value in fields.items()),
-        f"  would be kept in {path}",
+        f"  would be stored in {path}",
     ]
     return Answer(lines, data)
 
@@ -114,20 +114,20 @@ def stop_answer(run: Run) -> Answer:
     return Answer([f"{run.id} is {status}, with {steps} steps"])
 
 
-def verdict_answer(path: Path, found: Verdict) -> Answer:
+def verdict_answer(path: Path, verdict: Verdict) -> Answer:
     """Report a verification."""
-    status = {"ACCEPT": 0, "REJECT": 1, "INCONCLUSIVE": 3}[found.status]
-    data = {"id": path.name, "path": path, **found._asdict()}
-    return Answer(str(found).splitlines(), data, status)
+    status = {"ACCEPT": 0, "REJECT": 1, "INCONCLUSIVE": 3}[verdict.status]
+    data = {"id": path.name, "path": path, **verdict._asdict()}
+    return Answer(str(verdict).splitlines(), data, status)
 
 
-def laws_answer(found: Mapping[str, str | None]) -> Answer:
-    """List the laws, each with the way in which it is broken."""
+def laws_answer(results: Mapping[str, str | None]) -> Answer:
+    """List the laws; a broken one with the reason."""
     lines = [
         f"broken  {law}: {reason}" if reason else f"holds   {law}"
-        for law, reason in found.items()
+        for law, reason in results.items()
     ]
-    return Answer(lines, status=1 if any(found.values()) else 0)
+    return Answer(lines, status=1 if any(results.values()) else 0)
 
 
 def watch_answer(run: Run) -> Answer:
@@ -146,21 +146,21 @@ def watch_answer(run: Run) -> Answer:
                 seen = committed
                 time.sleep(0.5)
     except KeyboardInterrupt:
-        return Answer([f"{run.id} goes on without being watched"])
+        return Answer([f"stopped watching; {run.id} continues"])
     answer = run_answer(run, target_steps(run))
     return answer._replace(status=1 if run.status == "failed" else 0)
 
 
 def log_lines(run: Run, follow: bool, full: bool) -> Iterator[str]:
     """Yield the events of a run as lines, each as soon as it is written."""
-    told = 0
+    printed = 0
     try:
         while True:
             driven = follow and _is_driven(run)
             events = run.events()
-            for event in events[told:]:
+            for event in events[printed:]:
                 yield from _event(event, full)
-            told = len(events)
+            printed = len(events)
             if not driven:
                 break
             time.sleep(0.5)
@@ -172,7 +172,7 @@ def log_lines(run: Run, follow: bool, full: bool) -> Iterator[str]:
         yield from (f"  {line}" for line in lines[-20:])
 
 
-def _about(run: Run) -> dict[str, Any]:
+def _run_data(run: Run) -> dict[str, Any]:
     return {
         "id": run.id,
         "task": run.spec.identity["task"],
@@ -193,7 +193,7 @@ def headline_lines(run: Run) -> list[str]:
     ]
 
 
-def _where(run: Run) -> list[str]:
+def _location_lines(run: Run) -> list[str]:
     store = run.path.parents[1]
     return [
         f"  stored  {run.path}",
@@ -207,10 +207,10 @@ def target_steps(run: Run) -> int:
 
 
 def _is_driven(run: Run) -> bool:
-    """True also while its driver is starting."""
+    """Return True if the run has a driver, also while the driver is starting."""
     attrs = run.record.attrs
-    asked = attrs.get("asked", attrs["created"])
-    new = attrs["status"] == "created" and time.time() - asked < START_GRACE
+    requested = attrs.get("asked", attrs["created"])
+    new = attrs["status"] == "created" and time.time() - requested < START_GRACE
     return new or run.status == "running"
 
 
@@ -218,10 +218,10 @@ def _event(event: Mapping[str, Any], full: bool) -> Iterator[str]:
     details = {
         k: v for k, v in event.items() if k not in ("time", "event", "traceback")
     }
-    told = "  ".join(f"{name}={format_value(value)}" for name, value in details.items())
-    yield f"{format_time(event['time'])}  {event['event']:<10} {told}"
+    text = "  ".join(f"{name}={format_value(value)}" for name, value in details.items())
+    yield f"{format_time(event['time'])}  {event['event']:<10} {text}"
     if "traceback" in event:
-        lines = event["traceback"].splitlines() if full else ["(--full: the traceback)"]
+        lines = event["traceback"].splitlines() if full else ["(traceback: add --full)"]
         yield from (f"    {line}" for line in lines)
 
 

@@ -1,4 +1,4 @@
-"""Pages about all tasks, one task, all runs, one run."""
+"""Descriptions of all tasks, one task, all runs, one run."""
 
 from __future__ import annotations
 
@@ -60,25 +60,25 @@ def describe_task(cls: type[Task]) -> Answer:
         )
         default = "required" if field.default is MISSING else str(field.default)
         fields.add_row(field.name, kind, default, field.help)
-    told = [_variables(cls.emits, "a row")]
+    variables = [_variables(cls.emits, "a row")]
     if cls.observes:
-        told.append(_variables(cls.observes, "observed once a stride"))
-    chosen = _table("preset", "fields", title="presets")
+        variables.append(_variables(cls.observes, "observed once a stride"))
+    named = _table("preset", "fields", title="presets")
     for preset in presets.names(cls):
-        found = presets.load(cls, preset)
-        given = found.fields | ({"steps": found.steps} if found.steps else {})
-        chosen.add_row(preset, ", ".join(f"{k}={v}" for k, v in given.items()))
-    parts = [fields, *([chosen] if chosen.rows else []), *told]
+        content = presets.load(cls, preset)
+        values = content.fields | ({"steps": content.steps} if content.steps else {})
+        named.add_row(preset, ", ".join(f"{k}={v}" for k, v in values.items()))
+    parts = [fields, *([named] if named.rows else []), *variables]
     return Answer([f"{name}: {_doc(cls)}", *parts, _lengths(cls)])
 
 
 def describe_run(run: Run) -> Answer:
     """Describe a stored run: status, headline, fields, provenance, folder."""
     attrs, identity = run.record.attrs, run.spec.identity
-    home = run.record.folder  # of a packed cell that of its pack
-    come = f"{run.status}, {run.steps} of {target_steps(run)} steps"
+    folder = run.record.folder  # for a packed cell the folder of its pack
+    progress = f"{run.status}, {run.steps} of {target_steps(run)} steps"
     lines = [
-        f"{identity['task']} {run.id}: {come}",
+        f"{identity['task']} {run.id}: {progress}",
         *([f"  {run.until}"] if run.until else []),
         *headline_lines(run),
         *([f"  reason: {attrs['reason']}"] if attrs.get("reason") else []),
@@ -93,7 +93,7 @@ def describe_run(run: Run) -> Answer:
             for name, value in attrs["provenance"].items()
         ),
         "stored",
-        f"  created {format_time(attrs['created'])}, {_size(home)} in {home}",
+        f"  created {format_time(attrs['created'])}, {_size(folder)} in {folder}",
         f"  states kept at steps {', '.join(map(str, run.kept())) or '(none yet)'}",
     ]
     return Answer(lines)
@@ -108,8 +108,8 @@ def list_runs(table: pd.DataFrame, root: Path) -> Answer:
     if not entries:
         return Answer([f"no runs in {root}"], {"runs": []})
     values = [c for c in table.columns if f"{c}_error" in table.columns]
-    known = {"id", "task", "status", "steps", "seed", "created", *values}
-    known |= {f"{name}_error" for name in values}
+    common = {"id", "task", "status", "steps", "seed", "created", *values}
+    common |= {f"{name}_error" for name in values}
     shown = _table(
         "id", "task", "status", "steps", "seed", "headline", "fields", "created"
     )
@@ -118,7 +118,7 @@ def list_runs(table: pd.DataFrame, root: Path) -> Answer:
         differing = [
             f"{name}={value}"
             for name, value in entry.items()
-            if name not in known and any(e[name] != value for e in own)
+            if name not in common and any(e[name] != value for e in own)
         ]
         shown.add_row(
             *(
@@ -134,9 +134,9 @@ def list_runs(table: pd.DataFrame, root: Path) -> Answer:
 
 def _first_value(entry: Mapping[str, Any], names: Iterable[str]) -> str:
     """Format the first value that has an error, else the first value."""
-    there = [n for n in names if entry[n] is not None]
+    present = [n for n in names if entry[n] is not None]
     name = next(
-        (n for n in there if entry[f"{n}_error"] is not None), (there or [""])[0]
+        (n for n in present if entry[f"{n}_error"] is not None), (present or [""])[0]
     )
     if not name:
         return "-"

@@ -1,4 +1,4 @@
-"""Verbs that show tasks and runs, and check them."""
+"""Verbs that show tasks and runs, and verify them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from cyclopts import Parameter
 import heliostat as hs
 from heliostat.answer import Answer
 from heliostat.cli.build import build_task, class_of, open_run
-from heliostat.cli.fields import NOTHING, Fields
+from heliostat.cli.fields import NO_FIELDS, Fields
 from heliostat.cli.format import laws_answer, log_lines, verdict_answer, watch_answer
 from heliostat.cli.help import describe_run, describe_task, list_runs, list_tasks
 from heliostat.cli.options import (
@@ -106,8 +106,8 @@ def plot(
         sweep = hs.open_sweep(run, store=store, task=cls)
         kind = "auto" if kind == "trace" else kind
         return Answer([str(sweep.plot(var, output or f"{sweep.id}.png", kind=kind))])
-    found = open_run(run, store, task, code)
-    picture = hs.plot(found, var, output or f"{found.id}.png", kind=kind)
+    opened = open_run(run, store, task, code)
+    picture = hs.plot(opened, var, output or f"{opened.id}.png", kind=kind)
     return Answer([str(picture)])
 
 
@@ -140,7 +140,7 @@ def verify(
     task: TaskClass = None,
     code: CodeFiles = (),
 ) -> Answer:
-    """Check a stored run against its digests, and compute parts of it again."""
+    """Check a stored run against its digests, and recompute parts of it."""
     from heliostat.driver.verify import Verdict
     from heliostat.results.lookup import find_run
 
@@ -150,8 +150,8 @@ def verify(
     path = find_run(run, store)
     PlacementOptions(on).apply()
     try:
-        found = open_run(run, store, task, code)
-        verdict = hs.verify(found, segments=count, on=on, workers=workers)
+        opened = open_run(run, store, task, code)
+        verdict = hs.verify(opened, segments=count, on=on, workers=workers)
     except StoreError as error:
         verdict = Verdict("REJECT", [str(error)], [])
     return verdict_answer(path, verdict)
@@ -161,7 +161,7 @@ def check(
     task: TaskName,
     /,
     *,
-    fields: Annotated[Fields, Parameter(parse=False)] = NOTHING,
+    fields: Annotated[Fields, Parameter(parse=False)] = NO_FIELDS,
     preset: Annotated[
         str | None, option("Named fields; default quick, if the task has it.")
     ] = None,
@@ -171,10 +171,10 @@ def check(
 ) -> Answer:
     """Test a task against the laws that hold for every task."""
     quick = "quick" if "quick" in presets.names(class_of(task)) else None
-    made, _ = build_task(task, fields, RunOptions(preset or quick))
+    built, _ = build_task(task, fields, RunOptions(preset or quick))
     PlacementOptions(on).apply()
-    found = hs.check_task(made, workers=() if on == "here" else (1, 2))
-    return laws_answer(found)
+    results = hs.check_task(built, workers=() if on == "here" else (1, 2))
+    return laws_answer(results)
 
 
 def runs(

@@ -1,4 +1,4 @@
-"""Options that verbs share: the run, its placement, the store."""
+"""Shared options of verbs: the run, its placement, the store."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from cyclopts.validators import Number
 from heliostat.system import device
 
 
-def _whole(_: Any, tokens: Sequence[Token]) -> int:
+def _to_int(_: Any, tokens: Sequence[Token]) -> int:
     return int(tokens[0].value)  # refuses 1.5, which Cyclopts would round
 
 
@@ -21,7 +21,7 @@ def option(about: str, *names: str, **more: Any) -> Parameter:
     return Parameter(name=names or None, help=about, **more)
 
 
-COUNT = Parameter(converter=_whole, validator=Number(gte=1))
+COUNT = Parameter(converter=_to_int, validator=Number(gte=1))
 RunId = Annotated[str, option("Id of a run, or its first digits.")]
 TaskName = Annotated[str, option("A task, FILE.py:TASK or MODULE:TASK.")]
 Store = Annotated[
@@ -44,7 +44,7 @@ Until = Annotated[
 CodeFiles = Annotated[
     tuple[str, ...],
     option(
-        "FILE.py:NAME of each field of the run that is code.",
+        "FILE.py:NAME of each field of the run that holds code.",
         "--code",
         show_default=False,
     ),
@@ -54,12 +54,12 @@ CodeFiles = Annotated[
 @Parameter(name="*")
 @dataclass(frozen=True)
 class ConfigSource:
-    """Sources of the fields that are not typed."""
+    """Sources of fields that the command line does not give."""
 
     preset: str | None = None
-    """Named fields that come with the task; typed fields replace them."""
+    """Named values of fields that come with the task; given fields replace them."""
     config: Path | None = None
-    """Fields from a YAML file; they replace those of the preset."""
+    """YAML file with fields; they replace those of the preset."""
 
 
 @Parameter(name="*")
@@ -68,9 +68,9 @@ class RunOptions(ConfigSource):
     """Options of a run, beside the fields of its task."""
 
     steps: Annotated[int | None, COUNT] = None
-    """Length of the run; default that of the task. More steps extend a run."""
+    """Length of the run; default that of the task. More steps extend a stored run."""
     until: Until = None
-    seed: Annotated[int, Parameter(converter=_whole, validator=Number(gte=0))] = 0
+    seed: Annotated[int, Parameter(converter=_to_int, validator=Number(gte=0))] = 0
     """Seed of all random numbers."""
     x64: bool = False
     """Compute in float64."""
@@ -103,5 +103,9 @@ class PlacementOptions:
             device.configure_process(() if gpus else device.cores()[:1], gpus)
 
 
-PLAIN, DEFAULTS, LOCAL = RunOptions(), ConfigSource(), PlacementOptions()
-"""Default options."""
+DEFAULT_RUN, DEFAULT_SOURCE, DEFAULT_PLACEMENT = (
+    RunOptions(),
+    ConfigSource(),
+    PlacementOptions(),
+)
+"""Options that the command line does not give."""

@@ -1,4 +1,4 @@
-"""Verb ``rm``: it lists what would be deleted, and asks for confirmation."""
+"""Verb ``rm``: list the folders to delete, and ask for confirmation."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def rm(
     /,
     *,
     runs: Annotated[
-        bool, option("For a sweep: delete also its runs that no other sweep has.")
+        bool, option("For a sweep: delete also its runs that belong to no other sweep.")
     ] = False,
     yes: Annotated[bool, option("Do not ask for confirmation.")] = False,
     dry_run: Annotated[bool, option("Print what would be deleted; delete nothing.")] = (
@@ -36,15 +36,17 @@ def rm(
         return _deleted(delete(dry_run=True), dry_run, yes, delete)
     path = find_run(run, store)
     if runs:
-        raise RequestError(f"--runs: {path.name} is a run, the option is for sweeps")
+        raise RequestError(
+            f"--runs: {path.name} is a run; the option is only for sweeps"
+        )
     delete = partial(hs.remove, path.name, store=path.parents[1])
     if not path.exists():
-        delete()  # a cell of a pack, which is refused
+        delete()  # refuses: the run is a cell of a pack
     return _deleted([path], dry_run, yes, delete)
 
 
 def _deleted(
-    doomed: list[Path],
+    folders: list[Path],
     dry_run: bool,
     yes: bool,
     delete: Callable[[], list[Path] | None],
@@ -52,17 +54,17 @@ def _deleted(
     """Delete folders after confirmation.
 
     Args:
-        doomed: the folders; the one that the user named is last.
+        folders: the folders; the one that the user named is last.
     """
     if dry_run:
-        return Answer([f"would delete {folder}" for folder in doomed])
-    if not _confirmed(doomed, yes):
+        return Answer([f"would delete {folder}" for folder in folders])
+    if not _confirmed(folders, yes):
         return Answer(["nothing was deleted"])
-    deleted = delete() or doomed
+    deleted = delete() or folders
     return Answer([f"deleted {folder}" for folder in deleted])
 
 
-def _confirmed(doomed: list[Path], yes: bool) -> bool:
+def _confirmed(folders: list[Path], yes: bool) -> bool:
     """Ask on the terminal.
 
     Raises:
@@ -70,9 +72,9 @@ def _confirmed(doomed: list[Path], yes: bool) -> bool:
     """
     if yes:
         return True
-    *more, path = doomed
+    *more, path = folders
     if not sys.stdin.isatty():
-        line = f"deleting {path.name} needs --yes without a terminal"
+        line = f"deleting {path.name} needs --yes if there is no terminal"
         raise RequestError(line)
     runs = f", and {len(more)} records of its runs" if more else ""
     print(f"delete {path}{runs}? [y/N] ", end="", file=sys.stderr, flush=True)

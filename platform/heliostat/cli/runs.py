@@ -13,7 +13,7 @@ import heliostat as hs
 from heliostat import config
 from heliostat.answer import Answer
 from heliostat.cli.build import build_task, open_run
-from heliostat.cli.fields import NOTHING, Fields
+from heliostat.cli.fields import NO_FIELDS, Fields
 from heliostat.cli.format import (
     dry_run_answer,
     run_answer,
@@ -22,8 +22,8 @@ from heliostat.cli.format import (
 )
 from heliostat.cli.options import (
     COUNT,
-    LOCAL,
-    PLAIN,
+    DEFAULT_PLACEMENT,
+    DEFAULT_RUN,
     CodeFiles,
     DryRun,
     PlacementOptions,
@@ -40,12 +40,12 @@ from heliostat.task import Task
 
 
 class RunRequest(NamedTuple):
-    """A task, with the length, options and folder of its run."""
+    """A task, with the length, folder and keyword arguments of its run."""
 
     task: Task
     steps: int | None
     path: Path
-    options: dict[str, Any]
+    kwargs: dict[str, Any]
 
     @property
     def length(self) -> int:
@@ -53,47 +53,49 @@ class RunRequest(NamedTuple):
 
 
 def _request(
-    task: str, fields: Fields, what: RunOptions, store: str | None
+    task: str, fields: Fields, options: RunOptions, store: str | None
 ) -> RunRequest:
-    """Build the task from all sources of fields, and refuse what makes no sense."""
+    """Build the task from all sources of fields, and check the request."""
     from heliostat.results.goal import Goal
     from heliostat.results.lookup import store_folder
 
-    made, steps = build_task(task, fields, what)
-    spec = config.specify(made, what.seed, what.x64)
+    built, steps = build_task(task, fields, options)
+    spec = config.specify(built, options.seed, options.x64)
     path = store_folder(store) / spec.identity["task"] / spec.id
-    Goal(made, steps or made.steps, what.until)  # also --dry-run refuses what is none
-    more = {"steps": steps, "until": what.until}
-    options = {"seed": what.seed, "x64": what.x64, **more}
-    return RunRequest(made, steps, path, options)
+    Goal(built, steps or built.steps, options.until)  # --dry-run, too, checks it
+    args = {"seed": options.seed, "x64": options.x64}
+    args |= {"steps": steps, "until": options.until}
+    return RunRequest(built, steps, path, args)
 
 
-def _dry_run(request: RunRequest, what: RunOptions) -> Answer:
+def _dry_run(request: RunRequest, options: RunOptions) -> Answer:
     return dry_run_answer(
-        request.task, request.path, request.length, what.seed, what.x64
+        request.task, request.path, request.length, options.seed, options.x64
     )
 
 
 @contextmanager
-def _driving(path: Path, task: str | None, made: Task) -> Generator[None]:
-    """Add the run's id and the next command to whatever ends a run early."""
+def _with_advice(path: Path, task: str | None, built: Task) -> Generator[None]:
+    """Add the id of the run and the next command to an error that ends a run early."""
     run, more = path.name, f" --task {task}" if task and ":" in task else ""
-    more += "".join(f" --code {code}" for code in config.codes_of(made))
+    more += "".join(f" --code {code}" for code in config.codes_of(built))
     try:
         yield
     except KeyboardInterrupt as error:
         steps = hs.Run(path).steps if path.exists() else 0
-        again = f"`heliostat resume {run} --store {path.parents[1]}{more}`"
-        line = f"interrupted; {again} goes on from step {steps}"
-        raise _named(KeyboardInterrupt(line), run) from error
+        command = f"`heliostat resume {run} --store {path.parents[1]}{more}`"
+        line = f"interrupted; {command} continues from step {steps}"
+        raise _with_run_id(KeyboardInterrupt(line), run) from error
     except RunFailed as error:
-        where = f"`heliostat logs {run} --full --store {path.parents[1]}`"
-        raise _named(RunFailed(f"{error}; {where} tells more"), run) from error
+        command = f"`heliostat logs {run} --full --store {path.parents[1]}`"
+        raise _with_run_id(
+            RunFailed(f"{error}; {command} prints the details"), run
+        ) from error
     except Exception as error:
-        raise _named(error, run) from error.__cause__
+        raise _with_run_id(error, run) from error.__cause__
 
 
-def _named(error: BaseException, run: str) -> BaseException:
+def _with_run_id(error: BaseException, run: str) -> BaseException:
     vars(error)["run_id"] = run
     return error
 
@@ -102,9 +104,9 @@ def run(
     task: TaskName,
     /,
     *,
-    fields: Annotated[Fields, Parameter(parse=False)] = NOTHING,
-    what: RunOptions = PLAIN,
-    where: PlacementOptions = LOCAL,
+    fields: Annotated[Fields, Parameter(parse=False)] = NO_FIELDS,
+    options: RunOptions = DEFAULT_RUN,
+    placement: PlacementOptions = DEFAULT_PLACEMENT,
     fresh: Annotated[bool, option("Compute a stored run again, and compare.")] = False,
     dry_run: DryRun = False,
 ) -> Answer:
@@ -112,12 +114,12 @@ def run(
 
     `heliostat run TASK --help` lists the fields of a task, which are options too.
     """
-    request = _request(task, fields, what, where.store)
+    request = _request(task, fields, options, placement.store)
     if dry_run:
-        return _dry_run(request, what)
-    where.apply()
-    with _driving(request.path, task, request.task):
-        result = hs.run(request.task, fresh=fresh, **request.options, **where.kwargs)
+        return _dry_run(request, options)
+    placement.apply()
+    with _with_advice(request.path, task, request.task):
+        result = hs.run(request.task, fresh=fresh, **request.kwargs, **placement.kwargs)
     return run_answer(result, request.length)
 
 
@@ -125,17 +127,17 @@ def start(
     task: TaskName,
     /,
     *,
-    fields: Annotated[Fields, Parameter(parse=False)] = NOTHING,
-    what: RunOptions = PLAIN,
-    where: PlacementOptions = LOCAL,
+    fields: Annotated[Fields, Parameter(parse=False)] = NO_FIELDS,
+    options: RunOptions = DEFAULT_RUN,
+    placement: PlacementOptions = DEFAULT_PLACEMENT,
     dry_run: DryRun = False,
 ) -> Answer:
     """Start a run in a process of its own, and return at once."""
-    request = _request(task, fields, what, where.store)
+    request = _request(task, fields, options, placement.store)
     if dry_run:
-        return _dry_run(request, what)
-    with _driving(request.path, task, request.task):
-        result = hs.start(request.task, **request.options, **where.kwargs)
+        return _dry_run(request, options)
+    with _with_advice(request.path, task, request.task):
+        result = hs.start(request.task, **request.kwargs, **placement.kwargs)
     return start_answer(result, request.length)
 
 
@@ -147,15 +149,15 @@ def resume(
         int | None, COUNT, option("Length of the run; default as before.")
     ] = None,
     until: Until = None,
-    where: PlacementOptions = LOCAL,
+    placement: PlacementOptions = DEFAULT_PLACEMENT,
     task: TaskClass = None,
     code: CodeFiles = (),
 ) -> Answer:
     """Continue an unfinished run to its length, or until its condition holds."""
-    result = open_run(run, where.store, task, code)
-    where.apply()
-    with _driving(result.path, task, result.task):
-        result = hs.resume(result, steps=steps, until=until, **where.kwargs)
+    result = open_run(run, placement.store, task, code)
+    placement.apply()
+    with _with_advice(result.path, task, result.task):
+        result = hs.resume(result, steps=steps, until=until, **placement.kwargs)
     return run_answer(result, steps or int(result.record.attrs["steps"]))
 
 
@@ -165,15 +167,15 @@ def extend(
     *,
     steps: Annotated[int, COUNT, option("New length, in total.")],
     until: Until = None,
-    where: PlacementOptions = LOCAL,
+    placement: PlacementOptions = DEFAULT_PLACEMENT,
     task: TaskClass = None,
     code: CodeFiles = (),
 ) -> Answer:
     """Lengthen a run; the result is that of one longer run, bit for bit."""
-    result = open_run(run, where.store, task, code)
-    where.apply()
-    with _driving(result.path, task, result.task):
-        result = hs.extend(result, steps=steps, until=until, **where.kwargs)
+    result = open_run(run, placement.store, task, code)
+    placement.apply()
+    with _with_advice(result.path, task, result.task):
+        result = hs.extend(result, steps=steps, until=until, **placement.kwargs)
     return run_answer(result, steps)
 
 

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from heliostat.sweeps.results import Sweep
     from heliostat.sweeps.trials import Trial
 
-SHOWN = 24
-"""Cells in the table for a person; ``--json`` has all."""
+MAX_ROWS = 24
+"""Maximal number of cells in the printed table; ``--json`` has all cells."""
 
 
 def preview_answer(sweep: Preview) -> Answer:
@@ -36,25 +36,25 @@ def preview_answer(sweep: Preview) -> Answer:
         "cells": [to_json(line) for line in sweep.table.to_dict("records")],
         "path": sweep.path,
     }
-    later = sweep.unknown and f"; at most {sweep.unknown} follow from what is found"
+    later = sweep.unknown and f"; at most {sweep.unknown} depend on results"
     counts = f"{sweep.computed} would be computed, {sweep.reused} reused{later or ''}"
     lines: list[Any] = [f"sweep {sweep.id}: {counts}"]
     lines += [_table(sweep)] if sweep.cells else []
     lines += [f"  {line}" for line in _pack_lines(sweep)]
-    return Answer([*lines, f"  would be kept in {sweep.path}"], data)
+    return Answer([*lines, f"  would be stored in {sweep.path}"], data)
 
 
 def _pack_lines(sweep: Preview) -> list[str]:
     """Count the cells of each pack, and the cells outside packs."""
     packed = [len(pack) for pack in sweep.packs]
-    alone = len(sweep.groups) - len(packed)
+    single = len(sweep.groups) - len(packed)
     lines = [f"packs   of {', '.join(map(str, packed))} cells"] if packed else []
-    return lines + ([f"alone   {alone} cells"] if alone else [])
+    return lines + ([f"single  {single} cells"] if single else [])
 
 
 def sweep_answer(sweep: Sweep) -> Answer:
-    """Report the cells; the headline is of the best trial, by the mean over its
-    seeds, or of all cells on average."""
+    """Report the cells; the headline is that of the best trial, by the mean over its
+    seeds, or without a metric the average of all cells."""
     data = {
         "id": sweep.id,
         "task": sweep.plan.identity["task"],
@@ -77,7 +77,7 @@ def sweep_answer(sweep: Sweep) -> Answer:
 
 
 def _best(sweep: Sweep) -> dict[str, Any]:
-    """Return the headline, and the trial that it belongs to."""
+    """Return the headline, and the best trial."""
     best = _first(sweep)
     average = {} if sweep.plan.metrics else sweep.average()
     headline = best.headline if best else average
@@ -88,12 +88,12 @@ def _best(sweep: Sweep) -> dict[str, Any]:
 
 
 def _first(sweep: Sweep) -> Trial | None:
-    """Return the best trial, if there is a metric and a trial has its value."""
+    """Return the best trial, or None if no trial has a value of the metric."""
     return next(iter(sweep.ranked()), None) if sweep.plan.metrics else None
 
 
 def _best_lines(sweep: Sweep) -> list[str]:
-    """Name the best trial, or the reason why none is."""
+    """Name the best trial, or the reason why there is none."""
     from heliostat.sweeps.trials import why_none
 
     if not sweep.plan.metrics:
@@ -108,7 +108,7 @@ def _best_lines(sweep: Sweep) -> list[str]:
 
 
 def _table(sweep: Sweep) -> Table:
-    """A line per cell; those of the best trial first, where it is known which it is."""
+    """Return a table with a line per cell, the cells of the best trial first."""
     metric = sweep.plan.metrics[0].name if sweep.plan.metrics else None
     means = _means(sweep) if len(sweep.plan.seeds) > 1 else {}
     table = Table(box=None)
@@ -117,19 +117,19 @@ def _table(sweep: Sweep) -> Table:
     for name in [*names, "run", "state", metric or "headline", *more]:
         table.add_column(name)
     cells = _in_order(sweep)
-    for cell in cells[:SHOWN]:
+    for cell in cells[:MAX_ROWS]:
         values, id_ = sweep.coordinates(cell).values(), cell.spec.id
         text = [id_, sweep.outcomes[id_].state, _estimate_text(sweep, id_, metric)]
         more = [means.get(id_, "-")] if means else []
         table.add_row(*map(Text, [*map(str, values), *text, *more]))
-    if len(cells) > SHOWN:
-        table.add_row(Text(f"… {len(cells) - SHOWN} more"))
+    if len(cells) > MAX_ROWS:
+        table.add_row(Text(f"… {len(cells) - MAX_ROWS} more"))
     return table
 
 
 def _in_order(sweep: Sweep) -> list[Cell]:
-    """The cells, trial by trial, the best first; behind them those without a number.
-    Of a population the last generation comes first."""
+    """Return the cells of the best trial first, and cells without a metric last.
+    In a population the last generation comes first."""
     best = [c for t in sweep.ranked() for c in t.cells] if sweep.plan.metrics else []
     first = {id(cell) for cell in best}
     cells = [*best, *(cell for cell in sweep.cells if id(cell) not in first)]
@@ -157,19 +157,19 @@ def _estimate_text(sweep: Sweep, run: str, metric: str | None) -> str:
 
 
 def _failures(sweep: Sweep) -> list[str]:
-    """List cells that failed, were stopped or were tried again, with the reason."""
+    """List the cells that failed, stopped or were retried, with the reason."""
     lines = []
     for cell in sweep.cells:
         state, retries = sweep.outcomes[cell.spec.id].state, sweep.retries
         word = state if state in ("failed", "stopped") else "retried"
         if word == state or cell.spec.id in retries:
             lines.append(f"{word:8}{cell}: {sweep.reason(cell)}")
-    return lines[:SHOWN]
+    return lines[:MAX_ROWS]
 
 
 def _status(states: Mapping[str, int]) -> str:
-    unlike = ("failed", "stopped", "waiting")
-    return next((state for state in unlike if states.get(state)), "complete")
+    incomplete = ("failed", "stopped", "waiting")
+    return next((state for state in incomplete if states.get(state)), "complete")
 
 
 def _exit(states: Mapping[str, int]) -> int:

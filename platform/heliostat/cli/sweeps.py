@@ -1,4 +1,4 @@
-"""Verb ``sweep``: it parses axes and search, and prints the cells as a table."""
+"""Verb ``sweep``: parse axes and search, and print the cells as a table."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from cyclopts import Parameter
 import heliostat as hs
 from heliostat.answer import Answer
 from heliostat.cli.build import build_task, class_of
-from heliostat.cli.fields import NOTHING, Fields
+from heliostat.cli.fields import NO_FIELDS, Fields
 from heliostat.cli.options import (
     COUNT,
-    LOCAL,
-    PLAIN,
+    DEFAULT_PLACEMENT,
+    DEFAULT_RUN,
     DryRun,
     PlacementOptions,
     RunOptions,
@@ -40,16 +40,16 @@ Several = Annotated[
 @Parameter(name="*")
 @dataclass(frozen=True)
 class SearchOptions:
-    """Choice of the cells."""
+    """Search: the choice of the cells."""
 
     search: str = "grid"
-    """grid; random, sobol draw; tpe, gp, cmaes, nsga2 learn; hypergradient descends."""
+    """grid, random, sobol, tpe, gp, cmaes, nsga2 or hypergradient."""
     trials: Annotated[int | None, COUNT] = None
     """Number of trials."""
     search_seed: int = 0
     """Seed of the search."""
     metric: Several = ()
-    """Names in the headline to optimise."""
+    """Estimates of the headline to optimise."""
     mode: Several = ("min",)
     """min or max, for each metric or all; default min."""
 
@@ -57,18 +57,18 @@ class SearchOptions:
 @Parameter(name="*")
 @dataclass(frozen=True)
 class SchedulerOptions:
-    """Length of each trial."""
+    """Scheduler: the length of each trial."""
 
     scheduler: str | None = None
-    """asha prunes the worst at rungs; pbt breeds a population of trials."""
+    """asha stops the worst trials at rungs; pbt trains a population of trials."""
     grace: Annotated[int | None, COUNT] = None
-    """Steps before the first rung, or of a segment; default the stride."""
+    """Steps before the first rung, or per segment; default the stride."""
     factor: int | None = None
-    """Ratio of two successive rungs; default 3."""
+    """Ratio of successive rungs; default 3."""
 
 
-GRID, WHOLE = SearchOptions(), SchedulerOptions()
-"""Every combination, each to its length."""
+GRID_SEARCH, FULL_LENGTH = SearchOptions(), SchedulerOptions()
+"""Default: every combination of values, each run to its full length."""
 
 
 def sweep(
@@ -76,12 +76,14 @@ def sweep(
     /,
     *,
     over: Over,
-    fields: Annotated[Fields, Parameter(parse=False)] = NOTHING,
-    what: RunOptions = PLAIN,
-    where: PlacementOptions = LOCAL,
-    search: SearchOptions = GRID,
-    schedule: SchedulerOptions = WHOLE,
-    retries: Annotated[int, option("How many times a failed cell is tried again.")] = 0,
+    fields: Annotated[Fields, Parameter(parse=False)] = NO_FIELDS,
+    options: RunOptions = DEFAULT_RUN,
+    placement: PlacementOptions = DEFAULT_PLACEMENT,
+    search: SearchOptions = GRID_SEARCH,
+    schedule: SchedulerOptions = FULL_LENGTH,
+    retries: Annotated[
+        int, option("Number of times that a failed cell is computed again.")
+    ] = 0,
     dry_run: DryRun = False,
 ) -> Answer:
     """Compute a task over values of its fields; stored runs are not computed again.
@@ -91,17 +93,23 @@ def sweep(
     from heliostat.sweeps.axes import parse_axes
     from heliostat.sweeps.preview import Preview
 
-    made, steps = build_task(task, fields, what)
-    axes, how = parse_axes(class_of(task), over), {**vars(search), **vars(schedule)}
+    built, steps = build_task(task, fields, options)
+    axes = parse_axes(class_of(task), over)
     _check_once(axes, fields)
-    runs = {"steps": steps, "seed": what.seed, "until": what.until, "x64": what.x64}
-    how |= {**runs, "retries": retries, "dry_run": dry_run}
+    kwargs = {**vars(search), **vars(schedule)}
+    kwargs |= {
+        "steps": steps,
+        "seed": options.seed,
+        "until": options.until,
+        "x64": options.x64,
+    }
+    kwargs |= {"retries": retries, "dry_run": dry_run}
     if not dry_run:
-        where.apply()
+        placement.apply()
     try:
-        result = hs.sweep(made, over=axes, **how, **where.kwargs)
+        result = hs.sweep(built, over=axes, **kwargs, **placement.kwargs)
     except KeyboardInterrupt as error:
-        advice = "what was computed is kept, the same line goes on from there"
+        advice = "committed steps are kept; the same command continues"
         raise KeyboardInterrupt(f"interrupted; {advice}") from error
     return (
         preview_answer(result) if isinstance(result, Preview) else sweep_answer(result)
@@ -109,6 +117,9 @@ def sweep(
 
 
 def _check_once(axes: Mapping[str, Any], fields: Fields) -> None:
+    """Check that no field has both an axis and a value."""
     for name in {*axes} & {*fields}:
-        detail = f"{name}: it is given as a field, too, {fields[name]!r}"
-        raise RequestError(f"over {detail}; leave one of the two out")
+        option = f"--{name.replace('_', '-')}"
+        raise RequestError(
+            f"over {name}: {option} {fields[name]!r} is given, too; remove one of them"
+        )

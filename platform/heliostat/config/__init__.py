@@ -1,9 +1,9 @@
-"""Fields <-> command line <-> YAML <-> canonical JSON; and the identity of a run.
+"""Fields of tasks as JSON values, and the identity of a run.
 
 The identity is the canonical JSON of (task, task_version, resolved fields, seed, x64,
-width, stride), and of the state that a run begins from, if it is another one's.  Its
+width, stride), and of the parent if the run starts from the state of another run.  Its
 SHA-256 is the genesis of the run's digest chain, and the first 16 digits of that are
-the run's id.  The length is not part of it: more steps extend a run.
+the run's id.  The length is not part of the identity: more steps extend a run.
 
 | module | subject |
 |---|---|
@@ -12,8 +12,8 @@ the run's id.  The length is not part of it: more steps extend a run.
 | ``code``, ``references``, ``source`` | code of users, source of tasks: by digests |
 | ``packable``, ``validate`` | traced fields; checks of a task's class attributes |
 | ``rebuild`` | the task of a stored definition |
-| ``registry``, ``presets`` | installed tasks; fields under a name |
-| ``condition`` | conditions as people type them, never evaluated as Python |
+| ``registry``, ``presets`` | installed tasks; named values of fields |
+| ``condition`` | conditions as text, never evaluated as Python |
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Functions that users write, as fields of a task: ``FILE.py:NAME``.
+"""Fields that hold functions of users: ``FILE.py:NAME``.
 
-Code is read and executed only because somebody typed its path in this process.  A store
-has its digest, never its text and never a path that anything would be read from.
+Code is read and executed only if the user of this process gave its path.  A store holds
+the digest of code, never its text, and nothing is read from a path in a store.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 from heliostat.errors import RequestError
 
 REFERENCE = re.compile(r"sha256:[0-9a-f]{64}:[^\W\d]\w*")
-"""How the identity of a run spells code: by the digest of its text, and its name."""
+"""Form of code in the identity of a run: digest of the text, and name."""
 
 _COUNT = itertools.count()
 
@@ -26,14 +26,14 @@ _COUNT = itertools.count()
 class Code(str):
     """A function or another object that a user's file defines: ``"FILE.py:NAME"``.
 
-    A field of this type reads the text of the file when it is made, and carries it to
-    workers that have no such file.  A run's identity holds ``sha256:…:NAME``, of the
-    text: another file of the same text is the same run, an edited one is another.
-    That spelling is a value too, of code whose text is not there.  Two values are
-    equal if text and name are; wherever the file was.
+    The constructor reads the text of the file, and the value carries the text to
+    workers that have no such file.  A run's identity holds ``sha256:…:NAME``, with the
+    digest of the text: a copy of the file is the same code, an edited file is other
+    code.  ``sha256:…:NAME`` is a valid value too: code without its text.  Two values
+    are equal if their texts and names are equal, for any paths of the files.
 
     Raises:
-        RequestError: if there is no such file, or it does not define the name.
+        RequestError: if the file does not exist, or does not define the name.
 
     Example:
         >>> import heliostat as hs
@@ -44,7 +44,7 @@ class Code(str):
     """
 
     text: str | None
-    """The text of the file, or None for a bare reference."""
+    """Text of the file, or None for a reference without text."""
 
     def __new__(cls, value: str) -> Code:
         if isinstance(value, Code):
@@ -66,21 +66,21 @@ class Code(str):
 
     @property
     def reference(self) -> str:
-        """The canonical form: the digest of the text, and the name."""
+        """Canonical form: the digest of the text, and the name."""
         if self.text is None:
             return str(self)
         digest = hashlib.sha256(self.text.encode()).hexdigest()
         return f"sha256:{digest}:{self.name}"
 
     def load(self) -> Any:
-        """Execute the text in a module of its own; the object of that name.
+        """Execute the text in a new module, and return the object of that name.
 
         Raises:
-            RequestError: if the text is not there, or raises.
+            RequestError: if the text is missing, or raises an error.
         """
         if self.text is None:
             raise RequestError(
-                f"the code of {self.name} is not part of the store; give it with "
+                f"code of {self.name}: its text is not part of the store; give it with "
                 f"--code FILE.py:{self.name} (code='FILE.py:{self.name}' in Python)"
             )
         module, before = self._module(), set(sys.modules)
@@ -88,17 +88,17 @@ class Code(str):
             exec(compile(self.text, str(module.__file__), "exec"), vars(module))
             _refuse_neighbours(set(sys.modules) - before, Path(str(module.__file__)))
             return vars(module)[self.name]
-        except (Exception, SystemExit) as error:  # whatever a user's file does
+        except (Exception, SystemExit) as error:  # a user's file may raise anything
             del sys.modules[module.__name__]
             reason = " ".join(f"{type(error).__name__}: {error}".split())
             raise RequestError(f"code '{self}' cannot be loaded: {reason}") from error
 
     def _module(self) -> ModuleType:
-        """An empty module under a name that no import would find."""
+        """Return an empty module under a name that no import finds."""
         module = ModuleType(f"heliostat_code_{next(_COUNT)}")
         file = Path(self.rpartition(":")[0]).expanduser().absolute()
         module.__file__ = str(file)
-        sys.modules[module.__name__] = module  # dataclasses look their module up
+        sys.modules[module.__name__] = module  # dataclasses look up their module
         return module
 
     def __eq__(self, other: object) -> bool:
@@ -115,18 +115,18 @@ class Code(str):
 
 
 def _refuse_neighbours(names: set[str], file: Path) -> None:
-    """Files beside the code would decide what it computes, and be in no digest.
+    """Refuse code that imports files beside it: their text is in no digest.
 
     Raises:
-        ImportError: if one of the modules just imported is such a file.
+        ImportError: if one of the new modules is such a file.
     """
     for name in sorted(names):
-        found = getattr(sys.modules.get(name), "__file__", None)
-        if found and Path(found).absolute().parent in (file.parent, Path.cwd()):
+        path = getattr(sys.modules.get(name), "__file__", None)
+        if path and Path(path).absolute().parent in (file.parent, Path.cwd()):
             del sys.modules[name]
             raise ImportError(
-                f"it imports {Path(found).name} beside it, which a run's identity does "
-                "not hold: put all of it into one file, or install it"
+                f"it imports {Path(path).name} beside it, which is not part of a run's "
+                "identity; put all code into one file, or install that module"
             )
 
 
@@ -143,16 +143,16 @@ def _read(value: str, file: Path) -> str:
         reason = error.strerror or error
         raise RequestError(f"code '{value}': {file}: {reason}") from error
     except UnicodeDecodeError as error:
-        raise RequestError(f"code '{value}': {file} is no text") from error
+        raise RequestError(f"code '{value}': {file} is not UTF-8 text") from error
 
 
 def _defined(value: str, text: str) -> set[str]:
-    """Return the names that a text defines at its top level, without executing it."""
+    """Return the names that a text defines at top level, without executing it."""
     try:
         body = ast.parse(text).body
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         reason = " ".join(str(error).split())
-        raise RequestError(f"code '{value}' is no Python: {reason}") from error
+        raise RequestError(f"code '{value}' is not valid Python: {reason}") from error
     names = set()
     for node in body:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
@@ -160,6 +160,6 @@ def _defined(value: str, text: str) -> set[str]:
         elif isinstance(node, ast.Assign | ast.AnnAssign) and node.value:
             targets = node.targets if isinstance(node, ast.Assign) else [node.target]
             for target in targets:
-                found = (n for n in ast.walk(target) if isinstance(n, ast.Name))
-                names |= {n.id for n in found if isinstance(n.ctx, ast.Store)}
+                parts = (n for n in ast.walk(target) if isinstance(n, ast.Name))
+                names |= {n.id for n in parts if isinstance(n.ctx, ast.Store)}
     return names

@@ -1,8 +1,8 @@
-"""Conditions as people type them: a small safe grammar, never evaluated as Python.
+"""Conditions as text: a small safe grammar, never evaluated as Python.
 
-Names, numbers, texts, comparisons (also chained), ``and``, ``or``, ``not``,
-parentheses and a minus sign.  What a name means is up to who asks: a column of a table,
-or a number.
+The grammar has names, numbers, texts, comparisons (also chained), ``and``, ``or``,
+``not``, parentheses and a minus sign.  The caller gives the value of each name: a
+column of a table, or a number.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ _OPERATORS: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {
 
 
 class Condition:
-    """Comparisons joined by ``and``, ``or`` and ``not``; with the names in them.
+    """Comparisons joined by ``and``, ``or`` and ``not``.
 
     Args:
         text: the condition.
-        option: the option that it was given for; messages begin with it.
-        example: what a condition for this option may look like.
+        option: name of the option; error messages begin with it.
+        example: a valid condition for this option, for error messages.
 
     Raises:
-        RequestError: if the text is no condition.
+        RequestError: if the text is not a condition.
 
     Example:
         >>> Condition("0 < x <= 2 and not y == 1", "where").names
@@ -63,9 +63,9 @@ class Condition:
         """Evaluate the condition for the values of its names.
 
         Args:
-            look_up: the value of a name: a number, or a column of numbers or texts. A
-                number that is NaN compares false with everything.
-            true: what always holds: True, or a column of it.
+            look_up: returns the value of a name: a number, or a column of numbers or
+                texts. All comparisons with NaN are false.
+            true: the value of a true condition: True, or a column of True.
 
         Example:
             >>> Condition("x < 2", "where").evaluate({"x": 1.0}.__getitem__)
@@ -133,7 +133,9 @@ class Condition:
             case ast.UnaryOp(op=ast.USub(), operand=operand):
                 self._check_value(operand)
             case _:
-                raise self.error(f"'{ast.unparse(node)}' is not allowed here")
+                raise self.error(
+                    f"'{ast.unparse(node)}' is not allowed; use names, numbers, texts"
+                )
 
 
 def _compare(compare: Callable[[Any, Any], Any], left: Any, right: Any) -> Any:

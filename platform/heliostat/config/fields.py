@@ -1,4 +1,4 @@
-"""Fields of a task, and tasks from plain values."""
+"""Fields of tasks: their types and help, and tasks built from plain values."""
 
 from __future__ import annotations
 
@@ -40,7 +40,9 @@ def fields_of(task: type[Task]) -> Mapping[str, Field]:
     fields = {}
     for field in dataclasses.fields(task):
         if field.name in RESERVED:
-            raise RequestError(f"{task.__name__}.{field.name}: the name is reserved")
+            raise RequestError(
+                f"{task.__name__}.{field.name}: the name is reserved; rename the field"
+            )
         fields[field.name] = Field(
             field.name,
             hints[field.name],
@@ -54,8 +56,8 @@ def build(task: type[Task], fields: Mapping[str, Any]) -> Task:
     """Build a task from plain values (YAML, JSON, command line), each checked.
 
     Raises:
-        RequestError: naming an unknown field (with a suggestion), a value outside its
-            field's type, a field left out, or what the task itself refuses.
+        RequestError: for an unknown field (with a suggestion), a value outside its
+            field's type, a missing field, or a value that the task refuses.
     """
     known = fields_of(task)
     for name in fields:

@@ -15,11 +15,11 @@ from heliostat.errors import RequestError
 from heliostat.task import File, Task
 
 SCHEMA = 1
-"""Version of the store; the reader refuses any other."""
+"""Version of the store format; the reader refuses all others."""
 
 
 class Spec(NamedTuple):
-    """Identity of a run, and its fields as typed."""
+    """Identity of a run, and its fields as the user passed them."""
 
     identity: dict[str, Any]
     passed: dict[str, Any]
@@ -42,10 +42,10 @@ def specify(
     """Return the spec of a run; equal specs are the same run.
 
     Args:
-        parent: the state from which it starts, as ``Parent.identity`` gives it.
+        parent: the state from which the run starts, from ``Parent.identity``.
 
     Raises:
-        RequestError: for a seed that is no integer in [0, 2^63) or a malformed task.
+        RequestError: for a seed that is no integer in [0, 2^63), or a malformed task.
     """
     if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**63:
         raise RequestError(f"seed {seed!r}: expected an integer from 0 to 2^63 - 1")
@@ -69,23 +69,24 @@ def specify(
 
 
 def resolved_fields(task: Task) -> dict[str, Any]:
-    """Return the fields of the identity: files and code by content, names by meaning.
+    """Return the fields of the identity, with digests of the content of files and code.
 
-    A task whose fields have several spellings of one meaning (a molecule's name, file
-    or inline text) defines ``canonical() -> dict`` with the one spelling.
+    A task whose fields can spell the same value in several ways (a molecule's name,
+    file or inline text) defines ``canonical() -> dict`` with one spelling.
     """
     resolved = passed_fields(task)
     for name, value in resolved.items():
-        given = getattr(task, name)
-        resolved[name] = _content(name, given) if isinstance(given, File) else value
-        if any(codes_in(given)):
-            resolved[name] = to_references(given)
+        passed = getattr(task, name)
+        resolved[name] = (
+            _file_digest(name, passed) if isinstance(passed, File) else value
+        )
+        if any(codes_in(passed)):
+            resolved[name] = to_references(passed)
     resolved.update({k: json_value(v) for k, v in task.canonical().items()})
     return resolved
 
 
-def _content(name: str, file: File) -> str:
-    """The digest of a file."""
+def _file_digest(name: str, file: File) -> str:
     try:
         with file.path.open("rb") as stream:
             return "sha256:" + hashlib.file_digest(stream, "sha256").hexdigest()

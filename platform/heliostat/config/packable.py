@@ -17,7 +17,7 @@ def traced_fields(task: Task) -> dict[str, float]:
     """Return the numbers of the packable fields, resolved; integers as ``int``.
 
     Raises:
-        RequestError: if one is no number.
+        RequestError: if a packable field is not a number.
     """
     resolved = {name: getattr(task, name) for name in task.packable}
     resolved |= {n: v for n, v in task.canonical().items() if n in task.packable}
@@ -25,16 +25,18 @@ def traced_fields(task: Task) -> dict[str, float]:
     for name, value in resolved.items():
         kind = number_type(type(task), name)
         if kind is None or isinstance(value, bool) or not is_number(value):
-            raise RequestError(f"{name}={value!r}: expected a number, it is packable")
+            raise RequestError(
+                f"{name}={value!r}: expected a number, because the field is packable"
+            )
         numbers[name] = kind(value)
     return numbers
 
 
-@cache  # asked for every cell of a sweep
+@cache  # called for every cell of a sweep
 def number_type(task: type[Task], name: str) -> type | None:
-    """``float`` or ``int`` for a field that takes nothing else, but perhaps None.
+    """Return ``float`` or ``int`` for a field of this type or this type and None.
 
-    Other fields are not looked at: a worker may not know their types.
+    The types of other fields are not evaluated: a worker may not know them.
     """
     cls = next(c for c in task.__mro__ if name in vars(c).get("__annotations__", {}))
     alone = types.SimpleNamespace(__annotations__={name: cls.__annotations__[name]})

@@ -1,7 +1,7 @@
-"""Presets: fields under a name, in ``presets/NAME.yaml`` beside the module of a task.
+"""Presets: named values of fields, in ``presets/NAME.yaml`` beside a task's module.
 
-A preset is a mapping of fields, and may hold ``steps``; so is the file that is named
-by ``--config``.  The files are YAML 1.2: ``NO`` is a molecule and ``1e-3`` is a number.
+A preset, like the file of ``--config``, is a mapping of fields, and may hold ``steps``.
+  The files are YAML 1.2: ``NO`` is a molecule and ``1e-3`` is a number.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def load(task: type[Task], name: str) -> Preset:
     """Read the preset ``name`` of a task.
 
     Raises:
-        RequestError: if there is none, with a suggestion; or if it cannot be read.
+        RequestError: if the preset does not exist (with a suggestion) or is unreadable.
     """
     known = names(task)
     if name not in known:
@@ -52,7 +52,7 @@ def read(file: str | Path) -> Preset:
     """Read fields, and perhaps ``steps``, from a YAML file.
 
     Raises:
-        RequestError: if it cannot be read, or holds something else.
+        RequestError: if the file cannot be read, or is not a mapping of fields.
     """
     try:
         content = yaml.load(Path(file).read_text(), Loader=Loader)
@@ -60,7 +60,7 @@ def read(file: str | Path) -> Preset:
         reason = error.strerror or error
         raise RequestError(f"{file} cannot be read: {reason}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise RequestError(f"{file} is no YAML: {error}") from error
+        raise RequestError(f"{file} is not valid YAML: {error}") from error
     fields = {} if content is None else content
     if not isinstance(fields, dict) or not all(isinstance(key, str) for key in fields):
         raise RequestError(f"{file}: expected a mapping of fields to values")

@@ -1,4 +1,4 @@
-"""Task of a stored spec: data are read from the store, code never."""
+"""Tasks rebuilt from stored specs: data are read from the store, code never."""
 
 from __future__ import annotations
 
@@ -17,16 +17,15 @@ from heliostat.task import Task
 def rebuild(
     spec: Spec, task: type[Task] | None = None, code: Sequence[Code] = ()
 ) -> Task:
-    """Build the task of a stored spec, from its passed fields if they still hold.
+    """Build the task of a stored spec, from its passed fields if they are still valid.
 
-    Code is the exception: of what is stored only its digest is taken, never a path to
-    read from, so that opening a store cannot execute anything.  Whoever wants to step
-    the task supplies the code.
+    Fields that hold code are taken from the stored digests, never read from a stored
+    path, so that opening a store cannot execute anything.  To step the task, the caller
+    supplies the code.
 
     Raises:
-        RequestError: if the task is not known here, or its fields no longer mean what
-            they meant (a file was edited, the task has a new version); also for code
-            that is not the run's.
+        RequestError: if the task is not installed, if its identity has changed (a file
+            was edited, the task has a new version), or for code of another run.
     """
     cls = task or registry.find_task(spec.identity["task"])
     reason, stored = "its identity differs", _stored_codes(cls, spec)
@@ -42,35 +41,35 @@ def rebuild(
             continue
         if candidate_spec.identity == spec.identity:
             return candidate
-        reason = _difference(candidate_spec.identity, spec.identity)
+        reason = _mismatch(candidate_spec.identity, spec.identity)
     raise RequestError(f"run {spec.id} cannot be rebuilt: {reason}")
 
 
-def _difference(candidate_spec: Mapping[str, Any], stored: Mapping[str, Any]) -> str:
-    for name in sorted(set(candidate_spec) | set(stored)):
-        new, old = candidate_spec.get(name), stored.get(name)
+def _mismatch(candidate: Mapping[str, Any], stored: Mapping[str, Any]) -> str:
+    for name in sorted(set(candidate) | set(stored)):
+        new, old = candidate.get(name), stored.get(name)
         if isinstance(new, dict) and isinstance(old, dict) and new != old:
-            return f"{name}.{_difference(new, old)}"
+            return f"{name}.{_mismatch(new, old)}"
         if new != old:
             return f"{name} is now {new!r}, the store has {old!r}"
     return "nothing differs"
 
 
 def _stored_codes(cls: type[Task], spec: Spec) -> dict[str, Any]:
-    """The fields of a stored spec that hold code, as references.
+    """Return the fields of a stored spec that hold code, as references.
 
     Raises:
-        RequestError: for anything else: no path in a store is ever read.
+        RequestError: for any other value: no path in a store is ever read.
     """
 
     def checked(value: Any, name: str) -> Any:
         if isinstance(value, list):
-            return tuple(checked(one, name) for one in value)
+            return tuple(checked(item, name) for item in value)
         if value in words[name]:
             return value
         if value is None or (isinstance(value, str) and REFERENCE.fullmatch(value)):
             return value if value is None else Code(value)
-        raise RequestError(f"run {spec.id}: the stored {name} is no digest of code")
+        raise RequestError(f"run {spec.id}: the stored {name} is not a digest of code")
 
     hints = {f.name: f.type for f in fields_of(cls).values() if takes_code(f.type)}
     words = {name: _words(hint) for name, hint in hints.items()}
@@ -83,31 +82,31 @@ def takes_code(hint: Any) -> bool:
 
 
 def _words(hint: Any) -> tuple[Any, ...]:
-    """The names that a field accepts beside code."""
+    """Return the words that a field accepts beside code."""
     parts = [a for a in get_args(hint) if get_origin(a) is Literal]
     return tuple(word for part in parts for word in get_args(part))
 
 
 def _supplied(
-    spec: Spec, stored: Mapping[str, Any], given: Sequence[Code]
+    spec: Spec, stored: Mapping[str, Any], code: Sequence[Code]
 ) -> dict[str, Code]:
     """Return the supplied code by digest, and refuse code of another run."""
-    known = [code for value in stored.values() for code in codes_in(value)]
-    for code in given:
-        if code in known:
+    references = [ref for value in stored.values() for ref in codes_in(value)]
+    for item in code:
+        if item in references:
             continue
-        named = [k for k in known if k.name == code.name]
-        if not known:
+        same_name = [ref for ref in references if ref.name == item.name]
+        if not references:
             raise RequestError(
-                f"code '{code}': run {spec.id} has no code in its fields"
+                f"code '{item}': run {spec.id} has no code in its fields"
             )
-        if not named:
+        if not same_name:
             raise RequestError(
-                f"code '{code}': run {spec.id} has no code of the name {code.name}, "
-                f"its code is {', '.join(k.name for k in known)}"
+                f"code '{item}': run {spec.id} has no code named {item.name}; "
+                f"its code is {', '.join(ref.name for ref in references)}"
             )
         raise RequestError(
-            f"code '{code}' is not the code of run {spec.id}: the file is now "
-            f"{code.reference[:19]}…, the store has {named[0][:19]}…"
+            f"code '{item}' is not the code of run {spec.id}: the file now has "
+            f"{item.reference[:19]}…, the store has {same_name[0][:19]}…"
         )
-    return {code.reference: code for code in given}
+    return {item.reference: item for item in code}

@@ -12,7 +12,7 @@ from heliostat.task import Task
 
 
 def codes_of(task: Task) -> list[Code]:
-    """List the code in the fields of a task that has its text."""
+    """List the code with text in the fields of a task."""
     values = (getattr(task, field.name) for field in dataclasses.fields(task))
     return [
         code for value in values for code in codes_in(value) if code.text is not None
@@ -30,19 +30,19 @@ def codes_in(value: Any) -> Iterator[Code]:
     if isinstance(value, Code):
         yield value
     elif isinstance(value, tuple):
-        for one in value:
-            yield from codes_in(one)
+        for item in value:
+            yield from codes_in(item)
 
 
 def to_references(value: Any) -> Any:
     """Convert a value for the identity: code to its digest and name."""
     if isinstance(value, tuple):
-        return [to_references(one) for one in value]
+        return [to_references(item) for item in value]
     return value.reference if isinstance(value, Code) else json_value(value)
 
 
 def substitute(value: Any, supplied: Mapping[str, Code]) -> Any:
     """Replace references in a value by code with its text."""
     if isinstance(value, tuple):
-        return tuple(substitute(one, supplied) for one in value)
+        return tuple(substitute(item, supplied) for item in value)
     return supplied.get(value.reference, value) if isinstance(value, Code) else value

@@ -1,6 +1,6 @@
-"""Tasks that are installed: entry points of the group ``heliostat.tasks``.
+"""Installed tasks: entry points of the group ``heliostat.tasks``.
 
-A broken plugin is listed as broken and never breaks the command line.
+A broken plugin is listed as broken and does not break the command line.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ def find_task(name: str) -> type[Task]:
     """Return the task class that is registered as ``name``.
 
     Raises:
-        RequestError: if there is none (with a suggestion), or if it cannot be imported.
+        RequestError: if it is unknown (with a suggestion), or cannot be imported.
     """
     entry = available().get(name)
     if entry is None:
-        hint = did_you_mean(name, available()) or "; see `heliostat tasks`"
+        hint = did_you_mean(name, available()) or "; `heliostat tasks` lists them"
         raise RequestError(f"unknown task '{name}'{hint}")
     return _load(entry)
 
@@ -38,7 +38,7 @@ def find_task(name: str) -> type[Task]:
 def load_task(path: str) -> type[Task]:
     """Import the task at ``module:Class`` or ``file.py:Class``.
 
-    Call it only with text that the user typed, never with text from a store.
+    Call it only with text from the user, never with text from a store.
     """
     if ":" not in path:
         return find_task(path)
@@ -52,7 +52,9 @@ def load_task(path: str) -> type[Task]:
         raise RequestError(f"{path}: cannot import {module}: {error}") from error
     task = namespace.get(name)
     if not (isinstance(task, type) and issubclass(task, Task)):
-        raise RequestError(f"{path}: expected MODULE:TASK, where TASK is an hs.Task")
+        raise RequestError(
+            f"{path}: expected MODULE:TASK, where TASK is a subclass of hs.Task"
+        )
     return task
 
 
@@ -69,9 +71,9 @@ def is_registered(task: type[Task]) -> bool:
 
 
 def _addresses(task: type[Task]) -> set[str]:
-    """A class may be registered where it is defined or by the package around it."""
+    """Return the entry points that may name a class: its module, or the package."""
     package = task.__module__.rpartition(".")[0]
-    return {f"{place}:{task.__qualname__}" for place in (task.__module__, package)}
+    return {f"{module}:{task.__qualname__}" for module in (task.__module__, package)}
 
 
 def _load(entry: EntryPoint) -> type[Task]:
@@ -82,7 +84,7 @@ def _load(entry: EntryPoint) -> type[Task]:
         raise RequestError(f"task '{entry.name}' is broken: {reason}") from error
     if not (isinstance(task, type) and issubclass(task, Task)):
         raise RequestError(
-            f"task '{entry.name}' is broken: {entry.value} is no hs.Task"
+            f"task '{entry.name}' is broken: {entry.value} is not a subclass of hs.Task"
         )
     return task
 
@@ -93,7 +95,7 @@ def _module_of_file(path: str):
     from pathlib import Path
 
     file = Path(path).resolve()
-    name = f"heliostat_file_{file.stem}"  # never in the place of another module
+    name = f"heliostat_file_{file.stem}"  # replaces no other module
     spec = importlib.util.spec_from_file_location(name, file)
     if spec is None or spec.loader is None or not file.exists():
         raise ImportError(f"no file {path}")

@@ -1,4 +1,4 @@
-"""Source text of tasks: part of the identity if not installed, and their help."""
+"""Source text of tasks: for the identity of tasks that are not installed, and help."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ _TRIES = 9
 def source_digest(task: type[Task]) -> str:
     """Hash the source of a task that is not installed.
 
-    Of a task in a file, the file; of one in a notebook, the class and whatever its
-    methods name, and so on.  Its base classes count in the same way.
+    For a task in a file the text is the file; for a task in a notebook, the class and,
+    recursively, the globals that its methods name.  Base classes are included.
 
     Raises:
-        RequestError: if there is no text, as for a class typed at a prompt.
+        RequestError: if there is no text, as for a class defined at a prompt.
     """
     bases = [c for c in task.__mro__ if issubclass(c, Task) and c is not Task]
     try:
@@ -55,7 +55,7 @@ def _texts(cls: type) -> Iterator[str]:
 
 
 def _named(function: FunctionType, seen: set[str]) -> Iterator[str]:
-    """The text of what a function's code names among the globals of its module."""
+    """Yield the text of the globals that a function names, recursively."""
     for name in sorted(_names(function.__code__) & set(function.__globals__) - seen):
         seen.add(name)
         value = function.__globals__[name]
@@ -72,16 +72,16 @@ def _names(code: CodeType) -> set[str]:
 
 
 def _written(cls: type) -> list[FunctionType]:
-    """The methods that somebody wrote; those of a dataclass are made from text."""
+    """Return the methods in the source text, without generated ones of dataclasses."""
     methods = filter(inspect.isfunction, vars(cls).values())
     return [m for m in methods if m.__code__.co_filename != "<string>"]
 
 
 def _source(cls: type) -> str:
-    """The text of a class, in one thread at a time, and again where that fails.
+    """Return the text of a class, in one thread at a time, with retries.
 
-    To find it Python 3.11 parses its file, with a SystemError if anything else parses
-    meanwhile: another thread, or a traceback that is logged for what is collected.
+    Python 3.11 parses the file, and raises SystemError if the process parses anything
+    else meanwhile: in another thread, or for a traceback logged in garbage collection.
     """
     with _PARSING:
         for _ in range(_TRIES - 1):
@@ -91,10 +91,10 @@ def _source(cls: type) -> str:
 
 
 def _text(cls: type) -> str:
-    """The text of a class; in a notebook, which has no file, by way of its methods.
+    """Return the text of a class; in a notebook, by way of the source of its methods.
 
     Raises:
-        OSError, TypeError: if there is none, as for a class typed at a prompt.
+        OSError, TypeError: if there is none, as for a class defined at a prompt.
     """
     try:
         return inspect.getsource(cls)
@@ -106,7 +106,7 @@ def _text(cls: type) -> str:
         text = "".join(lines)
         try:
             tree = ast.parse(text)
-        except SyntaxError:  # a cell with shell lines or magics in it
+        except SyntaxError:  # a cell with shell lines or magics
             tree = ast.Module([], [])
         for node in ast.walk(tree):
             if isinstance(node, ast.ClassDef) and node.name == cls.__name__:
@@ -116,7 +116,7 @@ def _text(cls: type) -> str:
 
 
 def field_comments(task: type[Task]) -> dict[str, str]:
-    """The trailing comment of every ``name: type = default`` line of the class."""
+    """Return the trailing comment of every ``name: type = default`` line of a class."""
     comments: dict[str, str] = {}
     for cls in reversed(task.__mro__):
         if not dataclasses.is_dataclass(cls) or cls is Task:
@@ -124,7 +124,7 @@ def field_comments(task: type[Task]) -> dict[str, str]:
         try:
             source = inspect.cleandoc("\n" + _source(cls))
         except (OSError, TypeError):
-            continue  # a class typed at a prompt has no comments to show
+            continue  # a class defined at a prompt has no comments
         for token in tokenize.generate_tokens(io.StringIO(source).readline):
             named = re.match(r"\s*(\w+)\s*:", token.line)
             if token.type == tokenize.COMMENT and named:

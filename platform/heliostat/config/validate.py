@@ -10,10 +10,10 @@ from heliostat.task import Task
 
 
 def check_declarations(task: Task) -> None:
-    """
+    """Check sizes, packable fields and coordinates of a task.
+
     Raises:
-        RequestError: for sizes that are none, and for what is packable or a coordinate
-            and cannot be.
+        RequestError: for an invalid size, packable field or coordinate.
     """
     name = registry.name_of(type(task))
     if task.replicas < 1 or task.width < 1 or task.stride < 1:
@@ -29,37 +29,52 @@ def check_declarations(task: Task) -> None:
 
 
 def _check_coords(task: Task, name: str) -> None:
-    """Names along dims of a row, each once."""
+    """Check that coordinates are unique names along dims of a row."""
     for dim, names in task.coords.items():
         if dim in (task.replica_dim, task.step_dim):
-            raise RequestError(f"{name}: coords cannot name '{dim}', which is numbered")
+            raise RequestError(
+                f"{name}: coords cannot name '{dim}', whose entries are numbered"
+            )
         if dim not in (known := _dims(task)):
-            hint = did_you_mean(dim, known) or f"; there are {', '.join(sorted(known))}"
-            raise RequestError(f"{name}: coords names '{dim}', no dim of a row{hint}")
+            hint = (
+                did_you_mean(dim, known) or f"; its dims are {', '.join(sorted(known))}"
+            )
+            raise RequestError(
+                f"{name}: coords names '{dim}', which is not a dim of a row{hint}"
+            )
         different = {n for n in names if isinstance(n, str)}
         if isinstance(names, str) or len(different) < len(names):
             raise RequestError(
-                f"{name}: coords of '{dim}' must be different names, got {names!r}"
+                f"{name}: coords of '{dim}': expected unique names, got {names!r}"
             )
 
 
 def _check_packable(task: Task, name: str) -> None:
-    """Knobs are numbers, of programs that are compiled for one device."""
+    """Check that packable fields are numbers, and the task runs on one device."""
     if not task.traced or task.sharded:
-        what = "sharded" if task.sharded else "not traced"
-        raise RequestError(f"{name}: packable fields, but the task is {what}")
+        kind = "sharded" if task.sharded else "not traced"
+        raise RequestError(
+            f"{name}: packable fields need a traced task that is "
+            f"not sharded; the task is {kind}"
+        )
     for field in task.packable:
         if field not in (known := fields_of(type(task))):
             hint = did_you_mean(field, known) or f"; its fields are {', '.join(known)}"
-            raise RequestError(f"{name}: packable names '{field}', no field{hint}")
+            raise RequestError(
+                f"{name}: packable names '{field}', which is not a field{hint}"
+            )
         if number_type(type(task), field) is None:
-            raise RequestError(f"{name}: packable names '{field}', which is no number")
+            raise RequestError(
+                f"{name}: packable names '{field}', which is not a number"
+            )
     for field, value in traced_fields(task).items():
         if isinstance(value, int) and not -(2**31) <= value < 2**31:
-            raise RequestError(f"{field}={value}: expected 32 bits, it is packable")
+            raise RequestError(
+                f"{field}={value}: expected 32 bits, because it is packable"
+            )
 
 
 def _dims(task: Task) -> set[str]:
-    """Dims of what a task tells, behind those that are numbered."""
+    """Return the dims of the variables of a task, without step and replica."""
     variables = (*task.emits.values(), *task.observes.values())
     return {dim for var in variables for dim in var.dims}

@@ -30,7 +30,7 @@ def canonical_json(value: Any) -> bytes:
 
 
 def float_to_json(value: float) -> float | None:
-    """Return a number as JSON holds it: None for NaN and infinities.
+    """Convert a number to JSON: None for NaN and infinities.
 
     Example:
         >>> float_to_json(0.5), float_to_json(float("inf"))
@@ -40,7 +40,7 @@ def float_to_json(value: float) -> float | None:
 
 
 def float_from_json(value: float | None) -> float:
-    """Return the number that :func:`float_to_json` gave; NaN for None."""
+    """Convert a number from JSON: NaN for None."""
     return math.nan if value is None else value
 
 
@@ -48,19 +48,19 @@ def json_value(value: Any) -> Any:
     """Convert the value of a field to JSON.
 
     Raises:
-        RequestError: for what no field can hold.
+        RequestError: for a value that no field can hold.
     """
     if isinstance(value, tuple | list):
         return [json_value(v) for v in value]
     if isinstance(value, str):
         return str(value)
     if isinstance(value, float) and not math.isfinite(value):
-        raise RequestError(f"{value} is no finite number")
+        raise RequestError(f"{value}: expected a finite number")
     if value is None or isinstance(value, bool | int | float):
         return value
     raise RequestError(
-        f"{value!r} cannot be a field: expected a number, text, tuple, hs.File or "
-        "hs.Code"
+        f"{value!r} cannot be the value of a field: expected a number, text, "
+        "tuple, hs.File or hs.Code"
     )
 
 
@@ -92,7 +92,7 @@ def coerce(value: Any, hint: Any, name: str) -> Any:
 
 
 def _one_of(value: Any, hints: Sequence[Any], name: str) -> Any:
-    """``value`` as a word of the first hint, or else of the second: a name or code."""
+    """Convert ``value`` to the first hint (a word), or else to the second (code)."""
     words, *more = hints
     if not more or value in get_args(words):
         return coerce(value, words, name)
@@ -101,11 +101,11 @@ def _one_of(value: Any, hints: Sequence[Any], name: str) -> Any:
     except RequestError:
         if isinstance(value, str) and ":" in value:
             raise
-        return coerce(value, words, name)  # its refusal knows what was meant
+        return coerce(value, words, name)  # raises the error of the words
 
 
 def is_number(value: Any) -> bool:
-    """True for a finite int or float, not for a bool."""
+    """Return True for a finite int or float that is not a bool."""
     return type(value) in (int, float) and math.isfinite(value)
 
 

@@ -15,18 +15,22 @@ Law = Callable[[Harness], str | None]
 LAWS: dict[str, Law] = {
     "rows match emits": loop.rows_match_emits,
     "chunk size does not matter": loop.chunks_do_not_matter,
-    "resumed is whole": loop.resumed_is_whole,
-    "a middle stride replays": loop.a_middle_stride_replays,
+    "a resumed run equals an uninterrupted one": loop.resumed_run_is_identical,
+    "a stride in the middle replays": loop.middle_stride_replays,
     "configurations round trip": roundtrip.config_round_trips,
     "the store round trips": roundtrip.store_round_trips,
 }
 TRACED: dict[str, Law] = {"step is traced once": loop.step_is_traced_once}
 PACKABLE: dict[str, Law] = {
-    "packed is alone": hyperparameters.packed_is_alone,
-    "data has no knobs": hyperparameters.data_has_no_knobs,
+    "a packed cell equals the single run": hyperparameters.packed_cell_is_identical,
+    "prepared data do not depend on packable fields": (
+        hyperparameters.data_ignores_packable_fields
+    ),
 }
 DIFFERENTIABLE: dict[str, Law] = {
-    "slopes are those of differences": hyperparameters.slopes_are_those_of_differences
+    "derivatives match finite differences": (
+        hyperparameters.derivatives_match_finite_differences
+    )
 }
 FLEET: dict[str, Law] = {"workers do not matter": loop.workers_do_not_matter}
 
@@ -35,12 +39,12 @@ def check_task(task: Task, workers: Sequence[int] = (1, 2)) -> dict[str, str | N
     """Test a task against every law.
 
     Args:
-        task: what to check; choose small sizes, it is computed some ten times.
+        task: the task; choose small sizes, because it is computed some ten times.
         workers: sizes of the embedded fleets to compare; ``()`` only for a machine
             without Ray.
 
     Returns:
-        Name of the law -> None where it holds, else what was found in one line.
+        Name of each law -> None if it holds, else the reason in one line.
 
     Example:
         >>> import heliostat as hs
@@ -64,6 +68,6 @@ def check_task(task: Task, workers: Sequence[int] = (1, 2)) -> dict[str, str | N
 def _try(law: Law, bench: Harness) -> str | None:
     try:
         return law(bench)
-    except Exception as error:  # whatever a task raises is what the law reports
+    except Exception as error:  # a task may raise anything; the law reports it
         text = " ".join(str(error).split())
         return f"{type(error).__name__}: {text[:300]}"

@@ -1,4 +1,4 @@
-"""Harness of the laws: it computes a task in one piece, and again in other ways."""
+"""Harness of the laws: it computes a task in one piece and in other ways."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Harness:
     Args:
         task: the task.
         workers: fleets of these sizes are compared.
-        seed: of everything computed here.
+        seed: seed of every run.
     """
 
     def __init__(self, task: Task, workers: Sequence[int], seed: int = 1) -> None:
@@ -39,7 +39,7 @@ class Harness:
 
     @cached_property
     def expected(self) -> dict[int, BlockResult]:
-        """Every block in this process, in as large chunks as there are."""
+        """Every block, computed in this process in chunks as large as possible."""
         return self.by_block(run(self.job(), seconds=1e9))
 
     def job(self, *spans: Span) -> Job:
@@ -73,10 +73,10 @@ def _joined(tables: list[Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
 def first_difference(
     expected: dict[int, BlockResult], actual: dict[int, BlockResult]
 ) -> str | None:
-    """The first stride that is another one than it should be, in one line."""
-    for block, whole in expected.items():
-        for new, old in zip(actual[block].strides, whole.strides, strict=True):
+    """Describe the first stride whose digests differ, in one line."""
+    for block, full in expected.items():
+        for new, old in zip(actual[block].strides, full.strides, strict=True):
             if new != old:
-                what = "state" if new.state != old.state else "rows"
-                return f"block {block}: {what} differ in the stride to {new.stop}"
+                part = "state" if new.state != old.state else "rows"
+                return f"block {block}: {part} differ in the stride to {new.stop}"
     return None

@@ -1,4 +1,4 @@
-"""Laws of packable fields, with respect to which a loss may be differentiated."""
+"""Laws of packable fields, and of derivatives with respect to them."""
 
 from __future__ import annotations
 
@@ -17,79 +17,80 @@ from heliostat.loop.work import Member, Span
 from heliostat.task import Task
 
 STEP = 1e-4
-"""Half the distance of the ends of a difference, as a share of the knob."""
+"""Step of the finite differences, relative to the value of the field."""
 
-ROUNDING, WITHIN = 1e-12, 1e-6
-"""Relative errors allowed: of a loss, of a slope."""
+ROUNDING, TOLERANCE = 1e-12, 1e-6
+"""Relative errors allowed: of a loss, of a derivative."""
 
 
-def packed_is_alone(bench: Harness) -> str | None:
+def packed_cell_is_identical(bench: Harness) -> str | None:
     """Compare a cell stepped in a batch with the same cell stepped alone."""
-    other, block = _retuned(bench.task), bench.blocks[-1]
+    other, block = _with_other_values(bench.task), bench.blocks[-1]
     members = (
         Member(bench.seed + 1, config.traced_fields(bench.task), 0),
         Member(bench.seed, config.traced_fields(other), 1),
     )
     span = Span(block, 0, bench.length)
-    alone = bench.job(span)._replace(task=other)
+    single = bench.job(span)._replace(task=other)
     packed = bench.job(span._replace(members=members))
-    whole = bench.by_block(run(alone, seconds=1e-9))
+    expected = bench.by_block(run(single, seconds=1e-9))
     return first_difference(
-        whole, bench.by_block(c.member(1) for c in run(packed, seconds=1e-9))
+        expected, bench.by_block(c.member(1) for c in run(packed, seconds=1e-9))
     )
 
 
-def data_has_no_knobs(bench: Harness) -> str | None:
+def data_ignores_packable_fields(bench: Harness) -> str | None:
     """Check that ``prepare`` does not depend on a packable field."""
-    here, there = (
-        jax.tree.leaves(task.prepare()) for task in (bench.task, _retuned(bench.task))
-    )
-    if len(here) != len(there) or not all(map(np.array_equal, here, there)):
+    tasks = bench.task, _with_other_values(bench.task)
+    data, other = (jax.tree.leaves(task.prepare()) for task in tasks)
+    if len(data) != len(other) or not all(map(np.array_equal, data, other)):
         return f"prepare depends on one of {', '.join(bench.task.packable)}"
     return None
 
 
-def slopes_are_those_of_differences(bench: Harness) -> str | None:
+def derivatives_match_finite_differences(bench: Harness) -> str | None:
     """Compare derivatives of ``validation`` with finite differences.
 
-    In float64, by central differences D(h) ≈ dL/dk + c h² at two distances: their
-    extrapolation (4 D(h/2) − D(h)) / 3 is compared, and how far they lie apart allowed.
+    The run is in float64.  Central differences D(h) ≈ dL/dk + c h² are taken at h and
+    h/2.  The expected derivative is (4 D(h/2) − D(h)) / 3; the allowed error is
+    |D(h/2) − D(h)| and rounding.
     """
     at = config.traced_fields(bench.task)
     names = [name for name, value in at.items() if isinstance(value, float)]
-    tangents = ForwardMode(bench.task, names, x64=True)
+    forward_mode = ForwardMode(bench.task, names, x64=True)
 
-    def run(knobs: Mapping[str, float]) -> ValueAndGrad:
-        return tangents.value_and_grad(knobs, bench.seed, bench.length)
+    def run(values: Mapping[str, float]) -> ValueAndGrad:
+        return forward_mode.value_and_grad(values, bench.seed, bench.length)
 
-    for name, slope in run(at).gradient.items():
-        expected, error = _by_differences(run, at, name)
-        if not abs(slope - expected) <= error:
-            told = f"differences say {expected:.6g} ± {error:.1g}"
-            return f"d validation / d {name} is {slope:.6g}, {told}"
+    for name, derivative in run(at).gradient.items():
+        expected, error = _finite_difference(run, at, name)
+        if not abs(derivative - expected) <= error:
+            detail = f"finite differences give {expected:.6g} ± {error:.1g}"
+            return f"d validation / d {name} is {derivative:.6g}, {detail}"
     return None
 
 
-def _by_differences(
+def _finite_difference(
     run: Callable[[Mapping[str, float]], ValueAndGrad],
     at: Mapping[str, float],
     name: str,
 ) -> tuple[float, float]:
-    """The slope along one knob, and its error."""
+    """Return the derivative with respect to one field, and its error."""
 
-    def over(h: float) -> float:
+    def central(h: float) -> float:
         above, below = (run({**at, name: at[name] + by}).loss for by in (h, -h))
         return (above - below) / (2 * h)
 
     h = STEP * (abs(at[name]) or 1.0)
-    coarse, fine = over(h), over(h / 2)
-    found = (4 * fine - coarse) / 3
+    coarse, fine = central(h), central(h / 2)
+    derivative = (4 * fine - coarse) / 3
     rounding = ROUNDING * abs(run(at).loss) / h
-    return found, abs(fine - coarse) + WITHIN * abs(found) + rounding
+    error = abs(fine - coarse) + TOLERANCE * abs(derivative) + rounding
+    return derivative, error
 
 
-def _retuned(task: Task) -> Task:
-    """The task with another value of every packable field that takes one."""
+def _with_other_values(task: Task) -> Task:
+    """Return the task with other valid values of its packable fields."""
     for name, value in config.traced_fields(task).items():
         other = value + 1 if isinstance(value, int) else 0.75 * value
         with suppress(RequestError):

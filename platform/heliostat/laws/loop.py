@@ -17,44 +17,47 @@ SHARDED = {False: 2e-3, True: 1e-8}
 
 
 def rows_match_emits(bench: Harness) -> str | None:
-    """Names, types and numbers of dims of a row are those of ``emits``; and of what is
-    observed once a stride, those of ``observes``."""
+    """Check that every step has a row as in ``emits``, and every stride an observation
+    as in ``observes``."""
     strides = bench.length // bench.task.stride
     for block in bench.expected.values():  # the loop itself checks names and types
         for name, values in block.rows.items():
             if values.shape[1] != bench.length:
                 return f"{name} has {values.shape[1]} of {bench.length} steps"
         if set(block.observed) != set(bench.task.observes):
-            return f"observed is {sorted(block.observed)}, observes says otherwise"
+            names = f"{sorted(block.observed)}, expected {sorted(bench.task.observes)}"
+            return f"observe returns {names}"
         for name, values in block.observed.items():
             if values.shape[1] != strides:
-                return f"{name} was observed {values.shape[1]} times in {strides}"
+                return (
+                    f"{name} was observed {values.shape[1]} times in {strides} strides"
+                )
     return None
 
 
 def chunks_do_not_matter(bench: Harness) -> str | None:
-    """One stride a chunk gives the bits of one chunk in all."""
+    """Check that chunks of one stride give the bits of one large chunk."""
     return first_difference(
         bench.expected, bench.by_block(run(bench.job(), seconds=1e-9))
     )
 
 
-def resumed_is_whole(bench: Harness) -> str | None:
-    """Stopped after a stride, stored and continued, it gives the same bits."""
+def resumed_run_is_identical(bench: Harness) -> str | None:
+    """Check that a run that stops after a stride and continues gives the same bits."""
     half = bench.task.stride
     spans = [Span(b, 0, half) for b in bench.blocks]
     first = bench.by_block(run(bench.job(*spans)))
     spans = [Span(b, half, bench.length, first[b].last.state) for b in bench.blocks]
     rest = bench.by_block(run(bench.job(*spans)))
-    for block, whole in bench.expected.items():
+    for block, full in bench.expected.items():
         strides = first[block].strides + rest[block].strides
-        if strides != whole.strides:
-            return f"block {block}: a resumed run differs from an undisturbed one"
+        if strides != full.strides:
+            return f"block {block}: a resumed run differs from an uninterrupted one"
     return None
 
 
-def a_middle_stride_replays(bench: Harness) -> str | None:
-    """The second stride alone, from the state before it, gives its digests."""
+def middle_stride_replays(bench: Harness) -> str | None:
+    """Check that the second stride, replayed from its first state, has its digests."""
     start, stop = bench.task.stride, 2 * bench.task.stride
     first = bench.by_block(run(bench.job(Span(0, 0, start))))
     replay = Span(0, start, stop, first[0].last.state)
@@ -65,7 +68,7 @@ def a_middle_stride_replays(bench: Harness) -> str | None:
 
 
 def step_is_traced_once(bench: Harness) -> str | None:
-    """``step`` is traced once whatever the number and length of chunks."""
+    """Check that ``step`` is traced once for chunks of any number and length."""
     counts = {"init": 0, "step": 0}
 
     class Counted(type(bench.task)):
@@ -89,21 +92,22 @@ def step_is_traced_once(bench: Harness) -> str | None:
 
 
 def workers_do_not_matter(bench: Harness) -> str | None:
-    """Any number of workers gives the same bits; a sharded replica, up to rounding."""
+    """Check that any number of workers gives the same bits (a sharded replica: up to
+    rounding)."""
     for count in bench.workers:
-        place = Placement("local", count, 0, 0.05)
-        actual = bench.by_block(chunks(bench.job(), place, lambda *_, **__: None))
+        placement = Placement("local", count, 0, 0.05)
+        actual = bench.by_block(chunks(bench.job(), placement, lambda *_, **__: None))
         one_device = actual[0].last.layout.startswith("1 ")
         if not bench.task.sharded or one_device:
-            different = first_difference(bench.expected, actual)
+            difference = first_difference(bench.expected, actual)
         else:
-            different = _far(bench, actual)
-        if different:
-            return f"{count} workers: {different}"
+            difference = _sharded_difference(bench, actual)
+        if difference:
+            return f"{count} workers: {difference}"
     return None
 
 
-def _far(bench: Harness, actual: dict[int, BlockResult]) -> str | None:
+def _sharded_difference(bench: Harness, actual: dict[int, BlockResult]) -> str | None:
     for name, rows in bench.expected[0].rows.items():
         if rows.dtype.kind != "f":
             continue

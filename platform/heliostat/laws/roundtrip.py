@@ -17,41 +17,41 @@ from heliostat.store.record import Record
 
 
 def config_round_trips(bench: Harness) -> str | None:
-    """Command line, YAML and JSON spell the same task, with the same id."""
+    """Check that command line, YAML and JSON give the same task, with the same id."""
     from heliostat.cli.fields import parse_fields, to_argv
 
     task, fields = bench.task, config.passed_fields(bench.task)
     spec = config.specify(task)
-    ways = {
+    formats = {
         "JSON": json.loads(json.dumps(fields)),
         "YAML": yaml.safe_load(yaml.safe_dump(fields)),
         "the command line": parse_fields(type(task), to_argv(task)),
     }
-    for way, values in ways.items():
+    for name, values in formats.items():
         if config.specify(config.build(type(task), values)) != spec:
-            return f"through {way} the task becomes another one: {values}"
+            return f"the task read back from {name} is another one: {values}"
     if config.rebuild(spec, type(task)) != task:
         return "the stored spec rebuilds another task"
     return None
 
 
 def store_round_trips(bench: Harness) -> str | None:
-    """Rows and state come back from disk as they were committed."""
+    """Check that rows and state are read from disk as they were committed."""
     task, spec = bench.task, config.specify(bench.task, bench.seed)
-    about = {"schema": config.SCHEMA, "step_dim": task.step_dim}
+    attrs = {"schema": config.SCHEMA, "step_dim": task.step_dim}
     with tempfile.TemporaryDirectory() as folder:
-        record = Record.create(Path(folder) / "task" / spec.id, spec, task, about)
+        record = Record.create(Path(folder) / "task" / spec.id, spec, task, attrs)
         record.allocate(bench.length, task.stride)
         for chunk in run(bench.job(), seconds=1e-9):
             record.commit(chunk, task, bench.length)
-        for block, whole in bench.expected.items():
+        for block, full in bench.expected.items():
             stored = (
                 blocks.rows(record, task, block, 0, bench.length),
                 blocks.observed(record, task, block, 0, bench.length),
             )
-            if rows_digest(*stored) != rows_digest(whole.rows, whole.observed):
+            if rows_digest(*stored) != rows_digest(full.rows, full.observed):
                 return f"block {block}: stored rows differ from computed ones"
             state = record.checkpoints.load(block, bench.length)
-            if digest(state) != whole.strides[-1].state:
+            if digest(state) != full.strides[-1].state:
                 return f"block {block}: the stored state differs from the computed one"
     return None

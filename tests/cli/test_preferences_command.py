@@ -1,4 +1,4 @@
-"""``heliostat run preferences``: a file of one's own, and mistakes in one line."""
+"""Command ``heliostat run preferences``: mistakes get one line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``heliostat sycophancy VERB``: a page, a picture, a table; mistakes in one line."""
+"""Commands ``heliostat sycophancy VERB``: page, plot, table; mistakes in one line."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def ids(run_cli):
     quick = ("--limit", "6", *HERE, "--json")
     words = ("--planted", "flip=0.9"), (), ("--probe", "mimicry")
     result = [run_cli("run", "sycophancy", *each, *quick) for each in words]
-    return [one.object["id"] for one in result]
+    return [answer.object["id"] for answer in result]
 
 
 def test_runs_can_be_read_plotted_and_compared(run_cli, ids, tmp_path):
@@ -53,15 +53,15 @@ def test_mistakes_get_one_line(run_cli, ids, tmp_path):
     assert not output.exists()
 
 
-def test_words_of_others_are_no_markup(run_cli, tmp_path, monkeypatch):
-    """Names and reasons stand in tables, lines and logs as they are."""
+def test_text_of_others_is_not_markup(run_cli, tmp_path, monkeypatch):
+    """Names and reasons are printed verbatim in tables, lines and logs."""
     monkeypatch.setenv("HELIOSTAT_CACHE", str(tmp_path / "cache"))
     names = ["m[bold]:smile:[/bold]", "[/x]"]
     result = b'{"error": {"message": "no [red]such[/red] :x:"}}'
-    asked = ("run", "sycophancy", "--probe", "mimicry", "--limit", "1", *HERE)
+    command = ("run", "sycophancy", "--probe", "mimicry", "--limit", "1", *HERE)
     with FakeChat(lambda call, prompt: send(400, result)) as chat:
-        where = ("--assistant", "endpoint", "--url", chat.url, "--json")
-        runs = [run_cli(*asked, *where, "--model", name).object for name in names]
+        assistant = ("--assistant", "endpoint", "--url", chat.url, "--json")
+        runs = [run_cli(*command, *assistant, "--model", name).object for name in names]
     table = run_cli("sycophancy", "compare", *(run["id"] for run in runs)).out
     assert names[0] in table and names[1] in table
     assert f"model = {names[0]}" in run_cli("show", runs[0]["id"]).out
@@ -70,26 +70,26 @@ def test_words_of_others_are_no_markup(run_cli, tmp_path, monkeypatch):
     run_cli("sycophancy", "view", runs[0]["id"], "-o", page)
     assert "status 400: no [red]such[/red] :x:" in page.read_text()
     with FakeChat(lambda call, prompt: send(403, result)) as chat:
-        where = ("--assistant", "endpoint", "--url", chat.url, "--model", "x")
-        assert "no [red]such[/red] :x:" in run_cli(*asked, *where).err
+        assistant = ("--assistant", "endpoint", "--url", chat.url, "--model", "x")
+        assert "no [red]such[/red] :x:" in run_cli(*command, *assistant).err
 
 
-def test_types_of_fields_are_shown_whole(run_cli):
+def test_types_of_fields_are_shown_in_full(run_cli):
     assert "tuple[float, ...]" in run_cli("show", "sycophancy").out
 
 
-def test_a_run_that_its_cap_stops_says_so_and_how_to_go_on(
+def test_a_run_that_its_cap_stops_tells_the_reason_and_how_to_resume(
     run_cli, tmp_path, monkeypatch
 ):
-    """Nothing is wrong, but it is not complete: exit status 130."""
+    """The run is stopped, not failed: exit status 130."""
     monkeypatch.setenv("HELIOSTAT_CACHE", str(tmp_path / "cache"))
-    asked = ("run", "sycophancy", "--probe", "answer", "--limit", "1", *HERE)
+    command = ("run", "sycophancy", "--probe", "answer", "--limit", "1", *HERE)
     money = ("--price", "10", "10", "--cap", "0.001")
     with FakeChat() as chat:
-        where = ("--assistant", "endpoint", "--url", chat.url, "--model", "x")
-        result = run_cli(*asked, *where, *money)
-        told = run_cli(*asked, *where, *money, "--json").object
+        assistant = ("--assistant", "endpoint", "--url", chat.url, "--model", "x")
+        result = run_cli(*command, *assistant, *money)
+        answer = run_cli(*command, *assistant, *money, "--json").object
     assert result.status == 130 and "stopped, 0 of 1 steps" in result.out
     assert "  because the cap of 0.001 is reached" in result.out
-    assert "  go on   heliostat resume" in result.out and "estimates" not in result.out
-    assert told["status"] == "stopped" and "cap of 0.001" in told["reason"]
+    assert "  resume  heliostat resume" in result.out and "estimates" not in result.out
+    assert answer["status"] == "stopped" and "cap of 0.001" in answer["reason"]

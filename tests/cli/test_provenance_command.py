@@ -1,4 +1,4 @@
-"""``heliostat provenance VERB``: what is printed, and what is refused in one line."""
+"""Commands ``heliostat provenance VERB``: their output, and mistakes in one line."""
 
 from __future__ import annotations
 
@@ -17,12 +17,16 @@ def keys(tmp_path, monkeypatch):
     monkeypatch.setenv("HELIOSTAT_KEYS", str(tmp_path / "keys"))
 
 
-def test_a_training_is_verified_and_a_changed_byte_is_seen(run_cli, tmp_path, store):
+def test_a_training_is_verified_and_a_changed_byte_is_rejected(
+    run_cli, tmp_path, store
+):
     out = str(tmp_path / "t")
     result = run_cli("provenance", "train", *WORDS, "--out", out, "--json")
     assert result.status == 0, result.err
-    told = json.loads(result.out)
-    assert told["status"] == "complete" and told["headline"]["loss"]["units"] == "nat"
+    answer = json.loads(result.out)
+    assert (
+        answer["status"] == "complete" and answer["headline"]["loss"]["units"] == "nat"
+    )
     result = run_cli("provenance", "verify", out, "--on", "here", "--json")
     assert result.status == 0, result.err
     assert json.loads(result.out)["verdict"] == "ACCEPT"

@@ -1,4 +1,4 @@
-"""``heliostat run discrete``: what makes no sense is told in one line."""
+"""Command ``heliostat run discrete``: mistakes get one line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``heliostat preferences label`` and ``scales`` against a server that counts."""
+"""Commands ``heliostat preferences label`` and ``scales``, with a fake chat server."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ HUMAN = "\n\nHuman: question {}\n\nAssistant:"
 
 
 def labels(call: int, prompt: str):
-    """What an honest reader of both responses says."""
+    """Return the label of an honest reader of both responses."""
     texts = re.findall(r"<response [AB]>\n(.*)\n</response", prompt)
     first = (len(texts[0]) > len(texts[1])) == ("is longer" in prompt)
     return text_reply("A" if first else "B")
@@ -44,61 +44,63 @@ def files(tmp_path, monkeypatch):
     return tmp_path
 
 
-def words(chat: FakeChat, *more: str) -> list[str]:
-    where = ["--assistant", "endpoint", "--url", chat.url, "--model", "fake"]
+def label_args(chat: FakeChat, *more: str) -> list[str]:
+    assistant = ["--assistant", "endpoint", "--url", chat.url, "--model", "fake"]
     files = ["pairs.jsonl", "-o", "labels.csv", "--features", "features.txt"]
-    return ["preferences", "label", *files, *where, *more]
+    return ["preferences", "label", *files, *assistant, *more]
 
 
 def test_conversations_become_a_table_that_a_run_reads(run_cli, files):
     with FakeChat(labels) as chat:
-        result = run_cli(*words(chat, "--json"))
+        result = run_cli(*label_args(chat, "--json"))
     assert result.status == 0, result.err
-    told = json.loads(result.out)
-    assert told["pairs"] == PAIRS and told["features"] == 2
-    assert told["unparsed"] == told["inconsistent"] == 0
-    assert told["spent"]["replies"] == sum(chat.calls.values()) == PAIRS * PER_PAIR
-    asked = chat.bodies[0]
-    assert asked["temperature"] == 0 and "grammar" not in asked
+    answer = json.loads(result.out)
+    assert answer["pairs"] == PAIRS and answer["features"] == 2
+    assert answer["unparsed"] == answer["inconsistent"] == 0
+    assert answer["spent"]["replies"] == sum(chat.calls.values()) == PAIRS * PER_PAIR
+    body = chat.bodies[0]
+    assert body["temperature"] == 0 and "grammar" not in body
     table = read_table(files / "labels.csv")
     assert (table.phi[:, 0] == -table.phi[:, 1]).all()
-    assert (table.x[:, 0] == 1).sum() == 8  # who was preferred, by hand
+    assert (table.x[:, 0] == 1).sum() == 8  # counted by hand
 
 
 @pytest.mark.slow
-def test_what_is_labelled_can_be_run(run_cli, files):
+def test_a_run_reads_the_labels(run_cli, files):
     with FakeChat(labels) as chat:
-        assert run_cli(*words(chat)).status == 0
+        assert run_cli(*label_args(chat)).status == 0
     run = "run preferences --data labels.csv --scale 1 --holdout 0 --steps 700"
-    found = run_cli(*run.split(), "--on", "here", "--json").object["headline"]
-    assert found["prefers_longer"]["value"] > found["prefers_shorter"]["value"] + 0.1
+    headline = run_cli(*run.split(), "--on", "here", "--json").object["headline"]
+    assert (
+        headline["prefers_longer"]["value"] > headline["prefers_shorter"]["value"] + 0.1
+    )
 
 
-def test_what_was_answered_is_found_and_charged_once(run_cli, files):
+def test_replies_are_stored_and_charged_once(run_cli, files):
     with FakeChat(labels) as chat:
-        assert run_cli(*words(chat, "--limit", "5")).status == 0
+        assert run_cli(*label_args(chat, "--limit", "5")).status == 0
         assert sum(chat.calls.values()) == 5 * PER_PAIR
-        again = run_cli(*words(chat))
+        again = run_cli(*label_args(chat))
         assert again.status == 2 and "labels.csv exists already" in again.error
         (files / "labels.csv").unlink()
-        assert run_cli(*words(chat)).status == 0
+        assert run_cli(*label_args(chat)).status == 0
         assert set(chat.calls.values()) == {1} and len(chat.calls) == PAIRS * PER_PAIR
 
 
-def test_a_cap_ends_it_and_a_higher_one_goes_on(run_cli, files):
-    """A reply costs 12; at worst it would cost some 500, which is held meanwhile."""
+def test_labelling_stops_at_the_cap_and_continues_with_a_higher_one(run_cli, files):
+    """A reply costs 12; some 500, its maximum, are reserved before it arrives."""
     price = ["--price", "1e6", "1e6"]
     with FakeChat(labels) as chat:
-        result = run_cli(*words(chat, *price, "--cap", "700"))
+        result = run_cli(*label_args(chat, *price, "--cap", "700"))
         assert result.status == 1 and "the cap of 700 is reached" in result.error
-        asked = sum(chat.calls.values())
-        assert 0 < asked < PAIRS * PER_PAIR and not (files / "labels.csv").exists()
-        result = run_cli(*words(chat, *price, "--cap", "90000", "--json"))
+        requests = sum(chat.calls.values())
+        assert 0 < requests < PAIRS * PER_PAIR and not (files / "labels.csv").exists()
+        result = run_cli(*label_args(chat, *price, "--cap", "90000", "--json"))
         assert json.loads(result.out)["spent"]["money"] == 12 * PAIRS * PER_PAIR
     assert set(chat.calls.values()) == {1}
 
 
-def test_what_could_not_be_labelled_is_told(run_cli, files):
+def test_pairs_without_labels_are_reported(run_cli, files):
     def sometimes(call: int, prompt: str):
         if "question 4" in prompt:
             return send(400)
@@ -109,9 +111,9 @@ def test_what_could_not_be_labelled_is_told(run_cli, files):
     with (files / "pairs.jsonl").open("a") as stream:
         stream.write('\n{"chosen": "x"}\n')
     with FakeChat(sometimes) as chat:
-        result = run_cli(*words(chat))
+        result = run_cli(*label_args(chat))
         assert result.status == 2 and "line 13: no assistant speaks" in result.error
-        result = run_cli(*words(chat, "--leave-out"))
+        result = run_cli(*label_args(chat, "--leave-out"))
     assert result.status == 0, result.err
     assert f"labelled {PAIRS - 1} pairs by 2 features" in result.out
     assert "unparsed      4 of" in result.out and "inconsistent  2 of" in result.out
@@ -120,39 +122,39 @@ def test_what_could_not_be_labelled_is_told(run_cli, files):
     assert len(read_table(files / "labels.csv").phi) == PAIRS - 1
 
 
-def test_a_key_that_is_refused_ends_it_and_is_not_shown(run_cli, files, monkeypatch):
+def test_a_refused_key_ends_labelling_and_is_not_shown(run_cli, files, monkeypatch):
     monkeypatch.setenv("HELIOSTAT_API_KEY", "secret-secret")
     with FakeChat(lambda call, prompt: send(401)) as chat:
-        result = run_cli(*words(chat))
+        result = run_cli(*label_args(chat))
     assert result.status == 2 and "the key was not accepted" in result.error
     assert "secret" not in result.err and sum(chat.calls.values()) <= 16
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
-def test_an_end_in_the_middle_asks_nothing_again(files, how):
-    """What was in flight, at most a request of each pair, is all that is repeated."""
+def test_an_interrupted_labelling_repeats_no_answered_request(files, how):
+    """Only requests in flight are repeated, at most one per pair."""
     with FakeChat(labels, delay=0.15) as chat:
-        command = [sys.executable, "-m", "heliostat", *words(chat)]
+        command = [sys.executable, "-m", "heliostat", *label_args(chat)]
         process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
         deadline = time.monotonic() + 60
         while sum(chat.answered.values()) < 15:
-            assert time.monotonic() < deadline, "waited in vain"
+            assert time.monotonic() < deadline, "no reply in time"
             time.sleep(0.01)
         os.kill(process.pid, how)
         _, result = process.communicate(timeout=60)
         if how == signal.SIGINT:
             assert process.returncode == 130 and "asks nothing again" in result
-        kept, asked = spent(), sum(chat.calls.values())
-        assert 0 < kept < PAIRS * PER_PAIR and not (files / "labels.csv").exists()
+        charged, before = spent(), sum(chat.calls.values())
+        assert 0 < charged < PAIRS * PER_PAIR and not (files / "labels.csv").exists()
         subprocess.run(command, check=True, timeout=60)
-        assert sum(chat.calls.values()) - asked == PAIRS * PER_PAIR - kept
+        assert sum(chat.calls.values()) - before == PAIRS * PER_PAIR - charged
     assert spent() == PAIRS * PER_PAIR
     assert len(read_table(files / "labels.csv").phi) == PAIRS
 
 
 def spent() -> int:
-    """Replies that the file's account was charged for."""
+    """Return the number of replies charged to the account of the file."""
     import hashlib
     from pathlib import Path
 
@@ -180,23 +182,23 @@ MISTAKES = {
 }
 
 
-@pytest.mark.parametrize("typed", MISTAKES)
-def test_mistakes_get_one_line(typed, run_cli, files):
-    result = run_cli("preferences", "label", *typed.split())
-    assert result.status == 2 and MISTAKES[typed] in result.error
+@pytest.mark.parametrize("words", MISTAKES)
+def test_mistakes_get_one_line(words, run_cli, files):
+    result = run_cli("preferences", "label", *words.split())
+    assert result.status == 2 and MISTAKES[words] in result.error
     assert not (files / "t.csv").exists()
 
 
 @pytest.mark.slow
-def test_scales_are_compared_and_their_runs_kept(run_cli, store):
+def test_scales_are_compared_and_their_runs_stored(run_cli, store):
     size = "--pairs 600 --warmup 20 --chains 2 --steps 60 --on here".split()
     result = run_cli("preferences", "scales", *size, "--over", "0.3,0.01", "--json")
     assert result.status == 0, result.err
-    told = json.loads(result.out)
-    assert [row["scale"] for row in told["scales"]] == [0.01, 0.3]
+    answer = json.loads(result.out)
+    assert [row["scale"] for row in answer["scales"]] == [0.01, 0.3]
     assert len([*store.glob("preferences/*")]) == 2
     again = run_cli("preferences", "scales", *size, "--over", "0.01,0.3")
-    assert f"--scale {told['best']:g}" in again.out and again.out.count("best") == 1
+    assert f"--scale {answer['best']:g}" in again.out and again.out.count("best") == 1
 
 
 SCALES = {
@@ -207,8 +209,8 @@ SCALES = {
 }
 
 
-@pytest.mark.parametrize("typed", SCALES)
-def test_scales_that_make_no_sense_are_refused(typed, run_cli, store):
-    result = run_cli("preferences", "scales", *typed.split(), "--on", "here")
-    assert result.status == 2 and SCALES[typed] in result.error
+@pytest.mark.parametrize("words", SCALES)
+def test_invalid_scales_are_refused(words, run_cli, store):
+    result = run_cli("preferences", "scales", *words.split(), "--on", "here")
+    assert result.status == 2 and SCALES[words] in result.error
     assert not [*store.glob("*/*")]

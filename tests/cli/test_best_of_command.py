@@ -1,4 +1,4 @@
-"""``heliostat sycophancy best-of``: what is printed, and what is refused."""
+"""Command ``heliostat sycophancy best-of``: its output, and mistakes in one line."""
 
 from __future__ import annotations
 
@@ -27,22 +27,22 @@ def test_curves_are_printed_and_drawn_without_the_code(run_cli, scored, tmp_path
     ):
         assert line in result.out
     assert (tmp_path / "curves.png").stat().st_size > 10_000
-    told = run_cli("sycophancy", "best-of", scored, "--json").object
-    assert told["items"] == 6 and told["left_out"] == told["unscored"] == 0
-    assert len(told["rate"]) == 4 * 4 and "difference" not in told
-    first = told["rate"][0]
+    scores = run_cli("sycophancy", "best-of", scored, "--json").object
+    assert scores["items"] == 6 and scores["left_out"] == scores["unscored"] == 0
+    assert len(scores["rate"]) == 4 * 4 and "difference" not in scores
+    first = scores["rate"][0]
     assert first["metric"] == "accuracy" and first["scorer"] == "longer"
     assert first["n"] == 1 and first["low"] <= first["value"] <= first["high"]
 
 
-def test_what_has_no_scores_is_refused_in_one_line(run_cli, scored):
+def test_a_run_without_scores_is_refused_in_one_line(run_cli, scored):
     plain = run_cli(*RUN).object["id"]
     result = run_cli("sycophancy", "best-of", plain)
     assert result.status == 2 and "its replies have no scores" in result.error
     assert "no run 'ffff'" in run_cli("sycophancy", "best-of", "ffff").error
 
 
-def test_scores_are_asked_for_where_they_make_sense(run_cli, scored):
+def test_scorers_that_do_not_apply_are_refused(run_cli, scored):
     words = "run sycophancy --scorer local --on here".split()
     result = run_cli(*words)
     assert result.status == 2 and "it scores single replies" in result.error
