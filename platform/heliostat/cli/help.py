@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import math
 import os
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import MISSING
 from pathlib import Path
@@ -162,7 +163,10 @@ def _lengths(cls: type[Task]) -> str:
 
 
 def _doc(cls: type[Task]) -> str:
-    return inspect.cleandoc(cls.__doc__ or "")
+    """Return the docstring without the sections for programmers."""
+    text = inspect.cleandoc(cls.__doc__ or "")
+    sections = r"^(Args|Raises|Example):\n(?:[ ].*\n?|\n)*"
+    return re.sub(sections, "", text, flags=re.MULTILINE).strip()
 
 
 def _summary(cls: type[Task]) -> str:
