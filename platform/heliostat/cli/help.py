@@ -9,7 +9,8 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import MISSING
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from types import UnionType
+from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin
 
 from rich import box
 from rich.table import Table
@@ -53,14 +54,8 @@ def describe_task(cls: type[Task]) -> Answer:
     name = registry.name_of(cls)
     fields = _table("field", "type", "default", "about", title="fields")
     for field in config.fields_of(cls).values():
-        kind = getattr(field.type, "__name__", str(field.type))
-        kind = (
-            str(field.type)
-            if "[" in str(field.type) or "|" in str(field.type)
-            else kind
-        )
         default = "required" if field.default is MISSING else str(field.default)
-        fields.add_row(field.name, kind, default, field.help)
+        fields.add_row(field.name, _type_name(field.type), default, field.help)
     variables = [_variables(cls.emits, "a row")]
     if cls.observes:
         variables.append(_variables(cls.observes, "observed once a stride"))
@@ -160,6 +155,17 @@ def _lengths(cls: type[Task]) -> str:
     except (TypeError, ValueError):
         return f"{cls.stride} steps a stride"
     return f"{natural} steps with these defaults, {cls.stride} a stride"
+
+
+def _type_name(hint: Any) -> str:
+    """Return a type as people write it: ``ising | potts | Code``."""
+    if get_origin(hint) is Literal:
+        return " | ".join(map(str, get_args(hint)))
+    if get_origin(hint) in (Union, UnionType):
+        return " | ".join(map(_type_name, get_args(hint)))
+    if hint is type(None):
+        return "None"
+    return str(hint) if get_args(hint) else hint.__name__
 
 
 def _doc(cls: type[Task]) -> str:
