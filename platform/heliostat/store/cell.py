@@ -1,4 +1,4 @@
-"""A cell of a pack, read as the record of a run; and unpacked, if it goes on alone."""
+"""Cells of a pack: read as records of runs, and unpacked to continue alone."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def pack_cells(pack: Pack) -> list[CellRecord]:
 
 
 def unpack(cell: CellRecord, task: Task) -> Record:
-    """Create a record of its own for a cell, so that it can go on alone.
+    """Create a record of its own for a cell, so that it can continue alone.
 
     The record has the rows, digests and kept states of the cell. The pack stays as it
     is; from now on the record is found first.

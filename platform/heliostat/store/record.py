@@ -40,7 +40,7 @@ HeadlineFunction = Callable[[Task, xr.Dataset], dict[str, Any]]
 
 
 class Record:
-    """One run on disk. Its driver writes; anybody may read, also meanwhile."""
+    """One run on disk. Its driver writes; others may read at any time."""
 
     cell: int | None = None
     """Index in a pack; None for a run that has a record of its own."""

@@ -27,7 +27,7 @@ from heliostat.sweeps.plan import Plan
 
 FOLDER = "sweeps"
 
-_HINT = "when it is done the same line goes on, with what it has computed"
+_HINT = "wait for it: the same command then continues with its results"
 
 
 class Journal:

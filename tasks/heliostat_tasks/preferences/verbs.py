@@ -50,7 +50,7 @@ def label(
 ) -> Answer:
     """Label pairs of conversations with an assistant, and write a table.
 
-    Each feature of each pair is asked twice, in both orders. ReplyCache are cached: no
+    Each feature of each pair is asked twice, in both orders. Replies are cached: no
     answered question is asked, or paid for, again.
 
     Args:
