@@ -1,4 +1,4 @@
-"""What was stored before stays what it is: ids, digests, formats and every verb."""
+"""Stores of earlier code: ids, digests and formats stay, and every verb works on them."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ def test_hartree_fock_against_numbers_of_record(name, energy, tolerance, source)
     ("name", "tolerance"), [("He", 1e-3), ("H2", 1e-3), ("Li", 5e-3), ("LiH", 8e-3)]
 )
 def test_coupled_cluster_lies_between_hartree_fock_and_exact(name, tolerance):
-    """What the basis leaves out is a positive energy of a few mHa."""
+    """The basis is incomplete, which costs a positive energy of a few mHa."""
     energies = references(Molecule.parse(name))
     assert energies["ccsd(t)"].value < energies["hf"].value
     missing = energies["ccsd(t)"].value - energies["exact"].value
