@@ -1,4 +1,4 @@
-"""Stores of earlier code: ids, digests and formats stay, and every verb works on them."""
+"""Stores of earlier code: ids, digests and formats stay, and every verb works."""
 
 from __future__ import annotations
 
