@@ -19,7 +19,7 @@ from pathlib import Path
 import heliostat as hs
 from heliostat.driver.progress import silent
 from heliostat_tasks.provenance import Provenance
-from heliostat_tasks.provenance.transcript import layout, writer
+from heliostat_tasks.provenance.transcript import file_format, writer
 from heliostat_tasks.provenance.transcript.files import write_file
 from heliostat_tasks.provenance.transcript.nonce import issue_nonce
 from heliostat_tasks.provenance.transcript.signing import load_key
@@ -33,9 +33,9 @@ QUICK = {"train": 200, "segment": 20}
 def trained(task: Provenance, folder: Path) -> tuple[float, float]:
     """Wall time and seconds of work of a training; its transcript is in the folder."""
     task = writer.commit(task, task.data.tobytes(), folder, load_key("prover"))
-    envelope = (folder / layout.COMMITMENT).read_bytes()
+    envelope = (folder / file_format.COMMITMENT).read_bytes()
     nonce = issue_nonce(envelope, load_key("verifier"), folder / "issued.jsonl")
-    write_file(folder / layout.NONCE, nonce)
+    write_file(folder / file_format.NONCE, nonce)
     task = writer.committed_task(task, folder)
     began = time.perf_counter()
     store = str(folder / "store")
@@ -52,7 +52,7 @@ def verified(folder: Path, workers: int) -> float:
     began = time.perf_counter()
     result = audit(folder, folder / "work", policy, ReplayPlace("local", workers))
     wall = time.perf_counter() - began
-    equal = sum(replay.equal for replay in result.replays)
+    equal = sum(replay.bitwise_equal for replay in result.replays)
     assert result.verdict == "ACCEPT", result.reasons
     print(
         f"verified by {workers}: {wall:6.1f} s wall, {equal} of {len(result.moves)} "

@@ -35,7 +35,7 @@ from heliostat.kernels import (
     random_scan_gibbs,
     random_scan_metropolis,
 )
-from heliostat.kernels.discrete.chain import Kernel
+from heliostat.kernels.discrete.chain import MarkovKernel
 from heliostat.kernels.discrete.densities import residual_network, sine_observations
 from heliostat.kernels.discrete.target import Target
 
@@ -62,7 +62,7 @@ TARGETS: dict[str, Callable[[], Target]] = {
     ),
 }
 
-SAMPLERS: dict[str, Callable[[Target], Kernel]] = {
+SAMPLERS: dict[str, Callable[[Target], MarkovKernel]] = {
     "Gibbs-with-gradients": gibbs_with_gradients,
     "locally balanced": locally_balanced,
     "multi-flip": lambda target: multi_flip(target, longest=LONGEST),

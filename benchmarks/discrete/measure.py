@@ -20,7 +20,7 @@ from heliostat.kernels.discrete.adaptation import (
     freeze_size,
     init_adaptation,
 )
-from heliostat.kernels.discrete.chain import Kernel, Sizes
+from heliostat.kernels.discrete.chain import MarkovKernel, Sizes
 from heliostat.kernels.discrete.densities import rbm
 from heliostat.kernels.discrete.target import Target, relaxed
 from heliostat.system.jit import jit
@@ -121,7 +121,12 @@ class Sampler:
     """A kernel on many chains: two compiled programs, and their rows so far."""
 
     def __init__(
-        self, target: Target, kernel: Kernel, chains: int, block: int, size: float = 0.0
+        self,
+        target: Target,
+        kernel: MarkovKernel,
+        chains: int,
+        block: int,
+        size: float = 0.0,
     ):
         """A ``size`` other than 0 is fixed; else the kernel's own is adapted."""
         self.chains, self.block = chains, block

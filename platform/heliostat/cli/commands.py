@@ -10,21 +10,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from heliostat.cli.inspect import (
-    check,
-    export,
-    gc,
-    logs,
-    plot,
-    runs,
-    show,
-    tasks,
-    verify,
-    watch,
-)
-from heliostat.cli.remove import rm
+from heliostat.cli.inspect import export, logs, plot, runs, show, tasks, watch
+from heliostat.cli.remove import gc, rm
 from heliostat.cli.runs import extend, resume, run, start, stop
 from heliostat.cli.sweeps import sweep
+from heliostat.cli.verify import check, verify
 
 VERBS: tuple[Any, ...] = (
     *(tasks, show, run, start, sweep, resume, extend, stop, watch, logs, rm, gc),

@@ -1,34 +1,26 @@
-"""Verbs that show tasks and runs, and verify them."""
+"""Verbs that show tasks and runs: as text, as pictures and as files."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
-
-from cyclopts import Parameter
+from typing import Annotated
 
 import heliostat as hs
 from heliostat.answer import Answer
-from heliostat.cli.build import build_task, class_of, open_run
-from heliostat.cli.fields import NO_FIELDS, Fields
-from heliostat.cli.format import laws_answer, log_lines, verdict_answer, watch_answer
+from heliostat.cli.build import class_of, open_run
+from heliostat.cli.format import log_lines, watch_answer
 from heliostat.cli.help import describe_run, describe_task, list_runs, list_tasks
 from heliostat.cli.options import (
-    COUNT,
     CodeFiles,
     Json,
     Output,
-    PlacementOptions,
     RunId,
-    RunOptions,
     Store,
     TaskClass,
-    TaskName,
     option,
 )
 from heliostat.cli.sweep_report import sweep_answer
-from heliostat.config import presets, registry
-from heliostat.errors import RequestError, StoreError
+from heliostat.config import registry
 
 
 def tasks() -> Answer:
@@ -78,12 +70,6 @@ def logs(
     return Answer(log_lines(open_run(run, store), follow, full))
 
 
-def gc(*, store: Store = None) -> Answer:
-    """Remove the remains of crashes; runs are never removed."""
-    removed = hs.gc(store)
-    return Answer([f"removed {path}" for path in removed] or ["nothing to remove"])
-
-
 def plot(
     run: Annotated[str, option("Id of a run or a sweep, or its first digits.")],
     var: Annotated[
@@ -120,61 +106,6 @@ def export(
 ) -> Answer:
     """Write the rows and provenance of a run to one netCDF-4 file."""
     return Answer([str(open_run(run, store).export(output))])
-
-
-def verify(
-    run: RunId,
-    /,
-    *,
-    segments: Annotated[
-        str, option("Number of strides to replay; all replays the whole run.")
-    ] = "3",
-    on: Annotated[
-        str, option("local, here, auto, or the address of a cluster.")
-    ] = "local",
-    workers: Annotated[
-        int | None, COUNT, option("Number of workers; default as in the run.")
-    ] = None,
-    store: Store = None,
-    json: Json = False,
-    task: TaskClass = None,
-    code: CodeFiles = (),
-) -> Answer:
-    """Check a stored run against its digests, and recompute parts of it."""
-    from heliostat.driver.verify import Verdict
-    from heliostat.results.lookup import find_run
-
-    if segments != "all" and not segments.isdecimal():
-        raise RequestError(f"segments {segments}: expected a whole number, or all")
-    count: Any = segments if segments == "all" else int(segments)
-    path = find_run(run, store)
-    PlacementOptions(on).apply()
-    try:
-        opened = open_run(run, store, task, code)
-        verdict = hs.verify(opened, segments=count, on=on, workers=workers)
-    except StoreError as error:
-        verdict = Verdict("REJECT", [str(error)], [])
-    return verdict_answer(path, verdict)
-
-
-def check(
-    task: TaskName,
-    /,
-    *,
-    fields: Annotated[Fields, Parameter(parse=False)] = NO_FIELDS,
-    preset: Annotated[
-        str | None, option("Named fields; default quick, if the task has it.")
-    ] = None,
-    on: Annotated[
-        Literal["local", "here"], option("here skips the laws that need Ray.")
-    ] = "local",
-) -> Answer:
-    """Test a task against the laws that hold for every task."""
-    quick = "quick" if "quick" in presets.names(class_of(task)) else None
-    built, _ = build_task(task, fields, RunOptions(preset or quick))
-    PlacementOptions(on).apply()
-    results = hs.check_task(built, workers=() if on == "here" else (1, 2))
-    return laws_answer(results)
 
 
 def runs(

@@ -1,4 +1,4 @@
-"""Verb ``rm``: list the folders to delete, and ask for confirmation."""
+"""Verbs that delete: ``rm`` lists the folders and asks, ``gc`` removes remains."""
 
 from __future__ import annotations
 
@@ -43,6 +43,12 @@ def rm(
     if not path.exists():
         delete()  # refuses: the run is a cell of a pack
     return _deleted([path], dry_run, yes, delete)
+
+
+def gc(*, store: Store = None) -> Answer:
+    """Remove the remains of crashes; runs are never removed."""
+    removed = hs.gc(store)
+    return Answer([f"removed {path}" for path in removed] or ["nothing to remove"])
 
 
 def _deleted(

@@ -20,7 +20,7 @@ from heliostat.results.goal import Goal
 from heliostat.results.lookup import store_folder
 from heliostat.results.run import Run
 from heliostat.store import lock
-from heliostat.store.cell import CellRecord, unpack
+from heliostat.store.cell import CellRecord, extract_cell
 from heliostat.store.index import is_stored, open_record
 from heliostat.store.record import Record
 from heliostat.system import environment
@@ -58,7 +58,7 @@ def ensure(
     return view(record, task, goal), computed
 
 
-def stored_run(
+def find_complete(
     task: Task, spec: config.Spec, goal: Goal, store: str | Path | None
 ) -> Run | None:
     """Return a run if it is stored up to a goal, else None."""
@@ -120,7 +120,7 @@ def own_record(record: Record, task: Task) -> Record:
     if not isinstance(record, CellRecord):
         return record
     with lock.Lock(record.folder):
-        return unpack(record, task)
+        return extract_cell(record, task)
 
 
 @contextmanager

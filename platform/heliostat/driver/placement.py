@@ -53,7 +53,7 @@ def chunks(
     job: Job,
     placement: Placement,
     on_event: Callable[..., None],
-    goal: Callable[[], int] = unbounded,
+    barrier: Callable[[], int] = unbounded,
 ) -> Generator[Chunk, None, None]:
     """Yield the chunks of a job, computed at a placement.
 
@@ -61,17 +61,17 @@ def chunks(
         job: the spans to compute.
         placement: where they are computed.
         on_event: called as ``on_event(name, **details)`` for what happens to workers.
-        goal: returns a step that no block may pass yet.
+        barrier: returns a step that no block may pass yet.
     """
     if placement.on == "here":
         _configure_here(placement.gpus)
-        yield from run_here(job, placement.seconds, goal)
+        yield from run_here(job, placement.seconds, barrier)
         return
     device.authenticate_ray(placement.on)
     from heliostat.fleet.run import run as run_on_fleet
 
     on, workers, gpus, seconds = placement
-    yield from run_on_fleet(job, seconds, on, workers, gpus, on_event, goal)
+    yield from run_on_fleet(job, seconds, on, workers, gpus, on_event, barrier)
 
 
 @contextmanager

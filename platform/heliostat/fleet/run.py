@@ -22,7 +22,7 @@ def run(
     workers: int | None = None,
     gpus: float | None = None,
     on_event: OnEvent = lambda event, **details: None,
-    goal: Callable[[], int] = unbounded,
+    barrier: Callable[[], int] = unbounded,
 ) -> Generator[Chunk, None, None]:
     """Yield every chunk of a job, as :func:`heliostat.loop.run.run` does.
 
@@ -34,8 +34,8 @@ def run(
         gpus: GPUs for all workers together; default all there are.
         on_event: called as ``on_event(name, **details)`` when workers are ``placed``,
             ``resized`` or ``retried``.
-        goal: returns a step that no block may pass yet.  The consumer of the chunks may
-            move it before it takes the next one.
+        barrier: returns a step that no block may pass yet.  The consumer of the chunks
+            may move it before it takes the next one.
 
     Raises:
         RequestError: if the workers or GPUs cannot be had.
@@ -45,7 +45,7 @@ def run(
         _report_oversubscription(on, resources, on_event)
         layout = _team_layout(job.task, len(job.spans), *resources)
         sizer, pool = ChunkSizer(seconds), DedicatedPool()
-        scheduler = Scheduler(job, layout, pool, sizer, on_event, goal)
+        scheduler = Scheduler(job, layout, pool, sizer, on_event, barrier)
         try:
             yield from scheduler.chunks()
         finally:
@@ -74,7 +74,7 @@ class Fleet:
         return self._share.workers
 
     def run(
-        self, job: Job, seconds: float, on_event: OnEvent, goal: Callable[[], int]
+        self, job: Job, seconds: float, on_event: OnEvent, barrier: Callable[[], int]
     ) -> Generator[Chunk, None, None]:
         """Yield every chunk of one job.  Several threads may call this at once.
 
@@ -83,7 +83,7 @@ class Fleet:
         """
         layout = _team_layout(job.task, len(job.spans), *self._share)
         sizer = ChunkSizer(seconds, self._strides)
-        scheduler = Scheduler(job, layout, self._pool, sizer, on_event, goal)
+        scheduler = Scheduler(job, layout, self._pool, sizer, on_event, barrier)
         try:
             yield from scheduler.chunks()
             self._strides = sizer.strides

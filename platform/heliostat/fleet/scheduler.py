@@ -12,7 +12,7 @@ from heliostat.fleet.pool import WorkerPool
 from heliostat.fleet.team import NotScheduled, Team, WorkerLost
 from heliostat.loop.run import ChunkSizer
 from heliostat.loop.sharding import Indivisible
-from heliostat.loop.work import Chunk, Job
+from heliostat.loop.work import Chunk, Job, furthest_behind
 
 MAX_LOSSES = 3
 """Losses in a row, without a chunk in between, that a run survives."""
@@ -51,7 +51,7 @@ class Scheduler:
         pool: source of the teams.
         sizer: number of strides of the next chunk.
         on_event: called as ``on_event(name, **details)`` for what happens to workers.
-        goal: returns a step that no block may pass yet.
+        barrier: returns a step that no block may pass yet.
     """
 
     def __init__(
@@ -61,10 +61,10 @@ class Scheduler:
         pool: WorkerPool,
         sizer: ChunkSizer,
         on_event: OnEvent,
-        goal: Callable[[], int],
+        barrier: Callable[[], int],
     ) -> None:
         self.job, self.layout, self.pool, self.sizer = job, layout, pool, sizer
-        self.on_event, self.goal = on_event, goal
+        self.on_event, self.barrier = on_event, barrier
         self.spans = list(job.spans)  # the rest of each, after its last chunk
         self.teams: list[Team | None] = [None] * layout.teams  # by slot
         self.in_flight: list[InFlight] = []
@@ -207,7 +207,7 @@ class Scheduler:
         return self.job.limits.seconds or max(default, least)
 
     def _send_idle(self) -> None:
-        """Send idle teams on: the goal may have moved since they stopped."""
+        """Send idle teams on: the barrier may have moved since they stopped."""
         busy = [flight.team for flight in self.in_flight]
         for team in self.teams:
             if team is not None and team not in busy:
@@ -218,13 +218,9 @@ class Scheduler:
         if self.paused:
             return
         busy = {flight.span for flight in self.in_flight}
-        behind = [
-            (0 if self.job.in_order else span.start, index)
-            for index, span in enumerate(self.spans)
-            if span.start < min(span.stop, self.goal()) and index not in busy
-        ]
-        if behind:
-            index = min(behind)[1]
-            until = min(self.spans[index].stop, self.goal())
+        steps = [span.start for span in self.spans]
+        index = furthest_behind(self.job, steps, self.barrier(), busy)
+        if index is not None:
+            until = min(self.spans[index].stop, self.barrier())
             refs = team.advance(index, self.spans[index], until, self.sizer.strides)
             self.in_flight.append(InFlight(team, index, refs))

@@ -27,7 +27,7 @@ from typing import Any
 
 _MODULES = {
     "discrete.annealing": "anneal two_sided",
-    "discrete.chain": "Chain Info Kernel Sizes Tilt lazy",
+    "discrete.chain": "Chain Info MarkovKernel Sizes Tilt lazy",
     "discrete.densities": "curie_weiss ebm fhmm independent rbm",
     "discrete.chromatic": "chromatic",
     "discrete.gibbs": "block_gibbs random_scan_gibbs random_scan_metropolis",

@@ -90,7 +90,7 @@ class Compiled:
         valid = valid_replicas(self.task, block)
         return {n: self._on_host(v, members)[:, :valid, None] for n, v in rows.items()}
 
-    def pack(self, block: int, state: BlockState) -> State:
+    def to_host(self, block: int, state: BlockState) -> State:
         with jax.set_mesh(self.mesh):
             whole = self._shards.gather(state.arrays)
         valid = valid_replicas(self.task, block)
@@ -99,7 +99,7 @@ class Compiled:
             for path, leaf in jax.tree_util.tree_leaves_with_path(whole)
         }
 
-    def unpack(
+    def from_host(
         self, block: int, stored: State, members: Sequence[Member]
     ) -> BlockState:
         """Return named arrays as the sharded pytree, padded with the first replica."""

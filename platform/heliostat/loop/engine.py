@@ -36,12 +36,12 @@ class Engine(Protocol):
         """Return what the task observes, each ``(members, replicas, 1, ...)``."""
         ...
 
-    def pack(self, block: int, state: Any) -> State:
+    def to_host(self, block: int, state: Any) -> State:
         """Return the state to be stored, each ``(members, ...)``, without padding."""
         ...
 
-    def unpack(self, block: int, stored: State, members: Sequence[Member]) -> Any:
-        """Return the state of a block from the arrays that :meth:`pack` gave."""
+    def from_host(self, block: int, stored: State, members: Sequence[Member]) -> Any:
+        """Return the state of a block from the arrays that :meth:`to_host` gave."""
 
     def pick(self, stored: State, index: int) -> Any:
         """Return one replica of a block from the stored state of one member."""

@@ -76,12 +76,12 @@ class Python:
         names = self.task.observes
         return self._columns(OBSERVE, {n: [[row[n]] for row in rows] for n in names})
 
-    def pack(self, block: int, state: PythonStates) -> State:
+    def to_host(self, block: int, state: PythonStates) -> State:
         valid = valid_replicas(self.task, block)
         text = json.dumps(state.states[:valid], sort_keys=True)
         return {"json": np.frombuffer(text.encode(), dtype=np.uint8)[None]}
 
-    def unpack(
+    def from_host(
         self, block: int, stored: State, members: Sequence[Member]
     ) -> PythonStates:
         return PythonStates(_states(stored["json"][0]), root_words(members[0].seed))

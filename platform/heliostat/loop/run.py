@@ -31,20 +31,28 @@ from heliostat.loop.engine import Engine
 from heliostat.loop.python import Python
 from heliostat.loop.sharding import AXIS
 from heliostat.loop.state import State, StrideDigests, batch_digests, with_observed
-from heliostat.loop.work import Chunk, Job, Member, Span, needs_init, unbounded
+from heliostat.loop.work import (
+    Chunk,
+    Job,
+    Member,
+    Span,
+    furthest_behind,
+    needs_init,
+    unbounded,
+)
 from heliostat.system import environment
 from heliostat.task import Task
 
 
 def run(
-    job: Job, seconds: float = 2.0, goal: Callable[[], int] = unbounded
+    job: Job, seconds: float = 2.0, barrier: Callable[[], int] = unbounded
 ) -> Iterator[Chunk]:
     """Yield every chunk of a job, computed in this process.
 
     Args:
         job: spans of one run, or of a batch of runs.
         seconds: time between chunks; affects their length and nothing else.
-        goal: returns a step that no block may pass yet. Whoever takes the chunks may
+        barrier: returns a step that no block may pass yet. Whoever takes the chunks may
             move it before taking the next one.
 
     Yields:
@@ -56,27 +64,17 @@ def run(
         loop.compile(needs_init(job))
     steps = [span.start for span in job.spans]
     cursors: dict[int, Cursor] = {}
-    while (index := _furthest_behind(job, steps, goal())) is not None:
+    while (index := furthest_behind(job, steps, barrier())) is not None:
         span = job.spans[index]
         with jax.enable_x64(job.x64):  # not around the yield: the caller has its own
             cursor = cursors.pop(index, None) or loop.seek(span)
-            until = min(span.stop, goal())
+            until = min(span.stop, barrier())
             chunk, cursor = loop.next_chunk(cursor, sizer.strides, until)
         steps[index] = cursor.step
         if cursor.step < span.stop:
             cursors[index] = cursor
         sizer.update(chunk)
         yield chunk
-
-
-def _furthest_behind(job: Job, steps: Sequence[int], goal: int) -> int | None:
-    """Return the index of the span to run next; None if all have reached the goal."""
-    behind = [
-        (0 if job.in_order else step, index)
-        for index, (step, span) in enumerate(zip(steps, job.spans, strict=True))
-        if step < min(span.stop, goal)
-    ]
-    return min(behind)[1] if behind else None
 
 
 class ChunkSizer:
@@ -141,7 +139,7 @@ class Loop:
             return Cursor(
                 span.block, 0, self._engine.init(span.block, members), members
             )
-        held = self._engine.unpack(span.block, state, members)
+        held = self._engine.from_host(span.block, state, members)
         return Cursor(span.block, span.start, held, members)
 
     def next_chunk(
@@ -159,14 +157,14 @@ class Loop:
         began, stride = time.perf_counter(), self.task.stride
         strides = strides if self.task.kept is not None else 1
         block, start, state, members = cursor
-        rows, observed, digests, packed = [], [], [], {}
+        rows, observed, digests, stored = [], [], [], {}
         for stop in _stops(start, strides, stride, until):
             state, stride_rows = self._engine.advance(block, state, start, stop)
-            packed, seen = self._engine.pack(block, state), {}
+            stored, seen = self._engine.to_host(block, state), {}
             if self.task.observes and stop % stride == 0:
                 seen = self._engine.observe(block, state)
                 observed.append(seen)
-            digests.append(_digests(stop, packed, stride_rows, seen, len(members)))
+            digests.append(_digests(stop, stored, stride_rows, seen, len(members)))
             rows.append(stride_rows)
             start = stop
         chunk = Chunk(
@@ -175,7 +173,7 @@ class Loop:
             start,
             _concatenate(rows),
             tuple(zip(*digests, strict=True)),
-            packed,
+            stored,
             time.perf_counter() - began,
             self.layout,
             environment.fingerprint(),

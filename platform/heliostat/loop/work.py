@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -121,8 +121,26 @@ class Job(NamedTuple):
 
 
 def unbounded() -> int:
-    """Return the goal of a job that ends where its spans end."""
+    """Return the barrier of a job that ends where its spans end."""
     return sys.maxsize
+
+
+def furthest_behind(
+    job: Job, steps: Sequence[int], barrier: int, busy: Collection[int] = ()
+) -> int | None:
+    """Return the index of the span to run next; None if none is left.
+
+    Args:
+        steps: that each span has reached.
+        barrier: step that no block may pass yet.
+        busy: indices of spans that are being computed.
+    """
+    behind = [
+        (0 if job.in_order else step, index)
+        for index, (step, span) in enumerate(zip(steps, job.spans, strict=True))
+        if step < min(span.stop, barrier) and index not in busy
+    ]
+    return min(behind)[1] if behind else None
 
 
 def needs_init(job: Job) -> bool:

@@ -3,7 +3,7 @@
 In reading order:
 
 - ``record``: one run on disk, and the order of a commit;
-- ``layout``: its zarr arrays, and how they are created and opened;
+- ``zarr_format``: its zarr arrays, and how they are created and opened;
 - ``arrays``: rows and observations, written by chunk and read by block;
 - ``digests``: the digest chain;
 - ``checkpoints``: the kept states;

@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from heliostat.loop.work import Chunk, has_replica_dim, valid_replicas
-from heliostat.store import layout
-from heliostat.store.layout import (
+from heliostat.store import zarr_format
+from heliostat.store.zarr_format import (
     CELL,
     CODECS,
     LeadingAxes,
@@ -108,7 +108,7 @@ def resize_group(root: Any, name: str, entries: int, every: int) -> None:
         del root[name]
         return
     for array in arrays_of(root, name):
-        layout.resize_array(array, dim, entries)
+        zarr_format.resize_array(array, dim, entries)
     write_all_chunks(group[dim])[:] = every * np.arange(1, entries + 1)
 
 

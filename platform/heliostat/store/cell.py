@@ -16,9 +16,9 @@ from heliostat.loop.work import Chunk
 from heliostat.store import blocks
 from heliostat.store.checkpoints import Checkpoints
 from heliostat.store.events import EventLog
-from heliostat.store.layout import CELL, as_store_error
 from heliostat.store.pack import Pack
 from heliostat.store.record import Record
+from heliostat.store.zarr_format import CELL, as_store_error
 from heliostat.task import Task
 
 
@@ -106,7 +106,7 @@ def pack_cells(pack: Pack) -> list[CellRecord]:
     return [CellRecord(pack, i) for i in range(len(pack.specs))]
 
 
-def unpack(cell: CellRecord, task: Task) -> Record:
+def extract_cell(cell: CellRecord, task: Task) -> Record:
     """Create a record of its own for a cell, so that it can continue alone.
 
     The record has the rows, digests and kept states of the cell. The pack stays as it

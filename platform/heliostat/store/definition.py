@@ -10,7 +10,7 @@ from typing import Any
 
 from heliostat.config import SCHEMA, Spec
 from heliostat.errors import StoreError
-from heliostat.store.layout import as_store_error
+from heliostat.store.zarr_format import as_store_error
 
 
 def spec_text(spec: Spec) -> str:

@@ -19,7 +19,7 @@ import numpy as np
 
 from heliostat.loop.state import StrideDigests
 from heliostat.loop.work import Chunk
-from heliostat.store.layout import cell_index, write_all_chunks
+from heliostat.store.zarr_format import cell_index, write_all_chunks
 
 
 def first_link(genesis: str, block: int) -> bytes:

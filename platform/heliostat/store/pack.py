@@ -27,8 +27,13 @@ from heliostat.config import Spec, traced_fields
 from heliostat.loop.state import State
 from heliostat.loop.work import MAX_MEMBERS, Chunk, Job, Member, Span, block_count
 from heliostat.store.definition import pack_text, read_specs
-from heliostat.store.layout import CELL, as_store_error, create_folder, leading_axes
 from heliostat.store.record import HeadlineFunction, Record
+from heliostat.store.zarr_format import (
+    CELL,
+    as_store_error,
+    create_folder,
+    leading_axes,
+)
 from heliostat.task import Task
 
 PACKS_FOLDER = "packs"

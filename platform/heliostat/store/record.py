@@ -27,12 +27,17 @@ from heliostat.config import Spec
 from heliostat.errors import StoreError
 from heliostat.loop.state import State, StrideDigests
 from heliostat.loop.work import Chunk, Job, Span, block_count
-from heliostat.store import arrays, digests, layout
+from heliostat.store import arrays, digests, zarr_format
 from heliostat.store.arrays import EVERY_STEP, EVERY_STRIDE, observed_group, rows_group
 from heliostat.store.checkpoints import Checkpoints
 from heliostat.store.definition import read_spec, spec_text
 from heliostat.store.events import EventLog
-from heliostat.store.layout import MISSING, as_store_error, cell_index, create_folder
+from heliostat.store.zarr_format import (
+    MISSING,
+    as_store_error,
+    cell_index,
+    create_folder,
+)
 from heliostat.task import Task
 
 HeadlineFunction = Callable[[Task, xr.Dataset], dict[str, Any]]
@@ -137,7 +142,7 @@ class Record:
         self._resize(self._root("r+"), int(self.committed.max()), stride)
 
     def _resize(self, root: Any, steps: int, stride: int) -> None:
-        layout.resize_array(root["digests"], "stride", -(-steps // stride))
+        zarr_format.resize_array(root["digests"], "stride", -(-steps // stride))
         arrays.resize_group(root, EVERY_STEP, steps, 1)
         arrays.resize_group(root, EVERY_STRIDE, steps // stride, stride)
 
@@ -244,7 +249,7 @@ class Record:
         """Return the root group; for a driver, one that stays open."""
         if self._writable is not None:
             return self._writable
-        root = layout.open_root(self.folder / "record.zarr", mode, self.path)
+        root = zarr_format.open_root(self.folder / "record.zarr", mode, self.path)
         if mode == "r+":
             self._writable = root
         return root

@@ -191,6 +191,6 @@ def _from_fleet(
     job: Job,
     placement: Placement,
     on_event: Callable[..., None],
-    goal: Callable[[], int],
+    barrier: Callable[[], int],
 ) -> Generator[Chunk, None, None]:
-    return fleet.run(job, placement.seconds, on_event, goal)
+    return fleet.run(job, placement.seconds, on_event, barrier)

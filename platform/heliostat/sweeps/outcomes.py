@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from heliostat.answer import Estimate
 from heliostat.driver import packs
-from heliostat.driver.ensure import ensure, find_stored, stored_run
+from heliostat.driver.ensure import ensure, find_complete, find_stored
 from heliostat.driver.finish import first_line
 from heliostat.driver.placement import ChunkSource, Placement
 from heliostat.driver.progress import Progress
@@ -74,7 +74,7 @@ class RunContext(NamedTuple):
 def stored_outcome(cell: Cell, context: RunContext) -> CellOutcome | None:
     """Return the outcome of a cell that is stored up to its goal, else None."""
     goal = context.goal(cell)
-    run = stored_run(cell.task, cell.spec, goal, context.store)
+    run = find_complete(cell.task, cell.spec, goal, context.store)
     return _outcome_of(run, False, goal.decided, _pruned(goal)) if run else None
 
 

@@ -15,7 +15,7 @@ from heliostat.kernels.discrete.adaptation import (
     freeze_size,
     init_adaptation,
 )
-from heliostat.kernels.discrete.chain import Chain, Kernel, Sizes
+from heliostat.kernels.discrete.chain import Chain, MarkovKernel, Sizes
 from heliostat.kernels.discrete.target import Target
 from heliostat.kernels.discrete.tempering import Ladder, target_chain
 from heliostat_tasks.discrete import measures
@@ -31,7 +31,10 @@ class State(NamedTuple):
 
 
 def init_state(
-    target: Target, kernel: Kernel, x: UInt8[Array, " sites"], step_size: float | None
+    target: Target,
+    kernel: MarkovKernel,
+    x: UInt8[Array, " sites"],
+    step_size: float | None,
 ) -> State:
     """Start a chain.
 
@@ -50,7 +53,12 @@ def init_state(
 
 
 def transition(
-    target: Target, kernel: Kernel, key: Array, state: State, warmup: int, adapts: bool
+    target: Target,
+    kernel: MarkovKernel,
+    key: Array,
+    state: State,
+    warmup: int,
+    adapts: bool,
 ) -> tuple[State, dict[str, Array]]:
     """Make one transition.
 

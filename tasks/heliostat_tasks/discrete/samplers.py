@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from heliostat.kernels.discrete.chain import Kernel, lazy
+from heliostat.kernels.discrete.chain import MarkovKernel, lazy
 from heliostat.kernels.discrete.chromatic import chromatic
 from heliostat.kernels.discrete.gibbs import (
     block_gibbs,
@@ -36,7 +36,7 @@ SamplerName = Literal[
 """Names of the samplers."""
 
 
-def build_kernel(name: str, target: Target, fields: Mapping[str, Any]) -> Kernel:
+def build_kernel(name: str, target: Target, fields: Mapping[str, Any]) -> MarkovKernel:
     """Build a sampler of a target from the fields that its builder names.
 
     Args:
@@ -57,29 +57,33 @@ def build_kernel(name: str, target: Target, fields: Mapping[str, Any]) -> Kernel
     return lazy(kernel, fields["lazy"]) if fields["lazy"] else kernel
 
 
-def _multi(target: Target, balancing: Any, differences: Any, longest: int) -> Kernel:
+def _multi(
+    target: Target, balancing: Any, differences: Any, longest: int
+) -> MarkovKernel:
     longest = min(longest, target.sites)
     return informed(target, balancing, differences, "multi", longest)
 
 
-def _path(target: Target, balancing: Any, differences: Any, longest: int) -> Kernel:
+def _path(
+    target: Target, balancing: Any, differences: Any, longest: int
+) -> MarkovKernel:
     longest = min(longest, target.sites)
     return informed(target, balancing, differences, "path", longest)
 
 
-def _dmala(target: Target, balancing: Any, differences: Any) -> Kernel:
+def _dmala(target: Target, balancing: Any, differences: Any) -> MarkovKernel:
     return informed(target, balancing, differences, "factorised")
 
 
-def _dula(target: Target, balancing: Any, differences: Any) -> Kernel:
+def _dula(target: Target, balancing: Any, differences: Any) -> MarkovKernel:
     return informed(target, balancing, differences, "factorised", adjusted=False)
 
 
-def _hamming_ball(target: Target, longest: int) -> Kernel:
+def _hamming_ball(target: Target, longest: int) -> MarkovKernel:
     return hamming_ball(target, min(longest, target.sites), 1)
 
 
-SAMPLERS: dict[str, Callable[..., Kernel]] = {
+SAMPLERS: dict[str, Callable[..., MarkovKernel]] = {
     "gwg": lambda target, balancing, differences: informed(
         target, balancing, differences
     ),

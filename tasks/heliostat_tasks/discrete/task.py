@@ -15,7 +15,7 @@ from jaxtyping import UInt8
 
 import heliostat as hs
 from heliostat.kernels.discrete.bit_packing import pack, unpack
-from heliostat.kernels.discrete.chain import Kernel
+from heliostat.kernels.discrete.chain import MarkovKernel
 from heliostat.kernels.discrete.target import Target, checked_state
 from heliostat.kernels.discrete.tempering import target_chain
 from heliostat_tasks.discrete import estimates, measures
@@ -118,7 +118,7 @@ class Discrete(hs.Task):
         return _model(self, jax.dtypes.canonicalize_dtype(float))
 
     @property
-    def kernel(self) -> Kernel:
+    def kernel(self) -> MarkovKernel:
         """Sampler that the fields describe."""
         return _kernel(self, jax.dtypes.canonicalize_dtype(float))
 
@@ -250,5 +250,5 @@ def _model(task: Discrete, precision: Any) -> Target:
 
 
 @lru_cache(maxsize=16)
-def _kernel(task: Discrete, precision: Any) -> Kernel:
+def _kernel(task: Discrete, precision: Any) -> MarkovKernel:
     return build_kernel(task.sampler, _model(task, precision), task.field_values)

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 import heliostat as hs
-from heliostat.kernels.discrete.chain import Kernel
+from heliostat.kernels.discrete.chain import MarkovKernel
 from heliostat.kernels.discrete.target import Target, check_target
 from heliostat_tasks.discrete.samplers import SAMPLERS
 from heliostat_tasks.discrete.targets import TARGETS, parameters
@@ -87,7 +87,7 @@ def check_fields(fields: Mapping[str, Any]) -> None:
 
 
 def check_model(
-    target: Target, kernel: Kernel, start: UInt8[np.ndarray, " sites"] | None
+    target: Target, kernel: MarkovKernel, start: UInt8[np.ndarray, " sites"] | None
 ) -> None:
     """Evaluate a target at its start, or at random states, and try its sampler.
 

@@ -25,7 +25,7 @@ from jax import Array
 from jaxtyping import Float, Integer, UInt8
 
 from heliostat.kernels.discrete.annealing import anneal, bennett, draw_product
-from heliostat.kernels.discrete.chain import Kernel
+from heliostat.kernels.discrete.chain import MarkovKernel
 from heliostat.kernels.vmc.sharding import replicate
 from heliostat_tasks.learn.chains import walk
 
@@ -62,7 +62,7 @@ class AnnealingPlan(NamedTuple):
 
 
 def start_pass(
-    kernel: Kernel,
+    kernel: MarkovKernel,
     key: Array,
     chains: UInt8[Array, "chains sites"],
     base: Float[Array, "sites values"],
@@ -91,7 +91,7 @@ def start_pass(
 
 
 def advance(
-    kernel: Kernel,
+    kernel: MarkovKernel,
     key: Array,
     both: tuple[Particles, Particles],
     betas: Float[Array, " betas"],

@@ -10,7 +10,7 @@ from jax import Array
 from jaxtyping import Float, UInt8
 
 from heliostat.kernels.discrete.adaptation import OPTIMAL_ACCEPTANCE
-from heliostat.kernels.discrete.chain import Kernel, Sizes
+from heliostat.kernels.discrete.chain import MarkovKernel, Sizes
 from heliostat.kernels.discrete.proposals import informed
 from heliostat.kernels.discrete.target import Target
 from heliostat.kernels.vmc.sharding import replicate
@@ -36,7 +36,7 @@ class ChainSampler(NamedTuple):
     longest: int  # most sites of a path
     moves: int  # of a chain in a step
 
-    def kernel(self, target: Target) -> Kernel:
+    def kernel(self, target: Target) -> MarkovKernel:
         """Return the sampler of a density."""
         longest = min(self.longest, target.sites) if self.name == "path" else 1
         differences = "taylor" if target.exact is None else "exact"
@@ -90,7 +90,7 @@ class ChainSampler(NamedTuple):
 
 
 def walk(
-    kernel: Kernel,
+    kernel: MarkovKernel,
     key: Array,
     x: UInt8[Array, "n sites"],
     size: Float[Array, ""],

@@ -14,7 +14,7 @@ from jax import Array
 
 import heliostat as hs
 from heliostat.kernels.discrete.annealing import draw_product
-from heliostat.kernels.discrete.chain import Kernel
+from heliostat.kernels.discrete.chain import MarkovKernel
 from heliostat.kernels.discrete.target import Target
 from heliostat_tasks.learn import estimates, measures
 from heliostat_tasks.learn.annealing import AnnealingPlan, no_particles
@@ -219,7 +219,7 @@ class Learn(hs.Task):
         site = "pixels" if self.model == "ebm" else "sites"
         return estimates.headline(rows, errors, site)
 
-    def sampler_of(self, target: Target) -> Kernel:
+    def sampler_of(self, target: Target) -> MarkovKernel:
         """Return the sampler that moves chains of a density.
 
         Args:

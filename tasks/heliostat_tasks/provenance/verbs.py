@@ -16,8 +16,12 @@ from heliostat_tasks.provenance.canonical import MAX_JSON, Refused
 from heliostat_tasks.provenance.cost import ReplayBudget
 from heliostat_tasks.provenance.task import Provenance
 from heliostat_tasks.provenance.transcript import writer
+from heliostat_tasks.provenance.transcript.file_format import (
+    COMMITMENT,
+    NONCE,
+    TRANSCRIPT,
+)
 from heliostat_tasks.provenance.transcript.files import read_file, write_file
-from heliostat_tasks.provenance.transcript.layout import COMMITMENT, NONCE, TRANSCRIPT
 from heliostat_tasks.provenance.transcript.nonce import issue_nonce
 from heliostat_tasks.provenance.transcript.signing import load_key
 from heliostat_tasks.provenance.verify import calibration

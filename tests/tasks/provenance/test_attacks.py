@@ -15,7 +15,7 @@ from heliostat.system.device import cores
 from heliostat_tasks.provenance import Provenance, verbs
 from heliostat_tasks.provenance.attacks import bench
 from heliostat_tasks.provenance.attacks.catalog import ATTACKS, forge
-from heliostat_tasks.provenance.transcript import layout
+from heliostat_tasks.provenance.transcript import file_format
 from heliostat_tasks.provenance.transcript.signing import load_key
 
 pytestmark = pytest.mark.slow
@@ -51,7 +51,7 @@ def test_a_hundred_honest_trainings_are_accepted(tmp_path, judge):
         verbs.train(task, out=out, store=str(tmp_path / "store"), on="here")
         result = judge(out)
         assert result.verdict == "ACCEPT", (number, result.reasons)
-        assert all(replay.equal for replay in result.replays)
+        assert all(replay.bitwise_equal for replay in result.replays)
 
 
 UNPINNED = """
@@ -77,7 +77,7 @@ def test_across_core_counts_an_honest_training_is_accepted(
     subprocess.run([sys.executable, "-c", code], check=True, timeout=240)
     result = judge(out, "local", 1)
     assert result.verdict == "ACCEPT" and len(result.replays) == 6
-    assert not any(replay.exact for replay in result.replays)
+    assert not any(replay.same_environment for replay in result.replays)
     assert max(replay.distances["weights"] for replay in result.replays) < 1e-5
 
 
@@ -120,5 +120,5 @@ def test_the_bench_writes_a_table(fleet_ray, honest, tmp_path):
     assert answer.status == 0 and all(name in text for name in ATTACKS)
     rows = {row["attack"]: row for row in answer.data["attacks"]}
     assert {n for n, row in rows.items() if "ACCEPT" in str(row)} == BELOW
-    assert layout.checkpoint_name(0) == "ckpt/000000.safetensors"
+    assert file_format.checkpoint_name(0) == "ckpt/000000.safetensors"
     assert load_key("prover").name != load_key("verifier").name

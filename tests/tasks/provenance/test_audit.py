@@ -20,7 +20,7 @@ from heliostat_tasks.provenance import Provenance, verbs
 from heliostat_tasks.provenance.attacks.catalog import forge
 from heliostat_tasks.provenance.canonical import sha256
 from heliostat_tasks.provenance.cost import ReplayBudget
-from heliostat_tasks.provenance.transcript import layout, writer
+from heliostat_tasks.provenance.transcript import file_format, writer
 from heliostat_tasks.provenance.transcript.nonce import issue_nonce
 from heliostat_tasks.provenance.transcript.signing import (
     generate_key,
@@ -102,9 +102,9 @@ def test_a_step_that_differs_is_named(honest, judge):
 
 
 def test_a_false_log_is_rejected(honest, judge):
-    log = np.fromfile(honest / layout.LOG, layout.LOG_ENTRY)
+    log = np.fromfile(honest / file_format.LOG, file_format.LOG_ENTRY)
     log["loss"][7] *= 1.01
-    (honest / layout.LOG).write_bytes(log.tobytes())
+    (honest / file_format.LOG).write_bytes(log.tobytes())
     digest = sha256(log.tobytes())
     reseal(honest, "transcript", lambda body: body.update(log=digest))
     claim_other_environment(honest)
@@ -113,9 +113,9 @@ def test_a_false_log_is_rejected(honest, judge):
 
 
 def test_where_bits_agree_the_log_must_agree_too(honest, judge):
-    log = np.fromfile(honest / layout.LOG, layout.LOG_ENTRY)
+    log = np.fromfile(honest / file_format.LOG, file_format.LOG_ENTRY)
     log["loss"] *= 1 + 5e-5
-    (honest / layout.LOG).write_bytes(log.tobytes())
+    (honest / file_format.LOG).write_bytes(log.tobytes())
     digest = sha256(log.tobytes())
     reseal(honest, "transcript", lambda body: body.update(log=digest))
     claim_other_environment(honest)
@@ -218,9 +218,9 @@ def test_commitment_nonce_and_training_may_be_three_commands(tmp_path):
     with pytest.raises(hs.RequestError, match="a commitment already"):
         verbs.commit(task, out=out)
     verbs.issue(out)
-    nonce = (out / layout.NONCE).read_bytes()
+    nonce = (out / file_format.NONCE).read_bytes()
     verbs.issue(out)
-    assert (out / layout.NONCE).read_bytes() == nonce  # asking again is no new try
+    assert (out / file_format.NONCE).read_bytes() == nonce  # asking again is no new try
     with pytest.raises(hs.RequestError, match="to other fields"):
         verbs.train(TASK, out=out, store=store, on="here")
     answer = verbs.train(task, out=out, store=store, on="here")
@@ -268,7 +268,7 @@ def test_another_commitment_of_the_same_prover_is_counted(tmp_path):
         out = tmp_path / str(number)
         verbs.commit(Provenance(**SMALL, train=5 + number, segment=6), out=out)
         verbs.issue(out)
-        nonce = writer.read_envelope(out, layout.NONCE, "nonce").body
+        nonce = writer.read_envelope(out, file_format.NONCE, "nonce").body
         if number == 1:
             before = nonce["sequence"]
     assert nonce["sequence"] == before + 1
@@ -281,7 +281,7 @@ def test_the_same_data_under_another_key_are_counted(tmp_path):
         out = tmp_path / str(number)
         task = Provenance(**SMALL, train=3 + number, segment=6)
         writer.commit(task, task.data.tobytes(), out, generate_key())
-        envelope = (out / layout.COMMITMENT).read_bytes()
+        envelope = (out / file_format.COMMITMENT).read_bytes()
         nonce = issue_nonce(envelope, generate_key(), tmp_path / "issued.jsonl")
         sequence.append(open_envelope(nonce, "nonce", "it").body["sequence"])
     assert sequence == [1, 2]
@@ -297,7 +297,7 @@ def test_any_folder_of_text_can_be_trained_on(tmp_path):
     out = tmp_path / "t"
     data = tmp_path / "texts"
     verbs.train(task, out=out, data=data, store=str(tmp_path / "s"), on="here")
-    assert (out / layout.RECORDS).read_bytes().startswith(b"a.txt a.txt ")
+    assert (out / file_format.RECORDS).read_bytes().startswith(b"a.txt a.txt ")
     assert verbs.verify(out, on="here", points=0).data["verdict"] == "ACCEPT"
     with pytest.raises(hs.RequestError, match="expected a folder"):
         verbs.commit(task, out=tmp_path / "u", data=tmp_path / "none")
@@ -334,7 +334,7 @@ def test_a_resumed_training_names_the_environment_of_each_segment(tmp_path, judg
     writer.export(hs.open(run.id, store=store), out, load_key("prover"))
     result = judge(out)
     assert result.verdict == "ACCEPT" and kinds(result) == ["bitwise", "bitwise"]
-    assert [replay.exact for replay in result.replays] == [False, True]
+    assert [replay.same_environment for replay in result.replays] == [False, True]
     environments = statement(result)["predicate"]["environments"]
     assert [environment for _, environment in environments] == [
         "0123456789abcdef",

@@ -13,10 +13,10 @@ from heliostat_tasks.provenance.canonical import (
     to_json,
 )
 from heliostat_tasks.provenance.transcript.tensors import (
-    pack,
+    decode,
+    encode,
     state_digest,
     tensor_types,
-    unpack,
 )
 
 TENSORS = {
@@ -28,7 +28,7 @@ TYPES = tensor_types(TENSORS)
 
 
 def with_header(change):
-    content = pack(TENSORS)
+    content = encode(TENSORS)
     size = int.from_bytes(content[:8], "little")
     header = change(content[8 : 8 + size])
     return len(header).to_bytes(8, "little") + header + content[8 + size :]
@@ -44,8 +44,8 @@ def with_table(change):
 
 
 def test_tensors_survive_a_round_trip_and_the_library_agrees():
-    content = pack(TENSORS)
-    for result in (unpack(content, TYPES, "it"), load(content)):
+    content = encode(TENSORS)
+    for result in (decode(content, TYPES, "it"), load(content)):
         assert set(result) == set(TENSORS)
         for name, array in TENSORS.items():
             np.testing.assert_array_equal(result[name], array)
@@ -71,10 +71,10 @@ BAD = {
     "negative": with_table(lambda t: t["a"].update(data_offsets=[-24, 0])),
     "overlap": with_table(lambda t: t["b"].update(data_offsets=[0, 4])),
     "fractions": with_table(lambda t: t["a"].update(data_offsets=[0.0, 24.0])),
-    "trailing": pack(TENSORS) + b"\x00",
-    "cut off": pack(TENSORS)[:-1],
-    "NaN": pack(TENSORS | {"b": np.float32([np.nan])}),
-    "infinite": pack(TENSORS | {"b": np.float32([np.inf])}),
+    "trailing": encode(TENSORS) + b"\x00",
+    "cut off": encode(TENSORS)[:-1],
+    "NaN": encode(TENSORS | {"b": np.float32([np.nan])}),
+    "infinite": encode(TENSORS | {"b": np.float32([np.inf])}),
     "pickle": b"\x80\x04\x95" + b"cposix\nsystem\n" * 8,
 }
 
@@ -82,7 +82,7 @@ BAD = {
 @pytest.mark.parametrize("name", BAD)
 def test_malformed_tensors_are_refused(name):
     with pytest.raises(Refused) as caught:
-        unpack(BAD[name], TYPES, "it")
+        decode(BAD[name], TYPES, "it")
     assert "\n" not in str(caught.value) and len(str(caught.value)) < 120
 
 
@@ -91,7 +91,7 @@ def test_a_duplicate_tensor_is_refused():
         lambda h: b'{"a":' + json.dumps(json.loads(h)["a"]).encode() + b"," + h[1:]
     )
     with pytest.raises(Refused, match="no JSON"):
-        unpack(content, TYPES, "it")
+        decode(content, TYPES, "it")
 
 
 @pytest.mark.parametrize(

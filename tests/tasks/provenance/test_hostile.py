@@ -14,12 +14,12 @@ import heliostat as hs
 from heliostat_tasks.provenance import verbs
 from heliostat_tasks.provenance.canonical import Refused, sha256
 from heliostat_tasks.provenance.cost import UNLIMITED, OverBudget
-from heliostat_tasks.provenance.transcript import layout, writer
+from heliostat_tasks.provenance.transcript import file_format, writer
 from heliostat_tasks.provenance.transcript.reader import read_transcript
 from heliostat_tasks.provenance.transcript.signing import load_key, open_envelope, seal
-from heliostat_tasks.provenance.transcript.tensors import pack, tensor_types, unpack
+from heliostat_tasks.provenance.transcript.tensors import decode, encode, tensor_types
 
-LAST = layout.checkpoint_name(24)
+LAST = file_format.checkpoint_name(24)
 
 
 def linked(folder):
@@ -34,12 +34,12 @@ def linked_folder(folder):
 
 
 def pipe(folder):
-    (folder / layout.RECORDS).unlink()
-    os.mkfifo(folder / layout.RECORDS)
+    (folder / file_format.RECORDS).unlink()
+    os.mkfifo(folder / file_format.RECORDS)
 
 
 def hole(folder):
-    with (folder / layout.RECORDS).open("ab") as stream:
+    with (folder / file_format.RECORDS).open("ab") as stream:
         stream.truncate(1 << 42)  # a file of four terabytes that takes no room
 
 
@@ -55,7 +55,7 @@ def committed(spoil):
     def change(folder):
         """Sign another commitment, and a nonce for it, as an issuer would."""
         reseal(folder, "commitment", spoil)
-        signed = writer.read_envelope(folder, layout.COMMITMENT, "commitment")
+        signed = writer.read_envelope(folder, file_format.COMMITMENT, "commitment")
         named = sha256(signed.content)
         reseal(folder, "nonce", lambda body: body.update(commitment=named))
 
@@ -70,7 +70,7 @@ def state(**tensors):
     """Replace a checkpoint by other tensors, with fitting digests."""
 
     def change(folder):
-        content = pack({"step": np.array(24, np.int32)} | tensors)
+        content = encode({"step": np.array(24, np.int32)} | tensors)
         signed(folder, content)
 
     return change
@@ -91,7 +91,7 @@ def not_finite(folder):
 
     tensors = load((folder / LAST).read_bytes())
     tensors["params.layer0.bias"] = tensors["params.layer0.bias"] * np.nan
-    signed(folder, pack(tensors))
+    signed(folder, encode(tensors))
 
 
 def negative(folder):
@@ -99,7 +99,7 @@ def negative(folder):
 
     tensors = load((folder / LAST).read_bytes())
     tensors["nu.layer0.bias"] = -np.ones_like(tensors["nu.layer0.bias"])
-    signed(folder, pack(tensors))
+    signed(folder, encode(tensors))
 
 
 BOMB = b"\x1f\x8b\x08" + bytes(1000)
@@ -119,7 +119,7 @@ HARM = {
     "a zip bomb": (replaced("transcript.dsse.json", BOMB), "no canonical JSON"),
     "a pickle": (replaced("commitment.dsse.json", PICKLE), "no canonical JSON"),
     "other bytes": (replaced(LAST, PICKLE), "has more than"),
-    "other data": (replaced(layout.RECORDS, bytes(650)), "not those that were"),
+    "other data": (replaced(file_format.RECORDS, bytes(650)), "not those that were"),
     "a signed pickle": (lambda f: signed(f, PICKLE), "larger|whole number|header"),
     "signed NaN": (not_finite, "not finite"),
     "negative squares": (negative, "squares that are negative"),
@@ -254,13 +254,13 @@ def survives(read, content):
 def test_four_thousand_mutated_checkpoints_are_refused_or_the_same(trained):
     content = (trained / LAST).read_bytes()
     task = writer.committed_task(TASK, trained)
-    types = tensor_types(layout.initial_tensors(task))
+    types = tensor_types(file_format.initial_tensors(task))
     draw, taken = random.Random(0), 0
     head = 8 + int.from_bytes(content[:8], "little")
     for _ in range(4_000):
         edge = draw.choice([head, len(content)])
         other = mutated(content[:edge], draw) + content[edge:]
-        taken += survives(lambda c: unpack(c, types, "it"), other)
+        taken += survives(lambda c: decode(c, types, "it"), other)
     assert taken < 2_000  # changed numbers are numbers: their digest is another
 
 

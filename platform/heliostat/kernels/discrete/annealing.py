@@ -26,7 +26,7 @@ from jax.nn import logsumexp, sigmoid
 from jaxtyping import Float, Int, Key
 from numpy.typing import ArrayLike
 
-from heliostat.kernels.discrete.chain import Chain, Kernel, Tilt, product
+from heliostat.kernels.discrete.chain import Chain, MarkovKernel, Tilt, product
 from heliostat.kernels.discrete.target import State
 
 
@@ -68,7 +68,7 @@ def log_z0(base: Float[Array, "sites values"]) -> Float[Array, ""]:
 
 
 def anneal(
-    kernel: Kernel,
+    kernel: MarkovKernel,
     key: Key[Array, ""],
     chain: Chain,
     betas: Float[Array | np.ndarray, " betas"],

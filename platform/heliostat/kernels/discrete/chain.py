@@ -1,6 +1,6 @@
 """One Markov chain over discrete states: its state, its sampler, and its tilt.
 
-Every sampler is a :class:`Kernel`, a pair of pure functions for one chain::
+Every sampler is a :class:`MarkovKernel`, a pair of pure functions for one chain::
 
     chain = kernel.init(x)
     chain, info = kernel.step(key, chain, size, tilt)
@@ -79,7 +79,7 @@ class Sizes(NamedTuple):
     high: float  # highest
 
 
-class Kernel(NamedTuple):
+class MarkovKernel(NamedTuple):
     """A sampler of one chain.
 
     Args:
@@ -193,7 +193,7 @@ def metropolis_hastings(
     return chosen, Info(chance, jnp.where(moves, hops, 0))
 
 
-def lazy(kernel: Kernel, hold: Float[Array, ""] | float = 0.5) -> Kernel:
+def lazy(kernel: MarkovKernel, hold: Float[Array, ""] | float = 0.5) -> MarkovKernel:
     """Return the same sampler, which stays put with probability ``hold`` at each step.
 
     A sampler that always flips one bit has all chains on states of one parity, so that

@@ -15,7 +15,7 @@ import numpy as np
 from jax import Array
 from jaxtyping import Float, Int, Key
 
-from heliostat.kernels.discrete.chain import Chain, Info, Kernel, Tilt, tilted
+from heliostat.kernels.discrete.chain import Chain, Info, MarkovKernel, Tilt, tilted
 from heliostat.kernels.discrete.gibbs import init_without_gains, unit
 from heliostat.kernels.discrete.moves import Size
 from heliostat.kernels.discrete.target import (
@@ -27,7 +27,7 @@ from heliostat.kernels.discrete.target import (
 )
 
 
-def chromatic(target: Target) -> Kernel:
+def chromatic(target: Target) -> MarkovKernel:
     """Return chromatic Gibbs: one step draws all sites, colour after colour.
 
     A sweep keeps the target stationary, but is not reversible.
@@ -69,7 +69,7 @@ def chromatic(target: Target) -> Kernel:
         hops = jnp.sum(x != chain.x, dtype=jnp.int32)
         return init(x), Info(unit(chain.logp), hops)
 
-    return Kernel(init, step, reversible=False)
+    return MarkovKernel(init, step, reversible=False)
 
 
 def recolour(

@@ -23,7 +23,7 @@ from jaxtyping import Bool, Float, Int, Key, UInt8
 from heliostat.kernels.discrete.chain import (
     Chain,
     Info,
-    Kernel,
+    MarkovKernel,
     Tilt,
     metropolis_hastings,
     tilted,
@@ -78,7 +78,7 @@ def init_without_gains(target: Target) -> Callable[[State], Chain]:
     return init
 
 
-def random_scan_gibbs(target: Target) -> Kernel:
+def random_scan_gibbs(target: Target) -> MarkovKernel:
     """Return random-scan Gibbs: a uniformly drawn site from p(x_i | the rest).
 
     A step costs K − 1 evaluations.
@@ -114,10 +114,10 @@ def random_scan_gibbs(target: Target) -> Kernel:
         hops = jnp.where(chosen > 0, 1, 0).astype(jnp.int32)
         return jax.tree.map(lambda v: v[chosen], every), Info(unit(logits), hops)
 
-    return Kernel(init, step)
+    return MarkovKernel(init, step)
 
 
-def random_scan_metropolis(target: Target) -> Kernel:
+def random_scan_metropolis(target: Target) -> MarkovKernel:
     """Return random-scan Metropolis: a uniformly drawn site and value.
 
         a = min(1, π(y) / π(x))
@@ -152,7 +152,7 @@ def random_scan_metropolis(target: Target) -> Kernel:
         ratio = tilted(proposed, tilt)[0] - tilted(chain, tilt)[0]
         return metropolis_hastings(deciding, chain, proposed, ratio)
 
-    return Kernel(init, step)
+    return MarkovKernel(init, step)
 
 
 def neighbours(
@@ -177,7 +177,7 @@ def neighbours(
     return jax.vmap(lambda v: x.at[site].set(v))(others)
 
 
-def block_gibbs(target: Target) -> Kernel:
+def block_gibbs(target: Target) -> MarkovKernel:
     """Return block Gibbs of an RBM: hidden units given visible ones, then the reverse.
 
         P(h_j = 1 | v) = σ(c_j + Σ_i v_i W_ij)
@@ -218,7 +218,7 @@ def block_gibbs(target: Target) -> Kernel:
         hops = jnp.sum(x != chain.x, dtype=jnp.int32)
         return init(x), Info(unit(chain.logp), hops)
 
-    return Kernel(init, step, tilts=False)
+    return MarkovKernel(init, step, tilts=False)
 
 
 def _bits(key: Key[Array, ""], logits: Float[Array, " n"]) -> Bool[Array, " n"]:

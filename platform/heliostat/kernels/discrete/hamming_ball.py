@@ -13,7 +13,7 @@ import numpy as np
 from jax import Array
 from jaxtyping import Int, Int32, Key, UInt8
 
-from heliostat.kernels.discrete.chain import Chain, Info, Kernel, Tilt, tilted
+from heliostat.kernels.discrete.chain import Chain, Info, MarkovKernel, Tilt, tilted
 from heliostat.kernels.discrete.gibbs import (
     init_without_gains,
     unit,
@@ -24,7 +24,7 @@ from heliostat.kernels.discrete.selection import select
 from heliostat.kernels.discrete.target import State, Target
 
 
-def hamming_ball(target: Target, block: int = 10, radius: int = 1) -> Kernel:
+def hamming_ball(target: Target, block: int = 10, radius: int = 1) -> MarkovKernel:
     """Return the Hamming ball sampler on a random block of sites.
 
     An auxiliary state u is drawn uniformly within ``radius`` changes of x inside the
@@ -78,7 +78,7 @@ def hamming_ball(target: Target, block: int = 10, radius: int = 1) -> Kernel:
         hops = jnp.sum(new.x != chain.x, dtype=jnp.int32)
         return new, Info(unit(logits), hops)
 
-    return Kernel(init, step)
+    return MarkovKernel(init, step)
 
 
 def ball_shifts(block: int, radius: int, values: int) -> Int32[np.ndarray, "n block"]:

@@ -40,7 +40,7 @@ from jaxtyping import Float, Int, Key
 from heliostat.kernels.discrete.chain import (
     Chain,
     Info,
-    Kernel,
+    MarkovKernel,
     Sizes,
     Tilt,
     metropolis_hastings,
@@ -92,7 +92,7 @@ def informed(
     moves: MoveKind = "single",
     longest: int = 1,
     adjusted: bool = True,
-) -> Kernel:
+) -> MarkovKernel:
     """Return a sampler that proposes moves in proportion to g(e^Δ).
 
         a = min(1, π(y) q(y → x) / π(x) q(x → y))
@@ -108,7 +108,7 @@ def informed(
         adjusted: False accepts everything: biased, as DULA is.
 
     Returns:
-        The sampler, a :class:`~heliostat.kernels.discrete.chain.Kernel`.
+        The sampler, a :class:`~heliostat.kernels.discrete.chain.MarkovKernel`.
 
     Raises:
         ValueError: for a name that is none of the above, or ``longest`` outside 1 … D.
@@ -156,7 +156,7 @@ def informed(
         return metropolis_hastings(deciding, chain, proposed, ratio)
 
     sizes = _sizes(moves, longest, adjusted)
-    return Kernel(init, step, sizes, proposal, reversible=adjusted)
+    return MarkovKernel(init, step, sizes, proposal, reversible=adjusted)
 
 
 def _sizes(moves: str, longest: int, adjusted: bool) -> Sizes | None:

@@ -18,7 +18,7 @@ from jax.nn import logsumexp
 from jaxtyping import Bool, Float, Int, Key
 
 from heliostat.kernels.discrete.annealing import draw_product, log_z0
-from heliostat.kernels.discrete.chain import Chain, Kernel, Tilt, product
+from heliostat.kernels.discrete.chain import Chain, MarkovKernel, Tilt, product
 
 
 class SMCResult(NamedTuple):
@@ -36,7 +36,7 @@ class SMCResult(NamedTuple):
 
 
 def smc(
-    kernel: Kernel,
+    kernel: MarkovKernel,
     key: Key[Array, ""],
     particles: int,
     base: Float[Array, "sites values"],
@@ -99,7 +99,7 @@ def smc(
 
 
 def _walk(
-    kernel: Kernel,
+    kernel: MarkovKernel,
     key: Key[Array, ""],
     chains: Chain,
     tilt: Tilt,

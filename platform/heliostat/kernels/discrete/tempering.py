@@ -23,7 +23,7 @@ from jax import Array
 from jaxtyping import Bool, Float, Int, Key
 from numpy.typing import ArrayLike
 
-from heliostat.kernels.discrete.chain import Chain, Info, Kernel, Tilt, product
+from heliostat.kernels.discrete.chain import Chain, Info, MarkovKernel, Tilt, product
 from heliostat.kernels.discrete.target import State, Target
 
 
@@ -74,8 +74,11 @@ def geometric_betas(
 
 
 def tempered(
-    kernel: Kernel, target: Target, betas: ArrayLike, base: ArrayLike | None = None
-) -> Kernel:
+    kernel: MarkovKernel,
+    target: Target,
+    betas: ArrayLike,
+    base: ArrayLike | None = None,
+) -> MarkovKernel:
     """Return parallel tempering around any sampler that can be tilted.
 
         a = min(1, exp[(β_r − β_q) (φ(x_q) − φ(x_r))])
@@ -131,7 +134,7 @@ def tempered(
         hops = jnp.sum(chains.x[0] != state.chains.x[0], dtype=jnp.int32)
         return Ladder(chains, ~state.odd, probs), Info(info.acceptance[0], hops)
 
-    return Kernel(init, step, kernel.sizes, reversible=False, tilts=False)
+    return MarkovKernel(init, step, kernel.sizes, reversible=False, tilts=False)
 
 
 def exchange_order(

@@ -16,7 +16,7 @@ from heliostat.sweeps.cells import Cell
 from heliostat.sweeps.journal import Journal
 from heliostat.sweeps.plan import Metric, Plan, SweepSchedule
 from heliostat.sweeps.search import WrappedSearch
-from heliostat.sweeps.search.tune import quiet_tune
+from heliostat.sweeps.search.quiet import quiet_tune
 
 
 class ASHA(WrappedSearch):

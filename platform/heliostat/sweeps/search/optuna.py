@@ -16,7 +16,7 @@ from heliostat.sweeps.outcomes import CellOutcome
 from heliostat.sweeps.plan import Metric, Plan
 from heliostat.sweeps.search import CellStream, FixedCells, Search
 from heliostat.sweeps.search.ask_tell import Suggested, most_runs, recorded_cells
-from heliostat.sweeps.search.tune import quiet_tune
+from heliostat.sweeps.search.quiet import quiet_tune
 
 
 class OptunaSearch(Search):

@@ -12,7 +12,7 @@ from heliostat.system.jit import jit
 from heliostat_tasks.provenance import prg
 from heliostat_tasks.provenance.models import tensor_specs
 from heliostat_tasks.provenance.task import Provenance, checksum
-from heliostat_tasks.provenance.transcript.layout import (
+from heliostat_tasks.provenance.transcript.file_format import (
     Tensors,
     checkpoint_steps,
     from_block,

@@ -15,8 +15,8 @@ from heliostat.errors import did_you_mean
 from heliostat_tasks.provenance.attacks import checkpoints, segment
 from heliostat_tasks.provenance.attacks.adversary import Adversary, Forgery
 from heliostat_tasks.provenance.canonical import Refused
+from heliostat_tasks.provenance.transcript.file_format import COMMITMENT, NONCE, RECORDS
 from heliostat_tasks.provenance.transcript.files import write_file
-from heliostat_tasks.provenance.transcript.layout import COMMITMENT, NONCE, RECORDS
 from heliostat_tasks.provenance.transcript.reader import read_transcript
 from heliostat_tasks.provenance.transcript.signing import load_key
 from heliostat_tasks.provenance.transcript.writer import publish

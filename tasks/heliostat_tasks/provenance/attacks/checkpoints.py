@@ -17,7 +17,7 @@ from heliostat_tasks.provenance.attacks.adversary import (
     other_start,
 )
 from heliostat_tasks.provenance.canonical import sha256
-from heliostat_tasks.provenance.transcript.layout import (
+from heliostat_tasks.provenance.transcript.file_format import (
     COMMITMENT,
     Tensors,
     initial_tensors,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import heliostat as hs
 from heliostat.system.jit import jit
 from heliostat_tasks.provenance.attacks.adversary import Adversary, Forgery
-from heliostat_tasks.provenance.transcript.layout import to_state, to_tensors
+from heliostat_tasks.provenance.transcript.file_format import to_state, to_tensors
 
 
 def subtraction(adversary: Adversary) -> Forgery:

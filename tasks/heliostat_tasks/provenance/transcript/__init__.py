@@ -2,7 +2,7 @@
 
 | module | subject |
 |---|---|
-| ``layout`` | names of the files, steps of the checkpoints |
+| ``file_format`` | names of the files, steps of the checkpoints |
 | ``writer`` | the prover writes: the commitment first, the rest after the training |
 | ``nonce`` | a verifier answers a commitment with a nonce |
 | ``signing`` | Ed25519 signatures over DSSE envelopes |

@@ -8,7 +8,10 @@ from typing import Any
 
 from heliostat_tasks.provenance.canonical import Refused
 from heliostat_tasks.provenance.task import Provenance
-from heliostat_tasks.provenance.transcript.layout import TRANSCRIPT, checkpoint_steps
+from heliostat_tasks.provenance.transcript.file_format import (
+    TRANSCRIPT,
+    checkpoint_steps,
+)
 from heliostat_tasks.provenance.transcript.schema import (
     check_hex,
     check_integer,

@@ -12,14 +12,14 @@ from heliostat_tasks.provenance.canonical import Refused, parse_float, sha256
 from heliostat_tasks.provenance.cost import ReplayBudget, check_budget
 from heliostat_tasks.provenance.models import MODELS
 from heliostat_tasks.provenance.task import Provenance
-from heliostat_tasks.provenance.transcript.files import read_file
-from heliostat_tasks.provenance.transcript.layout import (
+from heliostat_tasks.provenance.transcript.file_format import (
     COMMITMENT,
     NONCE,
     NONCE_BYTES,
     PROTOCOL,
     RECORDS,
 )
+from heliostat_tasks.provenance.transcript.files import read_file
 from heliostat_tasks.provenance.transcript.schema import (
     check_hex,
     check_integer,

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from heliostat_tasks.provenance.canonical import sha256
-from heliostat_tasks.provenance.transcript.layout import NONCE_BYTES
+from heliostat_tasks.provenance.transcript.file_format import NONCE_BYTES
 from heliostat_tasks.provenance.transcript.signing import (
     KeyPair,
     SignedBody,

@@ -28,8 +28,7 @@ from heliostat_tasks.provenance.transcript.commitment import (
     check_nonce_envelope,
     rebuild_task,
 )
-from heliostat_tasks.provenance.transcript.files import read_file
-from heliostat_tasks.provenance.transcript.layout import (
+from heliostat_tasks.provenance.transcript.file_format import (
     COMMITMENT,
     LOG,
     LOG_ENTRY,
@@ -39,13 +38,14 @@ from heliostat_tasks.provenance.transcript.layout import (
     checkpoint_name,
     initial_tensors,
 )
+from heliostat_tasks.provenance.transcript.files import read_file
 from heliostat_tasks.provenance.transcript.schema import check_table
 from heliostat_tasks.provenance.transcript.signing import SignedBody, open_envelope
 from heliostat_tasks.provenance.transcript.tensors import (
     TensorTypes,
+    decode,
     state_digest,
     tensor_types,
-    unpack,
 )
 
 
@@ -73,7 +73,7 @@ class Transcript(NamedTuple):
         content = read_file(self.folder, name, entry["size"])
         if len(content) != entry["size"] or sha256(content) != entry["sha256"]:
             raise Refused(f"{name} is not what was signed")
-        state = unpack(content, self.types, name)
+        state = decode(content, self.types, name)
         if any((a < 0).any() for n, a in state.items() if n.startswith("nu.")):
             raise Refused(f"{name} has squares that are negative")
         if state_digest(state).hex() != entry["state"]:

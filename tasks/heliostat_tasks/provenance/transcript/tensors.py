@@ -1,6 +1,6 @@
 """Checkpoints as safetensors files; a stranger's file is refused here.
 
-``safetensors`` writes them. :func:`unpack` reads them without it, and checks header,
+``safetensors`` writes them. :func:`decode` reads them without it, and checks header,
 names, types, shapes, offsets and numbers before it returns anything.
 """
 
@@ -30,14 +30,14 @@ def tensor_types(tensors: Mapping[str, np.ndarray]) -> TensorTypes:
     return {n: (a.dtype.newbyteorder("<"), a.shape) for n, a in tensors.items()}
 
 
-def pack(tensors: Mapping[str, np.ndarray]) -> bytes:
+def encode(tensors: Mapping[str, np.ndarray]) -> bytes:
     """Write named arrays as the bytes of a safetensors file."""
     from safetensors.numpy import save
 
     return save({name: np.asarray(a, order="C") for name, a in tensors.items()})
 
 
-def unpack(content: bytes, expected: TensorTypes, label: str) -> dict[str, np.ndarray]:
+def decode(content: bytes, expected: TensorTypes, label: str) -> dict[str, np.ndarray]:
     """Read the tensors of a safetensors file, if they are exactly those expected.
 
     Args:

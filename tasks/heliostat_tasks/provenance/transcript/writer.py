@@ -15,8 +15,7 @@ from heliostat_tasks.provenance import corpus
 from heliostat_tasks.provenance.canonical import sha256, to_json
 from heliostat_tasks.provenance.cost import MAX_DATA
 from heliostat_tasks.provenance.task import Provenance
-from heliostat_tasks.provenance.transcript.files import write_file
-from heliostat_tasks.provenance.transcript.layout import (
+from heliostat_tasks.provenance.transcript.file_format import (
     COMMITMENT,
     LOG,
     LOG_ENTRY,
@@ -29,13 +28,14 @@ from heliostat_tasks.provenance.transcript.layout import (
     checkpoint_steps,
     initial_tensors,
 )
+from heliostat_tasks.provenance.transcript.files import write_file
 from heliostat_tasks.provenance.transcript.signing import (
     KeyPair,
     SignedBody,
     open_envelope,
     seal,
 )
-from heliostat_tasks.provenance.transcript.tensors import pack, state_digest
+from heliostat_tasks.provenance.transcript.tensors import encode, state_digest
 
 
 def commit(task: Provenance, records: bytes, out: Path, key: KeyPair) -> Provenance:
@@ -165,7 +165,7 @@ def _write_checkpoint(
     out: Path, step: int, state: Tensors, environment: int
 ) -> dict[str, Any]:
     """Write a checkpoint, and return its entry of the signed table."""
-    content = pack(state)
+    content = encode(state)
     write_file(out / checkpoint_name(step), content)
     return {
         "environment": environment,

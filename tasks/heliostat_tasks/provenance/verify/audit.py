@@ -23,7 +23,7 @@ import numpy as np
 import heliostat as hs
 from heliostat_tasks.provenance.canonical import Refused
 from heliostat_tasks.provenance.cost import Deadline, OverBudget
-from heliostat_tasks.provenance.transcript.layout import (
+from heliostat_tasks.provenance.transcript.file_format import (
     from_block,
     segments,
     to_block,

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Bool
 
 import heliostat as hs
-from heliostat_tasks.provenance.transcript.layout import from_block
+from heliostat_tasks.provenance.transcript.file_format import from_block
 from heliostat_tasks.provenance.transcript.reader import Transcript
 from heliostat_tasks.provenance.verify.distances import Movement, distances, same_bits
 
@@ -25,11 +25,11 @@ class ReplayComparison(NamedTuple):
     """Result of replaying one segment."""
 
     segment: int
-    exact: bool  # the environment is the claimed one, so bits must agree
-    equal: bool  # the bits of the final state agree
+    same_environment: bool  # the environment is the claimed one, so bits must agree
+    bitwise_equal: bool  # the bits of the final state agree
     distances: dict[str, float]  # of each tensor, and of "weights"
-    differs: int | None  # first step whose log has other bits
-    strays: int | None  # first step whose logged loss is beyond rounding
+    first_differing_step: int | None  # first step whose log has other bits
+    first_step_beyond_rounding: int | None  # whose logged loss is beyond rounding
 
     def classify(
         self, epsilon: float, exact: bool | None = None
@@ -38,20 +38,20 @@ class ReplayComparison(NamedTuple):
 
         Args:
             epsilon: largest distance where bits cannot agree.
-            exact: overrides the field of that name.
+            exact: bits must agree; default if the environment is the claimed one.
         """
-        exact = self.exact if exact is None else exact
+        exact = self.same_environment if exact is None else exact
         worst, far = self.worst
-        if exact and not self.equal:
+        if exact and not self.bitwise_equal:
             return (
                 "reject",
                 f"the replay ends with other bits ({worst}: {far:.1e} away)",
             )
         if self.distances["weights"] > epsilon or far > PER_TENSOR * epsilon:
             return "reject", f"the replay ends {far:.1e} away in {worst}"
-        if (self.differs if exact or self.equal else self.strays) is not None:
+        if self._first_bad_step(exact) is not None:
             return "reject", "the logged losses are not those of the replay"
-        return ("bitwise" if self.equal else "tolerance"), ""
+        return ("bitwise" if self.bitwise_equal else "tolerance"), ""
 
     @property
     def worst(self) -> tuple[str, float]:
@@ -62,12 +62,19 @@ class ReplayComparison(NamedTuple):
     @property
     def first_bad_step(self) -> int | None:
         """First step at which training and replay differ, as far as the log tells."""
-        return self.differs if self.exact or self.equal else self.strays
+        return self._first_bad_step(self.same_environment)
+
+    def _first_bad_step(self, exact: bool) -> int | None:
+        if exact or self.bitwise_equal:
+            return self.first_differing_step
+        return self.first_step_beyond_rounding
 
     @property
     def location(self) -> str:
         """Location of the difference, as the end of a sentence."""
-        if self.first_bad_step is None and not (self.exact or self.equal):
+        if self.first_bad_step is None and not (
+            self.same_environment or self.bitwise_equal
+        ):
             return "; the log does not tell where"
         if self.first_bad_step is None:
             return "; the log is that of the replay, so the checkpoint was changed"

@@ -24,7 +24,7 @@ from jaxtyping import Float64, Shaped
 FLOOR = 1e-6
 """τ: the least movement that a distance is measured in, as a share of the tensor."""
 
-EPSILON = 1e-8
+ADAM_EPSILON = 1e-8
 """Adam adds it to the root of its second moments."""
 
 Tensors = Mapping[str, Shaped[np.ndarray, "..."]]
@@ -101,7 +101,7 @@ def _adam_step(
     state: Tensors, name: str
 ) -> tuple[Float64[np.ndarray, "*shape"], Float64[np.ndarray, "*shape"]]:
     """Direction of Adam's step up to bias corrections, and its denominator."""
-    scale = np.sqrt(np.maximum(state[f"nu.{name}"].astype(float), 0.0)) + EPSILON
+    scale = np.sqrt(np.maximum(state[f"nu.{name}"].astype(float), 0.0)) + ADAM_EPSILON
     return state[f"mu.{name}"] / scale, scale
 
 

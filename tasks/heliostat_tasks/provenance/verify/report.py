@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
+from heliostat_tasks.provenance.transcript.file_format import checkpoint_steps, segments
 from heliostat_tasks.provenance.transcript.files import write_file
-from heliostat_tasks.provenance.transcript.layout import checkpoint_steps, segments
 from heliostat_tasks.provenance.transcript.signing import KeyPair, seal
 from heliostat_tasks.provenance.verify.distances import effect_names
 from heliostat_tasks.provenance.verify.findings import Audit

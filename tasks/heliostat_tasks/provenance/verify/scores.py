@@ -17,7 +17,7 @@ from jax import Array
 import heliostat as hs
 from heliostat_tasks.provenance.models import losses, tensor_specs
 from heliostat_tasks.provenance.task import Provenance
-from heliostat_tasks.provenance.transcript.layout import (
+from heliostat_tasks.provenance.transcript.file_format import (
     checkpoint_steps,
     segments,
     to_block,

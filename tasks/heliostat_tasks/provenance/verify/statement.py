@@ -12,7 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from heliostat_tasks.provenance.transcript.layout import TRANSCRIPT, checkpoint_steps
+from heliostat_tasks.provenance.transcript.file_format import (
+    TRANSCRIPT,
+    checkpoint_steps,
+)
 from heliostat_tasks.provenance.verify.comparison import PER_TENSOR
 from heliostat_tasks.provenance.verify.findings import Audit
 from heliostat_tasks.provenance.verify.memorisation import QUANTILES
@@ -41,7 +44,7 @@ def statement(audit: Audit) -> dict[str, Any]:
 def _subject(audit: Audit) -> list[dict[str, Any]]:
     claims = audit.claims
     if claims is None:
-        return [{"name": TRANSCRIPT, "digest": {"sha256": audit.file}}]
+        return [{"name": TRANSCRIPT, "digest": {"sha256": audit.sha256}}]
     final = claims.entries[checkpoint_steps(claims.task)[-1]]
     return [
         {"name": "model", "digest": {"sha256": final["sha256"]}},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from heliostat_tasks.provenance.transcript.layout import segments
+from heliostat_tasks.provenance.transcript.file_format import segments
 from heliostat_tasks.provenance.verify.findings import Audit
 
 
@@ -44,12 +44,13 @@ def doubts(audit: Audit) -> list[str]:
     claims = audit.claims
     assert claims is not None
     claimed = claims.environments
-    loose = [r for r in audit.replays if not r.exact]
+    loose = [r for r in audit.replays if not r.same_environment]
     total = Counter(claimed[r.segment] for r in loose)
-    equal = Counter(claimed[r.segment] for r in loose if r.equal)
+    equal = Counter(claimed[r.segment] for r in loose if r.bitwise_equal)
     return [
         f"segment {r.segment + 1} ends with other bits, within epsilon, though most "
         "segments of the same environment replay bit for bit"
         for r in loose
-        if not r.equal and 2 * equal[claimed[r.segment]] > total[claimed[r.segment]]
+        if not r.bitwise_equal
+        and 2 * equal[claimed[r.segment]] > total[claimed[r.segment]]
     ]

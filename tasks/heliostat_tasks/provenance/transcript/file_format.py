@@ -1,4 +1,4 @@
-"""Layout of a transcript: names of its files, steps of its checkpoints.
+"""Format of a transcript: names of its files, steps of its checkpoints.
 
     commitment.dsse.json     data and fields, signed by the prover before the seed
     nonce.dsse.json          a nonce for it, signed by the issuer; determines the seed
