@@ -113,7 +113,7 @@ def test_a_small_fhmm_has_its_exact_mean(tmp_path):
     assert mean.error < 0.005 * mean.value
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.timeout(600)
 def test_an_fhmm_has_its_exact_marginals(tmp_path):
     """Σ E x and E x_00 by scaled forward-backward, of 20 times and 4 factors."""

@@ -42,6 +42,7 @@ def test_an_unknown_attack_is_refused(honest, tmp_path):
     assert set(ATTACKS) >= BELOW and not (tmp_path / "x").exists()
 
 
+@pytest.mark.nightly
 @pytest.mark.timeout(900)
 def test_a_hundred_honest_trainings_are_accepted(tmp_path, judge):
     """Each with data order and initial weights of its own nonce."""
@@ -81,6 +82,7 @@ def test_across_core_counts_an_honest_training_is_accepted(
     assert max(replay.distances["weights"] for replay in result.replays) < 1e-5
 
 
+@pytest.mark.nightly
 @pytest.mark.timeout(600)
 def test_training_leaves_traces(fleet_ray, tmp_path, judge):
     """A transformer of 119,104 weights on text: the records of a segment differ from

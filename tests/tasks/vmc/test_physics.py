@@ -352,7 +352,7 @@ def test_slater_rules():
     assert slater_exponents(11)[-1] == pytest.approx(2.2 / 3)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.timeout(1200)
 def test_lithium_ends_below_minus_7_4730():
     """Exact −7.47806032 (Puchalski, Pachucki 2006); UHF −7.432746."""

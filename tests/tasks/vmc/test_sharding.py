@@ -44,7 +44,7 @@ def agreeing(one, two):
     return int(other[0]) if len(other) else one.steps
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @pytest.mark.timeout(900)
 def test_two_workers_equal_one_in_float32_then_in_distribution(fleet_ray, tmp_path):
     """LiH to 1e-4 hartree until decisions differ; then the evaluated energies agree.
