@@ -36,6 +36,8 @@ class Var(NamedTuple):
         known: entries of the headline that are known values of this variable only, and
             are plotted with it. Other known values are plotted with every variable of
             their unit.
+        exact: a checksum or another function of the bits, which rounding changes
+            altogether: ``verify`` compares it only where bits can agree.
 
     Example:
         >>> import heliostat as hs
@@ -48,6 +50,7 @@ class Var(NamedTuple):
     units: str = "1"
     about: str = ""
     known: tuple[str, ...] = ()
+    exact: bool = False
 
 
 class File(str):

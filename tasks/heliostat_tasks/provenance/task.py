@@ -78,7 +78,9 @@ class Provenance(hs.Task):
     emits = {
         "loss": hs.Var(units="nat", about="mean loss of the batch"),
         "gradient": hs.Var(about="length of the gradient"),
-        "checksum": hs.Var(("word",), "uint32", about="of all bits of the state"),
+        "checksum": hs.Var(
+            ("word",), "uint32", about="of all bits of the state", exact=True
+        ),
     }
     finds = ("loss",)
     kept = None  # every state: each begins a segment that may be replayed

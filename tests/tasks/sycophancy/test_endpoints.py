@@ -38,7 +38,7 @@ def _own_replies(tmp_path, monkeypatch):
 
 
 def endpoint_task(chat, **fields):
-    fields = {"probe": "answer", "limit": 20, "timeout": 1.0} | fields
+    fields = {"probe": "answer", "limit": 20, "timeout": 60.0} | fields
     return Sycophancy(assistant="endpoint", url=chat.url, model="fake", **fields)
 
 
@@ -73,7 +73,7 @@ def unreliable(call, prompt):
 
 def test_every_item_ends_graded_or_failed_with_the_reason(tmp_path):
     with FakeChat(unreliable) as chat:
-        run = run_here(endpoint_task(chat), tmp_path)
+        run = run_here(endpoint_task(chat, timeout=5.0), tmp_path)
         kinds = {zlib.crc32(prompt.encode()) % 20 for prompt in chat.calls}
     assert kinds >= {*range(len(TROUBLE)), 17, 18}, "each trouble was met"
     rows = run.rows.load()
