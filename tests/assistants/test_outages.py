@@ -62,7 +62,10 @@ def test_a_request_that_fails_by_itself_ends_alone(name):
     assert type(result) is Unanswered
 
 
-@pytest.mark.parametrize("name", OUTAGES)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param("hangs", marks=pytest.mark.slow), *list(OUTAGES)[1:]],
+)
 def test_where_nobody_is_answered_any_more_it_is_the_server(name):
     with FakeChat() as chat:
         dial = Dial()

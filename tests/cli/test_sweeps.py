@@ -147,6 +147,7 @@ def test_a_stored_sweep_is_shown(run_cli, store):
     assert f"sweep {answer['id']}: 2 done; 0 computed, 2 reused" in result.out
 
 
+@pytest.mark.slow
 def test_hypergradient_descends(run_cli, store):
     """It descends from the middle of the range to a smaller outer loss."""
     words = ("--over", "outer_lr=0.001..0.1:log", "--search", "hypergradient")

@@ -82,6 +82,7 @@ def test_untraced_tasks_have_children_too(tmp_path):
     assert hs.verify(child, segments="all", on="here").status == "ACCEPT"
 
 
+@pytest.mark.slow
 def test_workers_do_not_matter(fleet_ray, parent, tmp_path):
     about = {"seed": 7, "steps": 30, "parent": parent}
     one = run_here(TASK, tmp_path / "here", **about)

@@ -75,13 +75,15 @@ def brisk(monkeypatch):
     )
 
 
-@pytest.mark.parametrize("workers", [pytest.param(1, marks=pytest.mark.slow), 3])
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [1, 3])
 def test_here_equals_local_on_any_number_of_workers(fleet_ray, walk, tmp_path, workers):
     run = local(toy_tasks.Walk(), tmp_path, workers=workers)
     for block in range(3):
         assert strides(run, block) == strides(walk, block)
 
 
+@pytest.mark.slow
 def test_a_killed_worker_changes_no_row(fleet_ray, tmp_path, brisk):
     task = toy_tasks.Walk(chains=6)
     steps = 8_000
@@ -110,6 +112,7 @@ def test_a_group_comes_back_at_its_size_and_with_its_bits(
     assert strides(run) == strides(whole)
 
 
+@pytest.mark.slow
 def test_a_group_of_two_equals_one_within_rounding(fleet_ray, tmp_path):
     one = local(toy_tasks.Drift(), tmp_path / "1", workers=1, x64=True)
     two = local(toy_tasks.Drift(), tmp_path / "2", workers=2, x64=True)

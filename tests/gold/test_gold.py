@@ -20,6 +20,9 @@ TASKS = "bilevel discrete learn preferences provenance sycophancy vmc"
 ANEW = "bilevel child code grid preferences provenance sycophancy"
 """Runs and a sweep that are computed anew by default; the others are slow."""
 
+COSTLY = {"learn", "preferences", "vmc", "x64"}
+"""Runs whose programs take long to compile."""
+
 PACKED = next(iter(SWEEPS["grid"]["cells"]))
 FIRST = {name: next(iter(SWEEPS[name]["cells"])) for name in SWEEPS}
 """A cell of each sweep."""
@@ -111,7 +114,13 @@ def test_a_run_to_a_condition_says_where_that_held(store):
     assert until.step == RUNS[NAMED["until"]]["steps"] < 400
 
 
-@pytest.mark.parametrize("name", sorted({*NAMED} - {"sharded"}))
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[pytest.mark.slow] * (name in COSTLY))
+        for name in sorted({*NAMED} - {"sharded"})
+    ],
+)
 def test_every_run_is_verified(store, name):
     accepted(NAMED[name], store, segments=2, on="here", seed=0)
 

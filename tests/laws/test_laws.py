@@ -88,6 +88,7 @@ class Prepared(toy_tasks.Tuned):
         return self.sigma * np.ones(3)
 
 
+@pytest.mark.slow
 def test_packable_fields_that_are_not_traced_are_found():
     results = laws.check_task(Baked(), workers=())
     assert (

@@ -99,7 +99,8 @@ def hs_outcome(met, step):
     return GoalOutcome(UNTIL, met, step)
 
 
-@pytest.mark.parametrize("workers", [pytest.param(1, marks=pytest.mark.slow), 2])
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [1, 2])
 def test_workers_do_not_matter(workers, stopped, tmp_path, fleet_ray):
     run = go(tmp_path, on="local", workers=workers, gpus=0)
     assert run.until == stopped.until and digests(run) == digests(stopped)

@@ -342,6 +342,7 @@ def test_a_crash_between_any_two_writes_loses_nothing(
     assert hs.verify(runs[MAX_MEMBERS], on="here").status == "ACCEPT"
 
 
+@pytest.mark.slow
 def test_any_number_of_workers_gives_the_same_bits(fleet_ray, original, tmp_path):
     runs = packs.ensure_pack(CELLS, LONG, Placement("local", 2, 0, 0), tmp_path)
     for i in (0, MAX_MEMBERS, COUNT - 1):

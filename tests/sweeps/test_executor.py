@@ -128,6 +128,7 @@ def test_a_worker_that_dies_affects_no_other_cell(fleet_ray, tmp_path):
     assert np.isnan(t.sel(at=3)[:, 2:]).all()
 
 
+@pytest.mark.slow
 def test_cells_share_gpus(fleet_ray, tmp_path):
     """Two GPUs serve four cells at once: each cell has half a GPU."""
     hs.sweep(

@@ -77,6 +77,7 @@ def test_more_steps_of_some_cells_do_not_affect_the_others(tmp_path):
     xr.testing.assert_identical(part.dataset.load(), whole.dataset.load())
 
 
+@pytest.mark.slow
 def test_workers_share_a_pack(fleet_ray, tmp_path):
     grid = sweep(tmp_path / "a", on="local", workers=2, gpus=0)
     (pack,) = packs(tmp_path / "a")

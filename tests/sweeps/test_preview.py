@@ -107,7 +107,10 @@ KINDS: dict[str, list[dict[str, Any]]] = {
 """A first and a second request of each search."""
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "kind",
+    [*sorted(KINDS.keys() - {"pbt"}), pytest.param("pbt", marks=pytest.mark.slow)],
+)
 def test_every_search_computes_the_announced_cells(kind, tmp_path):
     """When nothing, a part, or everything is stored."""
     requests = [{"over": RATES, **options} for options in KINDS[kind]]

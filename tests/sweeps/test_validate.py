@@ -88,6 +88,7 @@ for placement in ({{"gpus": 64}}, {{"on": "nowhere"}}, {{"on": "127.0.0.1:1"}}):
 """
 
 
+@pytest.mark.slow
 def test_an_invalid_placement_changes_nothing_in_the_store(tmp_path):
     """In a process of its own: an open Ray session would be used as it is."""
     (tmp_path / "sweeps").mkdir()

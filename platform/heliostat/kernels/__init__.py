@@ -15,7 +15,7 @@ Example:
     >>> from heliostat.kernels import gibbs_with_gradients, ising
     >>> kernel = gibbs_with_gradients(ising(10, coupling=0.4))
     >>> chain = kernel.init(jnp.zeros(100, jnp.uint8))
-    >>> chain, info = kernel.step(jax.random.key(0), chain)
+    >>> chain, info = jax.jit(kernel.step)(jax.random.key(0), chain)
     >>> chain.x.shape, info.hops.shape
     ((100,), ())
 """

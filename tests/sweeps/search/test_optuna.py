@@ -33,7 +33,8 @@ def test_a_cell_that_is_proposed_twice_was_computed_once(tmp_path):
     assert search(tmp_path, 6, over={"y": [0, 1]}).reused == 2
 
 
-@pytest.mark.parametrize("name", ["tpe", pytest.param("cmaes", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["tpe", "cmaes"])
 def test_a_search_beats_random_draws(tmp_path, name):
     """The median of the last ten of 30 trials is three times smaller."""
     learnt = losses(search(tmp_path, 30, name))

@@ -44,7 +44,10 @@ FAULTS = {
 }
 
 
-@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize(
+    "fault",
+    [pytest.param("the first segments", marks=pytest.mark.slow), "a later segment"],
+)
 def test_a_failed_segment_is_repaired_with_all_that_follows(
     tmp_path, monkeypatch, fault
 ):

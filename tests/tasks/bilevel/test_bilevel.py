@@ -101,6 +101,7 @@ def test_hypergradients_are_the_slope_of_the_outer_loss(name):
     np.testing.assert_allclose(program(0.0, data)[1], expected, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_the_laws_hold():
     fields = {"inner_steps": 3, "restarts": 2, "batch": 20}
     task = Bilevel(problem="pair", policy="reset", reset_every=30, **fields)
@@ -108,6 +109,7 @@ def test_the_laws_hold():
     assert not {law: reason for law, reason in reasons.items() if reason}
 
 
+@pytest.mark.slow
 def test_figures_show_the_leak_and_the_landscape(tmp_path):
     run = run_here(Bilevel(problem="pair", inner_steps=3), tmp_path, steps=100)
     (axis,) = plot_leak(run, str(tmp_path / "leak.png")).axes

@@ -278,6 +278,7 @@ def test_walkers_that_are_not_finite_are_counted_and_left_out():
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(after.params))
 
 
+@pytest.mark.slow
 def test_an_update_that_is_not_finite_is_skipped_and_counted():
     task = VMC(molecule="He", **SMALL)
     state, _, step = unrolled(task, task.train - 1)

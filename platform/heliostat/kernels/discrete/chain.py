@@ -95,7 +95,7 @@ class MarkovKernel(NamedTuple):
         >>> from heliostat.kernels import chromatic, ising
         >>> kernel = chromatic(ising(4, coupling=0.2))
         >>> chain = kernel.init(jnp.zeros(16, jnp.uint8))
-        >>> chain, info = kernel.step(jax.random.key(0), chain)
+        >>> chain, info = jax.jit(kernel.step)(jax.random.key(0), chain)
         >>> chain.x.shape, kernel.reversible
         ((16,), False)
     """
@@ -212,7 +212,7 @@ def lazy(kernel: MarkovKernel, hold: Float[Array, ""] | float = 0.5) -> MarkovKe
         >>> from heliostat.kernels import gibbs_with_gradients, ising
         >>> kernel = lazy(gibbs_with_gradients(ising(4, coupling=0.2)), hold=1.0)
         >>> chain = kernel.init(jnp.zeros(16, jnp.uint8))
-        >>> chain, info = kernel.step(jax.random.key(0), chain)
+        >>> chain, info = jax.jit(kernel.step)(jax.random.key(0), chain)
         >>> int(info.hops)
         0
     """

@@ -45,7 +45,7 @@ def chromatic(target: Target) -> MarkovKernel:
         >>> from heliostat.kernels import chromatic, ising
         >>> kernel = chromatic(ising(4, coupling=0.2))
         >>> chain = kernel.init(jnp.zeros(16, jnp.uint8))
-        >>> chain, info = kernel.step(jax.random.key(0), chain)
+        >>> chain, info = jax.jit(kernel.step)(jax.random.key(0), chain)
         >>> int(info.hops) == int(chain.x.sum()), float(info.acceptance)
         (True, 1.0)
     """

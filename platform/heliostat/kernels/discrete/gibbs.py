@@ -93,7 +93,7 @@ def random_scan_gibbs(target: Target) -> MarkovKernel:
         >>> from heliostat.kernels import ising, random_scan_gibbs
         >>> kernel = random_scan_gibbs(ising(4, coupling=0.2))
         >>> chain = kernel.init(jnp.zeros(16, jnp.uint8))
-        >>> chain, info = kernel.step(jax.random.key(0), chain)
+        >>> chain, info = jax.jit(kernel.step)(jax.random.key(0), chain)
         >>> int(info.hops) <= 1, float(info.acceptance)
         (True, 1.0)
 
@@ -134,7 +134,7 @@ def random_scan_metropolis(target: Target) -> MarkovKernel:
         >>> from heliostat.kernels import ising, random_scan_metropolis
         >>> kernel = random_scan_metropolis(ising(4, coupling=0.2))
         >>> chain = kernel.init(jnp.zeros(16, jnp.uint8))
-        >>> chain, info = kernel.step(jax.random.key(0), chain)
+        >>> chain, info = jax.jit(kernel.step)(jax.random.key(0), chain)
         >>> round(float(info.acceptance), 4)  # e^(−8 · 0.2), one spin against four
         0.2019
 
@@ -196,7 +196,7 @@ def block_gibbs(target: Target) -> MarkovKernel:
         >>> from heliostat.kernels.discrete.densities import sine_rbm
         >>> kernel = block_gibbs(sine_rbm(6, 3))
         >>> chain = kernel.init(jnp.zeros(6, jnp.uint8))
-        >>> chain, info = kernel.step(jax.random.key(0), chain)
+        >>> chain, info = jax.jit(kernel.step)(jax.random.key(0), chain)
         >>> kernel.tilts, float(info.acceptance)
         (False, 1.0)
     """

@@ -46,7 +46,7 @@ def hamming_ball(target: Target, block: int = 10, radius: int = 1) -> MarkovKern
         >>> from heliostat.kernels import hamming_ball, ising
         >>> kernel = hamming_ball(ising(4, coupling=0.2), block=3)
         >>> chain = kernel.init(jnp.zeros(16, jnp.uint8))
-        >>> chain, info = kernel.step(jax.random.key(0), chain)
+        >>> chain, info = jax.jit(kernel.step)(jax.random.key(0), chain)
         >>> int(info.hops) <= 2  # one to u, one to the new state
         True
 

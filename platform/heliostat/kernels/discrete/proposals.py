@@ -117,7 +117,7 @@ def informed(
         >>> from heliostat.kernels import informed, ising
         >>> kernel = informed(ising(4, coupling=0.2))
         >>> start = kernel.init(jnp.zeros(16, jnp.uint8))
-        >>> chain, info = kernel.step(jax.random.key(0), start)
+        >>> chain, info = jax.jit(kernel.step)(jax.random.key(0), start)
         >>> int(info.hops) == int(jnp.sum(chain.x != start.x))  # 0 if rejected
         True
         >>> round(float(info.acceptance), 2)

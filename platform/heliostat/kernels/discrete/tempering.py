@@ -100,7 +100,7 @@ def tempered(
         >>> target = ising(3, coupling=0.2)
         >>> kernel = tempered(informed(target), target, geometric_betas(4))
         >>> ladder = kernel.init(jnp.zeros(9, jnp.uint8))
-        >>> ladder, info = kernel.step(jax.random.key(0), ladder)
+        >>> ladder, info = jax.jit(kernel.step)(jax.random.key(0), ladder)
         >>> ladder.chains.x.shape, target_chain(ladder).x.shape, info.hops.shape
         ((4, 9), (9,), ())
 
