@@ -148,12 +148,12 @@ def test_a_higher_cap_goes_on_where_the_lower_one_ended(replies):
 
 def test_what_others_have_in_flight_counts(replies):
     budget, other = BUDGET._replace(cap=10.0), ReplyCache(replies.path)
-    hold = other.reserve(budget, 6.0)
+    reservation = other.reserve(budget, 6.0)
     with pytest.raises(
         BudgetExhausted, match="6 may be for requests in flight, and 6 "
     ):
         replies.reserve(budget, 6.0)
-    other.release(hold)
+    other.release(reservation)
     other.close()
     assert replies.reserve(budget, 6.0) and replies.reserve(
         budget._replace(account="b"), 6.0
@@ -201,13 +201,13 @@ def test_money_that_another_process_has_reserved_is_waited_for(replies):
     """A reply costs 2; its reservation is 16 + 5 + 256 = 277."""
     assistant = Scripted(lambda messages, epoch, u: "yes", "s")
     budget, other = BUDGET._replace(cap=300.0), ReplyCache(replies.path)
-    hold = other.reserve(budget, 100.0)
+    reservation = other.reserve(budget, 100.0)
 
     async def main():
         request = asyncio.create_task(Cached(assistant, budget, replies).reply(HELLO))
         await asyncio.sleep(0.2)
         assert not request.done()
-        other.release(hold)
+        other.release(reservation)
         return await request
 
     assert asyncio.run(main()).text == "yes"

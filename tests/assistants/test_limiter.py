@@ -51,18 +51,18 @@ async def _crowd(limiter, size, work):
 def test_a_round_trip_of_replies_adds_one():
     limiter = Limiter(maximum=100, initial=10)
     for _ in range(10):
-        limiter.answered(0)
+        limiter.report_reply(0)
     assert limiter.limit == pytest.approx(11, abs=0.05)
 
 
 def test_a_round_trip_of_refusals_halves_once():
     limiter = Limiter(maximum=100, initial=16)
     for _ in range(16):
-        limiter.refused(0)  # all sent before the first refusal came back
+        limiter.report_refusal(0)  # all sent before the first refusal came back
     assert limiter.limit == 8
-    limiter.answered(0)  # old news
+    limiter.report_reply(0)  # old news
     assert limiter.limit == 8
-    limiter.refused(1)
+    limiter.report_refusal(1)
     assert limiter.limit == 4
 
 
@@ -70,10 +70,10 @@ def test_the_limit_stays_between_one_and_most():
     limiter = Limiter(maximum=3, initial=9)
     assert limiter.limit == 3
     for _ in range(50):
-        limiter.answered(0)
+        limiter.report_reply(0)
     assert limiter.limit == 3
     for sent in range(50):
-        limiter.refused(sent)
+        limiter.report_refusal(sent)
     assert limiter.limit == 1
 
 
@@ -194,8 +194,8 @@ def test_a_server_that_answers_others_is_given_more_time():
         tries, over = Attempts(patience, dial.now), []
         for minute in range(40):
             if 0 < minute <= heard:
-                limiter.responded()
-            limiter.failed()
+                limiter.report_response()
+            limiter.report_failure()
             tries.add(RateLimited("429"))
             over.append(tries.exhausted or limiter.silence(1000) > patience.silence)
             dial.now += 60

@@ -109,20 +109,24 @@ class Cached:
         self, key: str, messages: Messages, settings: Settings, epoch: int
     ) -> Reply:
         """Send the request and cache its reply, also if others reach the cap now."""
-        worst = self.budget.prices.cost(worst_case(messages, settings))
-        hold = await self._reserve(worst)
+        highest_cost = self.budget.prices.cost(worst_case(messages, settings))
+        reservation = await self._reserve(highest_cost)
         try:
             reply = await self.assistant.reply(messages, settings, epoch)
-            await asyncio.to_thread(self.cache.store, key, reply, self.budget, hold)
+            await asyncio.to_thread(
+                self.cache.store, key, reply, self.budget, reservation
+            )
         except BaseException as error:
-            self.cache.release(hold)
+            self.cache.release(reservation)
             if isinstance(error, Unreachable):
-                reason = f"nobody answers: {error}; what was answered is kept"
+                reason = (
+                    f"the server does not answer: {error}; replies so far are cached"
+                )
                 raise ServerSilent(reason) from None
             raise
         return reply
 
-    async def _reserve(self, worst: float) -> int | None:
+    async def _reserve(self, highest_cost: float) -> int | None:
         """Reserve money for one request.
 
         Money that is reserved for requests in flight, of this or another process, is
@@ -130,7 +134,8 @@ class Cached:
         """
         while True:
             try:
-                return await asyncio.to_thread(self.cache.reserve, self.budget, worst)
+                reserve = self.cache.reserve
+                return await asyncio.to_thread(reserve, self.budget, highest_cost)
             except BudgetExhausted as error:
                 if not error.in_flight:
                     raise
@@ -185,14 +190,16 @@ class ReplyCache:
             return None
         return Reply(**json.loads(row[0]))._replace(cached=True)
 
-    def store(self, key: str, reply: Reply, budget: Budget, hold: int | None) -> None:
+    def store(
+        self, key: str, reply: Reply, budget: Budget, reservation: int | None
+    ) -> None:
         """Store a reply, charge for it and end its reservation: all or nothing.
 
         Args:
             key: see :func:`request_key`.
             reply: from the assistant.
             budget: the account to charge and the prices.
-            hold: id of the reservation, if there is one.
+            reservation: id of the reservation, if there is one.
         """
         text = json.dumps(reply._replace(cached=False)._asdict())
         cost = budget.prices.cost(Tokens(reply.prompt_tokens, reply.completion_tokens))
@@ -201,17 +208,17 @@ class ReplyCache:
             row = (key, text, _checksum(key, text))
             database.execute("INSERT OR REPLACE INTO replies VALUES (?, ?, ?)", row)
             database.execute(_CHARGE, charge)
-            database.execute("DELETE FROM held WHERE id = ?", (hold,))
+            database.execute("DELETE FROM held WHERE id = ?", (reservation,))
 
-    def reserve(self, budget: Budget, worst: float) -> int | None:
+    def reserve(self, budget: Budget, highest_cost: float) -> int | None:
         """Reserve money for a request in flight; return the id of the reservation.
 
         Args:
             budget: the account and its cap; without a cap, None is returned.
-            worst: highest cost of the request.
+            highest_cost: upper bound of the cost of the request.
 
         Raises:
-            BudgetExhausted: if spent + reserved + worst is above the cap.
+            BudgetExhausted: if spent + reserved + highest_cost is above the cap.
         """
         if budget.cap is None:
             return None
@@ -219,19 +226,19 @@ class ReplyCache:
             _expire(database)
             spent = _sum(database, "ledger", budget.account)
             reserved = _sum(database, "held", budget.account)
-            if spent + reserved + worst > budget.cap:
+            if spent + reserved + highest_cost > budget.cap:
                 in_flight = _reserved_here(database, budget.account)
-                raise _exhausted(budget, spent, reserved, worst, in_flight)
+                raise _exhausted(budget, spent, reserved, highest_cost, in_flight)
             expires = time.time() + RESERVATION_LIFETIME
-            row = (budget.account, worst, expires, *this_process())
+            row = (budget.account, highest_cost, expires, *this_process())
             insert = "INSERT INTO held VALUES (NULL, ?, ?, ?, ?, ?, ?)"
             return database.execute(insert, row).lastrowid
 
-    def release(self, hold: int | None) -> None:
+    def release(self, reservation: int | None) -> None:
         """End the reservation of a request that has no reply."""
-        if hold is not None:
+        if reservation is not None:
             with self._database.write() as database:
-                database.execute("DELETE FROM held WHERE id = ?", (hold,))
+                database.execute("DELETE FROM held WHERE id = ?", (reservation,))
 
     def spent(self, account: str) -> Spent:
         """Return the charges of an account so far."""
@@ -271,12 +278,12 @@ def _reserved_here(database: sqlite3.Connection, account: str) -> float:
 
 
 def _exhausted(
-    budget: Budget, spent: float, reserved: float, worst: float, in_flight: float
+    budget: Budget, spent: float, reserved: float, highest_cost: float, in_flight: float
 ) -> BudgetExhausted:
     return BudgetExhausted(
         f"the cap of {budget.cap:g} is reached: {spent:.4g} are spent, {reserved:.4g} "
-        f"may be for requests in flight, and {worst:.4g} for the next, on the ledger "
-        f"{budget.account}; a run with a higher cap goes on from here: replies so far "
-        "cost nothing again",
+        f"may be for requests in flight, and {highest_cost:.4g} for the next, on the "
+        f"ledger {budget.account}; a run with a higher cap goes on from here: replies "
+        "so far cost nothing again",
         in_flight=in_flight,
     )

@@ -55,10 +55,10 @@ class ServerFailure(AttemptFailed):
     """The fault may be the server's: other requests may fail as well."""
 
     def worth_waiting(self, ever_answered: bool) -> bool:
-        """Return whether the server may recover.
+        """Return True if the server may recover.
 
         Args:
-            ever_answered: whether it ever answered any request.
+            ever_answered: True if it ever answered any request.
         """
         return ever_answered
 
@@ -91,7 +91,7 @@ class RateLimited(ServerFailure):
     limit = "rate_limited"
 
     def worth_waiting(self, ever_answered: bool) -> bool:
-        return False  # thirty refusals took as long as an outage
+        return False  # its 30 tries have already waited long enough
 
 
 def retry_after(header: str | None, now: float, longest: float) -> float | None:

@@ -22,7 +22,7 @@ from contextlib import asynccontextmanager
 
 
 class Limiter:
-    """``async with limiter.slot() as refusals_before: ...``, then report the outcome.
+    """Limit of the requests in flight: wait in ``slot()``, then report the outcome.
 
     It belongs to no event loop: loops may come and go, one at a time.
 
@@ -55,8 +55,8 @@ class Limiter:
     async def slot(self, urgent: bool = False) -> AsyncGenerator[int]:
         """Wait for a free slot; yield the number of refusals so far.
 
-        Pass that number to :meth:`answered` or :meth:`refused`: it tells under which
-        limit the request was sent.
+        Pass that number to :meth:`report_reply` or :meth:`report_refusal`: it tells
+        under which limit the request was sent.
 
         Args:
             urgent: overtake all waiting requests.
@@ -69,17 +69,17 @@ class Limiter:
             self._in_flight -= 1
             self._wake_waiting()
 
-    def answered(self, refusals_before: int) -> None:
+    def report_reply(self, refusals_before: int) -> None:
         """Report a reply: raise the limit, unless a refusal came in between."""
-        self.responded()
+        self.report_response()
         if refusals_before == self._refusals:
             self.limit = min(self.limit + 1 / self.limit, float(self.maximum))
 
-    def responded(self) -> None:
+    def report_response(self) -> None:
         """Report any response of the server, even that a request is invalid."""
         self.last_response, self._failing_since = self._clock(), math.inf
 
-    def failed(self) -> None:
+    def report_failure(self) -> None:
         """Report a failed attempt."""
         self._failing_since = min(self._failing_since, self._clock())
 
@@ -89,7 +89,7 @@ class Limiter:
         next_attempt = max(self._clock(), self._paused_until)
         return next_attempt - max(self._failing_since, since)
 
-    def refused(self, refusals_before: int) -> None:
+    def report_refusal(self, refusals_before: int) -> None:
         """Report a refusal (429): halve the limit, once in a round trip."""
         if refusals_before == self._refusals:
             self.limit = max(self.limit / 2, 1.0)

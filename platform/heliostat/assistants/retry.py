@@ -155,7 +155,7 @@ class RetryingClient:
         """Retry alone. If a request fails twice right after the server answered
         others, the fault is the request's: raise ``Unanswered``."""
         for _ in range(_TRIES_ALONE):
-            if not self._may_be_server(failure):
+            if not self._server_may_be_at_fault(failure):
                 break
             async with self.alone.slot():
                 self._raise_if_given_up(attempts.started)
@@ -167,8 +167,9 @@ class RetryingClient:
                     attempts.add(failure)
         raise Unanswered(_reason(failure, attempts)) from None
 
-    def _may_be_server(self, failure: AttemptFailed) -> bool:
-        """Return whether no request has been answered since the failed one was sent."""
+    def _server_may_be_at_fault(self, failure: AttemptFailed) -> bool:
+        """Return True if the failure is of the server's kind and, since it was sent, no
+        request was answered."""
         server = isinstance(failure, ServerFailure)
         return server and self.limiter.last_response <= failure.sent
 
@@ -206,7 +207,7 @@ class RetryingClient:
         return self.limiter.last_response > -math.inf
 
     def _is_silent(self, attempts: Attempts) -> bool:
-        """Return whether the server was silent for too long since the first attempt."""
+        """Return True if the server was silent for too long since the first attempt."""
         return self.limiter.silence(attempts.started) > self.policy.silence
 
     def _raise_if_given_up(self, started: float) -> None:
@@ -234,15 +235,15 @@ class RetryingClient:
                 self._report_failure(error, refusals_before)
                 raise
             except Unanswered:
-                self.limiter.responded()
+                self.limiter.report_response()
                 raise
-            self.limiter.answered(refusals_before)
+            self.limiter.report_reply(refusals_before)
         return completion
 
     def _report_failure(self, failure: AttemptFailed, refusals_before: int) -> None:
-        self.limiter.failed()
+        self.limiter.report_failure()
         if isinstance(failure, RateLimited):
-            self.limiter.refused(refusals_before)
+            self.limiter.report_refusal(refusals_before)
         self.limiter.pause(failure.wait or 0.0)
 
     async def _wait(self, failures: int) -> None:

@@ -55,7 +55,7 @@ def ensure(
     record = find_or_create(task, spec, store, parent)
     with rollback_on_error(record, task):
         computed = compute_missing(record, task, goal, placement, progress, source)
-    return view(record, task, goal), computed
+    return run_up_to_goal(record, task, goal), computed
 
 
 def find_complete(
@@ -68,7 +68,7 @@ def find_complete(
     record = run.record
     if not goal.reached(record) or is_abandoned(record, goal):
         return None
-    return view(record, task, goal)
+    return run_up_to_goal(record, task, goal)
 
 
 def find_stored(task: Task, spec: config.Spec, store: str | Path | None) -> Run | None:
@@ -134,7 +134,7 @@ def rollback_on_error(record: Record, task: Task) -> Generator[None]:
         raise
 
 
-def view(record: Record, task: Task, goal: Goal) -> Run:
+def run_up_to_goal(record: Record, task: Task, goal: Goal) -> Run:
     """Return a run up to its goal; it may be the beginning of a longer one."""
     steps = open_record(record.path).steps  # a cell may have left its pack
     limit = goal.mark if goal.decided and goal.mark < steps else None

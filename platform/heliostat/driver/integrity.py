@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from heliostat.answer import Estimate
-from heliostat.driver.parent import mismatch, of_run
+from heliostat.driver.parent import parent_mismatch, stored_parent
 from heliostat.loop.state import digest
 from heliostat.loop.work import block_count
 from heliostat.results.run import Run
@@ -27,7 +27,11 @@ def contradictions(run: Run) -> list[str]:
     chain = [*_coordinates(run)]
     for block in range(block_count(run.task)):
         chain += [*_strides(run, block), *_states(run, block)]
-    return chain or _headline(run) or [reason for reason in [mismatch(run)] if reason]
+    return (
+        chain
+        or _headline(run)
+        or [reason for reason in [parent_mismatch(run)] if reason]
+    )
 
 
 def stride_start(stop: int, stride: int) -> int:
@@ -66,7 +70,7 @@ def _states(run: Run, block: int) -> Iterator[str]:
     steps = set(run.kept(block))
     if int(run.record.committed[block]) not in steps:
         yield f"the last state of block {block} is missing"
-    if parent := of_run(run):
+    if parent := stored_parent(run):
         digests[0] = bytes.fromhex(parent.states[block])
         steps.add(0)
     for step in sorted(steps):

@@ -1,11 +1,11 @@
-"""Runs that begin where another one stands: its children.
+"""Runs that start from a kept state of another run, their parent.
 
     identity["parent"] = {"run": id, "step": t, "states": [SHA-256 of each block's]}
 
 A child is a run of its own.  Its steps count from 1, its randomness is that of its own
-seed, and the state that it begins from is kept in its own record as that of step 0: it
-is resumed, extended and verified without its parent.  The same state makes the same
-child, whatever became of the parent since.
+seed, and its own record keeps the state that it starts from as that of step 0: it is
+resumed, extended and verified without its parent.  The same state makes the same child,
+even if the parent was extended or removed since.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from heliostat.task import Task
 
 
 class Parent(NamedTuple):
-    """Run and step whose states another run begins from."""
+    """Run and step whose states another run starts from."""
 
     run: str
     step: int
     states: tuple[str, ...]  # SHA-256 of the state of each block, in hexadecimal
-    path: Path  # where the run is, or would be
+    path: Path  # folder of the run, which may be absent
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -64,7 +64,7 @@ def parent_of(task: Task, x64: bool, run: Run, step: int = -1) -> Parent:
         step: a kept step of the parent, whose states are taken; -1 is the last.
 
     Raises:
-        RequestError: if the new run cannot go on from there.
+        RequestError: if the new run cannot start from it.
         StoreError: if the states are damaged.
     """
     identity = run.spec.identity
@@ -89,11 +89,11 @@ def parent_of(task: Task, x64: bool, run: Run, step: int = -1) -> Parent:
     return Parent(run.id, at, tuple(states), run.path)
 
 
-def of_run(run: Run) -> Parent | None:
-    """Return the parent of a stored run; None if it began from ``init``.
+def stored_parent(run: Run) -> Parent | None:
+    """Return the parent of a stored run; None if it started from ``init``.
 
     Raises:
-        StoreError: if the id of the parent is no id.
+        StoreError: if the id of the parent is malformed.
     """
     entry = run.spec.identity.get("parent")
     if not entry:
@@ -104,12 +104,12 @@ def of_run(run: Run) -> Parent | None:
     return Parent(entry["run"], entry["step"], tuple(entry["states"]), path)
 
 
-def mismatch(run: Run) -> str:
+def parent_mismatch(run: Run) -> str:
     """Return the contradiction between a run and its parent in the same store, or "".
 
     A parent that is not stored, or has not kept the step, contradicts nothing.
     """
-    parent = of_run(run)
+    parent = stored_parent(run)
     if not parent or not is_stored(parent.path):
         return ""
     for block, state in enumerate(parent.states):

@@ -18,7 +18,7 @@ from heliostat.driver.ensure import (
     own_record,
     plan_run,
     rollback_on_error,
-    view,
+    run_up_to_goal,
 )
 from heliostat.driver.parent import parent_of
 from heliostat.driver.placement import Placement
@@ -97,7 +97,7 @@ def run(
         _recompute(record, task, on, workers)
     with rollback_on_error(record, task):
         compute_missing(record, task, goal, placement, progress or default_progress())
-    return view(record, task, goal)
+    return run_up_to_goal(record, task, goal)
 
 
 def start(
@@ -151,7 +151,7 @@ def start(
     placement = Placement(on, workers, gpus).validate()
     record = find_or_create(task, spec, store)
     if goal.reached(record) and not is_abandoned(record, goal):
-        return view(record, task, goal)
+        return run_up_to_goal(record, task, goal)
     if not lock.lock_owner(record.folder):
         record = own_record(record, task)
         outcome = GoalOutcome(goal.condition.text)._asdict() if goal.condition else None
@@ -217,7 +217,7 @@ def resume(
     compute_missing(
         opened.record, opened.task, goal, placement, progress or default_progress()
     )
-    return view(opened.record, opened.task, goal)
+    return run_up_to_goal(opened.record, opened.task, goal)
 
 
 def extend(

@@ -16,7 +16,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from heliostat.driver.integrity import contradictions, stride_start
-from heliostat.driver.parent import of_run
+from heliostat.driver.parent import stored_parent
 from heliostat.driver.placement import Placement
 from heliostat.driver.replay import replay
 from heliostat.errors import RequestError, RunFailed, StoreError
@@ -121,7 +121,7 @@ def _replay(run: Run, spans: list[Span], placement: Placement) -> Iterator[Chunk
 
 def _draw_spans(run: Run, segments: Segments, draw: random.Random) -> list[Span]:
     """Return spans from kept states: of one stride each, or to the next kept state."""
-    stride, parent = run.task.stride, of_run(run)
+    stride, parent = run.task.stride, stored_parent(run)
     spans: list[tuple[int, int, int]] = []
     for block in range(block_count(run.task)):
         last = int(run.record.committed[block])
@@ -154,7 +154,7 @@ class _Comparison:
             for stride, _ in run.record.strides(block, self.task.stride)
         }
         self.reasons: list[str] = []
-        self.open: list[str] = []  # neither confirmed nor contradicted
+        self.undecided: list[str] = []  # neither confirmed nor contradicted
         self.replayed: list[str] = []
 
     def judge(self, chunks: Iterator[Chunk]) -> Verdict:
@@ -163,9 +163,11 @@ class _Comparison:
             for chunk in chunks:
                 self._compare(chunk)
         except RunFailed as failure:
-            self.open.append(f"the replay could not be finished: {failure}")
-        status = "REJECT" if self.reasons else "INCONCLUSIVE" if self.open else "ACCEPT"
-        return Verdict(status, self.reasons + self.open, self.replayed)
+            self.undecided.append(f"the replay could not be finished: {failure}")
+        status = (
+            "REJECT" if self.reasons else "INCONCLUSIVE" if self.undecided else "ACCEPT"
+        )
+        return Verdict(status, self.reasons + self.undecided, self.replayed)
 
     def _compare(self, chunk: Chunk) -> None:
         where = f"block {chunk.block}, steps {chunk.start + 1} to {chunk.stop}"
@@ -180,7 +182,7 @@ class _Comparison:
             f"(relative; {self.limit:.0e} allowed over {COMPARED} steps)"
         )
         if distance > self.limit:
-            self.open.append(
+            self.undecided.append(
                 f"{where}: rows differ by {distance:.1e} on another layout"
             )
 

@@ -53,7 +53,7 @@ def run(
 
 
 class Fleet:
-    """Workers for many runs, several at once; each run has workers of its own.
+    """Workers that pass from run to run; runs at the same time have different workers.
 
     Args:
         resources: all workers and GPUs.

@@ -95,7 +95,7 @@ class Scheduler:
     def _start_teams(self, sizes: dict[int, int]) -> None:
         """Start teams, by slot and size, all at once, and send them their first span.
 
-        A slot whose team is lost on the way gets another one.
+        A slot whose team is lost while it starts gets another one.
         """
         while sizes:
             teams = {
@@ -176,7 +176,7 @@ class Scheduler:
         return room or self.layout.size
 
     def _shrink(self, team: Team, loss: Indivisible) -> int:
-        """Return the largest smaller size that divides the sharded axis."""
+        """Return the largest size below the team's that divides the sharded axis."""
         divisors = [d for d in range(1, team.size) if loss.length % d == 0]
         if not divisors:
             raise RunFailed(f"{loss} of one worker") from loss

@@ -32,8 +32,8 @@ SHUTDOWN_TIMEOUT = 10.0
 """Seconds that a worker may take to end by itself."""
 
 _PICKLING = threading.Lock()
-"""Lock of pickling a module by value, which is a state of the whole process; threads of
-one process drive the cells of a sweep."""
+"""Lock around pickling by value: cloudpickle registers the module for the whole
+process, and threads of one process drive the cells of a sweep."""
 
 
 class WorkerLost(Exception):

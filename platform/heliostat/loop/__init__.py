@@ -6,7 +6,7 @@ In reading order:
 - ``keys``: the random key of (replica, step);
 - ``run``: the only loop of the platform;
 - ``engine``: the interface by which the loop steps a block;
-- ``compiled``: engine of traced tasks; ``programs`` are what it compiles, ``batching``
+- ``xla``: engine of traced tasks; ``programs`` are what it compiles, ``batching``
   lets one program serve many runs, ``sharding`` splits states over devices;
 - ``python``: engine of untraced tasks;
 - ``schema``: rows checked against what the task declares;

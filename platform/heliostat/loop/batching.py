@@ -1,8 +1,8 @@
 """Batches: one compiled program steps many runs, one member after another.
 
 The fields that a task only computes with (``packable``) are always arguments of its
-program: a run that is alone is a batch of one member, and has the bits that it has
-among others. The number of members is an argument, too: padding costs no steps.
+program: a run computed alone is a batch of one member, so its bits do not depend on the
+size of a batch. The number of members is an argument, too: padding costs no steps.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ class BatchArgs(NamedTuple):
 
 
 def batch_args(task: Task, members: Sequence[Member]) -> BatchArgs:
-    """Return the arguments of all members; of the only one, if none is packable."""
+    """Return the stacked arguments of all members; for a task without packable fields,
+    those of its single member."""
     if not task.packable:
         return BatchArgs(root_words(members[0].seed), {})
     roots = pad_members(np.stack([root_words(member.seed) for member in members]))
@@ -49,7 +50,7 @@ def _stacked(values: Sequence[float]) -> np.ndarray:
 
 
 def pad_members(values: np.ndarray) -> np.ndarray:
-    """Return the values of some members with zeros behind, ``(MAX_MEMBERS, ...)``."""
+    """Return values of members, padded with zeros to ``(MAX_MEMBERS, ...)``."""
     padded = np.zeros((MAX_MEMBERS, *values.shape[1:]), values.dtype)
     padded[: len(values)] = values
     return padded

@@ -10,10 +10,10 @@ from heliostat.loop.work import Member
 
 
 class Engine(Protocol):
-    """A stepper of blocks; the loop does not know which implementation it has.
+    """Stepper of blocks; the loop does not know which implementation it has.
 
     Arrays on the host lead with an axis of members, of length one for a run alone. The
-    ``state`` between two calls is the engine's own, wherever it lies.
+    ``state`` between two calls is private to the engine, and may lie on devices.
     """
 
     def compile(self, fresh: bool) -> None:
@@ -43,8 +43,8 @@ class Engine(Protocol):
     def from_host(self, block: int, stored: State, members: Sequence[Member]) -> Any:
         """Return the state of a block from the arrays that :meth:`to_host` gave."""
 
-    def pick(self, stored: State, index: int) -> Any:
+    def replica_state(self, stored: State, index: int) -> Any:
         """Return one replica of a block from the stored state of one member."""
 
-    def stack(self, stored: Sequence[State]) -> Any:
+    def all_replicas(self, stored: Sequence[State]) -> Any:
         """Return all replicas from the stored states of all blocks of one member."""

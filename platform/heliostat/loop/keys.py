@@ -1,4 +1,4 @@
-"""Random keys: one for each (replica, step) of a run, and nothing else."""
+"""Random keys: one for each (replica, step) of a run."""
 
 from __future__ import annotations
 

@@ -173,7 +173,8 @@ class Programs:
         return self._over_block(lambda one: task.observe(one, data))(state)
 
     def _over_block(self, one: Any) -> Any:
-        """``vmap``, but width 1 is called as it is: ``lax.cond`` stays a branch."""
+        """Map a function of one replica over a block: by ``vmap``, or directly at width
+        1, where ``lax.cond`` stays a branch."""
         if self.task.width > 1:
             return jax.vmap(one)
 

@@ -37,7 +37,7 @@ class PythonStates(NamedTuple):
     root: np.ndarray  # (2,) uint32
 
 
-class Python:
+class PythonEngine:
     """Engine that steps the replicas of a block in Python, concurrently if async.
 
     A batch has one member here: packs are of traced tasks.
@@ -86,10 +86,10 @@ class Python:
     ) -> PythonStates:
         return PythonStates(_states(stored["json"][0]), root_words(members[0].seed))
 
-    def pick(self, stored: State, index: int) -> Any:
+    def replica_state(self, stored: State, index: int) -> Any:
         return _states(stored["json"])[index]
 
-    def stack(self, stored: Sequence[State]) -> list[Any]:
+    def all_replicas(self, stored: Sequence[State]) -> list[Any]:
         return [one for state in stored for one in _states(state["json"])]
 
     async def _walk(

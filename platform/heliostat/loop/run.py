@@ -26,9 +26,8 @@ import numpy as np
 from jax.sharding import AxisType, Mesh
 
 from heliostat.config import traced_fields
-from heliostat.loop.compiled import Compiled
 from heliostat.loop.engine import Engine
-from heliostat.loop.python import Python
+from heliostat.loop.python import PythonEngine
 from heliostat.loop.sharding import AXIS
 from heliostat.loop.state import State, StrideDigests, batch_digests, with_observed
 from heliostat.loop.work import (
@@ -40,6 +39,7 @@ from heliostat.loop.work import (
     needs_init,
     unbounded,
 )
+from heliostat.loop.xla import XLAEngine
 from heliostat.system import environment
 from heliostat.task import Task
 
@@ -116,7 +116,7 @@ class Loop:
         self.task, self.data = task, task.prepare()
         self.mesh = mesh or mesh_of(jax.devices()[:1])
         self.reseed(seed)
-        engine = Compiled if task.traced else Python
+        engine = XLAEngine if task.traced else PythonEngine
         self._engine: Engine = engine(task, self.data, self.mesh)
 
     @property
@@ -148,8 +148,9 @@ class Loop:
         """Run the next strides of a block, up to step ``until`` at most.
 
         A chunk that would end between two multiples of the stride ends at the last
-        multiple instead, unless it is shorter than a stride: extending a run starts
-        from there. Where every state is kept, a chunk is one stride: it has one state.
+        multiple instead, because extending starts from a multiple; a chunk shorter than
+        a stride ends where it is. If a task keeps every state (``kept = None``), a
+        chunk is one stride, because it carries one state.
 
         Returns:
             The chunk, and the cursor behind it.
@@ -184,11 +185,11 @@ class Loop:
 
     def replica_state(self, index: int, state: State) -> Any:
         """Return one replica of a stored block's state as the task's own pytree."""
-        return self._engine.pick(state, index % self.task.width)
+        return self._engine.replica_state(state, index % self.task.width)
 
     def all_replicas(self, states: Sequence[State]) -> Any:
         """Return the replicas of all blocks along one leading axis."""
-        return self._engine.stack(states)
+        return self._engine.all_replicas(states)
 
 
 def mesh_of(devices: Sequence[Any]) -> Mesh:

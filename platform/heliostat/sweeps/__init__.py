@@ -66,17 +66,17 @@ def sweep(
     """Compute the runs of a task over values of its fields; stored runs are reused.
 
     Args:
-        task: with the fields that are not varied.
-        over: for a field (or ``seed``), the values that it takes; or a :class:`Range`
-            that a search draws from.
+        task: task with the fields that are not varied.
+        over: values of each field (or of ``seed``); or a :class:`Range` that a search
+            draws from.
         search: ``"grid"`` every combination; ``"random"`` or ``"sobol"`` draw all
             ``trials``, each with every seed; ``"tpe"``, ``"gp"``, ``"cmaes"`` or
             ``"nsga2"`` propose each trial from the results of those before it;
-            ``"hypergradient"`` goes downhill, by the derivative of the task's
+            ``"hypergradient"`` follows the signs of the negative gradient of the task's
             ``validation`` through the whole run in its packable fields, from the middle
             of each range (with a ``search_seed``, from a drawn point).
-        trials: how many are drawn; more extend a sweep, the first ones stay. Default 12
-            for hypergradient, which ends early where it stands still.
+        trials: number of trials; a larger one extends a sweep, the first trials stay.
+            Default 12 for hypergradient, which ends early where it stands still.
         metric: the number of the headline that is optimised, or several of them; with
             seeds, its mean over them.
         mode: ``"min"`` or ``"max"``, for each metric or for all.
@@ -84,24 +84,24 @@ def sweep(
             ``"pbt"`` trains ``trials`` members in turn, the worst of which continue
             from the best with other values, see :mod:`heliostat.sweeps.search.pbt`.
         grace: steps before the first rung, or of one segment; default the stride.
-        factor: between one rung and the next; default 3.
-        seed: of every cell, where seeds are not varied.
-        search_seed: of the draws.
+        factor: ratio of successive rungs; default 3.
+        seed: seed of every cell, where seeds are not varied.
+        search_seed: seed of the search.
         steps: length of every run; default the task's natural one.
         until: a condition on the headline at which a run ends, as in :func:`run`.
-        retries: times that a cell is tried again whose task raised. A worker that
-            dies is replaced without that.
+        retries: how often a cell whose task raised is tried again. A worker that dies
+            is replaced without that.
         on: ``"local"``, ``"here"``, ``"auto"`` or an address, as in :func:`run`.
-        workers: cells that are computed at once; default the whole machine or cluster.
-        gpus: GPUs for all of them together, each worker has its share of them.
+        workers: number of cells computed at once; default the whole machine or cluster.
+        gpus: GPUs for all of them together; each worker has its share.
         x64: compute in float64.
         store: folder of runs; default ``$HELIOSTAT_STORE``, else ``./runs``.
         dry_run: look only at the store; compute and write nothing.
         progress: the display; default a table, or lines, on stderr.
 
     Returns:
-        Its dataset and tables. Cells that failed are NaN, and listed in ``failures``
-        with those that succeeded on a retry. Of a dry run a
+        The sweep, with its dataset and tables. Cells that failed are NaN, and listed in
+        ``failures`` with those that succeeded on a retry. For a dry run a
         :class:`~heliostat.sweeps.preview.Preview`.
 
     Raises:

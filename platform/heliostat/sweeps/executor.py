@@ -22,7 +22,7 @@ from heliostat.system import device
 
 
 def run_cells(cells: CellStream, context: RunContext) -> Iterator[Ended]:
-    """Yield every cell with its outcome, as they end; one that raises leaves the
+    """Yield each cell with its outcome as it ends; a cell that raises does not end the
     others.
 
     Raises:

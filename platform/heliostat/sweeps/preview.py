@@ -40,7 +40,7 @@ def preview(request: SweepRequest, progress: SweepProgress) -> Preview:
     """
     plan, journal = request.plan, request.journal
     context = run_context(request, journal, progress)
-    cells = search_of(plan).decided(plan, journal, request.placement)
+    cells = search_of(plan).preview_cells(plan, journal, request.placement)
     outcomes = _outcomes(cells, context)
     once = FixedCells(cells.all).ask()
     missing = [cell for cell in once if outcomes[cell.spec.id].computed]

@@ -92,8 +92,10 @@ def test_a_server_that_is_always_broken_stops_the_run_and_fails_nothing(tmp_path
     with FakeChat(lambda call, prompt: send(500)) as chat:
         run = run_here(endpoint_task(chat, limit=1), tmp_path)
         assert run.status == "stopped" and run.steps == 0
-        reason = "nobody answers: status 500; tried 6 times; what was answered is kept"
-        assert run.record.attrs["reason"] == reason
+        assert run.record.attrs["reason"] == (
+            "the server does not answer: status 500; tried 6 times; "
+            "replies so far are cached"
+        )
         chat.plan = lambda call, prompt: answer
         run = hs.resume(run, on="here", progress=silent)
     assert run.status == "complete" and run.headline["failed"].value == 0
@@ -137,7 +139,8 @@ def test_a_run_waits_for_a_server_that_is_not_there(tmp_path):
     task = endpoint_task(chat, limit=1)
     run = run_here(task, tmp_path)
     assert run.status == "stopped" and run.steps == 0
-    assert run.record.attrs["reason"].startswith("nobody answers: the connection")
+    reason = "the server does not answer: the connection"
+    assert run.record.attrs["reason"].startswith(reason)
     with FakeChat(port=port) as chat:
         run = hs.resume(run, on="here", progress=silent)
         assert run.status == "complete" and sum(chat.calls.values()) == 4
@@ -152,7 +155,8 @@ def test_a_run_stops_where_all_is_refused_without_end(tmp_path):
         run = run_here(endpoint_task(chat, limit=1), tmp_path)
     assert run.status == "stopped" and run.steps == 0
     assert run.record.attrs["reason"] == (
-        "nobody answers: status 429: quota; tried 30 times; what was answered is kept"
+        "the server does not answer: status 429: quota; tried 30 times; "
+        "replies so far are cached"
     )
     assert chat.health_checks <= 4 == len(chat.requests)
     assert 30 <= sum(chat.requests.values()) <= 4 * 30

@@ -9,8 +9,8 @@ needs one function::
     SEARCHES = {"halton": Draws(halton_shares)}  # (count, axes, seed) -> (count, axes)
 
 A search that learns from results gives ``depends_on`` and a stream of :meth:`cells`:
-``ask_tell.Suggested`` with any optimiser that can ask and tell, as in ``optuna``.  A
-scheduler decides how far cells run, or on which state they begin.  It is a
+``ask_tell.ProposedTrials`` with any optimiser that can ask and tell, as in ``optuna``.
+A scheduler decides how far cells run, or from which state they start.  It is a
 :class:`WrappedSearch` in a table ``SCHEDULERS``, as in ``asha``: the class is called
 with the search that the user chose, and overrides what the scheduler changes.
 """
@@ -128,7 +128,9 @@ class Search:
         """
         return FixedCells(self.recorded(plan, journal))
 
-    def decided(self, plan: Plan, journal: Journal, placement: Placement) -> CellStream:
+    def preview_cells(
+        self, plan: Plan, journal: Journal, placement: Placement
+    ) -> CellStream:
         """Return the cells that follow from stored results, as a stream for a preview;
         compute nothing."""
         return self.cells(plan, journal, placement)
@@ -179,8 +181,10 @@ class WrappedSearch(Search):
     def cells(self, plan: Plan, journal: Journal, placement: Placement) -> CellStream:
         return self.inner.cells(plan, journal, placement)
 
-    def decided(self, plan: Plan, journal: Journal, placement: Placement) -> CellStream:
-        return self.inner.decided(plan, journal, placement)
+    def preview_cells(
+        self, plan: Plan, journal: Journal, placement: Placement
+    ) -> CellStream:
+        return self.inner.preview_cells(plan, journal, placement)
 
     def goals(
         self, plan: Plan, journal: Journal, until: str | None

@@ -33,16 +33,18 @@ class Optimiser(Protocol):
         """Receive the numbers of a trial, NaN for missing ones."""
 
 
-class Suggested:
-    """Stream of the cells of proposed trials; the result of a trial is the mean over
-    its seeds.
+class ProposedTrials:
+    """Stream of the cells of proposed trials.
+
+    The optimiser receives a trial's mean over its seeds.
 
     The trials in the journal come first: the optimiser proposes them once more and
     receives their results in the same order, so that it ends in the same state.
 
     Args:
         names: the numbers of a trial that the optimiser receives.
-        measure: reads them from a run; None to ignore all outcomes.
+        measure: function that reads these numbers from a run; None to ignore all
+            outcomes.
         sequential: propose a trial only when the one before has its result.
     """
 

@@ -23,7 +23,7 @@ from heliostat.sweeps.journal import Journal
 from heliostat.sweeps.outcomes import CellOutcome
 from heliostat.sweeps.plan import Metric, Plan
 from heliostat.sweeps.search import CellStream, Extras, RunVector, Search
-from heliostat.sweeps.search.ask_tell import Measure, Suggested, recorded_cells
+from heliostat.sweeps.search.ask_tell import Measure, ProposedTrials, recorded_cells
 from heliostat.sweeps.search.draws import random_shares
 from heliostat.sweeps.search.rprop import LOSS, Rprop
 from heliostat.system import device
@@ -70,7 +70,9 @@ class GradientDescent(Search):
     def cells(self, plan: Plan, journal: Journal, placement: Placement) -> CellStream:
         return _stream(plan, journal, SlopeMeter(plan, journal, placement))
 
-    def decided(self, plan: Plan, journal: Journal, placement: Placement) -> CellStream:
+    def preview_cells(
+        self, plan: Plan, journal: Journal, placement: Placement
+    ) -> CellStream:
         return _stream(plan, journal, None)
 
     def extras(
@@ -106,7 +108,7 @@ def _ranges(plan: Plan) -> dict[str, Range]:
     return {n: axis for n, axis in plan.axes.items() if isinstance(axis, Range)}
 
 
-def _stream(plan: Plan, journal: Journal, measure: Measure | None) -> Suggested:
+def _stream(plan: Plan, journal: Journal, measure: Measure | None) -> ProposedTrials:
     """Descend from the middle of each range; with a ``search_seed`` from a drawn
     point."""
     ranges, seed = _ranges(plan), plan.search_seed
@@ -114,7 +116,7 @@ def _stream(plan: Plan, journal: Journal, measure: Measure | None) -> Suggested:
     start = random_shares(1, count, seed)[0].tolist() if seed else [0.5] * count
     names = [LOSS, *ranges]
     optimiser = Rprop(ranges, start)
-    return Suggested(plan, journal, optimiser, names, measure, sequential=True)
+    return ProposedTrials(plan, journal, optimiser, names, measure, sequential=True)
 
 
 class SlopeMeter:

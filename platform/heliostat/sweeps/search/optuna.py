@@ -15,7 +15,7 @@ from heliostat.sweeps.journal import Journal
 from heliostat.sweeps.outcomes import CellOutcome
 from heliostat.sweeps.plan import Metric, Plan
 from heliostat.sweeps.search import CellStream, FixedCells, Search
-from heliostat.sweeps.search.ask_tell import Suggested, most_runs, recorded_cells
+from heliostat.sweeps.search.ask_tell import ProposedTrials, most_runs, recorded_cells
 from heliostat.sweeps.search.quiet import quiet_tune
 
 
@@ -66,9 +66,11 @@ class OptunaSearch(Search):
             return {n: float(estimates[n].value) for n in names if n in estimates}
 
         optimiser = TuneOptimiser(self.sampler, plan)
-        return Suggested(plan, journal, optimiser, names, measure)
+        return ProposedTrials(plan, journal, optimiser, names, measure)
 
-    def decided(self, plan: Plan, journal: Journal, placement: Placement) -> CellStream:
+    def preview_cells(
+        self, plan: Plan, journal: Journal, placement: Placement
+    ) -> CellStream:
         cells = [c for c in self.recorded(plan, journal) if c.place[0] < plan.trials]
         return FixedCells(cells, most_runs(plan))
 

@@ -75,7 +75,9 @@ class PBT(WrappedSearch):
         first = [cell.values for cell in self.inner.recorded(plan, journal)]
         return Generations(plan, journal, first)
 
-    def decided(self, plan: Plan, journal: Journal, placement: Placement) -> CellStream:
+    def preview_cells(
+        self, plan: Plan, journal: Journal, placement: Placement
+    ) -> CellStream:
         return self.cells(plan, journal, placement)
 
     def goals(

@@ -1,4 +1,4 @@
-"""Engine of traced tasks: vectorised over a block, compiled, split over a mesh."""
+"""Engine of traced tasks: compiled by XLA, vectorised over a block, split by a mesh."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ class BlockState(NamedTuple):
     members: int
 
 
-class Compiled:
-    """Engine that steps blocks by compiled programs."""
+class XLAEngine:
+    """Engine that steps blocks by programs that XLA compiles."""
 
     def __init__(self, task: Task, data: Any, mesh: Mesh) -> None:
         self.task, self.data, self.mesh = task, data, mesh
@@ -114,10 +114,10 @@ class Compiled:
         arrays = jax.tree.map(put_global, padded, shardings)
         return BlockState(arrays, batch_args(self.task, members), len(members))
 
-    def pick(self, stored: State, index: int) -> Any:
+    def replica_state(self, stored: State, index: int) -> Any:
         return jax.tree.map(lambda x: jnp.asarray(x[index]), self._tree(stored))
 
-    def stack(self, stored: Sequence[State]) -> Any:
+    def all_replicas(self, stored: Sequence[State]) -> Any:
         trees = [self._tree(state) for state in stored]
         return jax.tree.map(lambda *leaves: np.concatenate(leaves), *trees)
 
