@@ -86,7 +86,8 @@ def test_all_get_a_turn_whatever_the_refusals():
     limiter, done = Limiter(maximum=8, initial=8), []
 
     def work(number, sent):
-        (limiter.refused if number % 3 == 0 else limiter.answered)(sent)
+        report = limiter.report_refusal if number % 3 == 0 else limiter.report_reply
+        report(sent)
         done.append(number)
 
     asyncio.run(_crowd(limiter, 60, work))
