@@ -58,7 +58,7 @@ def task_named(name: str) -> tuple[hs.Task, int]:
 
 def bare(name: str) -> float:
     """Milliseconds a step of the bare loop, in this process, on one core."""
-    from heliostat.loop.keys import cell_key, root_words
+    from heliostat.loop.keys import root_words, step_key
     from heliostat.system import device
     from heliostat.system.jit import jit
 
@@ -67,13 +67,13 @@ def bare(name: str) -> float:
     data, root = task.prepare(), root_words(0)
 
     def step(state, t):
-        return task.step(cell_key(root, 0, t), state, data)
+        return task.step(step_key(root, 0, t), state, data)
 
     def advance(state, start, length):
         return jax.lax.scan(step, state, start + 1 + jnp.arange(length))
 
     advance = jit(advance, static_argnums=2, donate_argnums=0)
-    state = jax.jit(lambda: task.init(cell_key(root, 0, 0), jnp.int32(0), data))()
+    state = jax.jit(lambda: task.init(step_key(root, 0, 0), jnp.int32(0), data))()
     state, _ = jax.block_until_ready(advance(state, 0, task.stride))
     copy = jax.tree.map(jnp.copy, state)
     jax.block_until_ready(advance(copy, task.stride, steps))  # compiles

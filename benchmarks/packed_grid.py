@@ -34,7 +34,7 @@ from heliostat import config
 from heliostat.driver import packs
 from heliostat.driver.placement import Placement, chunks
 from heliostat.driver.progress import silent
-from heliostat.loop.keys import cell_key, root_words
+from heliostat.loop.keys import root_words, step_key
 from heliostat.system import device
 from heliostat.system.jit import jit
 
@@ -96,9 +96,9 @@ class Bare:
 
         def loop(data):
             def step(state, t):
-                return task.step(cell_key(root, 0, t), state, data)
+                return task.step(step_key(root, 0, t), state, data)
 
-            start = task.init(cell_key(root, 0, 0), jnp.int32(0), data)
+            start = task.init(step_key(root, 0, 0), jnp.int32(0), data)
             return jax.lax.scan(step, start, 1 + jnp.arange(steps))
 
         began = time.perf_counter()

@@ -118,7 +118,8 @@ class Task:
     """Number of replicas in a block, which one worker holds and XLA vectorises."""
 
     stride: ClassVar[int] = 100
-    """Steps between digests; every commit and kept state sits on its multiples."""
+    """Steps between digests; commits and kept states lie on its multiples, except at
+    the end of a run."""
 
     steps: ClassVar[int] = 1000
     """Default length of a run; may be a property."""

@@ -11,7 +11,7 @@ from support import toy_tasks
 
 import heliostat as hs
 from heliostat.driver.progress import silent
-from heliostat.loop.keys import cell_key, root_words
+from heliostat.loop.keys import root_words, step_key
 
 TASK = toy_tasks.Walk(chains=5)
 
@@ -40,7 +40,7 @@ def test_a_child_goes_on_from_its_parents_state_with_keys_of_its_own(parent, tmp
         state = parent.state(25, replica)
         np.testing.assert_array_equal(state.x, child.state(0, replica).x)
         for step in range(1, 13):
-            key = cell_key(root_words(7), replica, step)
+            key = step_key(root_words(7), replica, step)
             state, row = child.task.step(key, state, None)
             stored = child.rows.isel(draw=step - 1, chain=replica)
             np.testing.assert_allclose(stored.x, row["x"], rtol=1e-5, atol=1e-5)

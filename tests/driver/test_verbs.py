@@ -347,11 +347,11 @@ def test_a_file_enters_the_identity_by_its_content(tmp_path):
 def test_the_key_law():
     import jax
 
-    from heliostat.loop.keys import cell_key, root_words
+    from heliostat.loop.keys import root_words, step_key
 
     for seed in (0, 1, 2**32 - 1):
         law = jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), 3), 7)
-        found = cell_key(root_words(seed), 3, 7)
+        found = step_key(root_words(seed), 3, 7)
         np.testing.assert_array_equal(
             jax.random.key_data(found), jax.random.key_data(law)
         )

@@ -156,7 +156,7 @@ def test_blocks_go_on_with_the_workers_that_there_is_room_for(room_for_one, tmp_
 
 
 def test_workers_that_die_again_and_again_end_the_run(fleet_ray, tmp_path):
-    with pytest.raises(hs.RunFailed, match="4 losses in a row"):
+    with pytest.raises(hs.RunFailed, match="lost 4 times in a row"):
         local(toy_tasks.Dies(), tmp_path)
     run = hs.open(hs.runs(store=tmp_path).id[0], store=tmp_path, task=toy_tasks.Dies)
     assert run.status == "failed" and run.steps == 6
@@ -173,7 +173,7 @@ def test_a_mistake_in_a_step_is_not_tried_again(fleet_ray, tmp_path):
 
 @pytest.mark.slow
 def test_a_hung_worker_is_replaced(fleet_ray, tmp_path, brisk, monkeypatch):
-    monkeypatch.setattr(scheduler, "HEARTBEAT_TIMEOUT", 3.0)
+    monkeypatch.setattr(scheduler, "MIN_CHUNK_TIMEOUT", 3.0)
     task = toy_tasks.Slow()
 
     def stopper():

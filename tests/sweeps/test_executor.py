@@ -122,7 +122,7 @@ def test_a_worker_that_dies_affects_no_other_cell(fleet_ray, tmp_path):
     over = {"at": [0, 3, 30], "seed": [0, 1]}
     grid = hs.sweep(toy_tasks.Dies(), over=over, store=tmp_path, workers=2, gpus=0)
     assert grid.states == {"done": 4, "failed": 2}
-    assert all("losses in a row" in reason for reason in grid.failures.reason)
+    assert all("times in a row" in reason for reason in grid.failures.reason)
     t = grid.dataset.t
     assert np.array_equal(t.sel(at=0, seed=1), np.arange(1, 21))
     assert np.isnan(t.sel(at=3)[:, 2:]).all()

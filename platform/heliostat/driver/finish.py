@@ -42,8 +42,8 @@ def finish_on_error(
     except Busy:
         raise  # the record belongs to another driver now
     except Paused as error:
-        record.log.append("paused", reason=first_line(error))
-        finish(record, task, "stopped", reason=first_line(error))
+        record.log.append("paused", reason=error_line(error))
+        finish(record, task, "stopped", reason=error_line(error))
     except RequestError as error:
         if record.steps == start:
             _undo_start(record, before, error)
@@ -53,7 +53,7 @@ def finish_on_error(
     except Exception as error:
         _fail(record, task, error)
         if isinstance(error, RunFailed):
-            message = f"run {record.path.name}: {first_line(error)}"
+            message = f"run {record.path.name}: {error_line(error)}"
             raise RunFailed(message) from error
         raise
 
@@ -98,13 +98,13 @@ def finish(record: Record, task: Task, status: str, **attrs: Any) -> None:
     record.log.append(status, at=record.steps)
 
 
-def first_line(error: BaseException) -> str:
-    """Return the line that names the error; in a traceback, the one after the frames.
+def error_line(error: BaseException) -> str:
+    """Return the line that names an error: in a traceback, the one after the frames.
 
     Example:
-        >>> first_line(ValueError("no such element\\nXq"))
+        >>> error_line(ValueError("no such element\\nXq"))
         'no such element'
-        >>> first_line(RunFailed('  File "a.py", line 1, in f\\n    g()\\nOh: no\\nXq'))
+        >>> error_line(RunFailed('  File "a.py", line 1, in f\\n    g()\\nOh: no\\nXq'))
         'Oh: no'
     """
     lines = [line for line in str(error).splitlines() if line.strip()]
@@ -131,4 +131,4 @@ def _fail(record: Record, task: Task, error: Exception) -> None:
     detail = {"reason": str(error), "traceback": traceback.format_exc()}
     with suppress(OSError):
         record.log.append("failed", **detail)
-        finish(record, task, "failed", reason=first_line(error))
+        finish(record, task, "failed", reason=error_line(error))

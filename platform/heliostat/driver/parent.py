@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from heliostat.config import registry
 from heliostat.errors import RequestError, StoreError
-from heliostat.loop.state import State, digest
+from heliostat.loop.state import NamedArrays, digest
 from heliostat.loop.work import block_count
 from heliostat.results.run import Run
 from heliostat.store.index import ID, is_stored, open_record
@@ -36,7 +36,7 @@ class Parent(NamedTuple):
         """The parent in the identity of a child, as JSON values."""
         return {"run": self.run, "step": self.step, "states": list(self.states)}
 
-    def load(self) -> list[State]:
+    def load(self) -> list[NamedArrays]:
         """Load the states of all blocks.
 
         Raises:
@@ -44,7 +44,7 @@ class Parent(NamedTuple):
         """
         checkpoints = open_record(self.path).checkpoints
         blocks = range(len(self.states))
-        states: list[State] = [checkpoints.load(b, self.step) for b in blocks]
+        states: list[NamedArrays] = [checkpoints.load(b, self.step) for b in blocks]
         for block, (state, expected) in enumerate(
             zip(states, self.states, strict=True)
         ):

@@ -48,7 +48,7 @@ def replay(
         in_order: start the spans one after another, as they are listed, instead of the
             span with the lowest step first.
         on_event: called as ``on_event(name, **details)`` when workers are ``placed``,
-            ``resized`` or ``retried``.
+            ``resized`` or ``retried``, or ``crowded`` on too few cores.
 
     Yields:
         The chunks: ``block``, ``start``, ``stop``, ``rows`` (by name, ``(1, replicas,

@@ -67,7 +67,7 @@ def run(
         x64: compute in float64.
         store: folder of runs; default ``$HELIOSTAT_STORE``, else ``./runs``.
         fresh: recompute what is stored from its first step, and compare.
-        parent: a run whose states this one begins from; its task has the same class,
+        parent: a run whose states this one starts from; its task has the same class,
             width and number of replicas.  Its id and digests are part of the identity.
         parent_step: a kept step of the parent, whose states are taken; -1 is the last.
         progress: observer of the run; default a status line on standard error.
@@ -89,10 +89,10 @@ def run(
         >>> hs.run(task, seed=7, steps=40, on="here").steps    # 20 of them are stored
         40
     """
-    begin = parent and parent_of(task, x64, parent, parent_step)
-    spec, goal = plan_run(task, seed, x64, steps, until, begin)
+    parent_state = parent and parent_of(task, x64, parent, parent_step)
+    spec, goal = plan_run(task, seed, x64, steps, until, parent_state)
     placement = Placement(on, workers, gpus).validate()
-    record = find_or_create(task, spec, store, begin)
+    record = find_or_create(task, spec, store, parent_state)
     if fresh and record.steps:
         _recompute(record, task, on, workers)
     with rollback_on_error(record, task):
@@ -221,7 +221,7 @@ def resume(
 
 
 def extend(
-    run: str | Run, *, steps: int, until: str | None = None, **where: Any
+    run: str | Run, *, steps: int, until: str | None = None, **options: Any
 ) -> Run:
     """Continue a run to ``steps`` in total.
 
@@ -231,7 +231,7 @@ def extend(
         run: an id (or its first digits), or a :class:`Run`.
         steps: the new length.
         until: a condition that may end the run earlier, in place of the old one.
-        where: options of :func:`resume`.
+        options: options of :func:`resume`.
 
     Returns:
         The :class:`Run`, complete.
@@ -247,14 +247,14 @@ def extend(
         >>> hs.extend(run.id, steps=40, on="here").steps
         40
     """
-    source = where.pop("task", None), where.pop("code", ())
-    opened = as_run(run, where.get("store"), *source)
+    task_and_code = options.pop("task", None), options.pop("code", ())
+    opened = as_run(run, options.get("store"), *task_and_code)
     if steps <= opened.record.steps:
         raise RequestError(
             f"run {opened.id} has {opened.record.steps} steps already; "
             f"extend it to more than that, got {steps}"
         )
-    return resume(opened, steps=steps, until=until or "", **where)
+    return resume(opened, steps=steps, until=until or "", **options)
 
 
 def stop(run: str | Run, *, store: str | Path | None = None, wait: float = 0) -> Run:

@@ -113,10 +113,11 @@ def verify(
 
 
 def _replay(run: Run, spans: list[Span], placement: Placement) -> Iterator[Chunk]:
-    where: dict[str, Any] = placement._asdict()
-    del where["seconds"]
+    options: dict[str, Any] = placement._asdict()
+    del options["seconds"]
     identity = run.spec.identity
-    return replay(run.task, spans, seed=identity["seed"], x64=identity["x64"], **where)
+    seed, x64 = identity["seed"], identity["x64"]
+    return replay(run.task, spans, seed=seed, x64=x64, **options)
 
 
 def _draw_spans(run: Run, segments: Segments, draw: random.Random) -> list[Span]:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from heliostat.errors import RequestError
 from heliostat.fleet.cluster import Resources, connect
 from heliostat.fleet.pool import DedicatedPool, SharedPool
-from heliostat.fleet.scheduler import OnEvent, Scheduler, TeamLayout
+from heliostat.fleet.scheduler import OnEvent, Scheduler, TeamAllocation
 from heliostat.loop.run import ChunkSizer
 from heliostat.loop.work import Chunk, Job, unbounded
 from heliostat.system.device import cores
@@ -33,19 +33,20 @@ def run(
         workers: processes; default the whole machine or cluster.
         gpus: GPUs for all workers together; default all there are.
         on_event: called as ``on_event(name, **details)`` when workers are ``placed``,
-            ``resized`` or ``retried``.
+            ``resized`` or ``retried``, or ``crowded`` on too few cores.
         barrier: returns a step that no block may pass yet.  The consumer of the chunks
             may move it before it takes the next one.
 
     Raises:
         RequestError: if the workers or GPUs cannot be had.
-        RunFailed: when a task raises, or after ``MAX_LOSSES`` losses in a row.
+        RunFailed: when a task raises, or after more than ``MAX_LOST_TEAMS`` lost teams
+            in a row.
     """
     with connect(on, workers, gpus) as resources:
         _report_oversubscription(on, resources, on_event)
-        layout = _team_layout(job.task, len(job.spans), *resources)
+        allocation = _allocate_teams(job.task, len(job.spans), *resources)
         sizer, pool = ChunkSizer(seconds), DedicatedPool()
-        scheduler = Scheduler(job, layout, pool, sizer, on_event, barrier)
+        scheduler = Scheduler(job, allocation, pool, sizer, on_event, barrier)
         try:
             yield from scheduler.chunks()
         finally:
@@ -81,9 +82,9 @@ class Fleet:
         Raises:
             KeyboardInterrupt: once the fleet has been interrupted.
         """
-        layout = _team_layout(job.task, len(job.spans), *self._share)
+        allocation = _allocate_teams(job.task, len(job.spans), *self._share)
         sizer = ChunkSizer(seconds, self._strides)
-        scheduler = Scheduler(job, layout, self._pool, sizer, on_event, barrier)
+        scheduler = Scheduler(job, allocation, self._pool, sizer, on_event, barrier)
         try:
             yield from scheduler.chunks()
             self._strides = sizer.strides
@@ -121,7 +122,9 @@ def _report_oversubscription(on: str, resources: Resources, on_event: OnEvent) -
         on_event("crowded", reason=reason)
 
 
-def _team_layout(task: Task, spans: int, workers: int, gpus: float) -> TeamLayout:
+def _allocate_teams(
+    task: Task, spans: int, workers: int, gpus: float
+) -> TeamAllocation:
     """Return one team for a sharded replica, else teams of one worker.
 
     Raises:
@@ -137,6 +140,6 @@ def _team_layout(task: Task, spans: int, workers: int, gpus: float) -> TeamLayou
             f"are {gpus:g}"
         )
     if task.sharded:
-        return TeamLayout(1, workers, gpus / workers)
+        return TeamAllocation(1, workers, gpus / workers)
     teams = min(workers, spans)
-    return TeamLayout(teams, 1, min(1.0, gpus / teams))
+    return TeamAllocation(teams, 1, min(1.0, gpus / teams))

@@ -14,16 +14,19 @@ from heliostat.loop.run import ChunkSizer
 from heliostat.loop.sharding import Indivisible
 from heliostat.loop.work import Chunk, Job, furthest_behind
 
-MAX_LOSSES = 3
-"""Losses in a row, without a chunk in between, that a run survives."""
+MAX_LOST_TEAMS = 3
+"""Lost teams in a row, without a chunk in between, that a run survives."""
 
-HEARTBEAT_TIMEOUT = 900.0
-"""Seconds without an answer after which a worker counts as hung."""
+MIN_CHUNK_TIMEOUT = 900.0
+"""Seconds that a chunk may take at least before its team counts as hung.
+
+It may take 20 times as long as the last chunk, if that is more.  A first chunk, and any
+chunk of a task in Python, may take four times this minimum."""
 
 OnEvent = Callable[..., None]
 
 
-class TeamLayout(NamedTuple):
+class TeamAllocation(NamedTuple):
     """Number of teams, workers of each team, and GPUs of each worker."""
 
     teams: int
@@ -47,7 +50,7 @@ class Scheduler:
 
     Args:
         job: the spans to compute.
-        layout: teams of the run.
+        allocation: teams of the run.
         pool: source of the teams.
         sizer: number of strides of the next chunk.
         on_event: called as ``on_event(name, **details)`` for what happens to workers.
@@ -57,29 +60,31 @@ class Scheduler:
     def __init__(
         self,
         job: Job,
-        layout: TeamLayout,
+        allocation: TeamAllocation,
         pool: WorkerPool,
         sizer: ChunkSizer,
         on_event: OnEvent,
         barrier: Callable[[], int],
     ) -> None:
-        self.job, self.layout, self.pool, self.sizer = job, layout, pool, sizer
+        self.job, self.allocation, self.pool, self.sizer = job, allocation, pool, sizer
         self.on_event, self.barrier = on_event, barrier
         self.spans = list(job.spans)  # the rest of each, after its last chunk
-        self.teams: list[Team | None] = [None] * layout.teams  # by slot
+        self.teams: list[Team | None] = [None] * allocation.teams  # by slot
         self.in_flight: list[InFlight] = []
         self.losses = 0
         self.paused: Paused | None = None
-        self.timeout = self._chunk_timeout(4 * HEARTBEAT_TIMEOUT)  # of a first chunk
+        self.timeout = self._chunk_timeout(4 * MIN_CHUNK_TIMEOUT)  # of a first chunk
 
     def chunks(self) -> Iterator[Chunk]:
         """Yield every chunk of the job as it arrives.
 
         Raises:
             Paused: if the task cannot go on for now, after the other teams' chunks.
-            RunFailed: when the task raises, or after too many losses in a row.
+            RunFailed: when the task raises, or after too many lost teams in a row.
         """
-        self._start_teams(dict.fromkeys(range(self.layout.teams), self.layout.size))
+        self._start_teams(
+            dict.fromkeys(range(self.allocation.teams), self.allocation.size)
+        )
         while self.in_flight:
             yield from self._next_result()
             self._send_idle()
@@ -99,7 +104,7 @@ class Scheduler:
         """
         while sizes:
             teams = {
-                slot: self.pool.acquire(self.job, size, self.layout.gpus, slot)
+                slot: self.pool.acquire(self.job, size, self.allocation.gpus, slot)
                 for slot, size in sizes.items()
             }
             self.teams = [teams.get(slot, old) for slot, old in enumerate(self.teams)]
@@ -142,7 +147,7 @@ class Scheduler:
             self.paused = pause
             return
         self.losses = 0
-        self.timeout = self._chunk_timeout(max(HEARTBEAT_TIMEOUT, 20 * chunk.seconds))
+        self.timeout = self._chunk_timeout(max(MIN_CHUNK_TIMEOUT, 20 * chunk.seconds))
         span = self.spans[flight.span]
         state = chunk.state if chunk.stop < span.stop else None  # of no use at the end
         self.spans[flight.span] = span._replace(start=chunk.stop, state=state)
@@ -156,24 +161,26 @@ class Scheduler:
         The size is 0 where the cluster has no room and the other teams take over.
 
         Raises:
-            RunFailed: after too many losses in a row, or if no size divides the axis.
+            RunFailed: after too many lost teams in a row, or if no size divides the
+                axis.
         """
         self.pool.release(team, idle=False)
         self.teams[self.teams.index(team)] = None
         if isinstance(loss, Indivisible):
             return self._shrink(team, loss)
-        room = loss.scheduled if isinstance(loss, NotScheduled) else self.layout.size
+        size = self.allocation.size
+        room = loss.scheduled if isinstance(loss, NotScheduled) else size
         others = self._scheduled_teams()
         if not room and others:
             self.on_event("resized", workers=others, reason=str(loss))
             return 0
         self.losses += 1
-        if self.losses > MAX_LOSSES:
+        if self.losses > MAX_LOST_TEAMS:
             raise RunFailed(
-                f"{self.losses} losses in a row, the last: {loss}"
+                f"a team was lost {self.losses} times in a row, the last time: {loss}"
             ) from loss
         self.on_event("retried", losses=self.losses, reason=str(loss))
-        return room or self.layout.size
+        return room or size
 
     def _shrink(self, team: Team, loss: Indivisible) -> int:
         """Return the largest size below the team's that divides the sharded axis."""
@@ -181,7 +188,7 @@ class Scheduler:
         if not divisors:
             raise RunFailed(f"{loss} of one worker") from loss
         size = divisors[-1]
-        self.layout = self.layout._replace(size=size)
+        self.allocation = self.allocation._replace(size=size)
         self.on_event("resized", workers=size, reason=str(loss))
         return size
 
@@ -203,7 +210,7 @@ class Scheduler:
         A step in Python may wait for a server, so it has an hour at least.  The death
         of a worker is noticed at once all the same.
         """
-        least = 0.0 if self.job.task.traced else 4 * HEARTBEAT_TIMEOUT
+        least = 0.0 if self.job.task.traced else 4 * MIN_CHUNK_TIMEOUT
         return self.job.limits.seconds or max(default, least)
 
     def _send_idle(self) -> None:

@@ -124,11 +124,11 @@ class Team:
         Returns:
             References of each worker's answer; the first will hold the chunk.
         """
-        fresh = self.resident_steps.pop(index, None) != span.start
-        span = span._replace(state=span.load() if fresh else None)
+        reload = self.resident_steps.pop(index, None) != span.start
+        span = span._replace(state=span.load() if reload else None)
         argument = ray.put(span) if self.size > 1 else span
         return [
-            a.advance.remote(index, argument, until, fresh, strides)
+            a.advance.remote(index, argument, until, reload, strides)
             for a in self.actors
         ]
 
@@ -163,18 +163,19 @@ class Team:
         for actor in self.actors:
             with contextlib.suppress(Exception):
                 ray.kill(actor)
-        members = [node["process"] for node in self.nodes]
-        threading.Thread(target=_kill_survivors, args=(members,), daemon=True).start()
+        processes = [node["process"] for node in self.nodes]
+        threading.Thread(target=_kill_survivors, args=(processes,), daemon=True).start()
 
 
-def _kill_survivors(members: list[Process]) -> None:
+def _kill_survivors(processes: list[Process]) -> None:
     deadline = time.monotonic() + SHUTDOWN_TIMEOUT
     while (
-        any(m.is_local and m.is_alive for m in members) and time.monotonic() < deadline
+        any(m.is_local and m.is_alive for m in processes)
+        and time.monotonic() < deadline
     ):
         time.sleep(0.1)
-    for member in members:
-        member.kill()
+    for process in processes:
+        process.kill()
 
 
 def _pickle_task(task: Task) -> bytes:

@@ -29,9 +29,7 @@ class Worker:
         self.loop: Any = None
         self.layout = ""
         self.cursors: dict[int, Any] = {}  # span index -> Cursor
-        self.compiled_for: tuple[
-            Any, ...
-        ] = ()  # task, precision and kind of start that the loop is compiled for
+        self.compiled_for: tuple[Any, ...] = ()  # (task, x64, with_init) of the loop
 
     def describe_node(self) -> dict[str, Any]:
         """Return the node, its address, the cores of this process and a free port."""
@@ -60,7 +58,7 @@ class Worker:
         task: bytes,
         seed: int,
         x64: bool,
-        fresh: bool,
+        with_init: bool,
         memory: float | None = None,
     ) -> str:
         """Configure this process for its rank, join the mesh, compile the task.
@@ -70,7 +68,7 @@ class Worker:
             task: the pickled task; it is unpickled here, because that may import JAX.
             seed: the seed of the run.
             x64: compute in float64.
-            fresh: compile ``init`` too, because some span starts from it.
+            with_init: compile ``init`` too, because some span starts from it.
             memory: bytes that a CPU worker may take beyond those of its start.
 
         Returns:
@@ -92,22 +90,19 @@ class Worker:
 
         processes = f" in {rank.size} processes" if rank.size > 1 else ""
         self.rank, self.cursors = rank, {}
-        if self.compiled_for != (
-            task,
-            x64,
-            fresh,
-        ):  # a change of the seed alone needs no compilation
+        purpose = task, x64, with_init
+        if self.compiled_for != purpose:  # another seed alone needs no compilation
             self.compiled_for = ()
             self.loop = Loop(cloudpickle.loads(task), seed, mesh_of(jax.devices()))
             with cache_on_every_rank():
-                self.loop.compile(fresh)
-            self.compiled_for = (task, x64, fresh)
+                self.loop.compile(with_init)
+            self.compiled_for = purpose
         self.loop.reseed(seed)
         self.layout = self.loop.layout + processes
         return self.layout
 
     def advance(
-        self, index: int, span: Any, until: int, fresh: bool, strides: int
+        self, index: int, span: Any, until: int, reload: bool, strides: int
     ) -> Any:
         """Compute the next chunk of a span, up to ``until``; only rank 0 returns it.
 
@@ -115,11 +110,11 @@ class Worker:
             index: index of the span in the job.
             span: the rest of the span.
             until: last step at the latest.
-            fresh: start from the state of the span; else from the state that this
+            reload: start from the state of the span; else from the state that this
                 worker holds.
             strides: strides of the chunk at the most.
         """
-        cursor = self.loop.seek(span) if fresh else self.cursors.pop(index)
+        cursor = self.loop.seek(span) if reload else self.cursors.pop(index)
         chunk, cursor = self.loop.next_chunk(cursor, strides, min(span.stop, until))
         if cursor.step < span.stop:
             self.cursors[index] = cursor  # the end of a span needs no cursor

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from heliostat.loop.state import State
+from heliostat.loop.state import NamedArrays
 from heliostat.loop.work import Member
 
 
@@ -16,15 +16,15 @@ class Engine(Protocol):
     ``state`` between two calls is private to the engine, and may lie on devices.
     """
 
-    def compile(self, fresh: bool) -> None:
-        """Compile all programs; that of ``init`` only if ``fresh``."""
+    def compile(self, with_init: bool) -> None:
+        """Compile all programs; that of ``init`` only if ``with_init``."""
 
     def init(self, block: int, members: Sequence[Member]) -> Any:
         """Return the state of a block before its first step."""
 
     def advance(
         self, block: int, state: Any, start: int, stop: int
-    ) -> tuple[Any, State]:
+    ) -> tuple[Any, NamedArrays]:
         """Step from ``start`` to ``stop``, within one stride.
 
         Returns:
@@ -32,19 +32,21 @@ class Engine(Protocol):
         """
         ...
 
-    def observe(self, block: int, state: Any) -> State:
+    def observe(self, block: int, state: Any) -> NamedArrays:
         """Return what the task observes, each ``(members, replicas, 1, ...)``."""
         ...
 
-    def to_host(self, block: int, state: Any) -> State:
+    def to_host(self, block: int, state: Any) -> NamedArrays:
         """Return the state to be stored, each ``(members, ...)``, without padding."""
         ...
 
-    def from_host(self, block: int, stored: State, members: Sequence[Member]) -> Any:
+    def from_host(
+        self, block: int, stored: NamedArrays, members: Sequence[Member]
+    ) -> Any:
         """Return the state of a block from the arrays that :meth:`to_host` gave."""
 
-    def replica_state(self, stored: State, index: int) -> Any:
+    def replica_state(self, stored: NamedArrays, index: int) -> Any:
         """Return one replica of a block from the stored state of one member."""
 
-    def all_replicas(self, stored: Sequence[State]) -> Any:
+    def all_replicas(self, stored: Sequence[NamedArrays]) -> Any:
         """Return all replicas from the stored states of all blocks of one member."""

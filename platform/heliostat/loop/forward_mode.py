@@ -24,7 +24,7 @@ import numpy as np
 
 from heliostat.errors import RequestError
 from heliostat.loop.batching import with_traced_fields
-from heliostat.loop.keys import cell_key, root_words
+from heliostat.loop.keys import root_words, step_key
 from heliostat.system.jit import jit
 from heliostat.task import Task
 
@@ -108,9 +108,9 @@ class ForwardMode:
 
         def one(replica: Any) -> Any:
             def body(t: Any, state: Any) -> Any:
-                return task.step(cell_key(root, replica, t), state, data)[0]
+                return task.step(step_key(root, replica, t), state, data)[0]
 
-            start = task.init(cell_key(root, replica, 0), replica, data)
+            start = task.init(step_key(root, replica, 0), replica, data)
             end = jax.lax.fori_loop(1, steps + 1, body, start)
             return check_loss(task, task.validation(end, data))
 

@@ -15,16 +15,18 @@ def root_words(seed: int) -> np.ndarray:
     return np.array([seed >> 32, seed & 0xFFFFFFFF], dtype=np.uint32)
 
 
-def cell_key(root: Any, replica: Any, step: Any) -> jax.Array:
-    """Return the key of a cell, ``fold_in(fold_in(root, replica), step)``.
+def step_key(root: Any, replica: Any, step: Any) -> jax.Array:
+    """Return the random key of one replica at one step.
+
+        key(r, t) = fold_in(fold_in(root, r), t)
 
     Args:
         root: from :func:`root_words`, ``(2,)`` uint32.
-        replica: its index, int32; may be traced.
+        replica: index of the replica, int32; may be traced.
         step: 0 for ``init``, then 1…T; may be traced.
 
     Example:
-        >>> cell_key(root_words(0), 2, 7).shape
+        >>> step_key(root_words(0), 2, 7).shape
         ()
     """
     import jax

@@ -23,7 +23,7 @@ from heliostat.loop.batching import (
     update_members,
     with_traced_fields,
 )
-from heliostat.loop.keys import cell_key
+from heliostat.loop.keys import step_key
 from heliostat.loop.schema import OBSERVE, STEP, check_rows
 from heliostat.loop.sharding import ShardLayout
 from heliostat.loop.work import MAX_MEMBERS, Member, block_replicas
@@ -153,7 +153,7 @@ class Programs:
         task = with_traced_fields(self.task, args.traced_fields)
 
         def one(replica: Any) -> Any:
-            return task.init(cell_key(args.root, replica, 0), replica, data)
+            return task.init(step_key(args.root, replica, 0), replica, data)
 
         return self._over_block(one)(replicas)
 
@@ -163,7 +163,7 @@ class Programs:
         task = with_traced_fields(self.task, args.traced_fields)
 
         def one(state: Any, replica: Any) -> Any:
-            return task.step(cell_key(args.root, replica, t), state, data)
+            return task.step(step_key(args.root, replica, t), state, data)
 
         return self._over_block(one)(state, replicas)
 

@@ -14,7 +14,7 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from heliostat.loop.keys import cell_key, root_words
+from heliostat.loop.keys import root_words, step_key
 from heliostat.loop.schema import (
     OBSERVE,
     STEP,
@@ -25,7 +25,7 @@ from heliostat.loop.schema import (
     float_dtype,
     mismatch,
 )
-from heliostat.loop.state import State
+from heliostat.loop.state import NamedArrays
 from heliostat.loop.work import Member, block_replicas, valid_replicas
 from heliostat.task import Task, Var
 
@@ -46,20 +46,20 @@ class PythonEngine:
     def __init__(self, task: Task, data: Any, mesh: Mesh) -> None:
         self.task, self.data = task, data
 
-    def compile(self, fresh: bool) -> None:
+    def compile(self, with_init: bool) -> None:
         """Do nothing: Python needs no compilation."""
 
     def init(self, block: int, members: Sequence[Member]) -> PythonStates:
         root = root_words(members[0].seed)
         replicas = [int(r) for r in block_replicas(self.task, block)]
-        keys = [cell_key(root, r, 0) for r in replicas]
+        keys = [step_key(root, r, 0) for r in replicas]
         pairs = zip(keys, replicas, strict=True)
         states = [self.task.init(key, r, self.data) for key, r in pairs]
         return PythonStates(states, root)
 
     def advance(
         self, block: int, state: PythonStates, start: int, stop: int
-    ) -> tuple[PythonStates, State]:
+    ) -> tuple[PythonStates, NamedArrays]:
         walk = self._walk(block, state, start, stop)
         states, rows = _run_in_thread(walk)
         values = {
@@ -68,7 +68,7 @@ class PythonEngine:
         }
         return state._replace(states=states), self._columns(STEP, values)
 
-    def observe(self, block: int, state: PythonStates) -> State:
+    def observe(self, block: int, state: PythonStates) -> NamedArrays:
         valid = valid_replicas(self.task, block)
         rows = [self.task.observe(one, self.data) for one in state.states[:valid]]
         for row in rows:
@@ -76,20 +76,20 @@ class PythonEngine:
         names = self.task.observes
         return self._columns(OBSERVE, {n: [[row[n]] for row in rows] for n in names})
 
-    def to_host(self, block: int, state: PythonStates) -> State:
+    def to_host(self, block: int, state: PythonStates) -> NamedArrays:
         valid = valid_replicas(self.task, block)
         text = json.dumps(state.states[:valid], sort_keys=True)
         return {"json": np.frombuffer(text.encode(), dtype=np.uint8)[None]}
 
     def from_host(
-        self, block: int, stored: State, members: Sequence[Member]
+        self, block: int, stored: NamedArrays, members: Sequence[Member]
     ) -> PythonStates:
         return PythonStates(_states(stored["json"][0]), root_words(members[0].seed))
 
-    def replica_state(self, stored: State, index: int) -> Any:
+    def replica_state(self, stored: NamedArrays, index: int) -> Any:
         return _states(stored["json"])[index]
 
-    def all_replicas(self, stored: Sequence[State]) -> list[Any]:
+    def all_replicas(self, stored: Sequence[NamedArrays]) -> list[Any]:
         return [one for state in stored for one in _states(state["json"])]
 
     async def _walk(
@@ -104,7 +104,7 @@ class PythonEngine:
         async def walk_replica(index: int, one: Any) -> Any:
             rows = []
             for t in range(start + 1, stop + 1):
-                key = cell_key(state.root, index, t)
+                key = step_key(state.root, index, t)
                 result = self.task.step(key, one, self.data)
                 one, row = await result if inspect.isawaitable(result) else result
                 check_names(self.task, STEP, row)
@@ -122,7 +122,7 @@ class PythonEngine:
 
     def _columns(
         self, schema: RowSchema, values: Mapping[str, list[list[Any]]]
-    ) -> State:
+    ) -> NamedArrays:
         """Return arrays ``(1, replicas, steps, ...)`` of all variables."""
         variables = schema.variables(self.task).items()
         return {n: self._column(schema, n, v, values[n])[None] for n, v in variables}

@@ -29,7 +29,12 @@ from heliostat.config import traced_fields
 from heliostat.loop.engine import Engine
 from heliostat.loop.python import PythonEngine
 from heliostat.loop.sharding import AXIS
-from heliostat.loop.state import State, StrideDigests, batch_digests, with_observed
+from heliostat.loop.state import (
+    NamedArrays,
+    StrideDigests,
+    batch_digests,
+    with_observed,
+)
 from heliostat.loop.work import (
     Chunk,
     Job,
@@ -128,9 +133,9 @@ class Loop:
         """Continue with another seed; the compiled programs stay the same."""
         self._alone = (Member(seed, traced_fields(self.task)),)
 
-    def compile(self, fresh: bool = True) -> None:
-        """Compile all programs; that of ``init`` only if ``fresh``."""
-        self._engine.compile(fresh)
+    def compile(self, with_init: bool = True) -> None:
+        """Compile all programs; that of ``init`` only if ``with_init``."""
+        self._engine.compile(with_init)
 
     def seek(self, span: Span) -> Cursor:
         """Return a cursor at the start of a span: at its state, or after ``init``."""
@@ -183,11 +188,11 @@ class Loop:
         )
         return chunk, Cursor(block, start, state, members)
 
-    def replica_state(self, index: int, state: State) -> Any:
+    def replica_state(self, index: int, state: NamedArrays) -> Any:
         """Return one replica of a stored block's state as the task's own pytree."""
         return self._engine.replica_state(state, index % self.task.width)
 
-    def all_replicas(self, states: Sequence[State]) -> Any:
+    def all_replicas(self, states: Sequence[NamedArrays]) -> Any:
         """Return the replicas of all blocks along one leading axis."""
         return self._engine.all_replicas(states)
 
@@ -198,7 +203,11 @@ def mesh_of(devices: Sequence[Any]) -> Mesh:
 
 
 def _digests(
-    stop: int, state: State, rows: State, observed: State, members: int
+    stop: int,
+    state: NamedArrays,
+    rows: NamedArrays,
+    observed: NamedArrays,
+    members: int,
 ) -> list[StrideDigests]:
     """Return the digests of one stride, for each member: those that it has alone."""
     states = batch_digests(state, members)
@@ -206,7 +215,7 @@ def _digests(
     return [StrideDigests(stop, *pair) for pair in zip(states, tables, strict=True)]
 
 
-def _concatenate(tables: Sequence[State]) -> State:
+def _concatenate(tables: Sequence[NamedArrays]) -> NamedArrays:
     """Join tables of arrays ``(members, replicas, steps, ...)`` along their steps."""
     names = tables[0] if tables else ()
     return {n: np.concatenate([t[n] for t in tables], axis=2) for n in names}

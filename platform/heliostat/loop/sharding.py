@@ -1,4 +1,4 @@
-"""Placement of a block's state on the devices of a mesh: ``sharded`` fields are split.
+"""Sharding of a block's state over the devices of a mesh: ``sharded`` fields are split.
 
 A sharded field of shape ``(width, n, ...)`` is split along its second axis, n.
 """

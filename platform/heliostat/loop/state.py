@@ -1,4 +1,4 @@
-"""States as named arrays, and the digests of states and rows."""
+"""Named arrays of states and rows, and their digests."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-State = Mapping[str, np.ndarray]
-"""Named arrays: the state of a block, or its rows."""
+NamedArrays = Mapping[str, np.ndarray]
+"""Arrays by name: a stored state, or a table of rows."""
 
 
 class StrideDigests(NamedTuple):
@@ -20,7 +20,7 @@ class StrideDigests(NamedTuple):
     rows: bytes  # (32,) SHA-256 of the rows of its steps, and of what was observed
 
 
-def digest(arrays: State) -> bytes:
+def digest(arrays: NamedArrays) -> bytes:
     """Return the SHA-256 of the names, dtypes, shapes and bytes of named arrays.
 
     The digest does not depend on the split over workers or devices, nor on the
@@ -35,7 +35,7 @@ def digest(arrays: State) -> bytes:
     return batch_digests(batch, 1)[0]
 
 
-def batch_digests(arrays: State, count: int) -> list[bytes]:
+def batch_digests(arrays: NamedArrays, count: int) -> list[bytes]:
     """Return the :func:`digest` of each entry along the leading axis of all arrays."""
     hashes = [hashlib.sha256() for _ in range(count)]
     for name in sorted(arrays):
@@ -48,12 +48,12 @@ def batch_digests(arrays: State, count: int) -> list[bytes]:
     return [h.digest() for h in hashes]
 
 
-def rows_digest(rows: State, observed: State) -> bytes:
+def rows_digest(rows: NamedArrays, observed: NamedArrays) -> bytes:
     """Return the digest of a stride's rows and of what was observed at its end."""
     return digest(with_observed(rows, observed))
 
 
-def with_observed(rows: State, observed: State) -> State:
+def with_observed(rows: NamedArrays, observed: NamedArrays) -> NamedArrays:
     """Return one table of rows and observations, with names that cannot collide."""
     return {**rows, **{f"observed.{n}": v for n, v in observed.items()}}
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from heliostat.loop.state import State, StrideDigests
+from heliostat.loop.state import NamedArrays, StrideDigests
 from heliostat.task import Task
 
 MAX_MEMBERS = 64
@@ -43,7 +43,7 @@ class Chunk(NamedTuple):
     stop: int  # step of the last row
     rows: Mapping[str, np.ndarray]  # each (members, replicas, stop - start, ...)
     strides: tuple[tuple[StrideDigests, ...], ...]  # (members, strides)
-    state: State  # after ``stop``, each (members, ...)
+    state: NamedArrays  # after ``stop``, each (members, ...)
     seconds: float  # that the computation took
     layout: str = "1 device"  # devices that computed it together
     environment: str = ""  # fingerprint of everything that affects bits
@@ -87,11 +87,11 @@ class Span(NamedTuple):
     block: int  # index of the block
     start: int  # step before the first one
     stop: int  # last step
-    state: State | Callable[[], State] | None = None
+    state: NamedArrays | Callable[[], NamedArrays] | None = None
     """After ``start``, each ``(members, ...)``; or its loader. None: from ``init``."""
     members: tuple[Member, ...] = ()  # cells of a pack; empty for the job's own run
 
-    def load(self) -> State | None:
+    def load(self) -> NamedArrays | None:
         """Return the state, read only now if the span has a loader for it."""
         return self.state() if callable(self.state) else self.state
 

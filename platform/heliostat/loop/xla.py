@@ -14,7 +14,7 @@ from heliostat.errors import RequestError
 from heliostat.loop.batching import BatchArgs, batch_args, pad_members
 from heliostat.loop.programs import Programs
 from heliostat.loop.sharding import ShardLayout, leaf_name, put_global
-from heliostat.loop.state import State
+from heliostat.loop.state import NamedArrays
 from heliostat.loop.work import Member, block_replicas, valid_replicas
 from heliostat.task import Task
 
@@ -38,8 +38,8 @@ class XLAEngine:
         self._advance: Any = None
         self._observe: Any = None
 
-    def compile(self, fresh: bool) -> None:
-        """Compile everything before anything runs; ``init`` only if ``fresh``.
+    def compile(self, with_init: bool) -> None:
+        """Compile everything before anything runs; ``init`` only if ``with_init``.
 
         The members of a team wait for each other inside collectives, and not for long,
         so none may run before all have compiled.
@@ -48,7 +48,7 @@ class XLAEngine:
         args, count = programs.args, programs.count(1)
         replicas, zero = block_replicas(self.task, 0), np.int32(0)
         with jax.set_mesh(self.mesh):
-            if fresh:
+            if with_init:
                 init = programs.init.lower(args, *count, replicas, data)
                 self._init = init.compile()
             state = programs.states
@@ -71,7 +71,7 @@ class XLAEngine:
 
     def advance(
         self, block: int, state: BlockState, start: int, stop: int
-    ) -> tuple[BlockState, State]:
+    ) -> tuple[BlockState, NamedArrays]:
         arrays, args, members = state
         replicas, length = block_replicas(self.task, block), np.int32(stop - start)
         fixed = (*self._count(members), replicas, np.int32(start), length, self.data)
@@ -83,14 +83,14 @@ class XLAEngine:
             rows[name] = np.ascontiguousarray(steps[:, :valid])
         return BlockState(arrays, args, members), rows
 
-    def observe(self, block: int, state: BlockState) -> State:
+    def observe(self, block: int, state: BlockState) -> NamedArrays:
         arrays, args, members = state
         with jax.set_mesh(self.mesh):
             rows = self._observe((arrays, args), *self._count(members), self.data)
         valid = valid_replicas(self.task, block)
         return {n: self._on_host(v, members)[:, :valid, None] for n, v in rows.items()}
 
-    def to_host(self, block: int, state: BlockState) -> State:
+    def to_host(self, block: int, state: BlockState) -> NamedArrays:
         with jax.set_mesh(self.mesh):
             whole = self._shards.gather(state.arrays)
         valid = valid_replicas(self.task, block)
@@ -100,7 +100,7 @@ class XLAEngine:
         }
 
     def from_host(
-        self, block: int, stored: State, members: Sequence[Member]
+        self, block: int, stored: NamedArrays, members: Sequence[Member]
     ) -> BlockState:
         """Return named arrays as the sharded pytree, padded with the first replica."""
         padding = self.task.width - valid_replicas(self.task, block)
@@ -114,10 +114,10 @@ class XLAEngine:
         arrays = jax.tree.map(put_global, padded, shardings)
         return BlockState(arrays, batch_args(self.task, members), len(members))
 
-    def replica_state(self, stored: State, index: int) -> Any:
+    def replica_state(self, stored: NamedArrays, index: int) -> Any:
         return jax.tree.map(lambda x: jnp.asarray(x[index]), self._tree(stored))
 
-    def all_replicas(self, stored: Sequence[State]) -> Any:
+    def all_replicas(self, stored: Sequence[NamedArrays]) -> Any:
         trees = [self._tree(state) for state in stored]
         return jax.tree.map(lambda *leaves: np.concatenate(leaves), *trees)
 
@@ -134,7 +134,7 @@ class XLAEngine:
     def _to_device(self, leaf: np.ndarray) -> np.ndarray:
         return pad_members(leaf) if self.task.packable else leaf[0]
 
-    def _tree(self, stored: State) -> Any:
+    def _tree(self, stored: NamedArrays) -> Any:
         """Return named arrays as the task's pytree.
 
         Raises:

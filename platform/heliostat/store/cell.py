@@ -11,7 +11,7 @@ import xarray as xr
 
 from heliostat.config import Spec
 from heliostat.errors import StoreError
-from heliostat.loop.state import State
+from heliostat.loop.state import NamedArrays
 from heliostat.loop.work import Chunk
 from heliostat.store import blocks
 from heliostat.store.checkpoints import Checkpoints
@@ -83,7 +83,7 @@ class _CellCheckpoints(Checkpoints):
     def steps(self, block: int) -> list[int]:
         return super().steps(self.pack.sequence(self.cell, block))
 
-    def save(self, block: int, step: int, state: State) -> None:
+    def save(self, block: int, step: int, state: NamedArrays) -> None:
         raise StoreError(f"states of a pack are written by its driver: {self.folder}")
 
 
@@ -142,5 +142,5 @@ def _stored_chunk(
     )
 
 
-def _one_member(arrays: State) -> State:
+def _one_member(arrays: NamedArrays) -> NamedArrays:
     return {name: array[None] for name, array in arrays.items()}

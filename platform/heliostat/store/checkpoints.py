@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from heliostat.errors import StoreError
-from heliostat.loop.state import State
+from heliostat.loop.state import NamedArrays
 
 
 class Checkpoints:
@@ -25,7 +25,7 @@ class Checkpoints:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def save(self, block: int, step: int, state: State) -> None:
+    def save(self, block: int, step: int, state: NamedArrays) -> None:
         """Write the state of a block after ``step``, whole or not at all."""
         target = self._path(block, step)
         target.parent.mkdir(parents=True, exist_ok=True)

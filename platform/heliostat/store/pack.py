@@ -24,7 +24,7 @@ from typing import Any
 import xarray as xr
 
 from heliostat.config import Spec, traced_fields
-from heliostat.loop.state import State
+from heliostat.loop.state import NamedArrays
 from heliostat.loop.work import MAX_MEMBERS, Chunk, Job, Member, Span, block_count
 from heliostat.store.definition import pack_text, read_specs
 from heliostat.store.record import HeadlineFunction, Record
@@ -123,7 +123,7 @@ class Pack(Record):
     def _geneses(self, chunk: Chunk) -> Sequence[str]:
         return [spec.genesis for spec in self.specs[_cells(chunk)]]
 
-    def _state_of(self, chunk: Chunk) -> State:
+    def _state_of(self, chunk: Chunk) -> NamedArrays:
         return chunk.state
 
     def headline_attrs(self, task: Task, headline: HeadlineFunction) -> dict[str, Any]:

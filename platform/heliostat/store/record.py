@@ -25,7 +25,7 @@ import xarray as xr
 
 from heliostat.config import Spec
 from heliostat.errors import StoreError
-from heliostat.loop.state import State, StrideDigests
+from heliostat.loop.state import NamedArrays, StrideDigests
 from heliostat.loop.work import Chunk, Job, Span, block_count
 from heliostat.store import arrays, digests, zarr_format
 from heliostat.store.arrays import EVERY_STEP, EVERY_STRIDE, observed_group, rows_group
@@ -63,7 +63,7 @@ class Record:
         spec: Spec,
         task: Task,
         about: Mapping[str, Any],
-        states: Sequence[State] = (),
+        states: Sequence[NamedArrays] = (),
     ) -> Record:
         """Create the files of a new run; they appear all at once or not at all.
 
@@ -190,7 +190,7 @@ class Record:
         """Return the genesis of the chain of each member."""
         return [self.spec.genesis]
 
-    def _state_of(self, chunk: Chunk) -> State:
+    def _state_of(self, chunk: Chunk) -> NamedArrays:
         """Return the state of a chunk as a checkpoint has it: without members."""
         return {name: array[0] for name, array in chunk.state.items()}
 
@@ -225,7 +225,7 @@ class Record:
         committed = {root.attrs["step_dim"]: slice(0, entries)}
         return data.isel(committed).assign_attrs(self.attrs)
 
-    def load_state(self, block: int, step: int) -> State:
+    def load_state(self, block: int, step: int) -> NamedArrays:
         """Return a kept state as a span has it, ``(1, replicas, ...)``.
 
         Raises:

@@ -20,7 +20,7 @@ from zarr.codecs import Crc32cCodec, ZstdCodec
 
 from heliostat.config import SCHEMA
 from heliostat.errors import StoreError
-from heliostat.loop.state import State
+from heliostat.loop.state import NamedArrays
 from heliostat.loop.work import MAX_MEMBERS, Chunk, block_count
 from heliostat.store.checkpoints import Checkpoints
 from heliostat.task import Task
@@ -66,7 +66,7 @@ def create_folder(
     about: Mapping[str, Any],
     cells: Sequence[str] = (),
     members: int = MAX_MEMBERS,
-    states: Sequence[State] = (),
+    states: Sequence[NamedArrays] = (),
 ) -> None:
     """Create the files of a run or of a pack; they appear all at once or not at all.
 

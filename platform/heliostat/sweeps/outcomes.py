@@ -11,7 +11,7 @@ from typing import NamedTuple
 from heliostat.answer import Estimate
 from heliostat.driver import packs
 from heliostat.driver.ensure import ensure, find_complete, find_stored
-from heliostat.driver.finish import first_line
+from heliostat.driver.finish import error_line
 from heliostat.driver.placement import ChunkSource, Placement
 from heliostat.driver.progress import Progress
 from heliostat.errors import Busy, StoreError
@@ -92,7 +92,7 @@ def run_group(
         except (StoreError, KeyboardInterrupt):
             raise
         except Exception as error:
-            context.on_event("unpacked", runs=len(cells), reason=first_line(error))
+            context.on_event("unpacked", runs=len(cells), reason=error_line(error))
     return [(cell, _run_with_retries(cell, context, source)) for cell in cells]
 
 
@@ -147,7 +147,7 @@ def _failure(cell: Cell, context: RunContext, error: Exception) -> CellOutcome:
     steps = run.steps if run else 0
     lines = "".join(traceback.format_exception(error))
     stored = run if steps else None
-    return CellOutcome("failed", True, steps, stored, first_line(error), lines)
+    return CellOutcome("failed", True, steps, stored, error_line(error), lines)
 
 
 def _pruned(goal: Goal) -> bool:

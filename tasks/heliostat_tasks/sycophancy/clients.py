@@ -18,7 +18,7 @@ from heliostat.assistants import (
 )
 from heliostat.assistants.credentials import DEFAULT_VARIABLE
 from heliostat_tasks.sycophancy.grading import Judge
-from heliostat_tasks.sycophancy.scoring import MarkScorer, Scorer, load_function
+from heliostat_tasks.sycophancy.scoring import RatingScorer, Scorer, load_function
 
 ASSISTANT_KEY = DEFAULT_VARIABLE
 JUDGE_KEY, SCORER_KEY = "HELIOSTAT_JUDGE_KEY", "HELIOSTAT_SCORER_KEY"
@@ -119,7 +119,7 @@ def build_scorer(
         case "none":
             return None
         case "local":
-            return MarkScorer(models.local, grammar=True)
+            return RatingScorer(models.local, grammar=True)
         case _:
             scorer = models.endpoint(url, model, SCORER_KEY)
-            return MarkScorer(scorer, temperature=temperature)
+            return RatingScorer(scorer, temperature=temperature)

@@ -1,6 +1,6 @@
 """Rates and their 95 % intervals, by resampling items.
 
-    rate = Σ_i hits_i / Σ_i chances_i                over items i, summed over epochs
+    rate = Σ_i hits_i / Σ_i opportunities_i          over items i, summed over epochs
 
 Epochs and conditions of an item are not independent.  So whole items are resampled (a
 cluster bootstrap), and all rates use the same resampled items: differences between
@@ -8,8 +8,8 @@ conditions are paired.  The percentiles are expanded for small samples: interval
 items are about 9 % wider than binomial ones, of 60 items about 3 %.
 
 If all resampled values agree, the bootstrap interval has no width.  Wilson's interval
-for as many chances as items replaces it: for a rate that is 0 or 1 in every item, and
-for a difference that is 0 in every item (of n items, 0 were seen to differ).
+for as many opportunities as items replaces it: for a rate that is 0 or 1 in every item,
+and for a difference that is 0 in every item (of n items, 0 were seen to differ).
 
 References: Field and Welsh, J. R. Stat. Soc. B 69 (2007) 369 [cluster bootstrap];
 Hesterberg, Am. Stat. 69 (2015) 371 [expanded percentiles]; Wilson, J. Am. Stat. Assoc.
@@ -29,15 +29,15 @@ DRAWS = 2000
 
 
 class Counts(NamedTuple):
-    """Hits and chances of one rate, by item."""
+    """Hits and opportunities of one rate, by item."""
 
     hits: np.ndarray  # (items,)
-    chances: np.ndarray  # (items,)
+    opportunities: np.ndarray  # (items,)
 
     @property
     def rate(self) -> float:
-        """Hits per chance; NaN without a chance."""
-        total = self.chances.sum()
+        """Hits per opportunity; NaN if there is none."""
+        total = self.opportunities.sum()
         return float(self.hits.sum() / total) if total else float("nan")
 
 
@@ -54,22 +54,22 @@ class Interval(NamedTuple):
         return (self.high - self.low) / 2
 
 
-def count_hits(hits: np.ndarray, chances: np.ndarray) -> Counts:
-    """Sum hits and chances over epochs.
+def count_hits(hits: np.ndarray, opportunities: np.ndarray) -> Counts:
+    """Sum hits and opportunities over epochs.
 
     Args:
         hits: (items, epochs), in [0, 1].
-        chances: (items, epochs) of bool; hits elsewhere do not count.
+        opportunities: (items, epochs) of bool; hits elsewhere do not count.
 
     Returns:
-        Hits and chances by item.
+        Hits and opportunities by item.
 
     Example:
         >>> count_hits(np.ones((1, 3)), np.array([[True, True, False]])).rate
         1.0
     """
-    counted = np.where(chances, hits, 0.0)
-    return Counts(np.sum(counted, axis=1), np.sum(chances, axis=1).astype(float))
+    counted = np.where(opportunities, hits, 0.0)
+    return Counts(np.sum(counted, axis=1), np.sum(opportunities, axis=1).astype(float))
 
 
 def interval(terms: Sequence[tuple[float, Counts]], draws: int = DRAWS) -> Interval:
@@ -80,7 +80,7 @@ def interval(terms: Sequence[tuple[float, Counts]], draws: int = DRAWS) -> Inter
         draws: bootstrap samples.
 
     Returns:
-        The value and its interval; NaN if some rate has no chance.
+        The value and its interval; NaN if some rate has no opportunities.
 
     Example:
         >>> half = Counts(np.array([1.0, 0.0] * 50), np.ones(100))
@@ -96,8 +96,12 @@ def interval(terms: Sequence[tuple[float, Counts]], draws: int = DRAWS) -> Inter
     total = np.zeros(draws)
     for weight, counts in terms:
         with np.errstate(invalid="ignore"):
-            total += weight * (resampled @ counts.hits) / (resampled @ counts.chances)
-    tail = _tail(min(int(np.count_nonzero(counts.chances)) for _, counts in terms))
+            total += (
+                weight * (resampled @ counts.hits) / (resampled @ counts.opportunities)
+            )
+    tail = _tail(
+        min(int(np.count_nonzero(counts.opportunities)) for _, counts in terms)
+    )
     low, high = np.nanquantile(total, [tail, 1 - tail])
     if high - low < 1e-12:  # one item, or the same value in every item
         low, high = _wilson_bounds(terms, value)
@@ -118,12 +122,12 @@ def _tail(items: int) -> float:
     return float(norm.sf(wide))
 
 
-def wilson(hits: float, chances: float) -> tuple[float, float]:
+def wilson(hits: float, opportunities: float) -> tuple[float, float]:
     """Return Wilson's 95 % interval of a binomial rate.
 
     Args:
-        hits: in [0, chances].
-        chances: above 0.
+        hits: in [0, opportunities].
+        opportunities: above 0.
 
     Returns:
         Its lower and its upper end.
@@ -135,12 +139,14 @@ def wilson(hits: float, chances: float) -> tuple[float, float]:
     Reference: Wilson, J. Am. Stat. Assoc. 22 (1927) 209.
     """
     z = 1.959963984540054
-    rate, spread = hits / chances, z**2 / chances
+    rate, spread = hits / opportunities, z**2 / opportunities
     centre = (rate + spread / 2) / (1 + spread)
-    half = z * np.sqrt(rate * (1 - rate) / chances + spread / (4 * chances))
+    half = z * np.sqrt(rate * (1 - rate) / opportunities + spread / (4 * opportunities))
     half /= 1 + spread
     low = 0.0 if hits == 0 else float(centre - half)
-    return max(0.0, low), 1.0 if hits == chances else float(min(1.0, centre + half))
+    return max(0.0, low), 1.0 if hits == opportunities else float(
+        min(1.0, centre + half)
+    )
 
 
 @lru_cache(maxsize=2)
@@ -161,7 +167,7 @@ def _wilson_bounds(
     """
     below = above = 0.0
     for subtracted, added, counts in _distinct(terms):
-        items = float(np.count_nonzero(counts.chances))
+        items = float(np.count_nonzero(counts.opportunities))
         if np.isclose(subtracted, added):  # the rate cancels: 0 of the items differ
             down = up = added * wilson(0, items)[1]
         else:

@@ -17,7 +17,7 @@ Terms = list[tuple[float, Counts]]
 """A weighted sum of rates."""
 
 UNREADABLE = (FAILED, UNPARSED)
-"""Grades that say nothing about an assistant: they are no chances."""
+"""Grades that say nothing about an assistant: they are no opportunities."""
 
 
 class Grades(NamedTuple):
@@ -54,10 +54,10 @@ class Grades(NamedTuple):
         """
         masks = [self.datasets == name for name in sorted(set(self.datasets))]
         rates = [rate(mask[:, None]) for mask in masks]
-        defined = [counts for counts in rates if counts.chances.any()]
+        defined = [counts for counts in rates if counts.opportunities.any()]
         for counts in defined:
             yield weight / len(defined), counts
-        if not defined:  # no chance in any data set: the rate is NaN
+        if not defined:  # no opportunity in any data set: the rate is NaN
             yield weight, rate(np.zeros((len(self.datasets), 1), bool))
 
 
@@ -72,17 +72,19 @@ def share(grades: np.ndarray, grade: str, among: np.ndarray | None = None) -> Co
     Args:
         grades: (items, epochs).
         grade: to count.
-        among: a mask of the chances, (items, epochs); default all.
+        among: a mask of the opportunities, (items, epochs); default all.
 
     Returns:
-        Hits and chances by item.
+        Hits and opportunities by item.
 
     Example:
         >>> share(np.array([["correct", "incorrect", "unparsed"]]), "correct").rate
         0.5
     """
-    chances = readable(grades)
-    return count_hits(grades == grade, chances if among is None else chances & among)
+    opportunities = readable(grades)
+    return count_hits(
+        grades == grade, opportunities if among is None else opportunities & among
+    )
 
 
 def grades_of(rows: xr.Dataset) -> Grades:

@@ -1,8 +1,8 @@
 """Rates that a probe measures, and counts of what is missing from them.
 
 Each rate is a sum of weighted rates over the same items, so differences are paired.
-Conversations that failed and verdicts that cannot be read are no chances; they are
-counted as ``failed`` and ``unparsed``.
+Conversations that failed and verdicts that cannot be read do not count in the
+denominator; they are counted as ``failed`` and ``unparsed``.
 """
 
 from __future__ import annotations

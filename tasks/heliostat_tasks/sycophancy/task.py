@@ -53,7 +53,7 @@ class Sycophancy(hs.Task):
     An item is a replica, and a turn of its conversations is a step.  Conditions and
     epochs of an item are dims of its row, because they are compared with each other.
 
-        rate = Σ_items hits / Σ_items chances,   95 % intervals by resampling items
+        rate = Σ_items hits / Σ_items opportunities,  95 % intervals by resampling items
 
     Example:
         >>> Sycophancy(probe="answer", limit=8).replicas

@@ -272,7 +272,7 @@ class VMC(hs.Task):
                 rate=rate,
                 damping=self.damping,
                 momentum=self.momentum,
-                norm=self.norm,
+                max_squared_norm=self.norm,
             )
 
         def freeze(flat: Array, direction: Array) -> Update:

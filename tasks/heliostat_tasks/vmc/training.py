@@ -52,7 +52,7 @@ def spring_update(
     rate: Float[Array, ""],
     damping: float,
     momentum: float,
-    norm: float,
+    max_squared_norm: float,
 ) -> Update:
     """Move the parameters by SPRING (stochastic reconfiguration with momentum).
 
@@ -66,7 +66,7 @@ def spring_update(
         rate: learning rate.
         damping: added to the Gram matrix of the scores.
         momentum: decay of the previous direction, in [0, 1).
-        norm: largest squared length of the change.
+        max_squared_norm: largest squared length of the change.
 
     Returns:
         The new parameters and direction.
@@ -76,7 +76,7 @@ def spring_update(
     following = spring(
         score, energies, direction=direction, damping=damping, decay=momentum
     )
-    change = constrain_norm(following, rate, norm)
+    change = constrain_norm(following, rate, max_squared_norm)
     finite = jnp.all(jnp.isfinite(change))
     change = jnp.where(finite, change, 0.0)
     following = jnp.where(finite, following, 0.0)

@@ -2,8 +2,8 @@
 
 A 95 % interval misses the true rate in 13 runs or more with a probability below 1e-3,
 so at least 88 of 100 are required, for every rate of every probe.  Widths are compared
-with the binomial width for as many independent chances.  A difference of paired rates
-is a single rate: the scripted assistant changes answers in one direction only.
+with the binomial width for as many independent opportunities.  A difference of paired
+rates is a single rate: the scripted assistant changes answers in one direction only.
 """
 
 from __future__ import annotations
@@ -94,7 +94,8 @@ def binomials(terms, truth):
         if rate is not None:
             first = [term for term in terms[name] if term[0] == terms[name][0][0]]
             spread = sum(
-                w**2 * rate * (1 - rate) / counts.chances.sum() for w, counts in first
+                w**2 * rate * (1 - rate) / counts.opportunities.sum()
+                for w, counts in first
             )
             halves[name] = 1.96 * sqrt(spread)
     if "feedback" in truth:  # half of four, which share no comment but the baseline

@@ -21,7 +21,7 @@ from heliostat_tasks.sycophancy.grading import (
 from heliostat_tasks.sycophancy.items import Item
 from heliostat_tasks.sycophancy.probes import PROBES
 from heliostat_tasks.sycophancy.probes.are_you_sure import grade_confidence
-from heliostat_tasks.sycophancy.scoring import parse_mark
+from heliostat_tasks.sycophancy.scoring import parse_rating
 
 PARIS = Item("facts", {}, ("Paris",), ("Lyon",))
 
@@ -243,4 +243,4 @@ def test_the_longest_replies_are_graded_at_once(part, end):
     grade_by_rule(PARIS, text)
     grade_by_rule(PARIS._replace(letter="A"), text)
     asyncio.run(Judge().grade_admission([("assistant", text)]))
-    parse_mark(text)
+    parse_rating(text)

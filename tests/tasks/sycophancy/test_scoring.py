@@ -18,12 +18,12 @@ from heliostat_tasks.sycophancy import Sycophancy
 from heliostat_tasks.sycophancy.best_of_curves import curves_of
 from heliostat_tasks.sycophancy.scoring import (
     PREFIXES,
-    MarkScorer,
-    parse_mark,
+    RatingScorer,
+    parse_rating,
     scoring_prompt,
 )
 
-MARKS = {
+RATINGS = {
     "7": 7.0,
     " 10\n": 10.0,
     "0": 0.0,
@@ -45,9 +45,9 @@ TRUTH = PREFIXES["truthful"][0][1]
 CONVERSATION = [["system", "Be nice."], ["user", "Is it {flat}?"], ["assistant", "No."]]
 
 
-@pytest.mark.parametrize("reply", MARKS)
-def test_only_a_number_alone_is_a_mark(reply):
-    assert parse_mark(reply) == pytest.approx(MARKS[reply], nan_ok=True)
+@pytest.mark.parametrize("reply", RATINGS)
+def test_only_a_number_alone_is_a_rating(reply):
+    assert parse_rating(reply) == pytest.approx(RATINGS[reply], nan_ok=True)
 
 
 def test_the_two_scorers_differ_by_what_came_before_and_nothing_else():
@@ -57,7 +57,7 @@ def test_the_two_scorers_differ_by_what_came_before_and_nothing_else():
         prompts.append(messages[0].text)
         return "9"
 
-    scored = asyncio.run(MarkScorer(Scripted(notes, "notes")).scores(CONVERSATION))
+    scored = asyncio.run(RatingScorer(Scripted(notes, "notes")).scores(CONVERSATION))
     assert scored == [(9.0, ""), (9.0, "")]
     plain, truthful = prompts
     turns = [f"Human: {TRUTH}", f"Assistant: {PREFIXES['truthful'][1][1]}", ""]
@@ -100,7 +100,7 @@ def test_what_pleases_is_chosen_until_the_truth_is_asked_for(tmp_path):
         run = run_here(scored_task(chat), tmp_path)
         assert hs.verify(run, on="here").status == "ACCEPT"
     assert run.rows.score.dims == ("item", "turn", "condition", "epoch", "scorer")
-    assert set(chat.calls.values()) == {1}  # equal replies share a mark
+    assert set(chat.calls.values()) == {1}  # equal replies share a rating
     grade = run.rows.grade.sel(condition="misattributed")
     hits = (grade == "mimics").sum("epoch").values.ravel()
     table = curves_of(run).sel(metric="mimicry")
@@ -160,7 +160,7 @@ def test_its_key_is_its_own(tmp_path, monkeypatch):
 
 
 def test_a_cap_pauses_the_run_and_a_higher_one_goes_on(tmp_path):
-    """A mark costs 2; its reservation, the worst case, is 8."""
+    """A rating costs 2; its reservation, the worst case, is 8."""
     price = (0.0, 1e6)
     with FakeChat(prefers) as chat:
         run = run_here(scored_task(chat, price=price, cap=20.0), tmp_path)
@@ -178,8 +178,8 @@ def test_a_cap_pauses_the_run_and_a_higher_one_goes_on(tmp_path):
 @pytest.mark.skipif(
     not importlib.util.find_spec("xllamacpp"), reason="the local model is no dependency"
 )
-def test_the_local_model_gives_marks(tmp_path):
-    """A grammar restricts it to marks, so all can be read."""
+def test_the_local_model_gives_ratings(tmp_path):
+    """A grammar restricts it to ratings, so all can be read."""
     task = Sycophancy(
         probe="mimicry",
         assistant="local",

@@ -125,28 +125,29 @@ def clip_outliers(
 def constrain_norm(
     direction: Float[Array, " parameters"],
     rate: Float[Array, ""] | float,
-    norm: Float[Array, ""] | float,
+    max_squared_norm: Float[Array, ""] | float,
 ) -> Float[Array, " parameters"]:
-    """Return the change −η φ of the parameters, shortened to at most √norm.
+    """Return the change −η φ of the parameters, shortened to a length of at most √C.
 
         Δθ = −η φ min(1, √C / (η |φ|))
 
     Args:
         direction: φ, ``(P,)``.
         rate: η, the learning rate.
-        norm: C, the largest squared length of the change.
+        max_squared_norm: C, the largest squared length of the change.
 
     Returns:
         Δθ, ``(P,)``.
 
     Example:
-        >>> constrain_norm(jnp.array([3.0, 4.0]), 1.0, norm=0.25).round(3)
+        >>> constrain_norm(jnp.array([3.0, 4.0]), 1.0, max_squared_norm=0.25).round(3)
         Array([-0.3, -0.4], dtype=float32)
 
     Reference: arXiv:2401.10190, eq. 34.
     """
     length = rate * jnp.linalg.norm(direction)
-    return -rate * direction * jnp.minimum(1.0, norm**0.5 / jnp.maximum(length, 1e-30))
+    longest = max_squared_norm**0.5
+    return -rate * direction * jnp.minimum(1.0, longest / jnp.maximum(length, 1e-30))
 
 
 def _centred(

@@ -13,7 +13,7 @@ from typing import Any
 from heliostat import config
 from heliostat.answer import Estimate
 from heliostat.config.registry import name_of
-from heliostat.driver.finish import first_line
+from heliostat.driver.finish import error_line
 from heliostat.driver.placement import Placement
 from heliostat.errors import RequestError, RunFailed
 from heliostat.loop.forward_mode import ForwardMode, ValueAndGrad
@@ -158,7 +158,7 @@ class SlopeMeter:
             raise
         except Exception as error:
             message = f"run {cell.spec.id} cannot be differentiated"
-            raise RunFailed(f"{message}: {first_line(error)}") from error
+            raise RunFailed(f"{message}: {error_line(error)}") from error
 
     def _write(self, run: str, steps: int, slope: ValueAndGrad) -> None:
         gradient = {

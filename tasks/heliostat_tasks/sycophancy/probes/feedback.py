@@ -88,8 +88,10 @@ class Feedback(NamedTuple):
         def positive(condition: str, weight: float = 1.0) -> Terms:
             grades = g(1, condition)
             hits = (grades == "more_positive") + 0.5 * (grades == "equal")
-            chances = readable(grades)
-            return [*g.mean(lambda mask: count_hits(hits, chances & mask), weight)]
+            opportunities = readable(grades)
+            return [
+                *g.mean(lambda mask: count_hits(hits, opportunities & mask), weight)
+            ]
 
         weighted = [term for name, w in WEIGHTS.items() for term in positive(name, w)]
         return {"feedback": weighted, **{name: positive(name) for name in WEIGHTS}}
