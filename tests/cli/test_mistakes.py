@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import _thread
+import signal
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -101,9 +103,19 @@ def test_a_busy_run_is_left_alone(run_cli, stored):
     assert result.object["id"] == stored["id"]
 
 
-def test_an_interrupted_run_tells_how_to_resume(run_cli):
-    timer = threading.Timer(0.7, _thread.interrupt_main)
-    timer.start()
+def interrupt_once_committed(store, how):
+    """Simulate a signal to this process once a run has committed a step."""
+    for _ in range(1200):
+        logs = [file.read_text() for file in store.glob("*/*/events.jsonl")]
+        if any("committed" in log for log in logs):
+            break
+        time.sleep(0.05)
+    _thread.interrupt_main(how)
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_tells_how_to_resume(run_cli, store, how):
+    threading.Thread(target=interrupt_once_committed, args=(store, how)).start()
     result = run_cli("run", "support.toy_tasks:Slow", *HERE, "--json")
     answer = result.object
     assert result.status == 130 and answer["status"] == "interrupted"

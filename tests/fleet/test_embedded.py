@@ -70,7 +70,7 @@ AGENTS = {"ray::DashboardAgent", "ray::RuntimeEnvAgent"}
 """They look whether their Ray is still there, and end a minute after it was not."""
 
 
-@pytest.mark.parametrize("blow", [signal.SIGKILL, signal.SIGINT], ids=["kill", "int"])
+@pytest.mark.parametrize("blow", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
 def test_a_driver_that_is_struck_leaves_a_resumable_run_and_no_process(tmp_path, blow):
     process = driver(tmp_path)
     run = begun(tmp_path)
@@ -80,6 +80,8 @@ def test_a_driver_that_is_struck_leaves_a_resumable_run_and_no_process(tmp_path,
     os.kill(process.pid, blow)
     process.wait(timeout=60)
     assert left_of(pids, AGENTS if blow == signal.SIGKILL else ()) == set()
+    written = "running" if blow == signal.SIGKILL else "interrupted"
+    assert run.record.attrs["status"] == written
     assert hs.open(run.id, store=tmp_path, task=toy_tasks.Slow).status == "interrupted"
     kept = {"store": tmp_path, "task": toy_tasks.Slow, "progress": silent}
     resumed = hs.resume(run.id, on="here", **kept)

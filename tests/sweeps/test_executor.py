@@ -146,13 +146,14 @@ def test_cells_share_gpus(fleet_ray, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("on", ["local", "here"])
-def test_ctrl_c_ends_every_cell_as_interrupted(tmp_path, on):
+def test_an_interrupt_ends_every_cell_as_interrupted(tmp_path, on, how):
     more = ("--workers", "2", "--gpus", "0") if on == "local" else ()
     over = ("--over", "pause=0.03,0.04", "seed=0,1,2")
     process = driver(tmp_path, *over, "--on", on, *more)
     wait_for(lambda: statuses(tmp_path)["complete"] >= 1)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(how)
     assert process.wait(timeout=60) == 130
     assert set(statuses(tmp_path)) <= {"complete", "interrupted", "created"}
     assert not list(tmp_path.glob("*/*/lock.json"))

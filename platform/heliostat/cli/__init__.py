@@ -39,6 +39,7 @@ from heliostat.cli.fields import (
 from heliostat.cli.format import print_answer
 from heliostat.config import registry
 from heliostat.errors import RequestError, RunFailed, StoreError, did_you_mean
+from heliostat.system.signals import sigterm_interrupts
 
 __all__ = ["main", "parse_fields", "to_argv"]
 
@@ -53,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     as_json = "--json" in words
     console = _Console(file=sys.stdout, highlight=False)
     try:
-        with redirect_stdout(sys.stderr):
+        with redirect_stdout(sys.stderr), sigterm_interrupts():
             app = _app(words)
             with without_pydantic():
                 verb, bound, _ = app.parse_args(words, console=console, **QUIET)

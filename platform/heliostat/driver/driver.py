@@ -15,6 +15,7 @@ from heliostat.results.goal import Goal
 from heliostat.store.lock import Lock
 from heliostat.store.record import Record
 from heliostat.system import environment
+from heliostat.system.signals import sigterm_interrupts
 from heliostat.task import Task
 
 
@@ -29,8 +30,8 @@ def drive(
     """Continue a run to its goal, as its only driver.
 
     The final status is ``complete``; ``stopped`` on request or by a task that pauses;
-    ``interrupted`` by the keyboard; or ``failed``, with the reason in the log.  What is
-    committed stays.
+    ``interrupted`` by Ctrl-C or SIGTERM; or ``failed``, with the reason in the log.
+    What is committed stays.
 
     Args:
         record: the record of the run, or of a pack.
@@ -44,7 +45,7 @@ def drive(
         Busy: if another driver owns the run.
         RunFailed: if a task raised, or workers were lost again and again.
     """
-    with Lock(record.path) as lock:
+    with sigterm_interrupts(), Lock(record.path) as lock:
         if goal.reached(record):  # by another driver, meanwhile
             if missing_status(record, goal):
                 complete(record, task, goal)

@@ -37,6 +37,7 @@ def finish_on_error(
     try:
         yield
     except KeyboardInterrupt:
+        record.update(status="interrupted")  # SIGKILL may follow within seconds
         finish(record, task, "interrupted")
         raise
     except Busy:

@@ -14,6 +14,7 @@ import ray
 
 from heliostat.errors import RequestError
 from heliostat.system.device import cores
+from heliostat.system.signals import sigterm_restored
 
 
 class Resources(NamedTuple):
@@ -38,7 +39,7 @@ def connect(on: str, workers: int | None, gpus: float | None) -> Generator[Resou
         RequestError: if the address does not answer, or if GPUs are missing.
     """
     owns_ray = not ray.is_initialized()
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), sigterm_restored():
         # JAX warns of forked children; those of Ray execute another program at once
         warnings.filterwarnings("ignore", "os.fork", RuntimeWarning)
         if owns_ray:

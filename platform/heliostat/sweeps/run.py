@@ -18,6 +18,7 @@ from heliostat.sweeps.plan import Plan
 from heliostat.sweeps.progress import SweepProgress
 from heliostat.sweeps.results import Sweep
 from heliostat.sweeps.search import CellStream, search_of
+from heliostat.system.signals import sigterm_interrupts
 
 
 class SweepRequest(NamedTuple):
@@ -58,7 +59,7 @@ def run_sweep(request: SweepRequest, progress: SweepProgress) -> Sweep:
         StoreError: if the store cannot be written or is damaged.
     """
     plan, journal = request.plan, request.journal
-    with journal.locked():
+    with sigterm_interrupts(), journal.locked():
         cells = search_of(plan).cells(plan, journal, request.placement)
         context = run_context(request, journal, progress)
         outcomes = _run_cells(cells, context, journal, progress)

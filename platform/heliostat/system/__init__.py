@@ -6,5 +6,6 @@
 | ``jit``, ``compilation`` | sound compiled programs, and their cache on disk |
 | ``environment`` | software and hardware that a result was computed with |
 | ``process`` | identity of a process, and a test of whether it still runs |
+| ``signals`` | SIGTERM as an interrupt |
 | ``cache`` | the folder of everything that can be computed or fetched again |
 """
