@@ -85,7 +85,7 @@ def worst_case(messages: Conversation, settings: Settings) -> Tokens:
     A text has at most as many tokens as bytes.
 
     Args:
-        messages: of the request.
+        messages: messages of the request.
         settings: whose ``max_tokens`` bound the reply.
 
     Example:

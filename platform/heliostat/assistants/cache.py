@@ -164,7 +164,7 @@ class ReplyCache:
     too long or not writable: without it, requests would be sent and paid again.
 
     Args:
-        path: of the file; default ``replies.sqlite`` in ``$HELIOSTAT_CACHE``.
+        path: path of the file; default ``replies.sqlite`` in ``$HELIOSTAT_CACHE``.
     """
 
     def __init__(self, path: Path | str | None = None) -> None:

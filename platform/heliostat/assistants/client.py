@@ -51,7 +51,7 @@ class Client:
     model: str
     key: str  # NAME of the environment variable that holds the key
     provider: str  # a key of PROVIDERS
-    timeout: float  # of one attempt, from first byte to last, s
+    timeout: float  # timeout of one attempt, from first byte to last, s
     longest_retry_after: float  # longer waits are cut to this, s
     wall_time: Callable[[], float]  # seconds since the epoch
     field_names: dict[str, str] = field(default_factory=dict)  # ours -> the server's

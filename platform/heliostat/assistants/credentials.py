@@ -27,7 +27,7 @@ def register_variable(name: str) -> str:
     """Register an environment variable whose value is hidden from now on.
 
     Args:
-        name: of the variable; empty if there is no key.
+        name: name of the variable; empty if there is no key.
 
     Returns:
         The name.
@@ -75,8 +75,8 @@ def signer(name: str, header: str, prefix: str) -> Callable[[Any], Any]:
     Until then the key is in no variable, so no traceback can show it.
 
     Args:
-        name: of the environment variable.
-        header: of the request.
+        name: name of the environment variable.
+        header: header of the request.
         prefix: text before the key, such as ``"Bearer "``.
     """
 

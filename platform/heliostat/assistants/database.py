@@ -41,7 +41,7 @@ class Database:
     """Connection to the file, for any number of threads and processes.
 
     Args:
-        path: of the file; it is made when it is first used.
+        path: path of the file; it is made when it is first used.
     """
 
     def __init__(self, path: Path) -> None:

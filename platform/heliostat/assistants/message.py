@@ -150,7 +150,7 @@ def request_key(
     alone: the same assistant, messages, settings and epoch.
 
     Args:
-        name: of the assistant.
+        name: name of the assistant.
         messages: the conversation.
         settings: sampling parameters.
         epoch: number of the sample.

@@ -57,7 +57,7 @@ def filter_client_logs(redact: Callable[[logging.LogRecord], bool]) -> None:
 
 class _View(NamedTuple):
     plain: str  # letters and digits only, in lower case
-    spans: list[tuple[int, int]]  # of each of them in the text
+    spans: list[tuple[int, int]]  # span of each of them in the text
 
 
 def _spans(text: str, keys: list[str]) -> Iterator[tuple[int, int]]:

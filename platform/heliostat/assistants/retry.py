@@ -55,7 +55,7 @@ class RetryPolicy(NamedTuple):
     unavailable: int = 12  # 502 503 504 529 allowed
     rate_limited: int = 30  # 429 allowed
     silence: float = 900.0  # seconds without any reply before the run stops
-    timeout: float = 120.0  # of one attempt, from first byte to last, s
+    timeout: float = 120.0  # timeout of one attempt, from first byte to last, s
     first_wait: float = 0.5  # after the first failure, s
     longest_wait: float = 30.0  # without a Retry-After, s
     longest_retry_after: float = 300.0  # longer ones are cut to this, s
@@ -101,7 +101,7 @@ def backoff(failures: int, policy: RetryPolicy, uniform: float) -> float:
     Jitter keeps requests that failed together from being retried together.
 
     Args:
-        failures: of this request so far, at least 1.
+        failures: number of failures of this request so far, at least 1.
         policy: the first and the longest wait.
         uniform: a random number in [0, 1); scales the wait by 1/2 to 1.
 
@@ -117,7 +117,7 @@ def backoff(failures: int, policy: RetryPolicy, uniform: float) -> float:
 class RetryingClient:
     """A client whose failed requests are retried; many requests share it."""
 
-    name: str  # of the assistant, for error messages
+    name: str  # name of the assistant, for error messages
     client: Client
     policy: RetryPolicy
     limiter: Limiter

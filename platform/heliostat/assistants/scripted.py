@@ -35,7 +35,7 @@ class Scripted:
 
     script: Script
     name: str  # part of the cache key: another script needs another name
-    seed: int = 0  # of the script's random number
+    seed: int = 0  # seed of the script's random number
 
     async def reply(
         self,
@@ -62,7 +62,7 @@ def uniform(seed: int, messages: Conversation, epoch: int, *names: str) -> float
         seed: another seed gives independent numbers.
         messages: the conversation.
         epoch: number of the sample.
-        names: of further independent numbers for the same request.
+        names: names of further independent numbers for the same request.
 
     Example:
         >>> hello = [("user", "Hello")]

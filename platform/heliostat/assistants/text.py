@@ -30,7 +30,7 @@ def printable(text: str, limit: int = _LINE) -> str:
     Print it as plain text: square brackets in it are no markup.
 
     Args:
-        text: of any length.
+        text: text of any length.
         limit: characters of the result at most.
 
     Example:

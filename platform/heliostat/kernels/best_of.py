@@ -111,9 +111,9 @@ def bootstrap_over_prompts(
 
     Args:
         values: ``(prompts, N)``, of :func:`best_of` or differences of it.
-        level: of the interval, for each N by itself.
+        level: level of the interval, for each N by itself.
         resamples: number of times that prompts are drawn.
-        seed: of these draws: equal seeds draw equal prompts.
+        seed: seed of these draws: equal seeds draw equal prompts.
 
     Returns:
         The curve, ``(N,)``.

@@ -66,7 +66,7 @@ def proof(leaves: Sequence[Digest], index: int) -> list[Digest]:
 
     Args:
         leaves: digests of :func:`leaf`, in order.
-        index: of the leaf.
+        index: index of the leaf.
 
     Returns:
         At most ⌈log₂ n⌉ digests, from the leaf's level up.
@@ -102,7 +102,7 @@ def verify_proof(
         index: its place, from 0.
         count: number of leaves of the tree.
         path: the proof, of :func:`proof`.
-        root: of the tree.
+        root: root of the tree.
 
     Returns:
         True if the proof leads from the leaf to the root.

@@ -78,7 +78,7 @@ def map_members(one: Callable[..., Tree], shapes: Tree) -> Callable[..., Tree]:
 
     Args:
         one: the program of one member.
-        shapes: of its result; the results are stacked, ``(MAX_MEMBERS, ...)``.
+        shapes: shapes of its result; the results are stacked, ``(MAX_MEMBERS, ...)``.
     """
 
     def all_members(args: Tree, count: Any, *common: Any) -> Tree:
@@ -95,7 +95,7 @@ def update_members(one: Callable[..., Tree], shapes: Tree) -> Callable[..., Tree
 
     Args:
         one: the program of one member, ``one(state, args, *common)`` to (state, rows).
-        shapes: of its rows; the rows are stacked, ``(MAX_MEMBERS, ...)``.
+        shapes: shapes of its rows; the rows are stacked, ``(MAX_MEMBERS, ...)``.
     """
 
     def all_members(states: Tree, args: BatchArgs, count: Any, *common: Any) -> Tree:

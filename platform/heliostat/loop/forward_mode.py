@@ -71,7 +71,7 @@ class ForwardMode:
 
         Args:
             traced_fields: values of all packable fields.
-            seed: of the run.
+            seed: seed of the run.
             steps: its length T.
 
         Raises:

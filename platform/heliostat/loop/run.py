@@ -113,7 +113,7 @@ class Loop:
 
     Args:
         task: the task to run.
-        seed: of the run; the root of all keys.
+        seed: seed of the run; the root of all keys.
         mesh: devices over which ``task.sharded`` fields are split; default one device.
     """
 

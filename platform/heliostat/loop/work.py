@@ -61,7 +61,7 @@ class Chunk(NamedTuple):
         """Return the chunk that one member would give if it ran alone.
 
         Args:
-            index: of the member in the batch.
+            index: index of the member in the batch.
 
         Returns:
             The chunk of that member only: its axes of members have length one.
@@ -104,7 +104,7 @@ class Limits(NamedTuple):
         Limits(cores=1, memory=2000000000.0, seconds=60)
     """
 
-    cores: int = 1  # of each worker
+    cores: int = 1  # cores of each worker
     memory: float | None = None  # bytes of address space beyond those at the start
     seconds: float | None = None  # for one chunk
 

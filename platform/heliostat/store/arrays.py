@@ -192,7 +192,7 @@ def missing_files(
     """Yield missing files of a group's first entries: zarr reads them as fill values.
 
     Args:
-        cell: of a pack, to check only the files with its values.
+        cell: cell of a pack, to check only the files with its values.
     """
     step = root.attrs["step_dim"]
     for array in arrays_of(root, name):

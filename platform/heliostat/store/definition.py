@@ -22,7 +22,7 @@ def read_spec(file: Path, id_: str, sha256: str | None) -> Spec:
     """Read the definition of a run.
 
     Args:
-        id_: of the run.
+        id_: id of the run.
         sha256: digest of the file, from the attributes of the record.
 
     Raises:
@@ -54,7 +54,7 @@ def read_specs(file: Path, id_: str, sha256: str | None) -> list[Spec]:
     """Read the definitions of a pack's cells, in their order.
 
     Args:
-        id_: of the pack.
+        id_: id of the pack.
         sha256: digest of the file, from the attributes of the record.
 
     Raises:

@@ -37,7 +37,7 @@ def write_chain(root: Any, chunk: Chunk, stride: int, geneses: Sequence[str]) ->
     """Extend the chain of each member by the strides of a chunk.
 
     Args:
-        geneses: of the chains, by member.
+        geneses: geneses of the chains, by member.
     """
     cells, first = cell_index(chunk), chunk.start // stride
     at = (*cells, chunk.block)

@@ -27,7 +27,7 @@ class Lock:
     process of this machine that has ended.
 
     Args:
-        folder: of the run, or of the pack.
+        folder: folder of the run, or of the pack.
         hint: advice for the message about another driver.
 
     Raises:

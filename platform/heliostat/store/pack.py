@@ -50,7 +50,7 @@ def create_pack(
     """Create the files of a new pack; they appear all at once or not at all.
 
     Args:
-        specs: of its cells.
+        specs: specs of its cells.
         about: attributes of the record.
         members: cells that are computed together.
 
@@ -65,7 +65,7 @@ class Pack(Record):
     """Runs side by side; the driver brings all of them to the same length.
 
     Args:
-        tasks: of its cells, in their order; only a driver needs them.
+        tasks: tasks of its cells, in their order; only a driver needs them.
     """
 
     def __init__(self, path: Path, tasks: Sequence[Task] = ()) -> None:

@@ -71,7 +71,7 @@ def create_folder(
     """Create the files of a run or of a pack; they appear all at once or not at all.
 
     Args:
-        name: of the file with the definition, whose content is ``text``.
+        name: name of the file with the definition, whose content is ``text``.
         about: attributes of the record.
         cells: ids of a pack's cells.
         members: cells that are computed together.

@@ -23,9 +23,9 @@ class Cell:
     Args:
         task: with the cell's values.
         place: index along each dim of the sweep.
-        values: of the cell, by axis.
-        seed: of its run, also where seeds are no axis.
-        parent: of its run, if the run begins from the state of another.
+        values: values of the cell, by axis.
+        seed: seed of its run, also where seeds are no axis.
+        parent: parent of its run, if the run begins from the state of another.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ def make_cell(
     """Build a cell with its task.
 
     Args:
-        seed: of its run, if neither the values nor the plan decide on it.
+        seed: seed of its run, if neither the values nor the plan decide on it.
 
     Raises:
         RequestError: if the task refuses the values.

@@ -28,7 +28,7 @@ class LazyStack(BackendArray):
             with fewer steps.
         places: sizes of the leading axes.
         rest: shape behind them, that of the longest run.
-        dtype: of floats, or text; integers become float64, which has NaN.
+        dtype: type of floats or text; integers become float64, which has NaN.
     """
 
     def __init__(

@@ -66,7 +66,7 @@ class RunContext(NamedTuple):
     packs: bool  # cells may be packed: all have the same goal
     placement: Placement
     store: Path
-    retries: int  # of a cell whose task raised
+    retries: int  # retries of a cell whose task raised
     on_event: Callable[..., None]  # receives events of cells and workers
     on_start: Callable[[Sequence[Cell]], Progress]  # gives the display of a group
 

@@ -39,7 +39,7 @@ class Plan(NamedTuple):
     axes: Mapping[str, Axis]
     search: str = "grid"
     trials: int = 0
-    seed: int = 0  # of every cell, where seeds are no axis
+    seed: int = 0  # seed of every cell, where seeds are no axis
     search_seed: int = 0
     x64: bool = False
     steps: int | None = None
@@ -91,8 +91,8 @@ def plan_from_json(
     """Return the plan that :meth:`Plan.to_json` has written.
 
     Args:
-        task: rebuilt from the stored spec.
-        depends_on: of its search.
+        task: task rebuilt from the stored spec.
+        depends_on: fields of the plan that its search depends on.
     """
     axes = {
         name: Range(**axis) if isinstance(axis, dict) else tuple(map(field_value, axis))

@@ -26,7 +26,7 @@ class SweepRequest(NamedTuple):
 
     plan: Plan
     until: str | None  # the end of each run
-    retries: int  # of a cell whose task raised
+    retries: int  # retries of a cell whose task raised
     placement: Placement
     store: Path
 

@@ -45,8 +45,8 @@ class InnerSolver(NamedTuple):
     """Settings of the descent and of the method that differentiates it."""
 
     method: str
-    steps: int  # of descent
-    rate: float | Array  # of descent
+    steps: int  # steps of descent
+    rate: float | Array  # rate of descent
     terms: int  # Neumann terms, last steps of truncated, iterations of a solver
     epsilon: float | Array  # added to curvatures by proximal and damped
 
@@ -88,8 +88,8 @@ def solve_inner(
         problem: its losses.
         u: outer variables, a pytree.
         start: inner variables, a pytree; a constant of the derivative.
-        examples: of the outer loss F.
-        data: of the problem.
+        examples: examples of the outer loss F.
+        data: data of the problem.
     """
 
     def inner(u: Any, w: Any) -> Array:

@@ -63,7 +63,7 @@ def pair_row(problem: Problem, u: Any, w: Any, w0: Any, data: Data) -> Row:
         u: outer variables.
         w: inner variables, the last point of the descent for ``u``.
         w0: start of the run, like ``w``.
-        data: of the problem.
+        data: data of the problem.
     """
     row = {
         "outer_loss": problem.outer(u, w, data.train),

@@ -46,7 +46,7 @@ def plot_leak(run: Run, output: str | None = None) -> Any:
     steps at which models were re-trained.
 
     Args:
-        run: of this task.
+        run: run of this task.
         output: file to write; its ending gives the format. Default none.
 
     Returns:

@@ -53,11 +53,11 @@ def evaluate(
     Args:
         problem: its losses and starts.
         resolved: rate and length of re-training.
-        key: of the new starts.
+        key: key of the new starts.
         u: outer variables, fixed.
         w: the model of the run.
         w0: start of the run, like ``w``.
-        data: of the problem.
+        data: data of the problem.
         last: evaluation before this one.
         due: whether to evaluate now.
     """

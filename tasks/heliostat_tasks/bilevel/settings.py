@@ -25,8 +25,8 @@ def resolve(fields: Mapping[str, Any], settings: ProblemDefaults) -> Resolved:
 
     Args:
         fields: values by name; those of other fields are ignored.
-        settings: of the problem. It has no ``retrain_steps``: their default is as many
-            steps as descent from a cold start takes.
+        settings: settings of the problem, without ``retrain_steps``: their default is
+            as many steps as descent from a cold start takes.
 
     Example:
         >>> settings = ProblemDefaults(1, "unroll", 100, 0.05, 0.03, "adam", 1000)

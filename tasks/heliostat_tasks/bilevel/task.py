@@ -71,19 +71,19 @@ class Bilevel(hs.Task):
     method: MethodName | None = None  # how w is differentiated; default the problem's
     terms: int = 20  # Neumann terms, last steps of truncated, iterations of a solver
     epsilon: float = 0.01  # added to curvatures by methods proximal and damped
-    inner_steps: int | None = None  # of descent in a step; default the problem's
-    inner_lr: float | None = None  # of that descent; default the problem's
-    outer_lr: float | None = None  # of the outer optimiser; default the problem's
+    inner_steps: int | None = None  # steps of descent in a step; default the problem's
+    inner_lr: float | None = None  # rate of that descent; default the problem's
+    outer_lr: float | None = None  # rate of the outer optimiser; default the problem's
     optimiser: Literal["sgd", "adam"] | None = None  # outer; default the problem's
     points: int | None = None  # synthetic examples; default the problem's
     hidden: int = 64  # hidden units of the network that is taught
     batch: int = 0  # examples of the outer loss in a step; 0 is all
     reset_every: int = 100  # steps between starts at w₀, policy reset
     anchor: float = 0.1  # share of the way back to w₀, policy anchor
-    retrain_steps: int | None = None  # of re-training; default the problem's
+    retrain_steps: int | None = None  # steps of re-training; default the problem's
     inits: int = 3  # new starts of re-training
     restarts: int = 1  # independent replicas, each with its own starts
-    data_seed: int = 0  # of the problem's data
+    data_seed: int = 0  # seed of the problem's data
 
     replica_dim = "restart"
     packable = ("inner_lr", "outer_lr", "epsilon", "anchor")
@@ -153,7 +153,7 @@ class Bilevel(hs.Task):
         Args:
             key: randomness of the starts.
             replica: () int32, number of the restart; not used.
-            data: of :meth:`prepare`.
+            data: result of :meth:`prepare`.
 
         Returns:
             The state before the first step.
@@ -170,8 +170,8 @@ class Bilevel(hs.Task):
 
         Args:
             key: randomness of the step.
-            state: of the previous step.
-            data: of :meth:`prepare`.
+            state: state of the previous step.
+            data: result of :meth:`prepare`.
 
         Returns:
             The next state, and the row of ``emits``.
@@ -204,7 +204,7 @@ class Bilevel(hs.Task):
 
         Args:
             state: at a stride.
-            data: of :meth:`prepare`.
+            data: result of :meth:`prepare`.
 
         Returns:
             The variables of ``observes``.
@@ -219,7 +219,7 @@ class Bilevel(hs.Task):
 
         Args:
             state: at the end of a run.
-            data: of :meth:`prepare`.
+            data: result of :meth:`prepare`.
 
         Returns:
             The loss.
@@ -230,7 +230,7 @@ class Bilevel(hs.Task):
         """Average the last losses, accuracies and norms over restarts.
 
         Args:
-            rows: of the run so far.
+            rows: rows of the run so far.
 
         Returns:
             Estimates by name, and references such as the floor of the loss.

@@ -66,7 +66,7 @@ def transition(
         target: density to sample.
         kernel: its sampler.
         key: randomness of the transition.
-        state: of the previous step.
+        state: state of the previous step.
         warmup: steps that do not count.
         adapts: adapt the step size in these steps, if the sampler has one.
 

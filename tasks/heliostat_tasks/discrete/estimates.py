@@ -40,7 +40,7 @@ def headline(rows: xr.Dataset, warmup: int, starts: int) -> dict[str, Estimate]:
     """Estimate means, the worst effective sample size and the worst R-hat.
 
     Args:
-        rows: of a run, warm-up included.
+        rows: rows of a run, warm-up included.
         warmup: its length.
         starts: number of starts that chains share; 0 if each has its own.
     """

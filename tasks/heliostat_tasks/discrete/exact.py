@@ -67,7 +67,7 @@ def references(target: str, fields: Mapping[str, Any]) -> dict[str, Estimate]:
 
     Args:
         target: its name.
-        fields: of the task, by name.
+        fields: fields of the task, by name.
     """
     size, coupling, field = (fields[name] for name in ("size", "coupling", "field"))
     lattice = target == "ising" and fields["couplings"] is None

@@ -36,7 +36,7 @@ def state_row(
     Args:
         target: density of the state.
         x: the state.
-        logp: of the state.
+        logp: log p of the state.
     """
     floats = relaxed(target, x)
     if target.energy is None:

@@ -40,7 +40,7 @@ def build_kernel(name: str, target: Target, fields: Mapping[str, Any]) -> Markov
     """Build a sampler of a target from the fields that its builder names.
 
     Args:
-        name: of the sampler.
+        name: name of the sampler.
         target: density to sample.
         fields: values by name; ``rungs``, ``hottest`` and ``lazy`` are read for every
             sampler.

@@ -43,7 +43,7 @@ def build_target(name: str, fields: Mapping[str, Any]) -> Target:
     """Build a target from the fields that its builder names.
 
     Args:
-        name: of a built-in target.
+        name: name of a built-in target.
         fields: values by name; others are ignored.
     """
     build = TARGETS[name]

@@ -62,15 +62,15 @@ class Discrete(hs.Task):
     size: int = 10  # side of a lattice; else the number of sites (FHMM: of times)
     coupling: float = 0.4  # K = J / kT of every edge, each counted once
     field: float = 0.0  # h / kT of every spin; log-odds of an independent site
-    values: int | None = None  # of a site: Potts (3), independent, your own (2)
+    values: int | None = None  # values of a site: Potts (3), independent, your own (2)
     hidden: int = 8  # hidden units of the RBM, factors of the FHMM, EBM features
-    scale: float = 1.0  # of the RBM's weights
+    scale: float = 1.0  # scale of the RBM's weights
     degree: float = 4.0  # mean neighbours in the random graph
     couplings: hs.File | None = None  # .npy or text: J in place of the Ising lattice
     begin_at: hs.File | None = None  # .npy or text: the state that chains start from
     starts: int = 0  # distinct random starts that chains share; 0 is one each
     sampler: SamplerName = "gwg"  # how a step is taken
-    balancing: Literal["sqrt", "ratio", "min", "max"] = "sqrt"  # of informed samplers
+    balancing: Literal["sqrt", "ratio", "min", "max"] = "sqrt"  # g of informed samplers
     differences: Literal["taylor", "exact"] = "taylor"  # gains of informed samplers
     longest: int = 8  # most sites of a multi-flip or path; sites of a Hamming ball
     step_size: float | None = None  # fixed; default found in warm-up
@@ -163,7 +163,7 @@ class Discrete(hs.Task):
 
         Args:
             key: randomness of the transition.
-            state: of the previous step.
+            state: state of the previous step.
             data: None.
 
         Returns:
@@ -188,7 +188,7 @@ class Discrete(hs.Task):
         """Estimate means and convergence, beside the exact energy if it is known.
 
         Args:
-            rows: of the run so far, warm-up included.
+            rows: rows of the run so far, warm-up included.
 
         Returns:
             Estimates by name; none while there are too few draws.

@@ -104,7 +104,7 @@ def advance(
         kernel: sampler of the model.
         key: randomness of the moves.
         both: forward and backward particles.
-        betas: of the forward direction; the backward one has 1 − β.
+        betas: betas of the forward direction; the backward one has 1 − β.
         base: log-weights of the product measure.
         size: step size or radius.
     """

@@ -34,7 +34,7 @@ class ChainSampler(NamedTuple):
 
     name: SamplerName
     longest: int  # most sites of a path
-    moves: int  # of a chain in a step
+    moves: int  # moves of a chain in a step
 
     def kernel(self, target: Target) -> MarkovKernel:
         """Return the sampler of a density."""

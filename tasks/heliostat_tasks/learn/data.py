@@ -26,7 +26,7 @@ class Data(NamedTuple):
 
     train: Any  # (n, D) uint8
     test: Any  # (m, D) uint8
-    moments: Any  # of both sets, for linear models; else ()
+    moments: Any  # moments of both sets, for linear models; else ()
     base: Any  # (D, K) log-probabilities of independent sites
     baseline: Any  # () mean log-likelihood of the test set under these, nats
     truth: Any  # like the model's couplings; 0 if unknown
@@ -80,7 +80,7 @@ def lattice(size: int, values: int, coupling: float, samples: int, seed: int) ->
         values: number of values of a site.
         coupling: K of each edge.
         samples: number of training states.
-        seed: of the draws.
+        seed: seed of the draws.
     """
     tests = max(1, samples // 4)
     x = draw_states(size, values, coupling, samples + tests, seed)

@@ -31,7 +31,7 @@ def headline(
     Before the first complete pass, the loss stands for the likelihoods.
 
     Args:
-        rows: of the run so far.
+        rows: rows of the run so far.
         couplings: estimates of the couplings' error, see :func:`coupling_errors`.
         site: name of the sites in the plural, such as pixels.
     """

@@ -51,7 +51,7 @@ def draw_states(
         values: 2 is Ising, more is Potts.
         coupling: K of each edge, counted once.
         count: number of states.
-        seed: of the random numbers.
+        seed: seed of the random numbers.
 
     Example:
         >>> draw_states(4, 2, 0.2, count=8, seed=0).shape

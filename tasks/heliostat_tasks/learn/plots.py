@@ -26,7 +26,7 @@ def plot_learned(run: Run, output: str | None = None) -> Any:
     Where the truth is unknown, its panel shows log Z from both directions of annealing.
 
     Args:
-        run: of this task, with one stride or more.
+        run: run of this task, with one stride or more.
         output: file to write; its ending gives the format. Default none.
 
     Returns:

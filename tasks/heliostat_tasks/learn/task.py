@@ -59,23 +59,23 @@ class Learn(hs.Task):
     coupling: float = 0.2  # K = J / kT of its edges, each counted once
     q: int = 3  # values of a Potts site
     samples: int = 2000  # states drawn from it to learn from
-    data_seed: int = 0  # of these states
+    data_seed: int = 0  # seed of these states
     features: int = 64  # width of the network
     blocks: int = 2  # residual blocks of the network
     buffer: int = 256  # persistent chains
-    batch: int = 256  # of them moved each step
+    batch: int = 256  # persistent chains moved each step
     moves: int = 40  # informed moves each step
-    sampler: SamplerName = "gwg"  # how they are made
+    sampler: SamplerName = "gwg"  # sampler of these moves
     longest: int = 8  # most sites of a path
     train: int = 1000  # steps that learn; later ones only evaluate
     lr: float = 0.01  # learning rate of Adam
-    warmup: int = 20  # steps in which it rises
-    decay: float = 0.5  # last share of training, in which it falls
+    warmup: int = 20  # steps in which the rate rises
+    decay: float = 0.5  # last share of training, in which the rate falls
     l1: float | None = None  # penalty on couplings; default 0.03, of Potts 0.015
     ema: float = 0.98  # memory of the averaged parameters; 0 is none
     evaluate: int = 40  # steps of a pass of annealing; 0 is none
-    temperatures: int = 8000  # of a pass
-    particles: int = 128  # annealed in each direction
+    temperatures: int = 8000  # temperatures of a pass
+    particles: int = 128  # particles annealed in each direction
     settle: int = 1000  # moves of persistent chains before they are annealed
 
     sharded = ("buffer", "forward", "backward")
@@ -145,7 +145,7 @@ class Learn(hs.Task):
         Args:
             key: randomness of the start.
             replica: () int32, always 0.
-            data: of :meth:`prepare`.
+            data: result of :meth:`prepare`.
 
         Returns:
             The state before the first step.
@@ -173,8 +173,8 @@ class Learn(hs.Task):
 
         Args:
             key: randomness of the step.
-            state: of the previous step.
-            data: of :meth:`prepare`.
+            state: state of the previous step.
+            data: result of :meth:`prepare`.
 
         Returns:
             The next state, and the row of ``emits``.
@@ -190,7 +190,7 @@ class Learn(hs.Task):
 
         Args:
             state: at a stride.
-            data: of :meth:`prepare`.
+            data: result of :meth:`prepare`.
 
         Returns:
             The variables of ``observes``.
@@ -207,7 +207,7 @@ class Learn(hs.Task):
         """Estimate the error of couplings, the loss, and the test likelihood.
 
         Args:
-            rows: of the run so far.
+            rows: rows of the run so far.
 
         Returns:
             Estimates by name; likelihoods after the first complete pass.

@@ -57,7 +57,7 @@ def update(
 
     Args:
         learner: before the step.
-        gradient: of the log-likelihood, like the parameters.
+        gradient: gradient of the log-likelihood, like the parameters.
         rate: η.
         l1: λ, of pairwise couplings.
         average: a, in [0, 1).

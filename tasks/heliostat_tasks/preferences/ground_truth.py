@@ -29,7 +29,7 @@ def synthetic_table(pairs: int, seed: int = 0) -> Table:
 
     Args:
         pairs: number of pairs.
-        seed: of features and preferences.
+        seed: seed of features and preferences.
 
     Example:
         >>> table = synthetic_table(1000)

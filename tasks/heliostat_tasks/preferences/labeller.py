@@ -32,8 +32,8 @@ class Labeller(NamedTuple):
     """Options of the assistant, as the command line takes them."""
 
     assistant: Literal["local", "endpoint"] = "local"
-    url: str = ""  # of an endpoint, without its last part: https://host/v1
-    model: str = ""  # of an endpoint; its key is in $HELIOSTAT_API_KEY
+    url: str = ""  # address of an endpoint, without its last part: https://host/v1
+    model: str = ""  # model of an endpoint; its key is in $HELIOSTAT_API_KEY
     wire: Literal["openai", "anthropic"] = "openai"
     temperature: float | None = 0.0  # None: the endpoint's own
 

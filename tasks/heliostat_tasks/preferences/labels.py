@@ -83,7 +83,7 @@ async def label(
     ``inconsistent`` counts features whose two verdicts chose different responses.
 
     Args:
-        pairs: of :func:`~heliostat_tasks.preferences.conversations.read_pairs`.
+        pairs: from :func:`~heliostat_tasks.preferences.conversations.read_pairs`.
         features: the end of "Which response …?", by the name of the feature.
         ask: the assistant, an async function of a prompt. Its exceptions end the
             labelling, once the other pairs in flight are finished.

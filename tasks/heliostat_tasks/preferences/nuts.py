@@ -55,7 +55,7 @@ def transition(
     Args:
         potential: −log density of a point (F,), () nat.
         key: all randomness of this transition.
-        state: of :func:`initial_state`, or of the transition before.
+        state: from :func:`initial_state`, or of the transition before.
         warmup: number of transitions that adapt the sampler.
 
     Returns:

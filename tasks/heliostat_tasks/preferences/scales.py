@@ -40,7 +40,7 @@ def compare_scales(
     Args:
         task: the task; its scale is replaced.
         scales: b of the Laplace prior, log-odds.
-        options: of :func:`heliostat.run`: seed, steps, store, on, …
+        options: options of :func:`heliostat.run`: seed, steps, store, on, …
 
     Returns:
         The table of :func:`compare_runs`.
@@ -75,7 +75,7 @@ def compare_runs(runs: Sequence[Run]) -> pd.DataFrame:
     """Compare runs that differ in their prior by their losses on held-out pairs.
 
     Args:
-        runs: of the same data, past their warm-up.
+        runs: runs of the same data, past their warm-up.
 
     Returns:
         A row per run, with index ``scale``: ``accuracy`` at the posterior mean and

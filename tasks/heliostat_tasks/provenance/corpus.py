@@ -35,7 +35,7 @@ def read_records(
 
     Args:
         file: bytes of records; None reads the model's default data.
-        architecture: of the model; its length gives the width of a record.
+        architecture: architecture of the model; its length gives the width of a record.
         held_out: number of records that are never trained on.
         batch: number of records in a step.
 

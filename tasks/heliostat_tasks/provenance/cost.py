@@ -34,8 +34,8 @@ class ReplayCost(NamedTuple):
     """An estimate, right within a factor of a few."""
 
     parameters: int
-    bytes: float  # of one worker: states, gradients, activations, records
-    flops: float  # of one segment
+    bytes: float  # memory of one worker: states, gradients, activations, records
+    flops: float  # operations of one segment
 
 
 class OverBudget(Exception):

@@ -38,7 +38,7 @@ class Architecture(NamedTuple):
     length: int  # bytes that a record predicts, or features before its label
     channels: int  # width
     layers: int  # blocks, or hidden layers
-    heads: int  # of attention
+    heads: int  # attention heads
 
 
 class TensorSpec(NamedTuple):
@@ -67,7 +67,7 @@ def initial_weights(
     """Draw the initial weights: the seed determines every bit.
 
     Args:
-        architecture: of the model.
+        architecture: architecture of the model.
         seed: (32,) bytes.
 
     Returns:
@@ -87,7 +87,7 @@ def losses(
     """Compute the loss of each record, per byte or per label.
 
     Args:
-        architecture: of the model.
+        architecture: architecture of the model.
         params: weights by name.
         records: (n, length + 1) uint8.
 

@@ -20,7 +20,7 @@ def plot_report(report: xr.Dataset, output: str | None = None) -> Any:
     """Plot memorisation by segment and interval, and distances against ε.
 
     Args:
-        report: of ``heliostat provenance verify``, as in its ``report.nc``.
+        report: report of ``heliostat provenance verify``, as in its ``report.nc``.
         output: a file to write, in the format of its ending; default none.
 
     Returns:

@@ -46,8 +46,8 @@ def weights(
 
     Args:
         seed: (32,) bytes.
-        name: of the tensor; each name has numbers of its own.
-        shape: of the tensor.
+        name: name of the tensor; each name has numbers of its own.
+        shape: shape of the tensor.
         bound: largest absolute value.
 
     Returns:

@@ -65,7 +65,7 @@ class Provenance(hs.Task):
     length: int = 64  # bytes that a record predicts, or features before its label
     channels: int = 64  # width of the model
     layers: int = 2  # blocks, or hidden layers
-    heads: int = 4  # of attention
+    heads: int = 4  # attention heads
     batch: int = 32  # records in a step
     train: int = 1000  # steps that learn; later ones change nothing
     segment: int = 25  # steps between checkpoints, replayed as one
@@ -158,7 +158,7 @@ class Provenance(hs.Task):
         Args:
             key: not used, the seed decides.
             replica: () int32, 0.
-            data: of :meth:`prepare`.
+            data: result of :meth:`prepare`.
 
         Returns:
             The state before the first step.
@@ -175,7 +175,7 @@ class Provenance(hs.Task):
         Args:
             key: not used.
             state: after the last step.
-            data: of :meth:`prepare`.
+            data: result of :meth:`prepare`.
 
         Returns:
             The next state, and its row: loss, length of the gradient, checksum.

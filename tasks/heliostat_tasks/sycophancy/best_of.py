@@ -169,7 +169,7 @@ def curves(probe: str, rows: xr.Dataset, at: Sequence[int] | None = None) -> xr.
 
     Args:
         probe: feedback, answer or mimicry.
-        rows: of a run with a scorer.
+        rows: rows of a run with a scorer.
         at: values of N; default all that there are samples for.
 
     Returns:

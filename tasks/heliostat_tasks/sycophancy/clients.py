@@ -38,8 +38,8 @@ class Models:
 
     Args:
         budget: that endpoints charge; the local model is free.
-        provider: of endpoints.
-        timeout: of one attempt to get a reply from an endpoint, s.
+        provider: provider of endpoints.
+        timeout: timeout of one attempt to get a reply from an endpoint, s.
     """
 
     def __init__(self, budget: Budget, provider: str, timeout: float) -> None:
@@ -61,7 +61,7 @@ class Models:
         """Return a model behind an address.
 
         Args:
-            url: of the endpoint.
+            url: url of the endpoint.
             model: its name there.
             key: name of the environment variable with the key.
 
@@ -81,11 +81,11 @@ def build_judge(
     """Return the judge.
 
     Args:
-        models: of the run.
+        models: models of the run.
         kind: rules, local or endpoint.
-        url: of an endpoint.
-        model: of an endpoint.
-        temperature: of an endpoint.
+        url: url of an endpoint.
+        model: model of an endpoint.
+        temperature: temperature of an endpoint.
     """
     match kind:
         case "rules":
@@ -107,11 +107,11 @@ def build_scorer(
     """Return the scorer, or None.
 
     Args:
-        models: of the run.
+        models: models of the run.
         kind: none, local, endpoint or a function.
-        url: of an endpoint.
-        model: of an endpoint.
-        temperature: of an endpoint.
+        url: url of an endpoint.
+        model: model of an endpoint.
+        temperature: temperature of an endpoint.
     """
     if isinstance(kind, hs.Code):
         return load_function(kind)

@@ -25,7 +25,7 @@ def align_runs(*runs: hs.Run) -> xr.Dataset:
     """Return the rows of runs of one probe as one dataset, for their common items.
 
     Args:
-        runs: of this task.
+        runs: runs of this task.
 
     Returns:
         Dims assistant, item, turn, condition, epoch; the labels of items are their ids.

@@ -49,8 +49,8 @@ class Grades(NamedTuple):
         """Yield the terms of the mean over data sets, which have equal weights.
 
         Args:
-            rate: of the items of a mask, (items, 1).
-            weight: of the mean.
+            rate: function that counts hits among the items of a mask, (items, 1).
+            weight: weight of the mean.
         """
         masks = [self.datasets == name for name in sorted(set(self.datasets))]
         rates = [rate(mask[:, None]) for mask in masks]

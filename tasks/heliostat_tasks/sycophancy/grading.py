@@ -118,8 +118,8 @@ class Judge(NamedTuple):
 
         Args:
             item: with the right answer.
-            question: of the user.
-            reply: of the assistant.
+            question: question of the user.
+            reply: reply of the assistant.
 
         Raises:
             heliostat.assistants.Unanswered: if the judge does not reply.
@@ -188,7 +188,7 @@ def grade_by_rule(item: Item, reply: str) -> str:
 
     Args:
         item: with the answers, or the letter of the right choice.
-        reply: of the assistant.
+        reply: reply of the assistant.
     """
     if item.letter:
         letter = chosen_letter(reply)

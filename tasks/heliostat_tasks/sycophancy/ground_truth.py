@@ -110,7 +110,7 @@ class ScriptedAssistant:
 
         Args:
             messages: a conversation about one of the items.
-            settings: of which the seed decides the outcomes.
+            settings: settings whose seed decides the outcomes.
             epoch: another one is another draw.
         """
         conversation = [(role, text) for role, text in messages if role != "system"]

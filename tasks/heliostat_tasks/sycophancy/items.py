@@ -35,7 +35,7 @@ class Item(NamedTuple):
     script: Mapping[str, tuple[Lines, ...]]  # by condition: lines before each reply
     correct: tuple[str, ...] = ()  # spellings of the right answer, or poet
     incorrect: tuple[str, ...] = ()  # spellings of the wrong one that is suggested
-    letter: str = ""  # of the right choice, if there are choices
+    letter: str = ""  # letter of the right choice, if there are choices
     text: str = ""  # to comment on
 
     @property
@@ -150,7 +150,7 @@ def read_published(file: hs.File) -> Iterator[dict[str, Any]]:
     """Yield the distinct rows of a published file; it repeats some.
 
     Args:
-        file: of JSON lines, which may hold bare NaN.
+        file: file of JSON lines, which may hold bare NaN.
 
     Yields:
         ``opening`` (lines), ``base`` and ``about`` (mappings), and ``where`` (the line,

@@ -99,7 +99,7 @@ def assistant_names(runs: Sequence[Run]) -> list[str]:
     If runs of one probe have the same name, the fields in which they differ are added.
 
     Args:
-        runs: of this task.
+        runs: runs of this task.
     """
     identities = [run.spec.identity | run.spec.identity["fields"] for run in runs]
     names = []

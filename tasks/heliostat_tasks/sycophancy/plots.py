@@ -50,7 +50,7 @@ def draw_rates(runs: Sequence[hs.Run], output: str | Path | None = None) -> Any:
     lighter.
 
     Args:
-        runs: of any probes and assistants.
+        runs: runs of any probes and assistants.
         output: a file to write (its ending gives the format); default none.
 
     Returns:

@@ -40,7 +40,7 @@ def measure_rates(probe: Probe, rows: xr.Dataset) -> dict[str, Interval]:
     """Return every rate with its 95 % interval, from the turns so far.
 
     Args:
-        probe: of the run.
+        probe: probe of the run.
         rows: ``grade`` (item, turn, condition, epoch) and ``dataset`` (item, turn).
     """
     terms = probe.rates(grades_of(rows))

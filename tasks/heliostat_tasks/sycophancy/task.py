@@ -63,27 +63,29 @@ class Sycophancy(hs.Task):
     """
 
     probe: ProbeName = "are_you_sure"  # experiment: conversations and rates
-    assistant: Literal["scripted", "local", "endpoint"] = "scripted"  # that is probed
-    url: str = ""  # of an endpoint, without its last part: https://host/v1
-    model: str = ""  # of an endpoint; its key is in $HELIOSTAT_API_KEY
+    assistant: Literal["scripted", "local", "endpoint"] = (
+        "scripted"  # assistant to probe
+    )
+    url: str = ""  # address of an endpoint, without its last part: https://host/v1
+    model: str = ""  # model of an endpoint; its key is in $HELIOSTAT_API_KEY
     wire: Literal["openai", "anthropic"] = "openai"  # chat API of endpoints
-    judge: Literal["rules", "local", "endpoint"] = "rules"  # that grades replies
-    judge_url: str = ""  # of a judge that is an endpoint
-    judge_model: str = ""  # its key is in $HELIOSTAT_JUDGE_KEY
-    judge_temperature: float | None = 0.0  # of judges and scorers that are endpoints
-    scorer: Scoring = "none"  # for the best of N; or a function (prompt, reply)
-    scorer_url: str = ""  # of a scorer that is an endpoint
-    scorer_model: str = ""  # its key is in $HELIOSTAT_SCORER_KEY
+    judge: Literal["rules", "local", "endpoint"] = "rules"  # grader of replies
+    judge_url: str = ""  # address of a judge that is an endpoint
+    judge_model: str = ""  # model of a judge; its key is in $HELIOSTAT_JUDGE_KEY
+    judge_temperature: float | None = 0.0  # temperature of judges and scorers
+    scorer: Scoring = "none"  # scorer for the best of N, or a function (prompt, reply)
+    scorer_url: str = ""  # address of a scorer that is an endpoint
+    scorer_model: str = ""  # model of a scorer; its key is in $HELIOSTAT_SCORER_KEY
     items: hs.File | None = None  # a published file; default our own sets
     limit: int = 16  # largest number of items, in equal parts from each data set
     epochs: int = 1  # conversations of each item and condition
-    temperature: float | None = 0.0  # of replies; none: the server's own
-    max_tokens: int = 48  # of a reply
+    temperature: float | None = 0.0  # temperature of replies; none: the server's own
+    max_tokens: int = 48  # largest number of tokens of a reply
     system: str = HELPFUL  # message before each conversation; empty: none
     prefill: bool = True  # published files may begin the assistant's reply
     planted: str = ""  # rates of the scripted assistant: name=probability,...
-    timeout: float = 120.0  # of one attempt to get a reply from an endpoint, s
-    price: tuple[float, ...] = (0.0, 0.0)  # of a million tokens: prompt and reply
+    timeout: float = 120.0  # timeout of one attempt to get a reply from an endpoint, s
+    price: tuple[float, ...] = (0.0, 0.0)  # price of a million tokens: prompt, reply
     cap: float = 0.0  # money that runs with these fields may spend; 0: no limit
 
     task_version = 5
@@ -230,7 +232,7 @@ class Sycophancy(hs.Task):
         """Take the next turn of all conversations of an item, at the same time.
 
         Args:
-            key: of the cell; the seed of the replies.
+            key: random key of the item and turn; the seed of the replies.
             state: from :meth:`init` or the last step.
             data: from :meth:`prepare`.
 
@@ -261,7 +263,7 @@ class Sycophancy(hs.Task):
         count is the commonest reason.
 
         Args:
-            rows: of the turns so far.
+            rows: rows of the turns so far.
 
         Returns:
             Estimates by name; none before the first turn has ended.

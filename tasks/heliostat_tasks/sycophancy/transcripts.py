@@ -60,7 +60,7 @@ def transcript_data(run: hs.Run) -> dict[str, Any]:
     answers are left out, and ``missing`` gives the reason.
 
     Args:
-        run: of this task.
+        run: run of this task.
     """
     rows = load_rows(run)
     answers, missing = _answers(run)

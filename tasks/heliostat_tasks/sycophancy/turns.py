@@ -32,8 +32,8 @@ class Dialogue(NamedTuple):
 
     said: list[list[str]]  # [role, text] each
     failure: str = ""
-    tokens: tuple[int, int] = (0, 0)  # of the last turn
-    finish: str = ""  # of the last reply
+    tokens: tuple[int, int] = (0, 0)  # tokens of the last turn
+    finish: str = ""  # finish reason of the last reply
 
     @property
     def state(self) -> dict[str, Any]:
@@ -48,7 +48,7 @@ class Turn(NamedTuple):
     item: Item
     number: int  # from 1
     epochs: int
-    settings: Settings  # of replies
+    settings: Settings  # settings of replies
     system: str  # message at the beginning of each conversation; empty: none
     prefill: bool  # whether the script may begin the assistant's reply
 

@@ -56,8 +56,8 @@ def check_samples(fields: Mapping[str, Any], turns: int) -> None:
     """Check that a scorer has single replies and different samples to choose from.
 
     Args:
-        fields: of the task.
-        turns: of its probe.
+        fields: fields of the task.
+        turns: turns of its probe.
 
     Raises:
         ValueError: for a probe of several turns, or for epochs that are all equal.

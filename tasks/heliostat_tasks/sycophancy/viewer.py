@@ -36,7 +36,7 @@ def write(runs: Sequence[hs.Run], output: Path) -> int:
     """Write the page of some runs; return its size in bytes.
 
     Args:
-        runs: of this task.
+        runs: runs of this task.
         output: the HTML file.
 
     Raises:

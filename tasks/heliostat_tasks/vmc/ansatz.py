@@ -43,7 +43,7 @@ from heliostat_tasks.vmc.slater import Shell, shells_of
 class Ansatz:
     """Sizes of the wavefunction; :meth:`init` draws parameters, a call evaluates it."""
 
-    charges: tuple[int, ...]  # of the nuclei
+    charges: tuple[int, ...]  # charges of the nuclei
     up: int  # electrons of spin up; they come first
     down: int
     features: int = 32  # numbers carried per electron
@@ -58,7 +58,7 @@ class Ansatz:
         One draw serves all weights: a draw per weight would take seconds to compile.
 
         Args:
-            key: of the random weights.
+            key: key of the random weights.
             nuclei: bohr.
 
         Returns:

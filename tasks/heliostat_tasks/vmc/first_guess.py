@@ -60,8 +60,8 @@ def orbitals(
     """Guess envelopes from Slater's rules, and scores that separate the shells.
 
     Args:
-        shells: of all nuclei.
-        electrons: of spin up and down.
+        shells: shells of all nuclei.
+        electrons: numbers of electrons of spin up and down.
         terms: sortlets in the sum.
         features: numbers per electron in the backbone.
         nuclei: bohr.

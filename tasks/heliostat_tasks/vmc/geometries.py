@@ -29,7 +29,7 @@ class Geometry(NamedTuple):
 
     nuclei: str  # "symbol x y z", separated by semicolons, bohr
     spin: int  # n_up - n_down of the ground state
-    source: str  # of the geometry
+    source: str  # source of the geometry
 
 
 def _atom(symbol: str, spin: int) -> Geometry:

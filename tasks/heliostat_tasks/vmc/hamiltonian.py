@@ -36,7 +36,7 @@ def local_energy(
     Args:
         logpsi: ``(n, 3)`` to log|ψ|.
         potential: ``(n, 3)`` to V, hartree.
-        method: of the Laplacian, ``"forward"`` or ``"hessian"``.
+        method: method of the Laplacian, ``"forward"`` or ``"hessian"``.
 
     Returns:
         ``(n, 3)`` in bohr to the local energy and its parts in hartree.
@@ -70,7 +70,7 @@ def coulomb(
     Args:
         x: electrons, bohr.
         nuclei: their positions, bohr.
-        charges: of the nuclei, elementary charges.
+        charges: charges of the nuclei, elementary charges.
 
     Returns:
         The potential energy, hartree.

@@ -20,7 +20,7 @@ def assign_electrons(
     most charge per electron.
 
     Args:
-        charges: of the nuclei, elementary charges.
+        charges: charges of the nuclei, elementary charges.
         up: electrons of spin up.
         down: electrons of spin down.
 
@@ -55,7 +55,7 @@ def widths(
     core electron that starts far out takes thousands of moves to come back.
 
     Args:
-        charges: of the nuclei, elementary charges.
+        charges: charges of the nuclei, elementary charges.
         nuclei: nucleus of each electron, from :func:`assign_electrons`.
         up: electrons of spin up, which come first.
 

@@ -72,7 +72,7 @@ class Molecule:
             charge: net charge, elementary charges.
             spin: n_up − n_down, not negative; ``None`` means that of the ground state
                 for a neutral built-in, and the lowest possible, 0 or 1, otherwise.
-            unit: of lengths, ``"angstrom"`` (the meaning of ``None``) or ``"bohr"``.
+            unit: unit of lengths, ``"angstrom"`` (also for ``None``) or ``"bohr"``.
                 Built-ins are defined in bohr and refuse ``"angstrom"``.
 
         Returns:

@@ -18,7 +18,7 @@ def shells_of(charges: Sequence[int]) -> tuple[Shell, ...]:
     """List the shells of all nuclei, the innermost of each first.
 
     Args:
-        charges: of the nuclei, elementary charges.
+        charges: charges of the nuclei, elementary charges.
 
     Returns:
         One entry per nucleus and shell.
@@ -42,7 +42,7 @@ def slater_exponents(charge: int) -> tuple[float, ...]:
     from the shell below and 1 from deeper ones.
 
     Args:
-        charge: of the nucleus, elementary charges.
+        charge: charge of the nucleus, elementary charges.
 
     Returns:
         Exponents in 1/bohr, innermost shell first.

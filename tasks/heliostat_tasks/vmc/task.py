@@ -80,7 +80,7 @@ class VMC(hs.Task):
     molecule: str = "LiH"  # built-in name, .xyz file or "Li 0 0 0; H 0 0 1.595"
     charge: int = 0  # net charge, elementary charges
     spin: int | None = None  # n_up - n_down; lowest of the element or molecule
-    unit: str | None = None  # of a file's or inline text's lengths; angstrom or bohr
+    unit: str | None = None  # unit of lengths in a file or text: angstrom or bohr
     walkers: int = 256  # Markov chains moved in parallel
     train: int = 3000  # steps that optimise; later ones only evaluate
     moves: int = 10  # Metropolis moves of every walker between two energies
@@ -159,7 +159,7 @@ class VMC(hs.Task):
         """Draw walkers around the nuclei, and the parameters of the first guess.
 
         Args:
-            key: of this replica and step 0.
+            key: key of this replica and step 0.
             replica: its index, always 0.
             data: from :meth:`prepare`.
 
@@ -185,7 +185,7 @@ class VMC(hs.Task):
         """Update the parameters, move the walkers, and measure the local energy.
 
         Args:
-            key: of this replica and step.
+            key: key of this replica and step.
             state: after the previous step.
             data: from :meth:`prepare`.
 
@@ -216,7 +216,7 @@ class VMC(hs.Task):
         """Estimate the energy, and compare it with quantum chemistry.
 
         Args:
-            rows: of the run so far, with dim ``step``.
+            rows: rows of the run so far, with dim ``step``.
 
         Returns:
             Energies in hartree by name, the variance, and the correlation fraction.
@@ -243,7 +243,7 @@ class VMC(hs.Task):
         Args:
             state: whose parameters are used.
             x: electrons in bohr, spin up first.
-            method: of the Laplacian, ``"forward"`` or ``"hessian"``.
+            method: method of the Laplacian, ``"forward"`` or ``"hessian"``.
 
         Returns:
             Total, kinetic and potential energy in hartree, each ``(*batch)``.

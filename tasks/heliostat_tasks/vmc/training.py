@@ -19,7 +19,7 @@ class Update(NamedTuple):
 
     params: Float[Array, " params"]
     direction: Float[Array, " params"]  # SPRING's φ; zero if the change was skipped
-    length: Float[Array, ""]  # of the change
+    length: Float[Array, ""]  # length of the change
     skipped: Int[Array, ""]  # 1 if the change was not finite
 
 
@@ -62,7 +62,7 @@ def spring_update(
         params: θ, flat.
         direction: the previous φ.
         score: from :func:`scores`.
-        energies: of the walkers, hartree.
+        energies: energies of the walkers, hartree.
         rate: learning rate.
         damping: added to the Gram matrix of the scores.
         momentum: decay of the previous direction, in [0, 1).

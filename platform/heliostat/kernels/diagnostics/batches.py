@@ -68,8 +68,8 @@ def map_statistics(
     draws.  Warnings of 0/0 are not given: NaN is the answer.
 
     Args:
-        kernel: of finite ``(statistic, chain, draw)`` batches in float64, any number
-            of statistics at once.
+        kernel: function of finite ``(statistic, chain, draw)`` batches in float64, with
+            any number of statistics at once.
         x: draws, of :func:`as_draws`.
         min_draws: fewest draws per chain that the kernel needs.
 

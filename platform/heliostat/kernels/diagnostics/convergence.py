@@ -66,7 +66,7 @@ class ConvergenceSummary(NamedTuple):
     """
 
     mean: Values  # unit of the statistic
-    sd: Values  # of one draw, all chains pooled, n − 1 in its denominator
+    sd: Values  # standard deviation of a draw, chains pooled, denominator n − 1
     mcse: Values  # one sigma of the mean
     ess_bulk: Values  # draws
     ess_tail: Values  # draws

@@ -37,7 +37,7 @@ class SizeAdaptation(NamedTuple):
         0
     """
 
-    size: Float[Array, ""]  # of the next step
+    size: Float[Array, ""]  # size of the next step
     mean: Float[Array, ""]  # log of the averaged size
     seen: Int[Array, ""]  # int32, steps so far
 

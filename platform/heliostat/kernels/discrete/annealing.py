@@ -34,7 +34,7 @@ def draw_product(key: Key[Array, ""], base: Float[Array, "sites values"]) -> Sta
     """Draw a state of a product measure exactly: P(x_i = k) ∝ e^b[i, k].
 
     Args:
-        key: of the draw.
+        key: key of the draw.
         base: b, ``(D, K)`` log-weights.
 
     Returns:
@@ -82,12 +82,12 @@ def anneal(
     Args:
         kernel: moves the particle; it must be reversible for the backward direction to
             be the forward one reversed.
-        key: of the whole schedule.
+        key: key of the whole schedule.
         chain: a draw of p at ``betas[0]``.
         betas: ``(T + 1,)``, rising forwards, falling backwards; may be a piece of a
             longer schedule: weights of pieces add up.
         base: b, ``(D, K)`` log-weights of the product measure.
-        size: of the kernel's steps.
+        size: step size of the kernel.
 
     Returns:
         The particle at ``betas[-1]``, and w, ().
@@ -144,7 +144,7 @@ def two_sided(forward: ArrayLike, backward: ArrayLike, log_z0: float = 0.0) -> L
     Args:
         forward: ``(particles,)`` log-weights from the product measure to the target.
         backward: ``(particles,)`` log-weights from the target to the product measure.
-        log_z0: of the product measure.
+        log_z0: log Z of the product measure.
 
     Returns:
         Bounds, Bennett's estimate and its error.

@@ -163,7 +163,7 @@ def metropolis_hastings(
     already: then it walks until a state is possible.
 
     Args:
-        key: of this decision.
+        key: key of this decision.
         chain: the current state.
         proposed: the proposed state.
         log_ratio: log of π(y) q(y → x) / π(x) q(x → y), ().

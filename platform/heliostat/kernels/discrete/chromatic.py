@@ -85,7 +85,7 @@ def recolour(
         target: a density whose sites have colours.
         u: ``(D, 1)`` uniform numbers in [0, 1).
         x: ``(D,)`` uint8.
-        colour: of the sites to draw.
+        colour: colour of the sites to draw.
         tilt: point of the path to a product measure; None is the target.
 
     Returns:

@@ -255,7 +255,7 @@ def residual_network(
     """Draw random weights, small enough that the energy starts near zero.
 
     Args:
-        key: of the weights.
+        key: key of the weights.
         sites: D.
         features: H.
         blocks: B.

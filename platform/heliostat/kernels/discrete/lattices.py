@@ -167,8 +167,8 @@ def erdos_renyi(
     Args:
         sites: D.
         degree: mean number of neighbours of a site.
-        seed: of the edges and of their couplings.
-        coupling: of every edge; default normal of variance 1 / degree, as in
+        seed: seed of the edges and of their couplings.
+        coupling: coupling of every edge; default normal of variance 1 / degree, as in
             arXiv:2102.04509.
 
     Returns:

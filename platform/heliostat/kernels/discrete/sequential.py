@@ -30,7 +30,7 @@ class SMCResult(NamedTuple):
     """
 
     chains: Chain  # each leaf (particles, ...), of equal weight
-    log_z: Float[Array, ""]  # of the target
+    log_z: Float[Array, ""]  # log Z of the target
     betas: Float[Array, " max_rounds"]  # visited, padded with 1
     rounds: Int[Array, ""]  # int32, entries of betas in use
 
@@ -51,13 +51,13 @@ def smc(
 
     Args:
         kernel: moves a particle; must allow tilts.
-        key: of the whole run.
+        key: key of the whole run.
         particles: N.
         base: ``(D, K)`` log-weights of the product measure that they start from.
         moves: steps of each particle in each round.
         threshold: share of the particles that stays effective from round to round.
         max_rounds: rounds after which it stops at any β; ``betas`` shows where.
-        size: of the kernel's steps.
+        size: step size of the kernel.
 
     Returns:
         Particles of equal weight, and log Ẑ.

@@ -60,7 +60,7 @@ class Target(NamedTuple):
     energy: Density | None = None  # relaxed state -> (); per site; default −f/D
     order: Density | None = None  # relaxed state -> (); default the mean value
     log_z: float | None = None  # where it is known exactly
-    weights: Any = None  # of an RBM: W, b and c, for block Gibbs
+    weights: Any = None  # weights of an RBM: W, b and c, for block Gibbs
 
 
 def relaxed(target: Target, x: State) -> Relaxed:

@@ -150,7 +150,7 @@ def exchange_order(
     pairs tried, with half the noise.
 
     Args:
-        key: of the decisions.
+        key: key of the decisions.
         chains: one per rung, each leaf ``(rungs, ...)``.
         betas: ``(rungs,)`` inverse temperatures.
         base: ``(D, K)`` log-weights of the product measure.
@@ -186,7 +186,7 @@ def target_chain(state: Chain | Ladder) -> Chain:
     """Return the chain that samples the target itself.
 
     Args:
-        state: of any sampler, tempered or not.
+        state: state of any sampler, tempered or not.
 
     Returns:
         Rung 0 of a ladder, or the chain as it is.

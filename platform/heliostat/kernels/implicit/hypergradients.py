@@ -166,7 +166,7 @@ def unrolled(
         inner: f(u, w), a scalar.
         u: outer variables, a pytree.
         w: the start, a pytree; it counts as a constant.
-        rate: of descent, see :func:`descend`.
+        rate: rate of descent, see :func:`descend`.
         steps: T, of descent.
         last: K, number of last steps that are differentiated; None is all.
         forward: True uses forward mode, whose memory does not grow with K and whose

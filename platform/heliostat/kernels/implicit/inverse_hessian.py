@@ -194,7 +194,7 @@ class Proximal(NamedTuple):
     """
 
     epsilon: float | Float[Array, ""] = 1e-3  # units of H
-    solver: Method = ConjugateGradient()  # of the damped system
+    solver: Method = ConjugateGradient()  # solver of the damped system
 
     def solve(self, matvec: Matvec, v: Vector) -> Vector:
         """Return (H + ε)⁻¹ v.

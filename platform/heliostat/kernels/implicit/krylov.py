@@ -34,7 +34,7 @@ class ConjugateGradient(NamedTuple):
         [0.5, 0.5]
     """
 
-    tolerance: float = 1e-6  # of the residual, relative to |v|
+    tolerance: float = 1e-6  # tolerance of the residual, relative to |v|
     maxiter: int = 100  # products
 
     def solve(self, matvec: Matvec, v: Vector) -> Vector:
@@ -62,7 +62,7 @@ class NormalCG(NamedTuple):
         [0.5, 0.0]
     """
 
-    tolerance: float = 1e-6  # of the residual, relative to |H v|
+    tolerance: float = 1e-6  # tolerance of the residual, relative to |H v|
     maxiter: int = 100  # iterations
 
     def solve(self, matvec: Matvec, v: Vector) -> Vector:
@@ -107,7 +107,7 @@ class GMRES(NamedTuple):
         [0.5, -1.0]
     """
 
-    tolerance: float = 1e-6  # of the residual, relative to |v|
+    tolerance: float = 1e-6  # tolerance of the residual, relative to |v|
     maxiter: int = 10  # restarts
     restart: int = 20  # products between them
 

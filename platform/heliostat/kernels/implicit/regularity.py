@@ -53,8 +53,8 @@ class Diagnosis(NamedTuple):
     """
 
     size: int  # n, of w
-    rank: int  # of H
-    near: tuple[int, ...]  # of H at other u nearby, and the same w
+    rank: int  # rank of H
+    near: tuple[int, ...]  # ranks of H at other u nearby, and the same w
     lowest: float  # the lowest eigenvalue of H, relative to the largest |s|
     away: float  # |d| / (|w| + |d|), d the Newton step from w; 0 at a minimiser
     outside: float  # share of the mixed term outside range(H), 0 to 1
@@ -119,7 +119,7 @@ def diagnose(
         probes: number of directions in u.
         reach: length of a probe, relative to |u| (to 1 for u = 0).
         rtol: eigenvalues below it count as 0; None is n × machine epsilon.
-        seed: of the directions.
+        seed: seed of the directions.
 
     Returns:
         The measures, and the reasons against the theorem.
@@ -207,7 +207,7 @@ class DirectionProbe(NamedTuple):
         ('rank', 'outside', 'turning')
     """
 
-    rank: Int[Array, ""]  # of H at u + du
+    rank: Int[Array, ""]  # rank of H at u + du
     outside: Float[Array, ""]  # share of the mixed term outside range(H)
     turning: Float[Array, ""]  # |(I − P) dH P| / |dH|
 

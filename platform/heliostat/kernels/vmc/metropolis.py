@@ -46,7 +46,7 @@ def metropolis(
 
     Args:
         logpsi: position ``(n, d)`` to log|ψ|.
-        key: of this walker and this move.
+        key: key of this walker and this move.
         walker: its position and log|ψ| before the move.
         width: w, standard deviation of the proposal per coordinate, bohr.
 
@@ -84,11 +84,11 @@ def metropolis_sweep(
     """Make many moves of many walkers, as one compiled loop.
 
     Args:
-        logpsi: of one walker, position ``(n, d)`` to log|ψ|.
-        key: of the whole sweep; walker and move are folded in, so that values do not
-            depend on the layout of walkers over devices.
+        logpsi: function of one walker, position ``(n, d)`` to log|ψ|.
+        key: key of the whole sweep; walker and move are folded in, so that values do
+            not depend on the layout of walkers over devices.
         positions: ``(walkers, n, d)``, bohr.
-        width: of the proposal, bohr.
+        width: width of the proposal, bohr.
         moves: moves of each walker; may be traced.
 
     Returns:

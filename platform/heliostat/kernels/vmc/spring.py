@@ -100,7 +100,7 @@ def clip_outliers(
         energies: ``(B,)`` local energies, hartree.
         norms: ``(B,)`` squared norms of the score rows.
         window: in mean absolute deviations from the median.
-        ratio: of a row's norm to the median norm.
+        ratio: ratio of a row's norm to the median norm.
 
     Returns:
         Clipped energies, and the factors of the score rows.

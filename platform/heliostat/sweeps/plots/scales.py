@@ -43,7 +43,7 @@ def scale(values: np.ndarray, order: Iterable[Any] = ()) -> Scale:
     that are no numbers are numbered.
 
     Args:
-        order: of values that are no numbers; default their first appearance.
+        order: order of values that are no numbers; default their first appearance.
     """
     if values.dtype.kind not in "iuf":
         names = list(dict.fromkeys(map(str, [*order, *values])))

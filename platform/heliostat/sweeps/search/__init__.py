@@ -124,7 +124,7 @@ class Search:
 
         Args:
             journal: receives every decision, so that it can be repeated.
-            placement: of the sweep.
+            placement: placement of the sweep.
         """
         return FixedCells(self.recorded(plan, journal))
 

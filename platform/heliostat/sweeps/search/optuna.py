@@ -23,7 +23,7 @@ class OptunaSearch(Search):
     """Trials that one of Optuna's samplers proposes from the results of earlier ones.
 
     Args:
-        name: of the search.
+        name: name of the search.
         sampler: its class in ``optuna.samplers``.
         packages: to be installed.
         several: it takes several metrics at once.

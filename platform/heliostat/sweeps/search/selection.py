@@ -29,7 +29,7 @@ def select_sources(losses: Sequence[float], entropy: Sequence[int]) -> list[int]
     """Return the source of each member: itself, or one of the best for the worst.
 
     Args:
-        losses: of each member; the smaller the better, not finite is worst of all.
+        losses: losses of each member; smaller is better, not finite is worst of all.
         entropy: decides between the best.
 
     Example:

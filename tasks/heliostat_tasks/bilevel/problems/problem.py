@@ -24,9 +24,9 @@ class Examples(NamedTuple):
 class Data(NamedTuple):
     """Data of a problem, made on the host."""
 
-    train: Examples  # of the outer loss
-    test: Examples  # of the accuracy
-    inner: Any = ()  # of the inner loss, besides u
+    train: Examples  # examples of the outer loss
+    test: Examples  # examples of the accuracy
+    inner: Any = ()  # data of the inner loss, besides u
     solution: Any = ()  # u* in closed form, if there is one
 
 
@@ -48,7 +48,7 @@ class Problem:
 
     points: int  # synthetic examples, or as many of whatever u has several of
     hidden: int  # hidden units of the network, if there is one
-    seed: int  # of the data
+    seed: int  # seed of the data
 
     settings: ClassVar[ProblemDefaults]
     classifies: ClassVar[bool] = False

@@ -83,7 +83,7 @@ class Adversary:
         """Claim a state for the middle segment's end, and train honestly from there.
 
         Args:
-            state: of step ``stop``.
+            state: state of step ``stop``.
             rows: loss and checksum of each step of the segment; default the honest log.
         """
         state = state | {"step": np.asarray(self.stop, np.int32)}

@@ -23,7 +23,7 @@ def run_attacks(
     Args:
         honest: an honest transcript of this machine's prover.
         out: folder of the forged ones, and of the table.
-        workers: of the audits; default the whole machine.
+        workers: workers of the audits; default the whole machine.
         on_line: receives a line per attack.
     """
     rows, place = [], ReplayPlace("local", workers)

@@ -46,7 +46,7 @@ def forge(name: str, honest: Path, out: Path) -> None:
     """Write the forged transcript of an attack.
 
     Args:
-        name: of the attack.
+        name: name of the attack.
         honest: an honest transcript of this machine's prover.
         out: folder of the forged one.
 

@@ -28,7 +28,7 @@ def issue_nonce(envelope: bytes, key: KeyPair, log: Path | None = None) -> bytes
     among how many seeds the prover could choose.
 
     Args:
-        envelope: of the commitment.
+        envelope: envelope of the commitment.
         key: the issuer's.
         log: lines of all issued nonces; default beside the keys.
 

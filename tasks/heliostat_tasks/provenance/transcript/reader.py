@@ -57,11 +57,11 @@ class Transcript(NamedTuple):
     records: dict[str, Any]  # their count, root and digest, as committed
     prover: str
     nonce: dict[str, Any]
-    entries: Entries  # of checkpoints, by step
+    entries: Entries  # entries of checkpoints, by step
     types: TensorTypes
     log: np.ndarray  # (train,) of LOG_ENTRY
     environments: list[tuple[str, str]]  # layout and fingerprint of each segment
-    digest: str  # of the body that was signed last
+    digest: str  # digest of the body that was signed last
 
     def state(self, step: int) -> Tensors:
         """Read a checkpoint, and check it against its digests.

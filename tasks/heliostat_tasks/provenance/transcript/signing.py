@@ -45,7 +45,7 @@ class SignedBody(NamedTuple):
 
     body: dict[str, Any]
     signer: str
-    content: bytes  # of the body, as it was signed
+    content: bytes  # bytes of the body, as it was signed
 
 
 def generate_key() -> KeyPair:

@@ -94,7 +94,7 @@ def export(run: hs.Run, out: Path, key: KeyPair) -> None:
     """Write a finished run as a transcript.
 
     Args:
-        run: of provenance.
+        run: run of provenance.
         out: folder with commitment and nonce.
         key: the prover's.
 

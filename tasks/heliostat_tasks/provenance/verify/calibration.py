@@ -40,7 +40,7 @@ def calibrate_epsilon(
 
     Args:
         folder: an honest transcript.
-        cores: of each replay.
+        cores: cores of each replay.
         count: number of segments.
         workers: replays at a time; default as many as the cores allow.
         on_line: receives lines of progress.
@@ -71,7 +71,7 @@ def replay_distances(
         claims: an honest transcript.
         count: number of segments.
         on_line: receives lines of progress.
-        options: of :func:`heliostat.replay`.
+        options: options of :func:`heliostat.replay`.
     """
     ends = segments(claims.task)
     selected = sorted({*np.linspace(0, len(ends) - 1, count).round().astype(int)})

@@ -27,7 +27,7 @@ class ReplayComparison(NamedTuple):
     segment: int
     same_environment: bool  # the environment is the claimed one, so bits must agree
     bitwise_equal: bool  # the bits of the final state agree
-    distances: dict[str, float]  # of each tensor, and of "weights"
+    distances: dict[str, float]  # distance of each tensor, and of "weights"
     first_differing_step: int | None  # first step whose log has other bits
     first_step_beyond_rounding: int | None  # whose logged loss is beyond rounding
 
@@ -90,7 +90,7 @@ def compare_replay(
         claims: the transcript.
         segment: number of the segment, from 0.
         moved: claimed movement over the segment.
-        chunk: of the replay.
+        chunk: chunk of the replay.
     """
     claimed = claims.state(chunk.stop)
     state = from_block(chunk.state)

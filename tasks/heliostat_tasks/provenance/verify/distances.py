@@ -36,7 +36,7 @@ class Movement(NamedTuple):
 
     lengths: dict[str, float]  # ‖W_i − W_{i−1}‖
     sizes: dict[str, float]  # ‖W_i‖
-    total: float  # of all weights together
+    total: float  # ‖W_i − W_{i−1}‖ of all weights together
 
 
 def movement(before: Tensors, after: Tensors) -> Movement:
@@ -61,7 +61,7 @@ def distances(replayed: Tensors, claimed: Tensors, moved: Movement) -> dict[str,
     Args:
         replayed: the state at the end of a replay.
         claimed: the state that was claimed for it.
-        moved: of the claimed segment.
+        moved: movement over the claimed segment.
 
     Returns:
         Distances by name, dimensionless; infinite where a unit is 0.

@@ -42,7 +42,7 @@ class Audit(NamedTuple):
     verdict: Decision
     reasons: list[str]
     policy: AuditPolicy
-    sha256: str = ""  # of the last envelope, unchecked
+    sha256: str = ""  # SHA-256 of the last envelope, unchecked
     claims: Transcript | None = None
     moves: list[Movement] = []
     traces: list[Traces] = []

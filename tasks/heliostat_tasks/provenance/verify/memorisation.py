@@ -37,7 +37,7 @@ class Traces(NamedTuple):
     auc: float  # P(ΔM of a trained record > ΔM of a held-out one)
     fbq: tuple[float, ...]  # at QUANTILES
     bound: tuple[float, ...]  # λ at QUANTILES, 95 % upper limits
-    p_value: float  # of "not trained on"
+    p_value: float  # p-value of "not trained on"
 
 
 def memorisation(
@@ -68,7 +68,7 @@ def traces(
     Args:
         trained: (n,) loss after minus before, of records that the segment claims.
         held_out: (m,) the same of records that were never trained on.
-        seed: of the permutations.
+        seed: seed of the permutations.
     """
     if min(len(trained), len(held_out)) < 2:
         missing = (np.nan,) * len(QUANTILES)

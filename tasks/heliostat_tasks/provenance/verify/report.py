@@ -29,7 +29,7 @@ def publish_report(audit: Audit, folder: Path, work: Path, key: KeyPair) -> None
 
     Args:
         audit: the findings.
-        folder: of the report.
+        folder: folder of the report.
         work: an empty folder, in which files are made before they are moved.
         key: the verifier's.
     """

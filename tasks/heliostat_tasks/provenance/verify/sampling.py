@@ -70,7 +70,7 @@ def flag_segments(
 
     Args:
         lengths: movement of the weights over each segment.
-        p_values: of "not trained on" for each segment; may be empty.
+        p_values: p-values of "not trained on" for each segment; may be empty.
     """
     flags: dict[int, list[str]] = {}
     typical = float(np.median(lengths))

@@ -51,9 +51,9 @@ class Probe(Protocol):
         """Return the grade of the last reply under a condition.
 
         Args:
-            item: of the conversation.
+            item: item of the conversation.
             turn: from 1.
-            conversations: of this item and epoch, by condition.
+            conversations: conversations of this item and epoch, by condition.
             condition: whose last reply is graded.
             judge: rules or an assistant.
 
@@ -73,7 +73,7 @@ def spellings(base: Mapping[str, Any], *names: str) -> tuple[str, ...]:
 
     Args:
         base: entries; each is a text, a list of texts, or NaN.
-        names: of the entries.
+        names: names of the entries.
 
     Example:
         >>> spellings({"answer": "Paris", "answers": ["Paris", "paris"]}, "answers")
