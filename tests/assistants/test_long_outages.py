@@ -156,7 +156,7 @@ SPELLS += [flapping, crowded, hurrying, silent_after_advice]
 
 
 @pytest.mark.parametrize("plan", SPELLS, ids=lambda plan: plan.__name__)
-def test_an_outage_is_nobodys_fault(plan):
+def test_an_outage_fails_no_request(plan):
     results, server, _ = outcomes(plan)
     assert not {p: str(why) for p, why in results.items() if isinstance(why, Exception)}
     assert sum(server.calls.values()) < 600
@@ -181,7 +181,7 @@ def blamed(cause, seconds=0.3):
     ],
 )
 @pytest.mark.parametrize("seconds", [0.001, 5.0])
-def test_who_fails_beside_others_is_to_blame(cause, seconds):
+def test_a_request_that_fails_while_others_succeed_is_unanswered(cause, seconds):
     results, server, _ = outcomes(blamed(cause, seconds))
     assert failed(results) == GUILTY
     assert all(server.calls[p] == 1 for p in PROMPTS if p not in GUILTY)

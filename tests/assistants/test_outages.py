@@ -117,7 +117,7 @@ def test_an_old_outage_takes_no_patience_from_a_new_request():
 
 
 @pytest.mark.parametrize("wait", [20, 300])
-def test_what_one_finds_out_holds_for_all_that_wait(wait):
+def test_one_unreachable_verdict_ends_all_waiting_requests(wait):
     """All 24 requests stop after 15 minutes and three times the Retry-After.
 
     The clock runs 500 times as fast.

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-SHELF = Path(__file__).resolve().parents[2] / "clusters"
-FILES = sorted(SHELF.glob("*.yaml"))
+FOLDER = Path(__file__).resolve().parents[2] / "clusters"
+FILES = sorted(FOLDER.glob("*.yaml"))
 STARTS = ("head_start_ray_commands", "worker_start_ray_commands")
 
 
@@ -18,11 +18,11 @@ def launcher(request):
     return yaml.safe_load(request.param.read_text())
 
 
-def test_the_promised_files_are_there():
+def test_laptop_and_aws_launchers_exist():
     assert {"laptop", "aws-gpu"} <= {path.stem for path in FILES}
 
 
-def test_ray_accepts_it(launcher):
+def test_launcher_passes_rays_schema(launcher):
     from ray.autoscaler._private.util import prepare_config, validate_config
 
     validate_config(prepare_config(launcher))
@@ -35,7 +35,7 @@ def test_every_start_asks_for_a_token(launcher, key):
     assert "RAY_AUTH_MODE=token ray start" in starts[0]
 
 
-def test_the_token_travels(launcher):
+def test_the_token_is_copied_to_every_machine(launcher):
     assert launcher["file_mounts"]["~/.ray/auth_token"] == "~/.ray/auth_token"
 
 
@@ -49,14 +49,13 @@ def test_the_code_is_mounted_and_installed(launcher):
     assert any("pip install" in c and "-e" in c for c in launcher["setup_commands"])
 
 
-@pytest.mark.parametrize("path", sorted(SHELF.iterdir()), ids=lambda path: path.name)
-def test_nothing_listens_to_the_world(path):
+@pytest.mark.parametrize("path", sorted(FOLDER.iterdir()), ids=lambda path: path.name)
+def test_no_file_binds_all_interfaces(path):
     assert "0.0.0.0" not in path.read_text()
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
-def test_ray_would_notice_a_mistake(path):
-    """The schema is in force: a misspelt key is refused."""
+def test_rays_schema_refuses_a_misspelt_key(path):
     from ray.autoscaler._private.util import prepare_config, validate_config
 
     wrong = yaml.safe_load(path.read_text()) | {"max_worker": 1}

@@ -17,7 +17,7 @@ from heliostat.driver.progress import silent
 
 TASK = f"{toy_tasks.__file__}:Slow"
 
-pytestmark = pytest.mark.slow  # tests/runs/test_drivers.py kills drivers without Ray
+pytestmark = pytest.mark.slow  # tests/driver/test_driver.py kills drivers without Ray
 
 
 def driver(store, *words):
@@ -49,10 +49,10 @@ def session(pid):
     return members
 
 
-def left_of(pids, patient=(), seconds=40):
-    """Names of the processes that do not end in time, but for the patient ones."""
+def left_of(pids, ignored=(), seconds=40):
+    """Names of the processes that do not end in time, except the ignored ones."""
     deadline = time.monotonic() + seconds
-    while left := {name for pid in pids if (name := name_of(pid))} - set(patient):
+    while left := {name for pid in pids if (name := name_of(pid))} - set(ignored):
         if time.monotonic() > deadline:
             return left
         time.sleep(0.2)
@@ -70,17 +70,21 @@ AGENTS = {"ray::DashboardAgent", "ray::RuntimeEnvAgent"}
 """They look whether their Ray is still there, and end a minute after it was not."""
 
 
-@pytest.mark.parametrize("blow", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
-def test_a_driver_that_is_struck_leaves_a_resumable_run_and_no_process(tmp_path, blow):
+@pytest.mark.parametrize(
+    "signal_number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM]
+)
+def test_a_killed_or_interrupted_driver_leaves_a_resumable_run_and_no_process(
+    tmp_path, signal_number
+):
     process = driver(tmp_path)
     run = begun(tmp_path)
     (worker,) = next(e for e in run.events() if e["event"] == "placed")["pids"]
     pids = {worker, *session(process.pid)}
     assert len(pids) > 3  # Ray's own are among them
-    os.kill(process.pid, blow)
+    os.kill(process.pid, signal_number)
     process.wait(timeout=60)
-    assert left_of(pids, AGENTS if blow == signal.SIGKILL else ()) == set()
-    written = "running" if blow == signal.SIGKILL else "interrupted"
+    assert left_of(pids, AGENTS if signal_number == signal.SIGKILL else ()) == set()
+    written = "running" if signal_number == signal.SIGKILL else "interrupted"
     assert run.record.attrs["status"] == written
     assert hs.open(run.id, store=tmp_path, task=toy_tasks.Slow).status == "interrupted"
     kept = {"store": tmp_path, "task": toy_tasks.Slow, "progress": silent}

@@ -68,8 +68,8 @@ def kill_when(store, task, ready, which=-1):
 
 
 @pytest.fixture
-def brisk(monkeypatch):
-    """Commit after every stride or so, to have something to kill between."""
+def frequent_commits(monkeypatch):
+    """Commit after every stride or so, so that a kill comes between two commits."""
     monkeypatch.setattr(
         placement.Placement.__new__, "__defaults__", ("local", None, None, 0.02)
     )
@@ -84,7 +84,7 @@ def test_here_equals_local_on_any_number_of_workers(fleet_ray, walk, tmp_path, w
 
 
 @pytest.mark.slow
-def test_a_killed_worker_changes_no_row(fleet_ray, tmp_path, brisk):
+def test_a_killed_worker_changes_no_row(fleet_ray, tmp_path, frequent_commits):
     task = toy_tasks.Walk(chains=6)
     steps = 8_000
     killer = kill_when(tmp_path / "a", task, lambda r: r.steps > 100)
@@ -98,8 +98,8 @@ def test_a_killed_worker_changes_no_row(fleet_ray, tmp_path, brisk):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("which", [0, 1], ids=["coordinator", "member"])
-def test_a_group_comes_back_at_its_size_and_with_its_bits(
-    fleet_ray, tmp_path, brisk, which
+def test_a_team_that_lost_a_worker_is_rebuilt_at_its_size_with_equal_bits(
+    fleet_ray, tmp_path, frequent_commits, which
 ):
     task, steps = toy_tasks.Drift(), 1200
     killer = kill_when(tmp_path / "a", task, lambda r: r.steps > 20, which)
@@ -113,7 +113,7 @@ def test_a_group_comes_back_at_its_size_and_with_its_bits(
 
 
 @pytest.mark.slow
-def test_a_group_of_two_equals_one_within_rounding(fleet_ray, tmp_path):
+def test_a_team_of_two_equals_one_worker_within_rounding(fleet_ray, tmp_path):
     one = local(toy_tasks.Drift(), tmp_path / "1", workers=1, x64=True)
     two = local(toy_tasks.Drift(), tmp_path / "2", workers=2, x64=True)
     assert placed(two)[0]["layout"] == "2 cpu in 2 processes"
@@ -121,7 +121,7 @@ def test_a_group_of_two_equals_one_within_rounding(fleet_ray, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_group_takes_the_largest_divisor(fleet_ray, tmp_path):
+def test_a_team_takes_the_largest_size_that_divides_the_axis(fleet_ray, tmp_path):
     run = local(toy_tasks.Drift(points=9), tmp_path, workers=2)
     assert placed(run)[-1]["workers"] == 1
     assert any(e["event"] == "resized" for e in run.events())
@@ -132,15 +132,15 @@ def test_a_group_takes_the_largest_divisor(fleet_ray, tmp_path):
 def room_for_one(fleet_ray, monkeypatch):
     """Another user has three of the four cores."""
     monkeypatch.setattr(team, "SCHEDULING_TIMEOUT", 8.0)
-    hog = type("Hog", (), {"ping": lambda self: 1})
-    hog = fleet_ray.remote(num_cpus=3)(hog).remote()
-    fleet_ray.get(hog.ping.remote(), timeout=60)
+    actor = type("OccupiedCores", (), {"ping": lambda self: 1})
+    occupied_cores = fleet_ray.remote(num_cpus=3)(actor).remote()
+    fleet_ray.get(occupied_cores.ping.remote(), timeout=60)
     yield
-    fleet_ray.kill(hog)
+    fleet_ray.kill(occupied_cores)
 
 
 @pytest.mark.slow
-def test_a_group_shrinks_to_what_is_left(room_for_one, tmp_path):
+def test_a_team_shrinks_to_the_cores_that_are_free(room_for_one, tmp_path):
     run = local(toy_tasks.Drift(), tmp_path, workers=2)
     assert [e["workers"] for e in placed(run)] == [1]
     assert run.status == "complete"
@@ -172,7 +172,7 @@ def test_a_mistake_in_a_step_is_not_tried_again(fleet_ray, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_hung_worker_is_replaced(fleet_ray, tmp_path, brisk, monkeypatch):
+def test_a_hung_worker_is_replaced(fleet_ray, tmp_path, frequent_commits, monkeypatch):
     monkeypatch.setattr(scheduler, "MIN_CHUNK_TIMEOUT", 3.0)
     task = toy_tasks.Slow()
 
@@ -195,8 +195,8 @@ def test_a_hung_worker_is_replaced(fleet_ray, tmp_path, brisk, monkeypatch):
 
 
 @pytest.mark.slow
-def test_fake_gpus_are_granted_and_groups_placed_on_them(fleet_ray, tmp_path):
-    """Two GPUs that Ray believes in: each member of the group gets one of them."""
+def test_fake_gpus_are_granted_and_teams_placed_on_them(fleet_ray, tmp_path):
+    """Two GPUs that Ray believes in: each worker of the team gets one of them."""
     run = hs.run(toy_tasks.Drift(), store=tmp_path, workers=2, gpus=2, progress=silent)
     assert run.status == "complete" and placed(run)[0]["workers"] == 2
     assert sorted(placed(run)[0]["gpus"]) == [["0"], ["1"]]

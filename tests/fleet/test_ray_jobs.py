@@ -107,7 +107,7 @@ def test_the_bare_interpreter_has_no_heliostat(bare_python):
     assert _output([bare_python, "-c", code]).strip() == "None"
 
 
-def test_without_the_token_nobody_is_heard(cluster):
+def test_requests_without_the_token_are_refused(cluster):
     address, env = cluster
     assert _status(address, env["RAY_AUTH_TOKEN"]) == 200
     assert _status(address, None) == 401

@@ -36,7 +36,7 @@ samples_of_a_prompt = st.lists(
 
 @settings(deadline=None)
 @given(samples_of_a_prompt)
-def test_it_is_the_mean_over_all_subsets(samples):
+def test_best_of_is_the_mean_over_all_subsets(samples):
     scores, metric = np.array(samples, float).T
     result = best_of(scores[None], metric[None])[0]
     sizes = range(1, len(scores) + 1)
@@ -87,7 +87,7 @@ def test_means_are_those_of_order_statistics(law):
     assert np.all(error < 0.02)
 
 
-def test_a_metric_that_scores_do_not_see_stays_where_it_is():
+def test_scores_independent_of_the_metric_do_not_change_its_mean():
     """As above: 4.5 errors, 32 means."""
     rng = np.random.default_rng(2)
     result = best_of(rng.normal(size=(2000, MOST)), rng.random((2000, MOST)))
@@ -95,7 +95,7 @@ def test_a_metric_that_scores_do_not_see_stays_where_it_is():
     assert np.all(np.abs(result.mean(axis=0) - 0.5) < 4.5 * error)
 
 
-def test_intervals_hold_the_truth_as_often_as_they_say():
+def test_bootstrap_intervals_cover_95_percent():
     """Of 300 sets of 100 prompts, a share of 0.95 is 285 ± 3.8; the percentile
     bootstrap is known to fall short by about a hundredth.  Outside 270 to 297 lies a
     share of 1e-3 at 0.945."""
@@ -129,6 +129,6 @@ def test_pairing_narrows_a_difference():
         (lambda: bootstrap_over_prompts([[1.0], [2.0]], level=1.0), "level 1.0"),
     ],
 )
-def test_what_makes_no_sense_is_refused(call, says):
+def test_invalid_arguments_are_refused(call, says):
     with pytest.raises(ValueError, match=says):
         call()

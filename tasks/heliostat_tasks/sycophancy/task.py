@@ -63,9 +63,7 @@ class Sycophancy(hs.Task):
     """
 
     probe: ProbeName = "are_you_sure"  # experiment: conversations and rates
-    assistant: Literal["scripted", "local", "endpoint"] = (
-        "scripted"  # assistant to probe
-    )
+    assistant: Literal["scripted", "local", "endpoint"] = "scripted"  # probed model
     url: str = ""  # address of an endpoint, without its last part: https://host/v1
     model: str = ""  # model of an endpoint; its key is in $HELIOSTAT_API_KEY
     wire: Literal["openai", "anthropic"] = "openai"  # chat API of endpoints

@@ -167,7 +167,7 @@ def test_independent_draws_pass_and_shifted_or_scaled_chains_do_not():
     assert (dg.ess_bulk(x + first) < 40).all()
 
 
-def test_superchains_see_what_short_chains_forgot():
+def test_nested_rhat_detects_a_dependence_on_starts():
     """512 chains of 6 draws from 8 starts: with one mean each R̂ is 1 to within its
     scatter of 0.01; with starts 1 σ apart √(1 + 1) is expected."""
     rng = np.random.default_rng(4)

@@ -130,13 +130,13 @@ def test_exact_draws_stay_exact(name):
     assert chi_square_p_value(result, density(target)) > 1e-6
 
 
-def test_the_uncorrected_sampler_does_not():
+def test_dula_with_a_long_step_has_another_density():
     """The test above can fail: DULA with a long step has another density."""
     assert chi_square_p_value(moved(RBM, dula(RBM), 5, 2.0), density(RBM)) < 1e-6
 
 
 @pytest.mark.slow
-def test_a_snapshot_of_chains_needs_a_lazy_step():
+def test_gwg_keeps_parity_and_lazy_steps_mix_it():
     """Without coupling GWG always flips one bit: all chains keep one parity."""
     target = ising(3, 0.0)
 
@@ -157,7 +157,7 @@ def test_a_snapshot_of_chains_needs_a_lazy_step():
 
 
 @pytest.mark.slow
-def test_tempering_keeps_rung_zero_and_crosses():
+def test_tempering_keeps_its_target_and_crosses_between_wells():
     """Exact draws stay exact; and a chain that starts in one well finds the other."""
     well = Target(lambda x: 3.0 * jnp.abs(jnp.sum(2 * x - 1)) - 8.0, sites=6)
     betas = np.asarray(geometric_betas(6, hottest=0.05))
@@ -189,7 +189,7 @@ def test_tempering_keeps_rung_zero_and_crosses():
     ],
     ids=["gwg", "locally balanced", "max", "dmala", "gibbs"],
 )
-def test_chains_leave_what_is_impossible_and_stay_out(build):
+def test_chains_leave_states_of_zero_probability_and_never_return(build):
     """Of nine bits at most two may be on; chains start with all of them on."""
     target = Target(lambda x: jnp.where(jnp.sum(x) <= 2, 0.1 * jnp.sum(x), -jnp.inf), 9)
     kernel = build(target)

@@ -87,7 +87,7 @@ def test_potts_of_two_values_is_ising():
 
 
 @pytest.mark.parametrize("size", [3, 4])
-def test_the_torus_is_kaufmans(size):
+def test_enumerated_torus_has_kaufmans_log_z_and_energy(size):
     _, logs, log_z, chances = enumerated(ising(size, 0.3))
     assert torus_log_z(size, 0.3) == pytest.approx(log_z, abs=1e-10)
     energy = -chances @ logs / 0.3 / size**2
@@ -138,7 +138,7 @@ TARGETS = {
 
 
 @pytest.mark.parametrize("name", TARGETS)
-def test_gains_are_what_moves_do(name):
+def test_gains_equal_differences_of_log_p(name):
     """Closed forms and, of multilinear targets, Taylor's, against plain evaluation."""
     target = TARGETS[name]
     plain = jit(lambda x: value(target, x))
@@ -157,7 +157,7 @@ def test_gains_are_what_moves_do(name):
             np.testing.assert_allclose(taylor, slow, atol=1e-12)
 
 
-def test_the_way_back_is_the_mirrored_move():
+def test_moves_k_and_mirrored_k_are_inverse():
     x = jnp.array([0, 1, 2, 4], jnp.uint8)
     moved = alternatives(x, 5)
     for move in range(4):

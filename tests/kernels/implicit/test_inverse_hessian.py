@@ -140,7 +140,7 @@ def test_a_failed_method_returns_no_plausible_answer():
         ([], ConjugateGradient(), "v is empty: expected at least one entry"),
     ],
 )
-def test_what_makes_no_sense_is_refused(v, method, line):
+def test_invalid_arguments_are_refused(v, method, line):
     with pytest.raises(ValueError, match=line):
         inverse_hvp(lambda x: x, v, method)
 
@@ -198,7 +198,7 @@ def test_a_pseudo_inverse_has_the_slope_of_its_differences():
     np.testing.assert_allclose(result, expected, atol=1e-7 * np.abs(expected).max())
 
 
-def test_of_a_multiple_of_one_it_is_as_of_a_number():
+def test_the_pseudo_inverse_of_s_times_identity_has_the_derivatives_of_1_over_s():
     def total(s):
         return jnp.sum(inverse_hvp(lambda x: s * x, jnp.ones(3), PseudoInverse()))
 
@@ -218,7 +218,7 @@ def test_every_method_is_linear_and_symmetric(method):
     np.testing.assert_allclose(left, right, rtol=1e-5)
 
 
-def test_trees_are_solved_as_the_vector_that_they_are():
+def test_pytrees_are_solved_like_their_flat_vector():
     h, v = matrix(), vector()
     tree = {"a": v[:4].reshape(2, 2), "b": (v[4], v[5:])}
 

@@ -93,7 +93,7 @@ def test_the_projection_has_its_own_derivative(method, scale):
     np.testing.assert_allclose(flat(result.total), truth, atol=1e-10)
 
 
-def test_it_is_the_derivative_of_a_pseudo_inverse():
+def test_projected_is_the_derivative_of_a_pseudo_inverse_solution():
     """w = Φ(u)⁺ y for a matrix that u enters everywhere (Golub and Pereyra)."""
     draw = np.random.default_rng(7)
     phi, y, c = (jnp.asarray(draw.normal(size=s)) for s in ((3, 6), 3, 6))
@@ -113,7 +113,7 @@ def test_it_is_the_derivative_of_a_pseudo_inverse():
     np.testing.assert_allclose(result.total, truth, rtol=1e-9)
 
 
-def test_where_the_theorem_applies_both_are_one():
+def test_projected_equals_the_theorem_where_the_hessian_is_regular():
     def inner(u, w):
         return 0.5 * jnp.sum(jnp.exp(u) * w**2) - jnp.sum(w)
 
@@ -145,7 +145,7 @@ def warned(inner, u, w, **options):
     return result
 
 
-def test_the_trap_is_diagnosed():
+def test_a_singular_hessian_whose_range_turns_is_diagnosed():
     inner, _, u = pair()
     result = warned(inner, u, nearest(u, jnp.zeros((OUTPUTS, INPUTS))))
     assert (result.rank, result.size) == (OUTPUTS, OUTPUTS * INPUTS)
@@ -155,7 +155,7 @@ def test_the_trap_is_diagnosed():
 
 
 @pytest.mark.parametrize("transform", [jax.jit, jax.grad, jax.vmap])
-def test_a_diagnosis_is_of_numbers(transform):
+def test_diagnose_is_refused_inside_jax_transformations(transform):
     def inner(u, w):
         return jnp.sum(u**2) * jnp.sum(w**2)
 
@@ -172,7 +172,7 @@ def test_a_regular_problem_passes():
     assert result.lowest > 0.9
 
 
-def test_a_singular_one_passes_whose_range_stands_still():
+def test_a_singular_hessian_whose_range_is_constant_passes():
     """Labels enter the mixed term only: H⁺ is right, and nothing is said."""
     phi = jnp.asarray(np.random.default_rng(0).normal(size=(3, 6)))
 

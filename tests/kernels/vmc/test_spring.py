@@ -84,7 +84,7 @@ def test_float32_scores_are_solved_in_float64(batch):
     np.testing.assert_allclose(result, wide, rtol=1e-2, atol=1e-3)
 
 
-def test_outliers_are_drawn_in():
+def test_outliers_are_clipped():
     energies = jnp.zeros(100).at[0].set(1000.0).at[1].set(1.0)
     norms = jnp.ones(100).at[5].set(1e6)
     clip = clip_outliers(energies, norms)
@@ -95,7 +95,7 @@ def test_outliers_are_drawn_in():
     assert float(clip.shrink[6]) == 1.0
 
 
-def test_a_batch_without_a_finite_walker_only_coasts():
+def test_a_batch_without_finite_walkers_only_decays_the_direction():
     last = jnp.arange(3.0)
     result = spring(jnp.full((4, 3), jnp.nan), jnp.full(4, jnp.nan), last, decay=0.5)
     np.testing.assert_array_equal(result, 0.5 * last)

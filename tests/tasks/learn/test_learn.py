@@ -219,7 +219,7 @@ def test_both_directions_bracket_the_enumerated_log_z():
     assert 0.6 < host.error / z["log_z_error"] < 1.6
 
 
-def test_bennett_of_gaussian_work_is_exact():
+def test_bennetts_estimate_of_gaussian_weights_is_unbiased():
     """Normal weights with means c ∓ σ²/2: log Z/Z₀ = c, and Bennett's error is the
     spread over repetitions."""
     draw, c, sigma = np.random.default_rng(0), 1.3, 1.5

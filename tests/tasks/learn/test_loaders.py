@@ -46,7 +46,7 @@ def saved(path, content):
         ("a.mat", {"anything": BITS}),
     ],
 )
-def test_states_come_in_many_files(tmp_path, name, content):
+def test_every_file_format_gives_the_same_states(tmp_path, name, content):
     train, test = load(saved(tmp_path / name, content))
     np.testing.assert_array_equal(train, BITS)
     assert test is None and train.dtype == np.uint8
@@ -126,7 +126,7 @@ def test_potts_values_out_of_range_are_named(tmp_path):
     assert Learn(model="potts", q=4, data=file).values == 4
 
 
-def test_a_fifth_is_held_out_and_a_test_file_comes_before_it(tmp_path):
+def test_a_fifth_is_held_out_unless_a_test_file_is_given(tmp_path):
     train, test = split(BITS)
     np.testing.assert_array_equal(test, BITS[[4, 9]])
     file, other = (

@@ -120,7 +120,7 @@ def test_curves_are_the_mean_over_all_choices():
 
 
 @pytest.mark.parametrize("probe", METRICS)
-def test_without_a_choice_it_is_the_rate_of_the_run(scored, probe):
+def test_a_constant_scorer_gives_the_rate_of_the_run(scored, probe):
     """A constant scorer chooses nothing, for any N."""
     run = scored("constant", probe=probe)
     table = curves_of(run)
@@ -136,7 +136,7 @@ def probability_without(hits: int, n: int, most: int) -> float:
     return comb(n - hits, most) / comb(n, most)
 
 
-def test_a_metric_that_chooses_by_itself_is_an_order_statistic(scored):
+def test_a_scorer_equal_to_the_metric_gives_its_order_statistic(scored):
     """It is exact for the samples, and 1 − (1 − p)^N within 1.7 half widths of 95 %."""
     run = scored("mimics", probe="mimicry", epochs=12, limit=40)
     hits = (run.rows.grade.sel(condition="misattributed") == "mimics").sum("epoch")
@@ -187,7 +187,7 @@ def test_scorers_are_compared_item_by_item():
     assert none.values.tolist() == [0.0, 0.0, 0.0]
 
 
-def test_scorers_that_choose_the_same_may_still_differ_a_little():
+def test_equal_choices_have_the_interval_of_equal_assistants():
     """The interval is that of two assistants with equal replies (``compare``); for
     N = 1, without a choice, the difference is exactly 0."""
     rng = np.random.default_rng(3)
@@ -200,7 +200,7 @@ def test_scorers_that_choose_the_same_may_still_differ_a_little():
     assert gaps.sel(n=[2, 3, 4]).values.tolist() == [[0.0, -edge, edge]] * 3
 
 
-def test_chance_decides_nothing_where_scores_know_nothing():
+def test_random_scores_leave_the_rate_for_every_n():
     """300 items of 8 samples: the mean of the best of any N is that of any sample,
     within 4 standard errors for each of 8 N (false alarms 5e-4 in all)."""
     rng = np.random.default_rng(2)
@@ -232,7 +232,7 @@ def test_what_cannot_be_read_is_left_out_and_counted():
     np.testing.assert_allclose(plain, [0.25, 0.25])  # of two items 1/2 and 0
 
 
-def test_nothing_is_made_of_nothing():
+def test_samples_that_cannot_be_used_are_refused():
     conditions = PROBES["mimicry"].conditions
     rows = rows_of(np.full((2, 2, 3), "failed"), np.ones((2, 2, 3, 2)), conditions)
     with pytest.raises(hs.RequestError, match="no item has samples that count"):
@@ -248,7 +248,7 @@ def test_nothing_is_made_of_nothing():
             curves("mimicry", rows, at=at)
 
 
-def test_a_function_may_say_nothing_but_no_infinity(scored):
+def test_a_nan_score_is_counted_as_unscored(scored):
     run = scored("shy", probe="mimicry")
     said = (run.rows.reply.str.contains("Shelley")).sum().item()
     assert 0 < said == run.headline["unscored"].value

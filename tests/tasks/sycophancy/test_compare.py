@@ -88,7 +88,7 @@ def test_a_difference_is_that_of_the_rates_and_turns_with_their_order(run):
         assert gap == pytest.approx((-mirrored.value, -mirrored.high, -mirrored.low))
 
 
-def test_pairs_need_fewer_items_than_strangers(run):
+def test_paired_differences_are_narrower_than_independent_ones(run):
     """Both runs share the difficulty of items: whether the answer is known."""
     fields = {"probe": "answer", "limit": 64}
     better = run(**fields, planted="accuracy=0.8")
@@ -96,7 +96,7 @@ def test_pairs_need_fewer_items_than_strangers(run):
     assert 0 < gap.half_width < 0.7 * np.hypot(first.half_width, second.half_width)
 
 
-def test_where_both_did_the_same_they_may_still_differ_a_little(run):
+def test_equal_grades_have_wilsons_bound_as_interval(run):
     fields = {"probe": "answer", "limit": 64}
     easy = run(**fields, planted="doubted=0.1")
     _, _, gap = compare_runs(run(**fields), easy).rates["accuracy"]
@@ -163,7 +163,7 @@ def test_a_picture_shows_every_rate_of_every_run(run, tmp_path):
     assert shown_labels == expected
 
 
-def test_names_of_others_are_no_mathematics(run, tmp_path, monkeypatch):
+def test_assistant_names_are_not_typeset_as_mathematics(run, tmp_path, monkeypatch):
     names = [r"_$\frac{", "$x$ & <b>"]
     monkeypatch.setattr(labels, "assistant_names", lambda runs: names)
     runs = [run(limit=8), run(limit=12)]

@@ -101,7 +101,7 @@ def test_a_server_that_is_always_broken_stops_the_run_and_fails_nothing(tmp_path
     assert run.status == "complete" and run.headline["failed"].value == 0
 
 
-def test_what_is_hostile_is_data(tmp_path):
+def test_a_hostile_reply_is_stored_as_text_and_verifies(tmp_path):
     with FakeChat(lambda call, prompt: text_reply(HOSTILE + "x" * 3_000_000)) as chat:
         run = run_here(endpoint_task(chat, limit=1), tmp_path)
     reply = run.rows.reply.values.ravel().tolist()[0]
@@ -110,7 +110,7 @@ def test_what_is_hostile_is_data(tmp_path):
 
 
 @pytest.mark.slow
-def test_ten_megabytes_are_not_read(tmp_path):
+def test_a_reply_above_4_megabytes_is_refused(tmp_path):
     with FakeChat(lambda call, prompt: text_reply("x" * 10_000_000)) as chat:
         run = run_here(endpoint_task(chat, limit=1, cap=0.0), tmp_path)
     assert run.headline["failed"].value == 4
@@ -186,7 +186,7 @@ def test_an_empty_reply_is_no_answer(tmp_path):
     assert reasons == {"the reply is empty (it ended by stop)"}
 
 
-def test_money_that_is_only_reserved_is_waited_for(tmp_path):
+def test_a_request_waits_for_money_reserved_by_others(tmp_path):
     """Eight requests at a time could exceed the cap; one after another cannot."""
     about = {"price": (10.0, 10.0), "max_tokens": 64, "limit": 8}
     with FakeChat() as chat:
@@ -205,7 +205,7 @@ def test_workers_wait_for_what_another_has_reserved(tmp_path):
     assert process.returncode == 0 and sum(chat.calls.values()) == 64, output
 
 
-def test_a_wrong_key_is_told_at_once_and_stored_nowhere(tmp_path):
+def test_a_wrong_key_ends_the_run_and_is_stored_nowhere(tmp_path):
     with (
         FakeChat(lambda call, prompt: echo_key(401)) as chat,
         pytest.raises(hs.RequestError, match="the key was not accepted") as refused,

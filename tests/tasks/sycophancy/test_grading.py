@@ -75,7 +75,7 @@ def test_a_choice_is_a_letter_of_its_own(reply, grade):
     ("text", "number", "named"),
     [("It is 1,042.", "1042", True), ("42.0", "42", True), ("1,42", "142", False)],
 )
-def test_numbers_are_what_they_are_however_written(text, number, named):
+def test_a_number_matches_in_any_notation(text, number, named):
     assert mentions(text, (number,)) == named
 
 
@@ -112,14 +112,14 @@ def test_how_sure_it_is_is_read_from_one_number_only(said, sure):
         ("You are right to ask, but it is Paris.", "stands"),
     ],
 )
-def test_who_denies_a_mistake_admits_none(said, sorry):
+def test_apologies_and_concessions_admit_and_denials_stand(said, sorry):
     assert asyncio.run(Judge().grade_admission([("assistant", said)])) == sorry
 
 
 @pytest.mark.parametrize(
     "said", ["I can't say", "maybe", "they", "", "yn", "Yes men nod"]
 )
-def test_a_verdict_that_is_none_is_unparsed(said):
+def test_a_reply_without_a_verdict_is_unparsed(said):
     question = JudgePrompt("", {"y": "admits", "yes": "admits", "n": "stands"})
     assert question.read(said) == UNPARSED
     assert question.read(" Yes, it does") == "admits"
@@ -190,7 +190,7 @@ FILES = {
 
 @pytest.mark.parametrize("probe", PROBES)
 @pytest.mark.parametrize("name", FILES)
-def test_a_file_that_is_none_is_refused_in_one_line(tmp_path, name, probe):
+def test_a_malformed_items_file_is_refused_in_one_line(tmp_path, name, probe):
     path = tmp_path / "items.jsonl"
     path.write_bytes(FILES[name])
     with pytest.raises(hs.RequestError, match=r"^items .*items\.jsonl[^\n]*$"):
@@ -236,7 +236,7 @@ LONG = ("7", " ", "a ", "answer ", "answer" + " " * 99, "1.", "(A", "I am not so
 @pytest.mark.timeout(20)
 @pytest.mark.parametrize("part", LONG)
 @pytest.mark.parametrize("end", ["", "%", " A"])
-def test_the_longest_replies_are_graded_at_once(part, end):
+def test_replies_of_100000_characters_are_graded_in_linear_time(part, end):
     """Rules take linear time for 100,000 characters, not quadratic time."""
     text = (part * (100_000 // len(part)))[: 100_000 - len(end)] + end
     grade_confidence(text)

@@ -41,7 +41,7 @@ def test_a_real_judge_keeps_to_the_words_of_a_verdict(tmp_path):
     assert run.headline["failed"].value == 0
 
 
-def test_without_chance_it_says_the_same_again(tmp_path, monkeypatch):
+def test_the_local_model_repeats_itself_at_temperature_0(tmp_path, monkeypatch):
     first = go(tmp_path / "1", probe="answer", limit=2)
     monkeypatch.setenv("HELIOSTAT_CACHE", str(tmp_path / "other"))
     second = go(tmp_path / "2", probe="answer", limit=2)

@@ -23,7 +23,7 @@ PLANTED_RATES = {
 
 
 @pytest.mark.parametrize("probe", DEFAULT_RATES)
-def test_what_was_planted_is_measured(tmp_path, probe):
+def test_planted_rates_are_recovered(tmp_path, probe):
     """Within 1.7 half widths of 95 %: false alarms 1e-3 for each rate."""
     task = Sycophancy(probe=probe, limit=40, epochs=2)
     run = hs.run(task, store=tmp_path, on="here", progress=silent)
@@ -36,7 +36,7 @@ def test_what_was_planted_is_measured(tmp_path, probe):
     assert hs.verify(run, on="here").status == "ACCEPT"
 
 
-def test_nothing_is_told_before_there_is_a_turn(tmp_path):
+def test_the_headline_is_empty_before_the_first_turn(tmp_path):
     """Otherwise the display would show that none of none have failed."""
     run = hs.run(Sycophancy(limit=4), store=tmp_path, on="here", progress=silent)
     first = run.rows.isel(turn=slice(0, 1)).load()
@@ -102,7 +102,7 @@ def test_intervals_of_few_items_are_wider_than_normal_ones(items, wider):
 
 
 @pytest.mark.parametrize("sure", [1, 0])
-def test_what_is_always_liked_is_as_sure_as_a_rate(tmp_path, sure):
+def test_a_rate_of_0_or_1_has_wilsons_interval(tmp_path, sure):
     """It is Wilson's interval for the items of each data set, within [0, 1]."""
     planted = ",".join(f"{name}={sure}" for name in ("like", "dislike"))
     task = Sycophancy(probe="feedback", planted=planted)

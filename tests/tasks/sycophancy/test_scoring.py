@@ -94,7 +94,7 @@ def run_here(task, store):
     return hs.run(task, store=store, on="here", progress=silent)
 
 
-def test_what_pleases_is_chosen_until_the_truth_is_asked_for(tmp_path):
+def test_plain_chooses_mimicry_and_truthful_avoids_it(tmp_path):
     """Curves equal hypergeometric probabilities: of any hit of N, and of N hits."""
     with FakeChat(prefers) as chat:
         run = run_here(scored_task(chat), tmp_path)
@@ -115,7 +115,7 @@ def test_what_pleases_is_chosen_until_the_truth_is_asked_for(tmp_path):
     assert float(table.difference.sel(n=6, bound="low")) > 0
 
 
-def test_marks_that_are_none_are_counted_and_not_taken_for_low(tmp_path):
+def test_unreadable_scores_are_nan_and_counted(tmp_path):
     def sometimes(call: int, prompt: str):
         if TRUTH in prompt and prompt.count("Shelley"):
             return send(400)
@@ -145,7 +145,7 @@ def test_marks_that_are_none_are_counted_and_not_taken_for_low(tmp_path):
     assert counts["unread"] == 0 and counts["samples"] == 60
 
 
-def test_its_key_is_its_own(tmp_path, monkeypatch):
+def test_the_scorer_uses_its_own_key(tmp_path, monkeypatch):
     monkeypatch.setenv("HELIOSTAT_API_KEY", "key-of-the-assistant")
     monkeypatch.setenv("HELIOSTAT_SCORER_KEY", "key-of-the-scorer")
     keys = []

@@ -58,7 +58,7 @@ class Scripts(HTMLParser):
 
 
 @given(st.recursive(ANY, lambda one: st.lists(one) | st.dictionaries(ANY, one)))
-def test_whatever_is_said_the_page_holds_it_and_ends_where_it_should(said):
+def test_any_text_is_embedded_unchanged_and_escaped(said):
     data = {"longest": MAX_CHARACTERS, "runs": [], "said": said}
     (kind, block), (other, script) = Scripts(viewer.page(data)).found
     assert kind == "application/json"
@@ -132,7 +132,7 @@ def saying(run: hs.Run, reply: str) -> dict[str, Any]:
 
 
 @pytest.mark.real
-def test_what_cannot_be_seen_is_shown_by_its_number(browser, runs, tmp_path):
+def test_invisible_characters_are_shown_by_code_point(browser, runs, tmp_path):
     page = tmp_path / "page.html"
     page.write_text(viewer.page(saying(runs[1], "a" + "b".join(UNSEEN) + "\r\n\tc")))
     browser.open(at(page, item=1))
@@ -157,7 +157,7 @@ def test_a_very_long_reply_is_cut_and_the_page_says_how_much(browser, runs, tmp_
 
 
 @pytest.mark.real
-def test_a_character_is_folded_away_whole(browser, runs, tmp_path):
+def test_folding_does_not_split_a_character(browser, runs, tmp_path):
     page = tmp_path / "page.html"
     page.write_text(viewer.page(saying(runs[1], "a" * 1499 + "\N{GRINNING FACE}" * 9)))
     browser.open(at(page, item=1, condition="unbiased"))
@@ -165,7 +165,9 @@ def test_a_character_is_folded_away_whole(browser, runs, tmp_path):
 
 
 @pytest.mark.real
-def test_markup_that_got_in_would_still_neither_run_nor_ask(browser, pages, tmp_path):
+def test_the_content_policy_blocks_injected_scripts_and_requests(
+    browser, pages, tmp_path
+):
     """The policy alone stops injected markup; without the policy all of it runs."""
     with Listener() as listener:
         evil = (
