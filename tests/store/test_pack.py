@@ -250,7 +250,11 @@ def test_a_headline_that_fails_leaves_the_others(tmp_path, monkeypatch):
     monkeypatch.setattr(toy_tasks.Tuned, "headline", failing)
     runs = packs.ensure_pack(CELLS[:3], LONG, HERE, tmp_path)
     assert [bool(run.headline) for run in runs] == [False, True, False]
-    assert "no headline" in [e["event"] for e in runs[0].events()]
+    (reason,) = runs[0].headline_errors
+    assert reason.startswith("no estimates: ZeroDivisionError: too few")
+    assert runs[1].headline_errors == ()
+    events = [e for e in runs[0].events() if e["event"] == "headline"]
+    assert [e["reason"] for e in events] == [reason]
 
 
 def test_files_left_by_crashes_are_collected(store):

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import jax
 import numpy as np
+from support import toy_tasks
 
 import heliostat as hs
 
@@ -64,6 +65,40 @@ class Flaky(hs.Task):
         if tries <= self.fails:
             raise OSError(f"try {tries} failed")
         return state + 1, {"t": state + 1}
+
+
+@dataclass(frozen=True)
+class Divides(toy_tasks.Stroll):
+    """A task whose headline raises."""
+
+    def headline(self, rows):
+        return {"x": hs.Estimate(1 / 0)}
+
+
+@dataclass(frozen=True)
+class Mixed(toy_tasks.Stroll):
+    """A task with two good entries and some that are no estimates."""
+
+    def headline(self, rows):
+        good = {"mean": hs.Estimate(rows.x.mean()), "last": hs.Estimate(1, np.ones(()))}
+        return good | {"number": 0.5, "none": None, "all": hs.Estimate(rows.x)}
+
+
+@dataclass(frozen=True)
+class Silent(toy_tasks.Stroll):
+    """A task without a headline of its own."""
+
+    headline = hs.Task.headline
+
+
+@dataclass(frozen=True)
+class Late(toy_tasks.Stroll):
+    """A task whose headline needs more rows."""
+
+    warmup: int = 500  # steps
+
+    def headline(self, rows):
+        return {}
 
 
 def sweep_here(store, over, task=None, **options):

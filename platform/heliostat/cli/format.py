@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from heliostat.results.run import Run
 
 INTERRUPTED = 130
-NO_ESTIMATES = "no estimates: too few steps after the warm-up"
 PIPE_WIDTH = 160  # columns of a table that no terminal limits
 START_GRACE = 60.0  # seconds within which a new driver must lock its run
 
@@ -55,13 +54,24 @@ def run_answer(run: Run, length: int) -> Answer:
         f"{word}, {run.steps} of {length} steps",
         *([f"  because {reason}"] if reason else []),
         *([f"  {outcome}"] if outcome else []),
-        *(headline_lines(run) or ([] if reason else [f"  {NO_ESTIMATES}"])),
+        *(headline_lines(run) or ([] if reason else [f"  {_no_estimates(run)}"])),
         *_location_lines(run),
     ]
     if not complete:
         command = f"heliostat resume {run.id} --store {run.path.parents[1]}"
         lines.append(f"  resume  {command}")
-    return Answer(lines, data, 0 if complete else INTERRUPTED)
+    failed = 1 if run.headline_errors else 0
+    return Answer(lines, data, failed if complete else INTERRUPTED)
+
+
+def _no_estimates(run: Run) -> str:
+    """Return the reason why nothing failed and there are still no estimates."""
+    if type(run.task).headline is Task.headline:
+        name = run.spec.identity["task"]
+        return f"no estimates: {name} defines no headline; its rows are in run.rows"
+    warmup = getattr(run.task, "warmup", None)
+    after = f"; the warm-up has {warmup}" if warmup else ""
+    return f"no estimates: the headline has none for {run.steps} steps{after}"
 
 
 def start_answer(run: Run, length: int) -> Answer:
@@ -180,17 +190,20 @@ def _run_data(run: Run) -> dict[str, Any]:
         "steps": run.steps,
         "path": run.path,
         "headline": {name: e._asdict() for name, e in run.headline.items()},
+        **({"headline_errors": errors} if (errors := run.headline_errors) else {}),
         **({"until": run.until._asdict()} if run.until else {}),
     }
 
 
 def headline_lines(run: Run) -> list[str]:
+    """Return a line for each estimate, and for each that failed its reason."""
     headline = run.headline
     width = max(map(len, headline), default=0)
-    return [
+    lines = [
         f"  {name:{width}} = {value}" + (f"  ({value.source})" if value.source else "")
         for name, value in headline.items()
     ]
+    return [*lines, *(f"  {error}" for error in run.headline_errors)]
 
 
 def _location_lines(run: Run) -> list[str]:

@@ -73,7 +73,7 @@ def sweep_answer(sweep: Sweep) -> Answer:
     lines: list[Any] = [f"sweep {sweep.id}: {text}; {counts}", _table(sweep)]
     lines += [f"  {line}" for line in [*_best_lines(sweep), *_failures(sweep)]]
     lines.append(f"  stored  {sweep.path}")
-    return Answer(lines, data, _exit(sweep.states))
+    return Answer(lines, data, _exit(sweep.states) or bool(sweep.headline_errors))
 
 
 def _best(sweep: Sweep) -> dict[str, Any]:
@@ -157,14 +157,23 @@ def _estimate_text(sweep: Sweep, run: str, metric: str | None) -> str:
 
 
 def _failures(sweep: Sweep) -> list[str]:
-    """List the cells that failed, stopped or were retried, with the reason."""
-    lines = []
-    for cell in sweep.cells:
-        state, retries = sweep.outcomes[cell.spec.id].state, sweep.retries
-        word = state if state in ("failed", "stopped") else "retried"
-        if word == state or cell.spec.id in retries:
-            lines.append(f"{word:8}{cell}: {sweep.reason(cell)}")
+    """List the cells that failed, stopped, were retried or lack estimates, with the
+    reason."""
+    lines = [
+        f"{word:8}{cell}: {sweep.reason(cell)}"
+        for cell in sweep.cells
+        if (word := _problem(sweep, cell.spec.id))
+    ]
     return lines[:MAX_ROWS]
+
+
+def _problem(sweep: Sweep, run: str) -> str:
+    """Return the word for what went wrong with a run; empty if nothing did."""
+    if (state := sweep.outcomes[run].state) in ("failed", "stopped"):
+        return state
+    if run in sweep.retries:
+        return "retried"
+    return "lacks" if run in sweep.headline_errors else ""
 
 
 def _status(states: Mapping[str, int]) -> str:

@@ -6,7 +6,13 @@ from collections.abc import Callable, Generator
 from contextlib import closing
 from pathlib import Path
 
-from heliostat.driver.finish import complete, finish, finish_on_error, missing_status
+from heliostat.driver.finish import (
+    HEADLINE,
+    complete,
+    finish,
+    finish_on_error,
+    missing_status,
+)
 from heliostat.driver.placement import ChunkSource, Placement, chunks
 from heliostat.driver.progress import Progress, silent
 from heliostat.errors import Busy, StoreError
@@ -58,6 +64,8 @@ def drive(
                 complete(record, task, goal)
             else:
                 finish(record, task, "stopped")
+        for reason in record.headline_errors:
+            progress.on_event(HEADLINE, {"reason": reason})
 
 
 def stop_file(record: Record) -> Path:

@@ -6,16 +6,21 @@ import time
 import traceback
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from heliostat.errors import Busy, Paused, RequestError, RunFailed
 from heliostat.results.encoding import estimate_to_json
 from heliostat.results.goal import Goal
+from heliostat.results.headline import headline_of
 from heliostat.store.record import Record
 from heliostat.task import Task
 
 if TYPE_CHECKING:
     import xarray as xr
+
+HEADLINE = "headline"
+"""Event of a headline, or of one of its entries, that failed."""
 
 
 @contextmanager
@@ -82,21 +87,23 @@ def missing_status(record: Record, goal: Goal) -> bool:
 
 def finish(record: Record, task: Task, status: str, **attrs: Any) -> None:
     """Write the final status of a driver, and the headline of the rows so far."""
-
-    def estimates(task: Task, rows: xr.Dataset) -> dict[str, Any]:
-        try:
-            return {n: estimate_to_json(e) for n, e in task.headline(rows).items()}
-        except Exception as error:  # must not hide the status
-            record.log.append("no headline", reason=str(error))
-            return {}
-
     try:
-        attrs |= record.headline_attrs(task, estimates)
-    except Exception as error:  # unreadable rows must not hide it either
-        record.log.append("no headline", reason=str(error))
-        attrs |= {"headline": {}}
+        headline = record.headline_attrs(task, partial(_headline_attrs, record))
+    except Exception as error:  # unreadable rows must not hide the status
+        record.log.append(HEADLINE, reason=str(error))
+        headline = {"headline": {}, "headline_errors": [f"no estimates: {error}"]}
+    attrs = {"headline_errors": None, **headline, **attrs}
     record.update(status=status, ended=time.time(), **attrs)
     record.log.append(status, at=record.steps)
+
+
+def _headline_attrs(record: Record, task: Task, rows: xr.Dataset) -> dict[str, Any]:
+    """Return a headline as attributes; the log receives what failed."""
+    estimates, errors = headline_of(task, rows)
+    for reason in errors:
+        record.log.append(HEADLINE, reason=reason)
+    plain = {name: estimate_to_json(e) for name, e in estimates.items()}
+    return {"headline": plain, "headline_errors": list(errors) or None}
 
 
 def error_line(error: BaseException) -> str:

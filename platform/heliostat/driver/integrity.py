@@ -13,6 +13,7 @@ from heliostat.answer import Estimate
 from heliostat.driver.parent import parent_mismatch, stored_parent
 from heliostat.loop.state import digest
 from heliostat.loop.work import block_count
+from heliostat.results.headline import headline_of
 from heliostat.results.run import Run
 from heliostat.store import blocks
 from heliostat.store.digests import first_link, next_link
@@ -82,7 +83,9 @@ def _headline(run: Run) -> list[str]:
     """Return the estimates of a complete run that its rows do not give."""
     if run.record.attrs.get("status") != "complete":
         return []
-    stored, expected = run.headline, run.task.headline(run.rows.load())
+    stored, (expected, errors) = run.headline, headline_of(run.task, run.rows.load())
+    if errors and not run.headline_errors:
+        return [f"the headline cannot be computed from the rows: {errors[0]}"]
     return [
         f"the headline says {name} = {stored.get(name)}, the rows say {value}"
         for name, value in expected.items()

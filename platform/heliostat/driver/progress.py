@@ -18,6 +18,7 @@ from rich.live import Live
 from rich.text import Text
 
 from heliostat.loop.work import Chunk, block_count
+from heliostat.results.headline import headline_of
 from heliostat.store.record import Record
 from heliostat.task import Task
 
@@ -184,13 +185,12 @@ class RunDisplay:
     def _renew_estimate(self) -> None:
         start = time.monotonic()
         try:
-            headline = self.task.headline(self.record.rows().load())
-        except Exception as error:  # the display must not end the run
-            self._estimate = f"(no estimate: {error})"
-            return
+            estimates, errors = headline_of(self.task, self.record.rows().load())
+        except Exception as error:  # unreadable rows must not end the run
+            estimates, errors = {}, (str(error),)
         self._estimated = (start, time.monotonic() - start)
-        own = [(n, e) for n, e in headline.items() if e.source == "this run"]
-        self._estimate = "  ".join(f"{name} {value}" for name, value in own[:2])
+        own = [f"{n} {e}" for n, e in estimates.items() if e.source == "this run"]
+        self._estimate = "  ".join([*own[:2], *(f"({error})" for error in errors[:1])])
 
 
 def format_duration(seconds: float) -> str:

@@ -42,6 +42,7 @@ _MODULES = {
         "Target check_target checked_state exact_gains relaxed value_and_gains"
     ),
     "discrete.tempering": "Ladder tempered",
+    "convergence": "ConvergenceWarning",
     "diagnostics.convergence": "ess_bulk ess_tail mcse_mean nested_rhat rhat summary",
     "implicit.hypergradients": "Hypergradient descend hypergradient unrolled",
     "implicit.inverse_hessian": "Identity Neumann Proximal hvp inverse_hvp",

@@ -16,6 +16,7 @@ from heliostat.answer import Estimate
 from heliostat.config import registry
 from heliostat.config.condition import Condition
 from heliostat.errors import did_you_mean
+from heliostat.results.headline import headline_of
 from heliostat.store.record import Record
 from heliostat.task import Task
 
@@ -103,12 +104,10 @@ class Goal:
 
 
 def estimates_at(task: Task, record: Record, step: int) -> Mapping[str, Estimate]:
-    """Return the headline of the rows up to a step; empty if they are too few."""
+    """Return the estimates of the rows up to a step; none where a headline fails, since
+    it may need more rows."""
     rows = record.rows().isel({task.step_dim: slice(0, step)}).load()
-    try:
-        return task.headline(rows)
-    except Exception:
-        return {}
+    return headline_of(task, rows).estimates
 
 
 def marks(stride: int, length: int) -> Iterator[int]:

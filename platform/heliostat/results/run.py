@@ -16,6 +16,7 @@ from heliostat.errors import RequestError, StoreError
 from heliostat.loop.work import block_count
 from heliostat.results.encoding import estimate_from_json, netcdf_attrs
 from heliostat.results.goal import GoalOutcome
+from heliostat.results.headline import Headline, headline_of
 from heliostat.store import lock
 from heliostat.store.index import open_record
 from heliostat.store.record import Record
@@ -143,12 +144,27 @@ class Run:
     @property
     def headline(self) -> dict[str, Estimate]:
         """Estimates by name: value, error, units, source."""
+        return self._headline.estimates
+
+    @property
+    def headline_errors(self) -> tuple[str, ...]:
+        """Reasons why entries of the headline failed, or all of it, a line each."""
+        return self._headline.errors
+
+    @property
+    def _headline(self) -> Headline:
         stored = self.record.attrs.get("headline")
-        if self._limit is None and stored is not None and self.status != "running":
-            return {name: estimate_from_json(*entry) for name, entry in stored.items()}
-        if not self.steps:
-            return {}
-        return dict(self.task.headline(self.rows.load()))
+        if stored is None or self._partial:
+            if not self.steps:
+                return Headline({})
+            return headline_of(self.task, self.rows.load())
+        estimates = {name: estimate_from_json(*e) for name, e in stored.items()}
+        return Headline(estimates, tuple(self.record.headline_errors))
+
+    @property
+    def _partial(self) -> bool:
+        """True if the stored headline is of other rows, or of none yet."""
+        return self._limit is not None or self.status == "running"
 
     def state(self, step: int = -1, replica: int = 0) -> Any:
         """Return the state of a replica at a kept step.
@@ -260,7 +276,9 @@ class Run:
         lines = [f"Run {self.id} ({self.spec.identity['task']}): {self.status}"]
         planned = self.record.attrs.get("steps", self.steps)
         lines.append(f"  {self.steps} of {planned} steps in {self.record.folder}")
-        lines += [f"  {name} = {value}" for name, value in self.headline.items()]
+        estimates, errors = self._headline
+        lines += [f"  {name} = {value}" for name, value in estimates.items()]
+        lines += [f"  {error}" for error in errors]
         return "\n".join(lines)
 
 

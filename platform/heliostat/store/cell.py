@@ -43,8 +43,11 @@ class CellRecord(Record):
 
     @property
     def attrs(self) -> dict[str, Any]:
-        headline = self.pack.headlines.get(self.spec.id)
-        return self.pack.attrs | ({} if headline is None else {"headline": headline})
+        attrs, id_ = self.pack.attrs, self.spec.id
+        errors = (attrs.get("headline_errors") or {}).get(id_)
+        headline = self.pack.headlines.get(id_)
+        own = {} if headline is None else {"headline": headline}
+        return attrs | own | {"headline_errors": errors}
 
     @property
     def _markers(self) -> Any:

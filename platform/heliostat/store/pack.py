@@ -130,16 +130,17 @@ class Pack(Record):
         """Write the headline of each cell to a file: the rows are read once.
 
         Returns:
-            No attributes.
+            Attributes with the errors of headlines, by the id of their cell.
         """
-        headlines = {}
+        attrs = {}
         if self.steps:
             cells = zip(self.specs, self.tasks, self._rows_by_cell(), strict=True)
-            headlines = {spec.id: headline(task, rows) for spec, task, rows in cells}
+            attrs = {spec.id: headline(task, rows) for spec, task, rows in cells}
         unfinished = self.path / "headlines.partial"
-        unfinished.write_text(json.dumps(headlines))
+        unfinished.write_text(json.dumps({i: a["headline"] for i, a in attrs.items()}))
         unfinished.replace(self.path / "headlines.json")
-        return {}
+        errors = {i: e for i, a in attrs.items() if (e := a.get("headline_errors"))}
+        return {"headline_errors": errors or None}
 
     def _rows_by_cell(self) -> list[xr.Dataset]:
         """Return the rows of each cell, in memory."""
@@ -152,6 +153,11 @@ class Pack(Record):
         ]
 
     # -- reading ------------------------------------------------------------------
+
+    @property
+    def headline_errors(self) -> list[str]:
+        by_cell = dict(self.attrs.get("headline_errors") or {})
+        return [f"{id_}: {e}" for id_, errors in by_cell.items() for e in errors]
 
     @property
     def headlines(self) -> dict[str, Any]:

@@ -41,7 +41,7 @@ from heliostat.store.zarr_format import (
 from heliostat.task import Task
 
 HeadlineFunction = Callable[[Task, xr.Dataset], dict[str, Any]]
-"""Estimates of a task from its rows, as JSON values."""
+"""Estimates of a task from its rows and what failed, as attributes."""
 
 
 class Record:
@@ -98,6 +98,11 @@ class Record:
     def attrs(self) -> dict[str, Any]:
         """Status, planned steps, headline and provenance: the root's attributes."""
         return dict(self._root("r").attrs)
+
+    @property
+    def headline_errors(self) -> list[str]:
+        """Reasons why entries of the headline failed, a line each."""
+        return list(self.attrs.get("headline_errors") or ())
 
     def update(self, **attrs: Any) -> None:
         """Set attributes."""
@@ -195,8 +200,8 @@ class Record:
         return {name: array[0] for name, array in chunk.state.items()}
 
     def headline_attrs(self, task: Task, headline: HeadlineFunction) -> dict[str, Any]:
-        """Return the headline of the rows so far, as an attribute."""
-        return {"headline": headline(task, self.rows().load()) if self.steps else {}}
+        """Return the headline of the rows so far, and its errors, as attributes."""
+        return headline(task, self.rows().load()) if self.steps else {"headline": {}}
 
     # -- reading ------------------------------------------------------------------
 

@@ -109,6 +109,12 @@ class Findings:
         return {id_: {**o.estimates, **more.get(id_, {})} for id_, o in outcomes}
 
     @cached_property
+    def headline_errors(self) -> dict[str, tuple[str, ...]]:
+        """Reasons why estimates failed, by run; most runs have none."""
+        errors = {id_: o.headline_errors for id_, o in self.outcomes.items()}
+        return {id_: reasons for id_, reasons in errors.items() if reasons}
+
+    @cached_property
     def extras(self) -> Extras:
         """The results of its search beyond the headlines."""
         return self.search.extras(self.plan, self._journal, self.cells, self.outcomes)
@@ -119,9 +125,10 @@ class Findings:
         return self._journal.retries()
 
     def reason(self, cell: Cell) -> str:
-        """Return why a cell failed, was stopped, or was tried again."""
+        """Return why a cell failed, was stopped or tried again, or lacks estimates."""
         run = cell.spec.id
         reasons = [*self.retries.get(run, ()), self.outcomes[run].reason]
+        reasons += self.headline_errors.get(run, ())
         return "; ".join(dict.fromkeys(filter(None, reasons)))
 
     @property

@@ -44,8 +44,16 @@ class CellOutcome(NamedTuple):
         sweep continues it, and until then its numbers are of fewer steps than those
         that they would be compared with.
         """
-        ended = self.run if self.state in ("done", "pruned") else None
-        return dict(ended.headline) if ended else {}
+        return dict(self._ended.headline) if self._ended else {}
+
+    @property
+    def headline_errors(self) -> tuple[str, ...]:
+        """Reasons why estimates of the run at its end failed."""
+        return self._ended.headline_errors if self._ended else ()
+
+    @property
+    def _ended(self) -> Run | None:
+        return self.run if self.state in ("done", "pruned") else None
 
     @property
     def data(self) -> Run | None:

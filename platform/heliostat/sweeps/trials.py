@@ -162,7 +162,9 @@ def why_none(sweep: Findings, name: str) -> str:
     known = sorted(sweep.quantities)
     if name in known or not known:
         seeds = " with every seed" if len(sweep.plan.seeds) > 1 else ""
-        return f"no trial has found a finite '{name}'{seeds}"
+        errors = next(iter(sweep.headline_errors.values()), ())
+        because = "".join(f" ({error})" for error in errors[:1])
+        return f"no trial has found a finite '{name}'{seeds}{because}"
     hint = did_you_mean(name, known) or f"; there are {', '.join(known)}"
     return f"no cell has found '{name}'{hint}"
 

@@ -51,17 +51,28 @@ class InnerSolver(NamedTuple):
     epsilon: float | Array  # added to curvatures by proximal and damped
 
 
+def _neumann(s: InnerSolver) -> Method:
+    return Neumann(s.terms, s.rate, check=False)
+
+
+def _conjugate_gradient(s: InnerSolver) -> Method:
+    return ConjugateGradient(maxiter=s.terms, check=False)
+
+
 INVERSE_HESSIANS: dict[str, Callable[[InnerSolver], Method]] = {
     "identity": lambda s: Identity(s.rate),
-    "neumann": lambda s: Neumann(s.terms, s.rate),
-    "cg": lambda s: ConjugateGradient(maxiter=s.terms),
-    "normal-cg": lambda s: NormalCG(maxiter=s.terms),
-    "gmres": lambda s: GMRES(maxiter=1, restart=s.terms),
-    "pinv": lambda s: PseudoInverse(),
-    "proximal": lambda s: Proximal(s.epsilon, ConjugateGradient(maxiter=s.terms)),
-    "damped": lambda s: Proximal(s.epsilon, Neumann(s.terms, s.rate)),
+    "neumann": _neumann,
+    "cg": _conjugate_gradient,
+    "normal-cg": lambda s: NormalCG(maxiter=s.terms, check=False),
+    "gmres": lambda s: GMRES(maxiter=1, restart=s.terms, check=False),
+    "pinv": lambda s: PseudoInverse(check=False),
+    "proximal": lambda s: Proximal(s.epsilon, _conjugate_gradient(s)),
+    "damped": lambda s: Proximal(s.epsilon, _neumann(s)),
 }
-"""Approximations of H⁻¹, by the methods that use the implicit function theorem."""
+"""Approximations of H⁻¹, by the methods that use the implicit function theorem.
+
+``terms`` cuts them short on purpose, so none of them checks its residual.
+"""
 
 UNROLLED = ("unroll", "truncated", "forward")
 """Methods that differentiate the steps of descent."""

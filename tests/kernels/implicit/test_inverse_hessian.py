@@ -119,10 +119,10 @@ def test_in_the_kernel_the_pseudo_inverse_is_zero_though_products_are_rounded(sc
 
 
 def test_a_failed_method_returns_no_plausible_answer():
-    h, v = matrix(rank=7), vector()
-    assert np.isnan(solved(h, v, GMRES())).all()
-    assert np.linalg.norm(solved(h, v, ConjugateGradient())) > 1e9
-    assert np.isinf(solved(0 * h, v, ConjugateGradient())).all()
+    h, v, cg = matrix(rank=7), vector(), ConjugateGradient(check=False)
+    assert np.isnan(solved(h, v, GMRES(check=False))).all()
+    assert np.linalg.norm(solved(h, v, cg)) > 1e9
+    assert np.isinf(solved(0 * h, v, cg)).all()
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from jax import Array
 from jax.nn import logsumexp
 from jaxtyping import Bool, Float, Int, Key
 
+from heliostat.kernels.convergence import warn_unless
 from heliostat.kernels.discrete.annealing import draw_product, log_z0
 from heliostat.kernels.discrete.chain import Chain, MarkovKernel, Tilt, product
 
@@ -95,7 +96,11 @@ def smc(
 
     betas = jnp.ones(max_rounds).at[0].set(0.0)
     begun = (chains, log_z0(base), betas, jnp.ones((), jnp.int32))
-    return SMCResult(*jax.lax.while_loop(unfinished, body, begun))
+    result = SMCResult(*jax.lax.while_loop(unfinished, body, begun))
+    last = result.betas[result.rounds - 1]
+    message = "smc ended at β = {:.2g} after {:.0f} rounds; raise max_rounds"
+    warn_unless(last >= 1, message, last, result.rounds)
+    return result
 
 
 def _walk(

@@ -29,7 +29,11 @@ from jax.core import Tracer
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Float, PyTree
 
+from heliostat.kernels.convergence import warn_unless
 from heliostat.kernels.implicit.krylov import ConjugateGradient, Matvec, Vector
+
+TINY = 1e-30
+"""Length below which a vector counts as zero."""
 
 
 @runtime_checkable
@@ -155,6 +159,7 @@ class Neumann(NamedTuple):
 
     terms: int = 20  # K
     step: float | Float[Array, ""] = 0.1  # a, 1 / units of H; the inner learning rate
+    check: bool = True  # warn of a series that diverges
 
     def solve(self, matvec: Matvec, v: Vector) -> Vector:
         """Return a Σ_{j<K} (I − a H)^j v.
@@ -168,6 +173,9 @@ class Neumann(NamedTuple):
 
         Raises:
             ValueError: for fewer than one term.
+
+        Warns:
+            ConvergenceWarning: if the last term is longer than the first.
         """
         if self.terms < 1:
             raise ValueError(f"terms {self.terms}: expected 1 or more")
@@ -177,7 +185,15 @@ class Neumann(NamedTuple):
             power = power - self.step * matvec(power)
             return power, total + power
 
-        return self.step * jax.lax.fori_loop(0, self.terms - 1, body, (v, v))[1]
+        last, total = jax.lax.fori_loop(0, self.terms - 1, body, (v, v))
+        if self.check:
+            growth = jnp.linalg.norm(last) / jnp.maximum(jnp.linalg.norm(v), TINY)
+            message = (
+                "the Neumann series diverges: its last term is {:.2g} times the first; "
+                "take a step below 2 / L, L the largest eigenvalue of H, which is > 0"
+            )
+            warn_unless(growth <= 1 + 1e-3, message, growth)
+        return self.step * total
 
 
 class Proximal(NamedTuple):

@@ -1,6 +1,9 @@
 """Krylov solvers of H x = v: they need products H x only.
 
-Each stops at a residual.  Of a singular H they differ: see each class.
+Each stops at a residual.  Of a singular H they differ: see each class.  A solve that
+does not reach ten times its tolerance warns, and so does one of an H that is not
+symmetric, unless ``check`` is False: a fixed number of iterations is then a method of
+its own.
 """
 
 from __future__ import annotations
@@ -13,6 +16,8 @@ import jax.numpy as jnp
 from jax import Array
 from jax.scipy.sparse.linalg import cg, gmres
 from jaxtyping import Float, PyTree
+
+from heliostat.kernels.convergence import warn_unless
 
 Matvec = Callable[[PyTree], PyTree]
 """A symmetric linear map: x ↦ H x."""
@@ -36,6 +41,7 @@ class ConjugateGradient(NamedTuple):
 
     tolerance: float = 1e-6  # tolerance of the residual, relative to |v|
     maxiter: int = 100  # products
+    check: bool = True  # warn of the residual, and of an H that is not symmetric
 
     def solve(self, matvec: Matvec, v: Vector) -> Vector:
         """Return x with |H x − v| ≤ tolerance · |v|.
@@ -46,8 +52,16 @@ class ConjugateGradient(NamedTuple):
 
         Returns:
             x, ``(n,)``.
+
+        Warns:
+            ConvergenceWarning: if the residual is larger, or H is not symmetric.
         """
-        return cg(matvec, v, tol=self.tolerance, maxiter=self.maxiter)[0]
+        x = cg(matvec, v, tol=self.tolerance, maxiter=self.maxiter)[0]
+        if self.check:
+            warn_of_asymmetry(matvec, v)
+            residual, length = matvec(x) - v, jnp.linalg.norm(v)
+            _warn_of_residual("conjugate gradients", residual, length, self.tolerance)
+        return x
 
 
 class NormalCG(NamedTuple):
@@ -64,6 +78,7 @@ class NormalCG(NamedTuple):
 
     tolerance: float = 1e-6  # tolerance of the residual, relative to |H v|
     maxiter: int = 100  # iterations
+    check: bool = True  # warn of the residual, and of an H that is not symmetric
 
     def solve(self, matvec: Matvec, v: Vector) -> Vector:
         """Return x with |H² x − H v| ≤ tolerance · |H v|.
@@ -74,6 +89,9 @@ class NormalCG(NamedTuple):
 
         Returns:
             x, ``(n,)``.
+
+        Warns:
+            ConvergenceWarning: if the residual is larger, or H is not symmetric.
         """
 
         def normal(x: Vector) -> Vector:
@@ -81,7 +99,12 @@ class NormalCG(NamedTuple):
 
         b = matvec(v)
         least: Any = jax.lax.stop_gradient(_rounding(matvec, v, b))
-        return cg(normal, b, tol=self.tolerance, atol=least, maxiter=self.maxiter)[0]
+        x = cg(normal, b, tol=self.tolerance, atol=least, maxiter=self.maxiter)[0]
+        if self.check:
+            warn_of_asymmetry(matvec, v)
+            residual, length = normal(x) - b, jnp.linalg.norm(b)
+            _warn_of_residual("NormalCG", residual, length, self.tolerance, least)
+        return x
 
 
 def _rounding(matvec: Matvec, v: Vector, b: Vector) -> Float[Array, ""]:
@@ -110,6 +133,7 @@ class GMRES(NamedTuple):
     tolerance: float = 1e-6  # tolerance of the residual, relative to |v|
     maxiter: int = 10  # restarts
     restart: int = 20  # products between them
+    check: bool = True  # warn of the residual
 
     def solve(self, matvec: Matvec, v: Vector) -> Vector:
         """Return x with |H x − v| ≤ tolerance · |v|.
@@ -120,11 +144,60 @@ class GMRES(NamedTuple):
 
         Returns:
             x, ``(n,)``.
+
+        Warns:
+            ConvergenceWarning: if the residual is larger.
         """
-        return gmres(
-            matvec,
-            v,
-            tol=self.tolerance,
-            maxiter=self.maxiter,
-            restart=min(self.restart, v.size),
-        )[0]
+        restart = min(self.restart, v.size)
+        options: Any = {"tol": self.tolerance, "maxiter": self.maxiter}
+        x = gmres(matvec, v, restart=restart, **options)[0]
+        if self.check:
+            residual, length = matvec(x) - v, jnp.linalg.norm(v)
+            _warn_of_residual("GMRES", residual, length, self.tolerance)
+        return x
+
+
+def _warn_of_residual(
+    solver: str,
+    residual: Vector,
+    length: Float[Array, ""],
+    tolerance: float,
+    rounding: Float[Array, ""] | float = 0.0,
+) -> None:
+    """Warn of a residual that is neither small nor rounding.
+
+    Args:
+        length: of the right side.
+        rounding: length of a right side that is nothing else.
+    """
+    size = jnp.linalg.norm(residual)
+    share = size / jnp.where(length > 0, length, 1)
+    most = max(10 * tolerance, 100 * float(jnp.finfo(residual.dtype).eps))
+    message = (
+        f"{solver} did not converge: the residual is {{:.2g}} of the right side, "
+        f"expected {tolerance:.0e}; raise maxiter, or damp H (Proximal)"
+    )
+    warn_unless((share <= most) | (size <= 10 * rounding), message, share)
+
+
+def warn_of_asymmetry(matvec: Matvec, v: Vector) -> None:
+    """Warn of an H that is not symmetric, by ⟨a, H b⟩ = ⟨b, H a⟩ of random vectors.
+
+    Args:
+        matvec: x ↦ H x; two products.
+        v: any vector ``(n,)``.
+
+    Warns:
+        ConvergenceWarning: if the two differ by more than rounding.
+
+    Example:
+        >>> warn_of_asymmetry(lambda x: 2 * x, jnp.ones(2))  # symmetric: no warning
+    """
+    a, b = jax.random.normal(jax.random.key(0), (2, v.size), v.dtype)
+    ha, hb = matvec(a), matvec(b)
+    norm = jnp.linalg.norm
+    scale = norm(a) * norm(hb) + norm(b) * norm(ha)
+    share = jnp.abs(jnp.vdot(a, hb) - jnp.vdot(ha, b)) / jnp.where(scale > 0, scale, 1)
+    most = float(jnp.finfo(v.dtype).eps) ** 0.5
+    message = "H is not symmetric (by {:.1%}): the result is not that of H or of Hᵀ"
+    warn_unless((share <= most) | ~jnp.isfinite(share), message, share)

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Bool, Float
 
-from heliostat.kernels.implicit.krylov import Matvec, Vector
+from heliostat.kernels.implicit.krylov import Matvec, Vector, warn_of_asymmetry
 
 Matrix = Float[Array, "n n"]
 
@@ -28,6 +28,7 @@ class PseudoInverse(NamedTuple):
     """
 
     rtol: float | None = None  # relative to the largest |s|; None: n × machine epsilon
+    check: bool = True  # warn of an H that is not symmetric
 
     def solve(self, matvec: Matvec, v: Vector) -> Vector:
         """Return H⁺ v.
@@ -38,7 +39,12 @@ class PseudoInverse(NamedTuple):
 
         Returns:
             H⁺ v, ``(n,)``.
+
+        Warns:
+            ConvergenceWarning: if H is not symmetric.
         """
+        if self.check:
+            warn_of_asymmetry(matvec, v)
         return pseudo_inverse(dense_matrix(matvec, v), self.rtol) @ v
 
 

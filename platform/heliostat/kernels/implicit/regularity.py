@@ -194,7 +194,7 @@ def _away(
 ) -> Float[Array, ""]:
     """Return the relative distance of w from a stationary point of f(u, ·)."""
     step = jnp.linalg.norm(
-        PseudoInverse(rtol).solve(lambda x: h @ x, _slope(inner, u, w))
+        PseudoInverse(rtol, check=False).solve(lambda x: h @ x, _slope(inner, u, w))
     )
     return _share(step, step + jnp.linalg.norm(ravel_pytree(w)[0]))
 

@@ -27,7 +27,7 @@ from heliostat.kernels.implicit.hypergradients import Hypergradient, Loss, mixed
 from heliostat.kernels.implicit.inverse_hessian import Method, hvp, inverse_hvp
 from heliostat.kernels.implicit.pseudo_inverse import PseudoInverse
 
-EXACT = PseudoInverse()
+EXACT = PseudoInverse(check=False)  # Hessians are symmetric
 
 
 def projected(

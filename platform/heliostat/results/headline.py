@@ -1,0 +1,86 @@
+"""Headline of rows: the estimates that a task makes of them, and what failed.
+
+A headline may be a user's function, so it may raise anything, and entries may be no
+estimates.  The reasons are kept in words; the other entries count.
+"""
+
+from __future__ import annotations
+
+import inspect
+import traceback
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from heliostat.answer import Estimate
+from heliostat.errors import RequestError
+from heliostat.task import Task
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+
+class Headline(NamedTuple):
+    """Estimates by name, and a line for each failure."""
+
+    estimates: dict[str, Estimate]
+    errors: tuple[str, ...] = ()
+
+
+def headline_of(task: Task, rows: xr.Dataset) -> Headline:
+    """Return the headline of rows; empty without a row, for which no task is asked.
+
+    Args:
+        task: the task of the rows.
+        rows: rows so far, in memory.
+    """
+    if not rows.sizes.get(task.step_dim):
+        return Headline({})
+    try:
+        entries: Any = task.headline(rows)
+        if not isinstance(entries, Mapping):
+            kind = type(entries).__name__
+            raise RequestError(f"expected a dict of hs.Estimate by name, got {kind}")
+    except Exception as error:
+        return Headline({}, (f"no estimates: {describe(error, task)}",))
+    return _checked(entries, task)
+
+
+def _checked(entries: Mapping[Any, Any], task: Task) -> Headline:
+    """Keep the entries that are estimates, and the reasons against the others."""
+    estimates: dict[str, Estimate] = {}
+    errors: list[str] = []
+    for name in entries:
+        try:
+            estimates[str(name)] = _estimate(entries[name])
+        except Exception as error:
+            errors.append(f"no estimate '{name}': {describe(error, task)}")
+    return Headline(estimates, tuple(errors))
+
+
+def _estimate(entry: Any) -> Estimate:
+    """Return an entry with plain numbers and texts, which JSON can hold."""
+    if not isinstance(entry, Estimate):
+        raise RequestError(f"expected hs.Estimate, got {entry!r:.60}")
+    try:
+        value, error = float(entry.value), float(entry.error)
+    except (TypeError, ValueError) as reason:
+        pair = f"{entry.value!r:.40} and {entry.error!r:.40}"
+        raise RequestError(f"expected a number and its error, got {pair}") from reason
+    return Estimate(value, error, str(entry.units), str(entry.source))
+
+
+def describe(error: Exception, task: Task) -> str:
+    """Return an error in one line, with the last line of the task's file in it.
+
+    Example:
+        >>> describe(KeyError("x"), Task())
+        "KeyError: 'x'"
+    """
+    if isinstance(error, RequestError):
+        return str(error)
+    text = " ".join(traceback.format_exception_only(error)[-1].split())
+    file = inspect.getsourcefile(type(task))
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame.lineno for frame in frames if frame.filename == file]
+    return f"{text} ({Path(str(file)).name}:{own[-1]})" if own else text
