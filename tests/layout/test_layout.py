@@ -13,7 +13,7 @@ import pytest
 import heliostat as hs
 
 ROOT = Path(__file__).resolve().parents[2]
-FOLDERS = ("platform", "tasks", "clusters", "tests", "notebooks")
+FOLDERS = ("benchmarks", "clusters", "notebooks", "platform", "tasks", "tests")
 
 
 def _python(code: str, **env: str) -> str:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import ast
 import re
 
 import pytest
 from layout.report import LONG_FUNCTION, ROOT, RULES, VERY_LONG_FUNCTION, share_above
 
 PLATFORM = ROOT / "platform" / "heliostat"
+TASKS = ROOT / "tasks" / "heliostat_tasks"
+PACKAGES = sorted(PLATFORM.glob("*/**/__init__.py"))
 FORBIDDEN = {"__init__.py", "platform/__init__.py"}
 """Files that the README warns of."""
 
@@ -28,11 +31,21 @@ def test_at_most_one_per_cent_of_functions_has_more_than_forty_lines():
     assert share_above(VERY_LONG_FUNCTION) <= 0.01
 
 
-def test_every_file_that_the_platform_readme_names_exists():
-    text = (ROOT / "platform" / "README.md").read_text()
+@pytest.mark.parametrize("document", ["platform/README.md", "CONTRIBUTING.md"])
+def test_every_file_that_a_document_names_exists(document):
+    text = (ROOT / document).read_text()
     names = set(re.findall(r"`((?:\w+/)*\w+\.py)`", text)) - FORBIDDEN
-    missing = [n for n in names if not any((p / n).exists() for p in (PLATFORM, ROOT))]
+    folders = PLATFORM, TASKS, ROOT
+    missing = [n for n in names if not any((f / n).exists() for f in folders)]
     assert names and not missing
+
+
+@pytest.mark.parametrize("init", PACKAGES, ids=lambda init: init.parent.name)
+def test_a_package_names_its_modules_in_reading_order(init):
+    """The order is for people; that none is missing is checked."""
+    text = ast.get_docstring(ast.parse(init.read_text())) or ""
+    modules = {path.stem for path in init.parent.glob("*.py")} - {"__init__"}
+    assert modules == {m for m in modules if re.search(rf"\b{m}\b", text)}
 
 
 def test_the_picture_of_the_floors_has_every_folder():

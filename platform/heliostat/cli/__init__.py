@@ -1,12 +1,21 @@
 """Command line: parse options, call a verb, print its answer.
 
-``commands`` lists the verbs, ``fields`` makes options of the fields of a task,
-``format`` and ``help`` format answers.  An error becomes one line on standard error
-and an exit status::
+In reading order:
+
+    commands      all verbs, in the order of ``--help``
+    options       shared options: the run, its placement, the store
+    build         the task from defaults, a preset, a file and the command line
+    fields        options for the fields of a task
+    runs          verbs that compute; ``sweeps`` one that computes many runs
+    inspect       verbs that show; ``help`` describes tasks and runs
+    verify        verbs that test; ``remove`` those that delete
+    format        answers for a person or a program; ``sweep_report`` one of a sweep
+
+An error becomes one line on standard error and an exit status::
 
     0  complete (verify: ACCEPT)        2  invalid request
     1  failed (REJECT)                  3  INCONCLUSIVE
-    130  interrupted, and resumable
+    130  interrupted or stopped; resume goes on
 
 Standard output holds the answer only (with ``--json`` one object); progress and
 messages go to standard error.

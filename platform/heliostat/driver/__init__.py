@@ -5,12 +5,12 @@ Read in this order:
 | module | content |
 |---|---|
 | ``verbs`` | ``hs.run``, ``start``, ``resume``, ``extend``, ``stop``, ``remove`` |
-| ``ensure`` | find or create a record, compute what is missing, return the view |
+| ``ensure`` | find or create a record, compute what is missing, return the run |
 | ``driver`` | the driver: locks the run, **commits its chunks in ``_commit``** |
 | ``placement`` | where steps are computed: this process, or the fleet |
 | ``finish`` | final status and headline; what an error leaves in the record |
 | ``packs`` | the same for cells that share one program and one record |
-| ``parent`` | runs that begin from a state of another run |
+| ``parent`` | runs that start from a state of another run |
 | ``replay``, ``verify``, ``integrity`` | steps computed again; a stored run checked |
 | ``spawn`` | a driver in a process of its own |
 | ``progress`` | the status line on standard error |

@@ -1,4 +1,12 @@
-"""Laws that hold for every task, and :func:`check_task`, which tests them."""
+"""Laws that hold for every task, and :func:`check_task`, which tests them.
+
+In reading order:
+
+    harness           computes a task in one piece and in other ways
+    loop              trajectories depend on task, seed, replica and step only
+    roundtrip         fields, rows and states are read back unchanged
+    hyperparameters   packable fields, and derivatives with respect to them
+"""
 
 from __future__ import annotations
 

@@ -4,7 +4,8 @@ In reading order:
 
 - ``record``: one run on disk, and the order of a commit;
 - ``zarr_format``: its zarr arrays, and how they are created and opened;
-- ``arrays``: rows and observations, written by chunk and read by block;
+- ``definition``: the JSON file that defines a run, with a known digest;
+- ``arrays``: rows and observations, written by chunk and read by block (``blocks``);
 - ``digests``: the digest chain;
 - ``checkpoints``: the kept states;
 - ``events``: the log of a run;

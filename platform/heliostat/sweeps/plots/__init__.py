@@ -1,4 +1,7 @@
-"""Plots of sweeps: a number of the headline over the fields that are varied."""
+"""Plots of sweeps: a number of the headline over the fields that are varied.
+
+``charts`` draws them, with axes, colours and labels from ``scales``.
+"""
 
 from __future__ import annotations
 

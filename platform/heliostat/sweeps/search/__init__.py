@@ -1,6 +1,14 @@
 """Searches: which cells a sweep has, how far each runs, and what more it reports.
 
-The rest of a sweep asks its :class:`Search` and never tests its name.
+The rest of a sweep asks its :class:`Search` and never tests its name.  In reading
+order:
+
+    grid, draws      all cells at once: listed values, or draws
+    ask_tell         trials one by one, proposed from earlier results
+    optuna           the optimisers of Optuna; ``quiet`` imports Ray Tune silently
+    hypergradient    descent through whole runs; ``rprop`` chooses its steps
+    asha             a scheduler that prunes the worst cells at rungs
+    pbt              a scheduler that trains a population; ``selection`` is its rule
 
 To add a search, write one module in this folder, with a table ``SEARCHES`` of its name
 and its :class:`Search`; nothing else changes.  A search that draws all trials at once
