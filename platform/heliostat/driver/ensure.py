@@ -47,7 +47,7 @@ def ensure(
         store: folder of runs.
         progress: observer of the run.
         source: yields the chunks of a job.
-        parent: the run that a new one begins from.
+        parent: the run that a new one starts from.
 
     Returns:
         The run, and True if anything was computed.

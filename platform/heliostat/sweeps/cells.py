@@ -25,7 +25,7 @@ class Cell:
         place: index along each dim of the sweep.
         values: values of the cell, by axis.
         seed: seed of its run, also where seeds are no axis.
-        parent: parent of its run, if the run begins from the state of another.
+        parent: parent of its run, if the run starts from the state of another.
     """
 
     def __init__(
