@@ -26,7 +26,8 @@ from typing import TYPE_CHECKING, Any
 from heliostat.answer import Answer, Estimate
 from heliostat.config.code import Code
 from heliostat.errors import Busy, Paused, RequestError, RunFailed, StoreError
-from heliostat.task import File, Task, Var, check_used
+from heliostat.fields.conversion import File
+from heliostat.task import Task, Var, check_used
 
 if TYPE_CHECKING:
     from heliostat.driver.placement import connect

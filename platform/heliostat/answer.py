@@ -7,6 +7,7 @@ below the command line, which prints answers.
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -54,6 +55,16 @@ def format_estimate(value: float, error: float) -> str:
         return f"{value:.7g}"
     digits = max(0, 1 - math.floor(math.log10(error)))
     return f"{value:.{digits}f}({round(error * 10**digits):d})"
+
+
+def command(*words: object) -> str:
+    """Return a command line that can be pasted into a shell.
+
+    Example:
+        >>> command("export", "0123", "-o", "my rows.nc")
+        "heliostat export 0123 -o 'my rows.nc'"
+    """
+    return shlex.join(["heliostat", *map(str, words)])
 
 
 class Answer(NamedTuple):

@@ -12,11 +12,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from inspect import CO_VARKEYWORDS
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
-from heliostat.errors import RequestError, did_you_mean
+from heliostat.fields import presets
+from heliostat.fields.conversion import TaskType
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -53,27 +52,8 @@ class Var(NamedTuple):
     exact: bool = False
 
 
-class File(str):
-    """Path of an input file; a run's identity holds the SHA-256 of its content.
-
-    A field of this type accepts a path. The identity has ``sha256:…`` in its place: a
-    copy of the file gives the same run, an edited file another. To resume or replay,
-    the file must be at its path.
-
-    Example:
-        >>> import heliostat as hs
-        >>> hs.File("data/water.xyz").path.name
-        'water.xyz'
-    """
-
-    @property
-    def path(self) -> Path:
-        """The path, with ``~`` expanded."""
-        return Path(self).expanduser()
-
-
 @dataclass(frozen=True)
-class Task:
+class Task(metaclass=TaskType):
     """Base class of every science: two pure functions and a table of what they emit.
 
     One run computes, for replicas r and steps t = 1…T::
@@ -81,8 +61,8 @@ class Task:
         state(r, t), row(r, t) = step(key(r, t), state(r, t-1), data)
 
     Subclasses are frozen dataclasses whose fields are scalars, strings, tuples,
-    :class:`File` and :class:`heliostat.Code`; the comment after a field is its
-    ``--help`` text.  The configuration *is* the identity of a run.
+    :class:`heliostat.File` and :class:`heliostat.Code`; the comment after a field is
+    its ``--help`` text.  The configuration *is* the identity of a run.
 
     ``init`` and ``step`` are written for one replica in the global view; the platform
     maps them over the replicas of a block, and splits the leading axis of the state
@@ -157,15 +137,34 @@ class Task:
     task_version: ClassVar[int] = 1
     """Version of the results; raise it when a change of the code alters rows."""
 
-    def __new__(cls, *values: Any, **fields: Any) -> Self:
-        """Refuse an unknown field, with a suggestion."""
-        made = cls.__init__.__code__
-        known = made.co_varnames[1 : made.co_argcount + made.co_kwonlyargcount]
-        for name in () if made.co_flags & CO_VARKEYWORDS else fields:
-            if name not in known:
-                hint = did_you_mean(name, known) or f"; there are {', '.join(known)}"
-                raise RequestError(f"{cls.__name__} has no field '{name}'{hint}")
-        return super().__new__(cls)
+    preset_steps: ClassVar[int | None] = None
+    """Length that the preset of a task asks for, in place of ``steps``."""
+
+    @classmethod
+    def preset(cls, name: str, **fields: Any) -> Self:
+        """Return a task with the fields of a preset; given fields replace them.
+
+        Args:
+            name: a preset of the task; ``heliostat show TASK`` lists them.
+            fields: other fields, by name.
+
+        Returns:
+            The task. If the preset has ``steps``, they are the length of its runs.
+
+        Raises:
+            RequestError: for an unknown preset or field, with a suggestion.
+
+        Example:
+            >>> from heliostat_tasks.vmc import VMC
+            >>> task = VMC.preset("quick", molecule="He")
+            >>> task.molecule, task.train
+            ('He', 300)
+        """
+        preset = presets.load(cls, name)
+        task = cls(**(preset.fields | fields))
+        if preset.steps:
+            object.__setattr__(task, "preset_steps", preset.steps)
+        return task
 
     @classmethod
     def verbs(cls) -> Mapping[str, Callable[..., Answer]]:

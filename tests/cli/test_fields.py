@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from support.toy_tasks import WALK
 
 import heliostat as hs
-from heliostat import cli, config
-from heliostat.config import presets, registry
+from heliostat import cli, config, presets
+from heliostat.config import registry
 
 
 @dataclass(frozen=True)

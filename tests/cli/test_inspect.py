@@ -141,7 +141,9 @@ def test_start_returns_at_once(run_cli, monkeypatch, store):
 
 
 def test_stop_requests_it_of_the_driver(run_cli, stored):
-    assert "is not running" in run_cli("stop", stored["id"]).error
+    idle = run_cli("stop", stored["id"])
+    assert idle.status == 0 and "is complete, with 40 steps" in idle.out
+    assert not (Path(stored["path"]) / "stop").exists()
     with lock.Lock(Path(stored["path"])):
         assert run_cli("stop", stored["id"]).status == 0
     assert (Path(stored["path"]) / "stop").exists()

@@ -32,7 +32,7 @@ from heliostat.store import lock
         ("vmc --workers 0", "--workers"),
         ("vmc --gpus -1", "--gpus"),
         ("vmc --molecule no/such/file.xyz", "no/such/file.xyz"),
-        ("vmc --preset quik", "vmc has no preset 'quik'"),
+        ("vmc --preset quik", "VMC has no preset 'quik'; did you mean 'quick'?"),
         ("vmc --config no/such.yaml", "no/such.yaml cannot be read"),
         ("vmc --molecule", "requires an argument"),
         ("vmc LiH", "unexpected 'LiH'"),

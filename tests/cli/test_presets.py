@@ -8,7 +8,7 @@ import pytest
 from support import toy_tasks
 from support.toy_tasks import WALK
 
-from heliostat.config import presets
+from heliostat.fields import presets
 
 
 @pytest.fixture

@@ -16,8 +16,6 @@ def test_run_prints_the_headline_and_how_to_open_it(run_cli, store, configured):
     run = hs.open(result.out.split()[1].rstrip(":"))
     assert result.status == 0 and run.status == "complete" and run.steps == 40
     assert f"x = {run.headline['x']}" in result.out
-    assert f'hs.open("{run.id}", store="{store}")' in result.out
-    assert f"heliostat plot {run.id}" in result.out
     assert "40" in result.err and configured == [(device.cores()[:1], 0)]
 
 
@@ -78,7 +76,5 @@ def test_a_task_may_live_in_a_file(run_cli, tmp_path):
     file = tmp_path / "a_file_of_its_own.py"
     file.write_text(Path(toy_tasks.__file__).read_text())
     result = run_cli("run", f"{file}:Walk", "--steps", "10", *HERE, "--json")
-    again = run_cli("extend", result.object["id"], "--steps", "20", *HERE)
-    assert again.status == 2 and "unknown task 'walk'" in again.error
     words = ("--steps", "20", *HERE, "--task", f"{file}:Walk")
     assert run_cli("extend", result.object["id"], *words).status == 0

@@ -35,7 +35,7 @@ from cyclopts.exceptions import UnusedCliTokensError
 from rich.console import Console
 
 from heliostat import __version__, config
-from heliostat.answer import Answer
+from heliostat.answer import Answer, command
 from heliostat.cli import commands
 from heliostat.cli.build import task_command
 from heliostat.cli.fields import (
@@ -120,7 +120,7 @@ def _app_of_task(name: str) -> App:
     verbs = cls.verbs()
     if not verbs:
         raise RequestError(
-            f"{name} has no verbs of its own; run it with `heliostat run {name}`"
+            f"{name} has no verbs of its own; run it with `{command('run', name)}`"
         )
     app = App(name=name, help=(cls.__doc__ or "").partition("\n")[0], show=False)
     for order, (word, verb) in enumerate(verbs.items()):
@@ -181,8 +181,8 @@ def _usage_line(error: CycloptsError, words: Sequence[str]) -> str:
         name = name.lstrip("-").replace("-", "_")
         names = [*config.fields_of(cls), *config.RESERVED]
         own = words[0] == task
-        verb = " ".join(words[:2]) if own else f"{words[0]} {task}"
-        more = f"; `heliostat {verb} --help` lists them"
+        verb = words[:2] if own else (words[0], task)
+        more = f"; `{command(*verb, '--help')}` lists them"
         return f"{registry.name_of(cls)} has no field '{name}'" + (
             did_you_mean(name, names) or more
         )

@@ -19,7 +19,8 @@ from heliostat.cli.options import (
     RunOptions,
     Store,
 )
-from heliostat.config import presets, registry
+from heliostat.config import registry
+from heliostat.fields import presets
 from heliostat.task import Task
 
 SHARED = {"store": Store, "output": Output}

@@ -14,6 +14,8 @@ from rich.console import Console
 
 from heliostat import config
 from heliostat.answer import Answer
+from heliostat.config import registry
+from heliostat.results.commands import open_line, run_command
 from heliostat.task import Task
 
 if TYPE_CHECKING:
@@ -55,11 +57,8 @@ def run_answer(run: Run, length: int) -> Answer:
         *([f"  because {reason}"] if reason else []),
         *([f"  {outcome}"] if outcome else []),
         *(headline_lines(run) or ([] if reason else [f"  {_no_estimates(run)}"])),
-        *_location_lines(run),
+        *_next_lines(run, complete),
     ]
-    if not complete:
-        command = f"heliostat resume {run.id} --store {run.path.parents[1]}"
-        lines.append(f"  resume  {command}")
     failed = 1 if run.headline_errors else 0
     return Answer(lines, data, failed if complete else INTERRUPTED)
 
@@ -78,7 +77,7 @@ def start_answer(run: Run, length: int) -> Answer:
     """Report that a driver is starting, and how to follow it."""
     if run.steps >= length or (run.until and run.until.step):
         return run_answer(run, length)
-    watch = f"heliostat watch {run.id} --store {run.path.parents[1]}"
+    watch = run_command("watch", run.path, task=run.task)
     lines = [f"started {run.id} in {run.path}", f"  follow  {watch}"]
     return Answer(lines, _run_data(run) | {"status": "started"})
 
@@ -142,10 +141,10 @@ def laws_answer(results: Mapping[str, str | None]) -> Answer:
 
 def watch_answer(run: Run) -> Answer:
     """Show the progress of a run until it has no driver."""
-    from heliostat.driver.progress import default_progress
+    from heliostat.driver.progress import RunDisplay
     from heliostat.loop.work import Chunk
 
-    display, seen = default_progress(), None
+    display, seen = RunDisplay(), None
     try:
         with display.follow(run.record, run.task, target_steps(run)):
             while _is_driven(run):
@@ -206,13 +205,29 @@ def headline_lines(run: Run) -> list[str]:
     return [*lines, *(f"  {error}" for error in run.headline_errors)]
 
 
-def _location_lines(run: Run) -> list[str]:
-    store = run.path.parents[1]
-    return [
-        f"  stored  {run.path}",
-        f'  open    hs.open("{run.id}", store="{store}")',
-        f"  plot    heliostat plot {run.id} --store {store}",
+def _next_lines(run: Run, complete: bool) -> list[str]:
+    """Return the folder of a run, and the lines with which its reader goes on."""
+    path, task = run.path, run.task
+    lines = [
+        f"  stored  {path}",
+        f"  open    {open_line(path, task)}",
+        *_plot_line(run),
     ]
+    if not complete:
+        lines.append(f"  resume  {run_command('resume', path, task=task)}")
+    elif run.until and not run.until.met:
+        longer = run_command("extend", path, "--steps", 2 * run.steps, task=task)
+        lines.append(f"  extend  {longer}")
+    return lines
+
+
+def _plot_line(run: Run) -> list[str]:
+    """Return the command that plots a run: of its task, if the task has one."""
+    path, cls = run.path, type(run.task)
+    if registry.is_registered(cls) and "plot" in cls.verbs():
+        verb, picture = f"{registry.name_of(cls)} plot", f"{run.id}.png"
+        return [f"  plot    {run_command(verb, path, '-o', picture)}"]
+    return [f"  plot    {run_command('plot', path, task=run.task)}"]
 
 
 def target_steps(run: Run) -> int:

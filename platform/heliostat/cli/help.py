@@ -27,8 +27,9 @@ from heliostat.cli.format import (
     target_steps,
     to_json,
 )
-from heliostat.config import presets, registry
+from heliostat.config import registry
 from heliostat.errors import RequestError
+from heliostat.fields import presets
 from heliostat.task import Task, Var
 
 if TYPE_CHECKING:

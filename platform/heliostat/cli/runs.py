@@ -36,6 +36,7 @@ from heliostat.cli.options import (
     option,
 )
 from heliostat.errors import RunFailed
+from heliostat.results.commands import run_command
 from heliostat.task import Task
 
 
@@ -75,21 +76,20 @@ def _dry_run(request: RunRequest, options: RunOptions) -> Answer:
 
 
 @contextmanager
-def _with_advice(path: Path, task: str | None, built: Task) -> Generator[None]:
+def _with_advice(path: Path, built: Task) -> Generator[None]:
     """Add the id of the run and the next command to an error that ends a run early."""
-    run, more = path.name, f" --task {task}" if task and ":" in task else ""
-    more += "".join(f" --code {code}" for code in config.codes_of(built))
+    run = path.name
     try:
         yield
     except KeyboardInterrupt as error:
         steps = hs.Run(path).steps if path.exists() else 0
-        command = f"`heliostat resume {run} --store {path.parents[1]}{more}`"
-        line = f"interrupted; {command} continues from step {steps}"
+        command = run_command("resume", path, task=built)
+        line = f"interrupted; `{command}` continues from step {steps}"
         raise _with_run_id(KeyboardInterrupt(line), run) from error
     except RunFailed as error:
-        command = f"`heliostat logs {run} --full --store {path.parents[1]}`"
+        command = run_command("logs", path, "--full")
         raise _with_run_id(
-            RunFailed(f"{error}; {command} prints the details"), run
+            RunFailed(f"{error}; `{command}` prints the details"), run
         ) from error
     except Exception as error:
         raise _with_run_id(error, run) from error.__cause__
@@ -118,7 +118,7 @@ def run(
     if dry_run:
         return _dry_run(request, options)
     placement.apply()
-    with _with_advice(request.path, task, request.task):
+    with _with_advice(request.path, request.task):
         result = hs.run(request.task, fresh=fresh, **request.kwargs, **placement.kwargs)
     return run_answer(result, request.length)
 
@@ -136,7 +136,7 @@ def start(
     request = _request(task, fields, options, placement.store)
     if dry_run:
         return _dry_run(request, options)
-    with _with_advice(request.path, task, request.task):
+    with _with_advice(request.path, request.task):
         result = hs.start(request.task, **request.kwargs, **placement.kwargs)
     return start_answer(result, request.length)
 
@@ -156,7 +156,7 @@ def resume(
     """Continue an unfinished run to its length, or until its condition holds."""
     result = open_run(run, placement.store, task, code)
     placement.apply()
-    with _with_advice(result.path, task, result.task):
+    with _with_advice(result.path, result.task):
         result = hs.resume(result, steps=steps, until=until, **placement.kwargs)
     return run_answer(result, steps or int(result.record.attrs["steps"]))
 
@@ -174,7 +174,7 @@ def extend(
     """Lengthen a run; the result is that of one longer run, bit for bit."""
     result = open_run(run, placement.store, task, code)
     placement.apply()
-    with _with_advice(result.path, task, result.task):
+    with _with_advice(result.path, result.task):
         result = hs.extend(result, steps=steps, until=until, **placement.kwargs)
     return run_answer(result, steps)
 

@@ -23,8 +23,8 @@ from heliostat.cli.options import (
     TaskName,
     option,
 )
-from heliostat.config import presets
 from heliostat.errors import RequestError, StoreError
+from heliostat.fields import presets
 
 
 def verify(

@@ -12,7 +12,7 @@ the run's id.  The length is not part of the identity: more steps extend a run.
 | ``code``, ``references``, ``source`` | code of users, source of tasks: by digests |
 | ``packable``, ``validate`` | traced fields; checks of a task's class attributes |
 | ``rebuild`` | the task of a stored definition |
-| ``registry``, ``presets`` | installed tasks; named values of fields |
+| ``registry`` | installed tasks |
 | ``condition`` | conditions as text, never evaluated as Python |
 """
 

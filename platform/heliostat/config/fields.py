@@ -9,8 +9,9 @@ from typing import Any, NamedTuple, get_type_hints
 
 from heliostat.config import registry, source
 from heliostat.config.references import code_fields
-from heliostat.config.values import coerce, json_value
+from heliostat.config.values import json_value
 from heliostat.errors import RequestError, did_you_mean
+from heliostat.fields.conversion import coerce
 from heliostat.task import Task
 
 RESERVED = frozenset(

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import sys
-import types
-import typing
 from functools import cache
-from typing import get_args, get_type_hints
+from typing import get_args
 
-from heliostat.config.values import is_number
 from heliostat.errors import RequestError
+from heliostat.fields.conversion import field_type, is_number
 from heliostat.task import Task
 
 
@@ -38,8 +35,6 @@ def number_type(task: type[Task], name: str) -> type | None:
 
     The types of other fields are not evaluated: a worker may not know them.
     """
-    cls = next(c for c in task.__mro__ if name in vars(c).get("__annotations__", {}))
-    alone = types.SimpleNamespace(__annotations__={name: cls.__annotations__[name]})
-    hint = get_type_hints(alone, vars(sys.modules.get(cls.__module__, typing)))[name]
+    hint = field_type(task, name)
     kinds = {*(get_args(hint) or (hint,))} - {type(None)}
     return kinds.pop() if kinds in ({int}, {float}) else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Literal, get_args, get_origin
 
 from heliostat.config import registry
@@ -23,11 +24,41 @@ def rebuild(
     path, so that opening a store cannot execute anything.  To step the task, the caller
     supplies the code.
 
+    A task that is not installed is searched among the classes of this process.
+
     Raises:
-        RequestError: if the task is not installed, if its identity has changed (a file
+        RequestError: if there is no such class, if its identity has changed (a file
             was edited, the task has a new version), or for code of another run.
     """
-    cls = task or registry.find_task(spec.identity["task"])
+    newest, *others = [task] if task else _classes(spec)
+    try:
+        return _rebuild_as(newest, spec, code)
+    except RequestError:
+        for cls in others:
+            with suppress(RequestError):
+                return _rebuild_as(cls, spec, code)
+        raise
+
+
+def _classes(spec: Spec) -> list[type[Task]]:
+    """Return the installed class of a run, or else those that live in this process.
+
+    Raises:
+        RequestError: if there is none.
+    """
+    name = spec.identity["task"]
+    if name in registry.available() or "source" not in spec.identity:
+        return [registry.find_task(name)]
+    if classes := registry.classes_in_process(name):
+        return classes
+    raise RequestError(
+        f"run {spec.id}: its task '{name}' is not installed; give its class with "
+        "--task FILE.py:CLASS (task='FILE.py:CLASS' in Python)"
+    )
+
+
+def _rebuild_as(cls: type[Task], spec: Spec, code: Sequence[Code]) -> Task:
+    """Build a task of a class, and compare its identity with a stored one."""
     reason, stored = "its identity differs", _stored_codes(cls, spec)
     supplied = _supplied(spec, stored, code)
     for fields in (spec.passed, spec.identity["fields"]):

@@ -5,15 +5,21 @@ A broken plugin is listed as broken and does not break the command line.
 
 from __future__ import annotations
 
+import os
 import re
+import sys
 from functools import cache
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
+from typing import Any
 
 from heliostat.errors import RequestError, did_you_mean
 from heliostat.task import Task
 
 GROUP = "heliostat.tasks"
+
+_TYPED: dict[type[Task], str] = {}
+"""Addresses of classes as the user of this process typed them."""
 
 
 @cache
@@ -55,7 +61,70 @@ def load_task(path: str) -> type[Task]:
         raise RequestError(
             f"{path}: expected MODULE:TASK, where TASK is a subclass of hs.Task"
         )
+    _TYPED[task] = path
     return task
+
+
+def task_class(task: type[Task] | str) -> type[Task]:
+    """Return a class of tasks, imported if it is given by its name or address.
+
+    Raises:
+        RequestError: for anything else, and for a class that cannot be imported.
+    """
+    if isinstance(task, str):
+        return load_task(task)
+    if isinstance(task, type) and issubclass(task, Task):
+        return task
+    name = type(task).__name__
+    advice = f"; write task={name}" if isinstance(task, Task) else ""
+    raise RequestError(f"task: expected a class of tasks, got a {name}{advice}")
+
+
+def check_is_task(task: Any) -> None:
+    """Check that a value is a task, not its class or its name.
+
+    Raises:
+        RequestError: with the line to write instead.
+    """
+    if isinstance(task, Task):
+        return
+    if isinstance(task, type) and issubclass(task, Task):
+        name = task.__name__
+        raise RequestError(f"{name} is a class: expected a task, such as {name}()")
+    if isinstance(task, str):
+        find_task(task)  # suggests a name
+        module, _, name = available()[task].value.partition(":")
+        line = f"from {module} import {name}"
+        raise RequestError(
+            f"'{task}' is a name: expected a task, {name}(), after {line}"
+        )
+    raise RequestError(f"expected a task, got {task!r:.40}")
+
+
+def address_of(task: type[Task]) -> str | None:
+    """Return ``FILE.py:TASK`` or ``MODULE:TASK`` of a class that is not installed.
+
+    Returns:
+        The text for ``--task``; None for an installed task, and for a class that has no
+        file, such as one of a notebook.
+    """
+    if is_registered(task):
+        return None
+    module = sys.modules.get(task.__module__)
+    file = getattr(module, "__file__", None)
+    if task in _TYPED or not file or "." in task.__qualname__:
+        return _TYPED.get(task)
+    if "." in task.__module__:
+        return f"{task.__module__}:{task.__qualname__}"
+    return f"{os.path.relpath(file)}:{task.__qualname__}"
+
+
+def classes_in_process(name: str) -> list[type[Task]]:
+    """Return the classes of this process that bear a name, the newest first."""
+    classes: list[type[Task]] = Task.__subclasses__()
+    for cls in classes:  # grows, until all descendants are in it
+        classes += cls.__subclasses__()
+    return [cls for cls in reversed(classes) if name_of(cls) == name]
 
 
 def name_of(task: type[Task]) -> str:
@@ -91,7 +160,6 @@ def _load(entry: EntryPoint) -> type[Task]:
 
 def _module_of_file(path: str):
     import importlib.util
-    import sys
     from pathlib import Path
 
     file = Path(path).resolve()

@@ -17,6 +17,7 @@ from heliostat.driver.placement import ChunkSource, Placement, chunks
 from heliostat.driver.progress import Progress, silent
 from heliostat.errors import Busy, StoreError
 from heliostat.loop.work import Chunk, Job
+from heliostat.results.commands import run_command
 from heliostat.results.goal import Goal
 from heliostat.store.lock import Lock
 from heliostat.store.record import Record
@@ -138,7 +139,8 @@ def _commit(record: Record, chunk: Chunk, task: Task, until: int) -> None:
             environment=chunk.environment,
         )
     except OSError as error:
+        again = run_command("resume", record.path, task=task)
         raise StoreError(
             f"{record.path} cannot be written ({error.strerror}); what was committed "
-            f"stays: make room, then `heliostat resume {record.path.name}`"
+            f"stays: make room, then `{again}`"
         ) from error

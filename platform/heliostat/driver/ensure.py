@@ -91,7 +91,7 @@ def plan_run(
         RequestError: if the task, the steps or the condition make no sense.
     """
     spec = config.specify(task, seed, x64, parent and parent.identity)
-    length = task.steps if steps is None else steps
+    length = (task.preset_steps or task.steps) if steps is None else steps
     check_steps(length)
     return spec, Goal(task, length, until)
 

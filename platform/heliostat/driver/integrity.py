@@ -83,7 +83,8 @@ def _headline(run: Run) -> list[str]:
     """Return the estimates of a complete run that its rows do not give."""
     if run.record.attrs.get("status") != "complete":
         return []
-    stored, (expected, errors) = run.headline, headline_of(run.task, run.rows.load())
+    rows = run.declared_rows.load()
+    stored, (expected, errors) = run.headline, headline_of(run.task, rows)
     if errors and not run.headline_errors:
         return [f"the headline cannot be computed from the rows: {errors[0]}"]
     return [

@@ -57,9 +57,16 @@ class _Silent:
 silent: Progress = _Silent()
 
 
-def default_progress() -> Progress:
-    """Return a display on standard error, for a terminal, a notebook or a log."""
-    return RunDisplay()
+def display_of(progress: Progress | bool | None) -> Progress:
+    """Return an observer as it is; a status line for True or None, nothing for False.
+
+    Example:
+        >>> display_of(False) is silent
+        True
+    """
+    if progress is None or isinstance(progress, bool):
+        return silent if progress is False else RunDisplay()
+    return progress
 
 
 class StatusLine:

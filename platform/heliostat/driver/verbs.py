@@ -22,7 +22,7 @@ from heliostat.driver.ensure import (
 )
 from heliostat.driver.parent import parent_of
 from heliostat.driver.placement import Placement
-from heliostat.driver.progress import Progress, default_progress
+from heliostat.driver.progress import Progress, display_of
 from heliostat.driver.spawn import argv, spawn
 from heliostat.errors import Busy, RequestError, RunFailed
 from heliostat.results.goal import Goal, GoalOutcome
@@ -48,7 +48,7 @@ def run(
     fresh: bool = False,
     parent: Run | None = None,
     parent_step: int = -1,
-    progress: Progress | None = None,
+    progress: Progress | bool | None = None,
 ) -> Run:
     """Compute a run, or return it if it is stored; more steps extend it.
 
@@ -70,7 +70,8 @@ def run(
         parent: a run whose states this one starts from; its task has the same class,
             width and number of replicas.  Its id and digests are part of the identity.
         parent_step: a kept step of the parent, whose states are taken; -1 is the last.
-        progress: observer of the run; default a status line on standard error.
+        progress: False prints nothing; default a status line on standard error, or an
+            observer of the run.
 
     Returns:
         The :class:`Run`, complete.
@@ -89,6 +90,7 @@ def run(
         >>> hs.run(task, seed=7, steps=40, on="here").steps    # 20 of them are stored
         40
     """
+    registry.check_is_task(task)
     parent_state = parent and parent_of(task, x64, parent, parent_step)
     spec, goal = plan_run(task, seed, x64, steps, until, parent_state)
     placement = Placement(on, workers, gpus).validate()
@@ -96,7 +98,7 @@ def run(
     if fresh and record.steps:
         _recompute(record, task, on, workers)
     with rollback_on_error(record, task):
-        compute_missing(record, task, goal, placement, progress or default_progress())
+        compute_missing(record, task, goal, placement, display_of(progress))
     return run_up_to_goal(record, task, goal)
 
 
@@ -142,6 +144,7 @@ def start(
         >>> run.steps
         20
     """
+    registry.check_is_task(task)
     if not registry.is_registered(type(task)):
         raise RequestError(
             f"{type(task).__name__} is not installed, so another process cannot find "
@@ -173,9 +176,9 @@ def resume(
     workers: int | None = None,
     gpus: float | None = None,
     store: str | Path | None = None,
-    task: type[Task] | None = None,
+    task: type[Task] | str | None = None,
     code: str | Sequence[str] = (),
-    progress: Progress | None = None,
+    progress: Progress | bool | None = None,
 ) -> Run:
     """Continue an unfinished run to its planned length.
 
@@ -189,9 +192,10 @@ def resume(
         workers: processes; default the whole machine or cluster.
         gpus: GPUs for all of them together; default all there are.
         store: folder of runs; default ``$HELIOSTAT_STORE``, else ``./runs``.
-        task: the class of a task that is not installed.
+        task: the class of a task that is not installed, or FILE.py:CLASS.
         code: FILE.py:NAME of each function that is a field of the task.
-        progress: observer of the run; default a status line on standard error.
+        progress: False prints nothing; default a status line on standard error, or an
+            observer of the run.
 
     Returns:
         The :class:`Run`, complete.
@@ -214,9 +218,7 @@ def resume(
     if until is None and outcome and outcome["met"] is None:
         until = outcome["condition"]
     goal = Goal(opened.task, length, until)
-    compute_missing(
-        opened.record, opened.task, goal, placement, progress or default_progress()
-    )
+    compute_missing(opened.record, opened.task, goal, placement, display_of(progress))
     return run_up_to_goal(opened.record, opened.task, goal)
 
 
@@ -225,7 +227,8 @@ def extend(
 ) -> Run:
     """Continue a run to ``steps`` in total.
 
-    The rows are those of a run that had this length from the start.
+    The rows are those of a run that had this length from the start. A run that has them
+    already is returned as :func:`run` does: up to ``steps``.
 
     Args:
         run: an id (or its first digits), or a :class:`Run`.
@@ -235,9 +238,6 @@ def extend(
 
     Returns:
         The :class:`Run`, complete.
-
-    Raises:
-        RequestError: if the run is already as long.
 
     Example:
         >>> import heliostat as hs
@@ -249,11 +249,6 @@ def extend(
     """
     task_and_code = options.pop("task", None), options.pop("code", ())
     opened = as_run(run, options.get("store"), *task_and_code)
-    if steps <= opened.record.steps:
-        raise RequestError(
-            f"run {opened.id} has {opened.record.steps} steps already; "
-            f"extend it to more than that, got {steps}"
-        )
     return resume(opened, steps=steps, until=until or "", **options)
 
 
@@ -266,10 +261,7 @@ def stop(run: str | Run, *, store: str | Path | None = None, wait: float = 0) ->
         wait: seconds to wait for the driver.
 
     Returns:
-        The :class:`Run`.
-
-    Raises:
-        RequestError: if no driver computes the run.
+        The :class:`Run`; as it is, if no driver computes it.
 
     Example:
         >>> import time, heliostat as hs
@@ -281,7 +273,7 @@ def stop(run: str | Run, *, store: str | Path | None = None, wait: float = 0) ->
     """
     opened = as_run(run, store)
     if not lock.lock_owner(opened.record.folder):
-        raise RequestError(f"run {opened.id} is not running; it is {opened.status}")
+        return opened
     stop_file(opened.record).touch()
     deadline = time.monotonic() + wait
     while lock.lock_owner(opened.record.folder) and time.monotonic() < deadline:

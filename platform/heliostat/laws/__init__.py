@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from heliostat.config import registry
 from heliostat.laws import hyperparameters, loop, roundtrip
 from heliostat.laws.harness import Harness
 from heliostat.system import device
@@ -63,6 +64,7 @@ def check_task(task: Task, workers: Sequence[int] = (1, 2)) -> dict[str, str | N
         >>> {name: law for name, law in laws.items() if law}    # those that are broken
         {}
     """
+    registry.check_is_task(task)
     enable_compilation_cache()
     device.single_thread_xla()
     bench = Harness(task, workers)

@@ -35,10 +35,7 @@ class GoalOutcome(NamedTuple):
             return f"{self.condition}: not yet"
         if self.met:
             return f"{self.condition} held at step {self.step}"
-        return (
-            f"{self.condition} did not hold by step {self.step}; "
-            "`heliostat extend` goes on"
-        )
+        return f"{self.condition} did not hold by step {self.step}"
 
 
 class Goal:

@@ -6,6 +6,8 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from heliostat.answer import command
+from heliostat.config import registry
 from heliostat.config.code import Code
 from heliostat.errors import RequestError
 from heliostat.results.run import Run
@@ -31,7 +33,7 @@ def open_run(
     run: str,
     *,
     store: str | Path | None = None,
-    task: type[Task] | None = None,
+    task: type[Task] | str | None = None,
     code: str | Sequence[str] = (),
 ) -> Run:
     """Open a stored run by its id, or by the first digits of the id.
@@ -39,7 +41,8 @@ def open_run(
     Args:
         run: the id, or as many of its first digits as no other run has.
         store: folder of runs; default ``$HELIOSTAT_STORE``, else ``./runs``.
-        task: the class of a task that is not installed.
+        task: the class of a task that is not installed, or FILE.py:CLASS; default
+            the class of that name in this process.
         code: FILE.py:NAME of each function that is a field of the task; without them,
             the run can be read but not continued.
 
@@ -70,14 +73,15 @@ def find_run(run: str, store: str | Path | None = None) -> Path:
     Raises:
         RequestError: if no run or several runs have these digits.
     """
-    root, digits = store_folder(store), run.rpartition("/")[2]
+    root, digits = store_folder(store), str(run).rpartition("/")[2]
     matches: set[Path] = set()
     if digits and not set(digits) - set("0123456789abcdef"):
         folders = root.glob(f"*/{digits}*")
         matches = {p for p in folders if (p / "spec.json").exists()}
         matches |= {p for p in cell_paths(root) if p.name.startswith(digits)}
     if not matches:
-        raise RequestError(f"no run '{run}' in {root}; `heliostat runs` lists them")
+        runs = command("runs", "--store", root)
+        raise RequestError(f"no run '{run}' in {root}; `{runs}` lists them")
     if len(matches) > 1:
         names = ", ".join(sorted(p.name for p in matches))
         raise RequestError(f"'{run}' is short for several runs: {names}")
@@ -87,7 +91,7 @@ def find_run(run: str, store: str | Path | None = None) -> Path:
 def as_run(
     run: str | Run,
     store: str | Path | None,
-    task: type[Task] | None = None,
+    task: type[Task] | str | None = None,
     code: str | Sequence[str] = (),
 ) -> Run:
     """Return an open run, opened by its id if necessary, with its task's code if given.
@@ -95,13 +99,14 @@ def as_run(
     Raises:
         RequestError: if there is no such run, or if the code is not the run's.
     """
+    cls = None if task is None else registry.task_class(task)
     codes = [Code(text) for text in ([code] if isinstance(code, str) else code)]
     if not isinstance(run, Run):
         opened = Run(find_run(run, store))
     elif codes:
-        task, opened = task or type(run.task), run.reopen()
+        cls, opened = cls or type(run.task), run.reopen()
     else:
         return run
-    if task is not None or codes:
-        opened.rebuild_task(task, codes)
+    if cls or codes:
+        opened.rebuild_task(cls, codes)
     return opened

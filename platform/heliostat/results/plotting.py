@@ -34,7 +34,7 @@ def plot(
 
     Args:
         run: an id (or its first digits), or a :class:`Run`.
-        var: a variable of the rows; default the first that the task emits.
+        var: a variable of the rows; default the first number that the task emits.
         output: a file to write (its ending says the format); default none.
         kind: ``trace`` shows all steps.  The other kinds drop the warm-up: ``rank``
             compares the ranks of chains, ``energy`` is the marginal distribution.
@@ -89,7 +89,8 @@ def after_warmup(rows: Rows, task: Task) -> Rows:
 
 def _variable(run: Run, var: str | None) -> xr.DataArray:
     rows = run.rows
-    name = var or next(iter(run.task.emits))
+    name = var or _first_numeric(run.task)
+    name = f"{name}_" if f"{name}_" in rows else name
     if name not in rows:
         hint = did_you_mean(name, map(str, rows.data_vars)) if rows.sizes else ""
         raise RequestError(f"run {run.id} has no rows of '{name}'{hint}")
@@ -97,6 +98,12 @@ def _variable(run: Run, var: str | None) -> xr.DataArray:
     if data.dtype.kind not in "iufb":
         raise RequestError(f"'{name}' is text; only numbers can be plotted")
     return data
+
+
+def _first_numeric(task: Task) -> str:
+    """Return the first variable of a row that is no text, as the default of a plot."""
+    numeric = (name for name, var in task.emits.items() if var.dtype != "str")
+    return next(numeric, next(iter(task.emits)))
 
 
 def _check_rankable(run: Run, data: xr.DataArray) -> None:

@@ -113,15 +113,24 @@ class Run:
 
     @property
     def rows(self) -> xr.Dataset:
-        """Rows, opened lazily: dims replica (if there are several), step, …"""
+        """Rows, opened lazily: dims replica (if there are several), step, …
+
+        A variable is an attribute, ``rows.energy``. One with the name of a method of
+        datasets has an underscore behind it: ``rows.update_``.
+        """
+        return readable(self.declared_rows)
+
+    @property
+    def declared_rows(self) -> xr.Dataset:
+        """Rows under the names that the task declares, as its methods expect them."""
         return self._cut(self.record.rows(), self._limit)
 
     @property
     def observed(self) -> xr.Dataset:
-        """Observations at every multiple of the stride, opened lazily."""
+        """Observations at multiples of the stride, opened lazily, named as rows are."""
         stride = self.spec.identity["stride"]
         limit = None if self._limit is None else self._limit // stride
-        return self._cut(self.record.observed(), limit)
+        return readable(self._cut(self.record.observed(), limit))
 
     @property
     def tree(self) -> xr.DataTree:
@@ -129,11 +138,11 @@ class Run:
 
         Their attributes are numbers and texts, so that netCDF can hold them.
         """
-        groups = dict(self.task.tree(self.rows))
+        groups = dict(self.task.tree(self.declared_rows))
         if len(observed := self.observed):
             groups.setdefault("observed", observed)
         for name, group in groups.items():
-            groups[name] = group.copy()
+            groups[name] = readable(group).copy()
             groups[name].attrs = netcdf_attrs(group.attrs)
         return xr.DataTree.from_dict(groups)
 
@@ -157,7 +166,7 @@ class Run:
         if stored is None or self._partial:
             if not self.steps:
                 return Headline({})
-            return headline_of(self.task, self.rows.load())
+            return headline_of(self.task, self.declared_rows.load())
         estimates = {name: estimate_from_json(*e) for name, e in stored.items()}
         return Headline(estimates, tuple(self.record.headline_errors))
 
@@ -280,6 +289,12 @@ class Run:
         lines += [f"  {name} = {value}" for name, value in estimates.items()]
         lines += [f"  {error}" for error in errors]
         return "\n".join(lines)
+
+
+def readable(data: xr.Dataset) -> xr.Dataset:
+    """Add an underscore to variables that xarray's own attributes would hide."""
+    names = [str(name) for name in data.data_vars if hasattr(xr.Dataset, str(name))]
+    return data.rename({name: f"{name}_" for name in names})
 
 
 def status_of(record: Record, attrs: Mapping[str, Any]) -> str:

@@ -11,13 +11,12 @@ import time
 from pathlib import Path
 from typing import Any
 
+from heliostat.answer import command
 from heliostat.errors import Busy, StoreError
 from heliostat.system.process import Process, this_process
 
 LEASE = 60.0
 """Seconds after which the lock of a driver on another machine counts as abandoned."""
-
-RUN_HINT = "`heliostat watch` follows it, `stop` ends it"
 
 
 class Lock:
@@ -28,15 +27,15 @@ class Lock:
 
     Args:
         folder: folder of the run, or of the pack.
-        hint: advice for the message about another driver.
+        hint: advice for the message about another driver; default for a run.
 
     Raises:
         Busy: if another driver holds it; the message says which.
         StoreError: if the folder is not writable.
     """
 
-    def __init__(self, folder: Path, hint: str = RUN_HINT) -> None:
-        self.path, self._hint = folder / "lock.json", hint
+    def __init__(self, folder: Path, hint: str = "") -> None:
+        self.path, self._hint = folder / "lock.json", hint or _run_hint(folder)
         self.token = secrets.token_hex(8)
         self.lost = False
         self._stop = threading.Event()
@@ -124,6 +123,12 @@ def lock_owner(folder: Path) -> dict[str, Any] | None:
     """Return the driver of the run in a folder (pid, host, expires), or None."""
     owner = _read(folder / "lock.json")
     return owner if _is_held(owner) else None
+
+
+def _run_hint(folder: Path) -> str:
+    words = folder.name, "--store", folder.parents[1]
+    follow = command("logs", *words, "--follow")
+    return f"`{follow}` follows it, `{command('stop', *words)}` ends it"
 
 
 def _is_held(owner: dict[str, Any]) -> bool:

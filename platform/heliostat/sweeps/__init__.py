@@ -25,12 +25,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from heliostat.config import registry
 from heliostat.driver.placement import Placement
 from heliostat.results.lookup import store_folder
 from heliostat.sweeps.axes import Range
 from heliostat.sweeps.open import open_sweep, remove_sweep
 from heliostat.sweeps.preview import preview
-from heliostat.sweeps.progress import SweepDisplay, SweepProgress
+from heliostat.sweeps.progress import SweepProgress, display_of
 from heliostat.sweeps.results import Sweep
 from heliostat.sweeps.run import SweepRequest, run_sweep
 from heliostat.sweeps.validate import build_plan
@@ -61,7 +62,7 @@ def sweep(
     x64: bool = False,
     store: str | Path | None = None,
     dry_run: bool = False,
-    progress: SweepProgress | None = None,
+    progress: SweepProgress | bool | None = None,
 ) -> Sweep:
     """Compute the runs of a task over values of its fields; stored runs are reused.
 
@@ -97,7 +98,8 @@ def sweep(
         x64: compute in float64.
         store: folder of runs; default ``$HELIOSTAT_STORE``, else ``./runs``.
         dry_run: look only at the store; compute and write nothing.
-        progress: the display; default a table, or lines, on stderr.
+        progress: False prints nothing; default a table, or lines, on stderr, or a
+            display.
 
     Returns:
         The sweep, with its dataset and tables. Cells that failed are NaN, and listed in
@@ -117,6 +119,8 @@ def sweep(
         >>> dict(grid.dataset.lp.mean("seed").sizes)
         {'coupling': 2, 'chain': 4, 'draw': 20}
     """
+    registry.check_is_task(task)
+    steps = task.preset_steps if steps is None else steps
     rule: dict[str, Any] = {"search": search, "trials": trials}
     rule |= {"metric": metric, "mode": mode}
     rule |= {"scheduler": scheduler, "grace": grace, "factor": factor}
@@ -129,5 +133,5 @@ def sweep(
     plan = build_plan(task, over, **rule, **runs)
     placement, root = Placement(on, workers, gpus), store_folder(store)
     request = SweepRequest(plan, until, retries, placement, root).checked()
-    display = progress or SweepDisplay()
+    display = display_of(progress)
     return preview(request, display) if dry_run else run_sweep(request, display)

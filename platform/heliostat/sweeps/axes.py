@@ -15,8 +15,9 @@ import numpy as np
 import yaml
 
 from heliostat import config
-from heliostat.config import presets, registry
+from heliostat.config import registry
 from heliostat.errors import RequestError, did_you_mean
+from heliostat.fields import presets
 from heliostat.task import Task
 
 SEED = "seed"

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from heliostat import config
-from heliostat.config import Spec
+from heliostat.config import Spec, registry
 from heliostat.driver.ensure import find_stored
 from heliostat.errors import RequestError, StoreError
 from heliostat.results.lookup import store_folder
@@ -26,7 +26,7 @@ from heliostat.task import Task
 
 
 def open_sweep(
-    sweep: str, *, store: str | Path | None = None, task: type[Task] | None = None
+    sweep: str, *, store: str | Path | None = None, task: type[Task] | str | None = None
 ) -> Sweep:
     """Open a stored sweep as far as it has come; cells that have not ended are
     ``waiting``.
@@ -34,7 +34,8 @@ def open_sweep(
     Args:
         sweep: its id, or the first digits of it.
         store: folder of runs; default ``$HELIOSTAT_STORE``, else ``./runs``.
-        task: the class of a task that is not installed.
+        task: the class of a task that is not installed, or FILE.py:CLASS; default
+            the class of that name in this process.
 
     Returns:
         Its dataset and tables.
@@ -61,7 +62,7 @@ def open_sweep(
 
 
 def read_plan(
-    sweep: str, store: str | Path | None = None, task: type[Task] | None = None
+    sweep: str, store: str | Path | None = None, task: type[Task] | str | None = None
 ) -> Plan:
     """Return the plan of a stored sweep, by the first digits of its id.
 
@@ -70,11 +71,12 @@ def read_plan(
         StoreError: if the stored sweep is damaged.
     """
     file = find_sweep(sweep, store) / "sweep.json"
+    cls = None if task is None else registry.task_class(task)
     try:
         stored = json.loads(file.read_text())
         scheduler = stored["scheduled"][0] if stored["scheduled"] else None
         search = find_search(stored["search"], scheduler)
-        rebuilt = config.rebuild(Spec(**stored["spec"]), task)
+        rebuilt = config.rebuild(Spec(**stored["spec"]), cls)
         plan = plan_from_json(stored, rebuilt, search.depends_on)
     except (OSError, ValueError, KeyError, TypeError) as error:
         if isinstance(error, RequestError):

@@ -71,6 +71,13 @@ class ActiveCell:
         return float(self._committed.mean()) / self._until
 
 
+def display_of(progress: SweepProgress | bool | None) -> SweepProgress:
+    """Return a display as it is; a table for True or None, nothing for False."""
+    if progress is None or isinstance(progress, bool):
+        return SweepDisplay(Console(quiet=True) if progress is False else None)
+    return progress
+
+
 class SweepDisplay:
     """Table that is kept up to date; without a terminal a line every ten seconds."""
 

@@ -97,8 +97,6 @@ class Bilevel(hs.Task):
 
     def __post_init__(self) -> None:
         fields = {name: getattr(self, name) for name in config.fields_of(type(self))}
-        for name, value in fields.items():  # Python accepts any type
-            config.coerce_field(type(self), name, value)
         problem = self.problem_instance
         check_fields(fields | self.resolved._asdict(), problem)
         hs.check_used(self, uses(self.resolved.method, self.policy, problem))

@@ -6,13 +6,15 @@ import asyncio
 import hashlib
 from collections.abc import Callable, Mapping
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import heliostat as hs
 from heliostat import Answer
-from heliostat.answer import format_estimate
+from heliostat.answer import command, format_estimate
 from heliostat.assistants import Budget, Prices, ReplyCache, Spent
+from heliostat.cli import to_argv
 from heliostat_tasks.preferences import labels
 from heliostat_tasks.preferences.conversations import (
     ResponsePair,
@@ -115,7 +117,8 @@ def scales(
         workers: Number of workers; default the whole machine or cluster.
     """
     options = {"seed": seed, "steps": steps, "on": on, "workers": workers}
-    table = compare_scales(task, _numbers(over), store=store, **options)
+    options |= {"store": store}
+    table = compare_scales(task, _numbers(over), **options)
     rows: list[Any] = table.reset_index().to_dict("records")
     best = min(rows, key=lambda row: row["loss"])["scale"]
     held_out = len(task.table.split(task.holdout)[1])
@@ -123,7 +126,7 @@ def scales(
         f"{held_out} pairs held out; loss in nat per pair",
         f"  {'b':8}{'loss':14}{'more':14}{'accuracy':12}{'R-hat':8}run",
         *map(_row, rows),
-        f"  next    heliostat run preferences ... --scale {best:g}",
+        f"  next    {_run_line(replace(task, scale=best), options)}",
     ]
     return Answer(lines, {"best": best, "held_out": held_out, "scales": rows})
 
@@ -205,7 +208,7 @@ def _answer(
         *left_out.report,
         f"  charged       {spent.replies} replies, {spent.prompt_tokens} + "
         f"{spent.completion_tokens} tokens, {spent.money:.4g}, for this file so far",
-        f"  next          heliostat run preferences --data {output}",
+        f"  next          {command('run', 'preferences', '--data', output)}",
     ]
     about = {"path": str(output), "pairs": pairs, "features": features, **counts}
     about |= {
@@ -219,6 +222,13 @@ def _numbers(text: str) -> list[float]:
         return [float(part) for part in text.split(",")]
     except ValueError:
         raise hs.RequestError(f"over {text}: expected numbers and commas") from None
+
+
+def _run_line(task: Preferences, options: Mapping[str, Any]) -> str:
+    """Return the command that returns the stored run of a task."""
+    given = {name: value for name, value in options.items() if value is not None}
+    words = [word for name, value in given.items() for word in (f"--{name}", value)]
+    return command("run", "preferences", *to_argv(task), *words)
 
 
 def _row(row: Mapping[str, Any]) -> str:

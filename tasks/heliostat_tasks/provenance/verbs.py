@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import heliostat as hs
 from heliostat import Answer
+from heliostat.answer import command
 from heliostat_tasks.provenance import corpus
 from heliostat_tasks.provenance.attacks import bench, catalog
 from heliostat_tasks.provenance.canonical import MAX_JSON, Refused
@@ -46,7 +47,7 @@ def commit(task: Provenance, *, out: Path, data: Path | None = None) -> Answer:
     task = writer.commit(task, _records(task, data), out, load_key("prover"))
     lines = [
         f"committed {len(task.data)} records in {out}",
-        f"  next    heliostat provenance issue {out}  (by the verifier)",
+        f"  the verifier's part  {command('provenance', 'issue', out)}",
     ]
     return Answer(lines, {"path": str(out), "records": len(task.data)})
 
@@ -105,7 +106,7 @@ def train(
     lines = [
         f"provenance {run.id}: {run.steps} steps, loss {run.headline['loss']}",
         f"  transcript  {out}",
-        f"  verify      heliostat provenance verify {out}",
+        f"  verify      {command('provenance', 'verify', out)}",
     ]
     about = {"id": run.id, "status": "complete", "path": str(out)}
     headline = {name: estimate._asdict() for name, estimate in run.headline.items()}

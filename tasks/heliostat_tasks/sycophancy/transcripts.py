@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 import heliostat as hs
+from heliostat.results.commands import run_command
 from heliostat_tasks.sycophancy import rates
 from heliostat_tasks.sycophancy.estimates import Interval
 from heliostat_tasks.sycophancy.grades import grades_of
@@ -44,7 +45,8 @@ def load_rows(run: hs.Run) -> xr.Dataset:
     if probe_name(run) not in PROBES:
         raise hs.StoreError(f"run {run.id}: no probe is called {probe_name(run)!r}")
     if not run.steps:
-        raise hs.RequestError(f"run {run.id} has no turn yet; `heliostat resume` it")
+        resume = run_command("resume", run.path)
+        raise hs.RequestError(f"run {run.id} has no turn yet; `{resume}` goes on")
     return run.rows.load()
 
 

@@ -290,7 +290,7 @@ def test_potts_couplings_are_recovered_in_the_zero_sum_gauge(tmp_path, monkeypat
 @pytest.mark.timeout(900)
 def test_digits_are_bracketed_and_likelier_than_independent_pixels(tmp_path):
     from heliostat import config
-    from heliostat.config import presets
+    from heliostat.fields import presets
 
     task = config.build(Learn, presets.load(Learn, "digits").fields)
     headline = run_here(task, tmp_path).headline

@@ -27,7 +27,7 @@ def test_two_workers_equal_one_to_1e_9_in_float64(fleet_ray, tmp_path):
     for name, row in one.rows.load().items():
         there = two.rows[name].values
         np.testing.assert_allclose(there, row.values, rtol=1e-9)
-    assert (one.rows["update"].values[-9:] > 0).all()
+    assert (one.rows["update_"].values[-9:] > 0).all()
 
 
 @pytest.mark.slow

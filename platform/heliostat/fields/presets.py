@@ -1,7 +1,7 @@
 """Presets: named values of fields, in ``presets/NAME.yaml`` beside a task's module.
 
 A preset, like the file of ``--config``, is a mapping of fields, and may hold ``steps``.
-  The files are YAML 1.2: ``NO`` is a molecule and ``1e-3`` is a number.
+The files are YAML 1.2: ``NO`` is a molecule and ``1e-3`` is a number.
 """
 
 from __future__ import annotations
@@ -13,9 +13,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from heliostat.config import registry
 from heliostat.errors import RequestError, did_you_mean
-from heliostat.task import Task
 
 
 class Preset(NamedTuple):
@@ -25,7 +23,7 @@ class Preset(NamedTuple):
     steps: int | None = None
 
 
-def names(task: type[Task]) -> list[str]:
+def names(task: type) -> list[str]:
     """List the presets of a task."""
     try:
         folder = Path(inspect.getfile(task)).parent / "presets"
@@ -34,7 +32,7 @@ def names(task: type[Task]) -> list[str]:
     return sorted(file.stem for file in folder.glob("*.yaml"))
 
 
-def load(task: type[Task], name: str) -> Preset:
+def load(task: type, name: str) -> Preset:
     """Read the preset ``name`` of a task.
 
     Raises:
@@ -44,7 +42,7 @@ def load(task: type[Task], name: str) -> Preset:
     if name not in known:
         listed = f"; it has {', '.join(known)}" if known else "; it has none"
         hint = did_you_mean(name, known) or listed
-        raise RequestError(f"{registry.name_of(task)} has no preset '{name}'{hint}")
+        raise RequestError(f"{task.__name__} has no preset '{name}'{hint}")
     return read(Path(inspect.getfile(task)).parent / "presets" / f"{name}.yaml")
 
 
