@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from support.toy_tasks import WALK
 
 import heliostat as hs
-from heliostat import cli, config, presets
+from heliostat import cli, config
 from heliostat.config import registry
+from heliostat.fields import presets
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,9 @@ def run(copied, tmp_path):
     return copied(tmp_path)
 
 
+OPTIONS = {"on": "here", "progress": False}
+
+
 def run_here(task, **options):
     return hs.run(task, on="here", progress=silent, **options)
 
@@ -99,6 +102,16 @@ def test_an_extended_run_is_the_longer_run(first, run, tmp_path):
     short = run_here(toy_tasks.Walk(), steps=first, store=tmp_path / "other")
     longer = hs.extend(short, steps=40, on="here", progress=silent)
     same(longer, run)
+    for _ in range(2):
+        same(hs.extend(longer.id, steps=40, store=tmp_path / "other", **OPTIONS), run)
+    assert hs.extend(longer, steps=20, **OPTIONS).rows.sizes["draw"] == 20
+
+
+def test_quiet_runs_print_nothing(tmp_path, capsys):
+    run = hs.run(toy_tasks.Stroll(), store=tmp_path, **OPTIONS)
+    hs.extend(run, steps=30, **OPTIONS)
+    hs.sweep(toy_tasks.Stroll(), over={"seed": [1]}, store=tmp_path, **OPTIONS)
+    assert capsys.readouterr() == ("", "")
 
 
 def test_seeds_and_fields_make_other_runs(run, tmp_path):

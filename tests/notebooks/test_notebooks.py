@@ -34,11 +34,13 @@ def test_the_new_task_is_short():
 
 
 @pytest.mark.slow
-def test_it_runs(notebook, tmp_path, monkeypatch):
+def test_it_runs_and_runs_again_where_its_store_stays(notebook, tmp_path, monkeypatch):
     from nbclient import NotebookClient
 
     monkeypatch.setenv("MPLBACKEND", "agg")
     monkeypatch.delenv("RAY_AUTH_MODE", raising=False)  # a kernel settles its own
     monkeypatch.delenv("RAY_AUTH_TOKEN", raising=False)
     resources = {"metadata": {"path": str(tmp_path)}}
-    NotebookClient(notebook, timeout=240, resources=resources).execute()
+    fresh = any("mkdtemp()" in cell.source for cell in notebook.cells)
+    for _ in range(1 if fresh else 2):
+        NotebookClient(notebook, timeout=240, resources=resources).execute()
