@@ -95,7 +95,7 @@ def test_the_rows_of_all_runs_are_read(store):
     for run in runs.opened(store):
         rows = run.rows.load()
         assert rows.sizes[run.task.step_dim] == RUNS[run.id]["steps"]
-        assert set(rows.data_vars) == set(run.task.emits)
+        assert set(run.declared_rows.data_vars) == set(run.task.emits)
 
 
 def test_asking_for_a_run_again_gives_the_stored_one(asked):
