@@ -10,6 +10,7 @@ Read in this order:
 | ``catalog`` | ``hs.runs``: every run of a store as one table; ``hs.gc`` |
 | ``plotting`` | ``hs.plot``: a variable of a run, with its references |
 | ``figures`` | the drawings on given axes, and ``save_figure`` |
+| ``commands`` | commands about a run, to be pasted into a shell |
 | ``encoding`` | estimates as JSON, attributes for netCDF |
 
 Rows are read here and written by ``store``.
