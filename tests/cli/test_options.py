@@ -77,6 +77,22 @@ def test_a_condition_on_an_unknown_estimate_is_refused(run_cli, installed, store
     assert not store.exists()
 
 
+def test_a_misspelt_goal_of_the_first_line_costs_nothing(run_cli, store):
+    words = ("run", "vmc", "--molecule", "He", "--until", "enrgy_error < 1e-3")
+    result = run_cli(*words)
+    assert result.status == 2 and "did you mean 'energy_error'?" in result.error
+    assert not store.exists()
+
+
+def test_a_dry_run_shows_the_condition_and_the_metric(run_cli, installed, store):
+    result = run_cli("run", "spreading", "--dry-run", "--until", UNTIL)
+    assert f"  until   {UNTIL}\n" in result.out
+    words = ("sweep", "spreading", "--over", "sigma=1,2", "--dry-run")
+    words += ("--metric", "spread", "--mode", "max", "--until", UNTIL)
+    assert f"  metric  spread, max\n  until   {UNTIL}\n" in run_cli(*words).out
+    assert run_cli(*words, "--json").object["until"] == UNTIL and not store.exists()
+
+
 def test_a_started_driver_gets_condition_and_code(run_cli, installed, file):
     result = run_cli("start", "spreading", "--until", UNTIL, *HERE, "--json").object
     assert result["status"] == "started" and result["until"]["met"] is None

@@ -98,6 +98,11 @@ def test_the_rows_of_all_runs_are_read(store):
         assert set(run.declared_rows.data_vars) == set(run.task.emits)
 
 
+def test_every_task_lists_the_names_of_its_estimates(store):
+    for run in runs.opened(store):
+        assert run.headline and set(run.headline) <= set(run.task.finds)
+
+
 def test_asking_for_a_run_again_gives_the_stored_one(asked):
     def commits():
         told = (run.events() for run in runs.opened(asked))

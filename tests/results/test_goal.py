@@ -180,6 +180,30 @@ def test_a_headline_that_is_not_ready_has_found_nothing(tmp_path, monkeypatch):
     assert go(tmp_path, until="spread > 0").steps >= 50
 
 
+def test_a_name_that_the_first_headline_lacks_is_told_at_once(tmp_path):
+    """Of a task that does not list its names: a later headline may have it."""
+    events = []
+
+    class Recorder:
+        follow, on_chunk = silent.follow, silent.on_chunk
+
+        def on_event(self, event, details):
+            events.append((event, details))
+
+    options = {"store": tmp_path, "on": "here", "progress": Recorder()}
+    run = hs.run(toy_tasks.Stroll(), until="x_eror < 1e-9", **options)
+    line = "x_eror < 1e-9: the first headline of this run has no 'x_eror'"
+    reason = f"{line}; did you mean 'x_error'?"
+    assert ("until", {"reason": reason}) in events and run.steps == 20
+    told = [e for e in run.events() if e["event"] == "until"]
+    commits = [e for e in run.events() if e["event"] == "committed"]
+    assert [e["reason"] for e in told] == [reason]
+    assert told[0]["time"] <= commits[1]["time"]
+    events.clear()
+    hs.run(toy_tasks.Stroll(sigma=2.0), until="x_error < 1e-9", **options)
+    assert events == []
+
+
 @pytest.mark.parametrize(
     ("until", "line"),
     [

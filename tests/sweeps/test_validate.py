@@ -12,6 +12,7 @@ from support import toy_tasks
 import heliostat as hs
 from heliostat.store.lock import Lock
 from heliostat.sweeps.axes import Range
+from heliostat_tasks.learn import Learn
 
 ASHA = {"scheduler": "asha", "metric": "x"}
 DRAWS = {"search": "random", "trials": 2}
@@ -99,6 +100,25 @@ def test_an_invalid_placement_changes_nothing_in_the_store(tmp_path):
     )
     assert done.stdout.split() == ["refused"] * 3, done.stderr
     assert [*tmp_path.iterdir()] == [tmp_path / "sweeps"]
+
+
+def test_an_unknown_metric_ends_a_sweep_at_the_first_run(tmp_path):
+    """Of a task that does not list the names of its headline."""
+    request = {"over": {"sigma": [1.0, 2.0, 3.0]}, "on": "here", "store": tmp_path}
+    with pytest.raises(hs.RequestError) as error:
+        hs.sweep(toy_tasks.Stroll(), metric="y", **request)
+    line = "metric 'y': the headline of the first run, sigma=1.0, has none of that name"
+    assert str(error.value).startswith(line) and "x" in str(error.value)
+    assert hs.runs(store=tmp_path).status.tolist() == ["complete"]
+    result = hs.sweep(toy_tasks.Stroll(), metric="x", **request)
+    assert (result.computed, result.reused) == (2, 1) and result.best().headline["x"]
+
+
+def test_a_condition_that_some_cell_does_not_know_is_refused_at_once(tmp_path):
+    request = {"over": {"model": ["ising", "ebm"]}, "until": "rmse < 1"}
+    with pytest.raises(hs.RequestError, match="has no 'rmse'"):
+        hs.sweep(Learn(), store=tmp_path / "s", **request)
+    assert not (tmp_path / "s").exists()
 
 
 @pytest.mark.parametrize("search", ["random", "sobol"])

@@ -82,7 +82,9 @@ def start_answer(run: Run, length: int) -> Answer:
     return Answer(lines, _run_data(run) | {"status": "started"})
 
 
-def dry_run_answer(task: Task, path: Path, length: int, seed: int, x64: bool) -> Answer:
+def dry_run_answer(
+    task: Task, path: Path, length: int, seed: int, x64: bool, until: str | None
+) -> Answer:
     """Describe the run that would be computed, and how much of it is stored."""
     fields = config.resolved_fields(task)
     status, steps = "new", 0
@@ -102,12 +104,14 @@ def dry_run_answer(task: Task, path: Path, length: int, seed: int, x64: bool) ->
         "x64": x64,
         "fields": fields,
         "headline": {},
+        **({"until": until} if until else {}),
     }
     stored = f"{status}, {steps} steps stored" if path.exists() else "not stored yet"
     lines = [
         f"{path.parent.name} {path.name}: {length} steps, seed {seed}, "
         f"{'float64' if x64 else 'float32'}; {stored}",
         *(f"  {name} = {value}" for name, value in fields.items()),
+        *([f"  until   {until}"] if until else []),
         f"  would be stored in {path}",
     ]
     return Answer(lines, data)

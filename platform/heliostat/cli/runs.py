@@ -70,9 +70,8 @@ def _request(
 
 
 def _dry_run(request: RunRequest, options: RunOptions) -> Answer:
-    return dry_run_answer(
-        request.task, request.path, request.length, options.seed, options.x64
-    )
+    about = request.length, options.seed, options.x64, options.until
+    return dry_run_answer(request.task, request.path, *about)
 
 
 @contextmanager

@@ -21,7 +21,7 @@ MAX_ROWS = 24
 """Maximal number of cells in the printed table; ``--json`` has all cells."""
 
 
-def preview_answer(sweep: Preview) -> Answer:
+def preview_answer(sweep: Preview, until: str | None) -> Answer:
     """Describe the sweep that would be computed, and how much of it is stored."""
     data = {
         "id": sweep.id,
@@ -35,12 +35,15 @@ def preview_answer(sweep: Preview) -> Answer:
         "proposed_later": sweep.unknown,
         "cells": [to_json(line) for line in sweep.table.to_dict("records")],
         "path": sweep.path,
+        **({"until": until} if until else {}),
     }
     later = sweep.unknown and f"; at most {sweep.unknown} depend on results"
     counts = f"{sweep.computed} would be computed, {sweep.reused} reused{later or ''}"
     lines: list[Any] = [f"sweep {sweep.id}: {counts}"]
     lines += [_table(sweep)] if sweep.cells else []
     lines += [f"  {line}" for line in _pack_lines(sweep)]
+    lines += [f"  metric  {m.name}, {m.mode}" for m in sweep.plan.metrics]
+    lines += [f"  until   {until}"] if until else []
     return Answer([*lines, f"  would be stored in {sweep.path}"], data)
 
 
@@ -63,6 +66,7 @@ def sweep_answer(sweep: Sweep) -> Answer:
         "reused": sweep.reused,
         "states": sweep.states,
         "retried": len(sweep.retries),
+        **({"ending": sweep.ending} if sweep.ending else {}),
         **_best(sweep),
         "cells": [to_json(line) for line in sweep.table.to_dict("records")],
         "path": sweep.path,
@@ -72,6 +76,7 @@ def sweep_answer(sweep: Sweep) -> Answer:
     counts += f", {len(sweep.retries)} retried" if sweep.retries else ""
     lines: list[Any] = [f"sweep {sweep.id}: {text}; {counts}", _table(sweep)]
     lines += [f"  {line}" for line in [*_best_lines(sweep), *_failures(sweep)]]
+    lines += [f"  ended   early: {sweep.ending}"] if sweep.ending else []
     lines.append(f"  stored  {sweep.path}")
     return Answer(lines, data, _exit(sweep.states) or bool(sweep.headline_errors))
 

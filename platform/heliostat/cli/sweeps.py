@@ -111,9 +111,9 @@ def sweep(
     except KeyboardInterrupt as error:
         advice = "committed steps are kept; the same command continues"
         raise KeyboardInterrupt(f"interrupted; {advice}") from error
-    return (
-        preview_answer(result) if isinstance(result, Preview) else sweep_answer(result)
-    )
+    if isinstance(result, Preview):
+        return preview_answer(result, options.until)
+    return sweep_answer(result)
 
 
 def _check_once(axes: Mapping[str, Any], fields: Fields) -> None:

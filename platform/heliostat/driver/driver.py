@@ -115,7 +115,11 @@ def _commit_all(
                 raise Busy(f"another driver has taken over {record.path.name}")
             _commit(record, chunk, task, goal.length)
             progress.on_chunk(chunk)
-            if chunk.stop >= goal.mark and goal.reached(record):
+            reached = chunk.stop >= goal.mark and goal.reached(record)
+            if goal.doubt:
+                _event_sink(record, progress)("until", reason=goal.doubt)
+                goal.doubt = ""
+            if reached:
                 break
             if stop_file(record).exists():
                 stop_file(record).unlink()

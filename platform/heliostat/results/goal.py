@@ -9,7 +9,7 @@ interruptions.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from heliostat.answer import Estimate
@@ -56,6 +56,9 @@ class Goal:
         self._next_marks = marks(task.stride, length) if until else iter([length])
         self.mark = next(self._next_marks)
         self.met: bool | None = None
+        self.doubt: str | None = None
+        """A name that the first headline lacks, of a task without ``finds``; a later
+        headline may have it."""
 
     def __call__(self) -> int:
         """Return the mark, which no block may pass before it is judged."""
@@ -97,6 +100,8 @@ class Goal:
         values = {f"{name}_error": float(e.error) for name, e in estimates.items()}
         values |= {name: float(e.value) for name, e in estimates.items()}
         values["steps"] = float(self.mark)
+        if estimates and self.doubt is None:
+            self.doubt = "" if self.task.finds else _doubt(self.condition, values)
         return self.condition.evaluate(lambda name: values.get(name, math.nan))
 
 
@@ -131,12 +136,24 @@ def _parse_condition(task: Task, text: str) -> Condition:
     """
     condition = Condition(text, "until", EXAMPLE)
     known = [*task.finds, *(f"{name}_error" for name in task.finds), "steps"]
-    for name in condition.names:
-        if task.finds and name not in known:
-            hint = did_you_mean(name, known) or f"; it has {', '.join(known)}"
-            of = f"{registry.name_of(type(task))} with these fields"
-            message = f"the headline of {of} has no '{name}'"
-            raise condition.error(f"{message}{hint}")
+    of = f"the headline of {registry.name_of(type(task))} with these fields"
+    if task.finds and (line := _unknown_name(condition, of, known)):
+        raise condition.error(line)
     if condition.texts:
         raise condition.error(f"expected numbers, got '{condition.texts[0]}'")
     return condition
+
+
+def _doubt(condition: Condition, values: Mapping[str, float]) -> str:
+    headline = "the first headline of this run"
+    line = _unknown_name(condition, headline, list(values))
+    return line and f"{condition.text}: {line}"
+
+
+def _unknown_name(condition: Condition, headline: str, known: Sequence[str]) -> str:
+    """Return a line about the first name that is not known; empty if all are."""
+    for name in condition.names:
+        if name not in known:
+            hint = did_you_mean(name, known) or f"; it has {', '.join(known)}"
+            return f"{headline} has no '{name}'{hint}"
+    return ""

@@ -7,6 +7,7 @@ On the command line they read ``outer_lr=0.01,0.02``, ``layers=(16,16),(32,)``,
 from __future__ import annotations
 
 import math
+import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, get_args
@@ -139,6 +140,7 @@ def value_at(task: type[Task], name: str, axis: Axis, share: float) -> Any:
 
 
 def _check_values(task: type[Task], name: str, given: Any) -> Values:
+    given = plain_value(given)
     if isinstance(given, str) or not isinstance(given, Iterable):
         raise RequestError(f"over {name}: expected several values, got {given!r}")
     values: list[Any] = []
@@ -171,7 +173,7 @@ def _check_range(task: type[Task], name: str, axis: Range, ranges: bool) -> Rang
 
 
 def _as_field(task: type[Task], name: str, value: Any) -> Any:
-    value = value.item() if isinstance(value, np.generic) else value
+    value = plain_value(value)
     if name != SEED:
         return config.coerce_field(task, name, value)
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**63:
@@ -179,6 +181,19 @@ def _as_field(task: type[Task], name: str, value: Any) -> Any:
             f"over seed: {value!r}: expected integers from 0 to 2^63 - 1"
         )
     return value
+
+
+def plain_value(value: Any) -> Any:
+    """Return a number, text or list for a scalar or array of NumPy, JAX or xarray, and
+    for a path.
+
+    Example:
+        >>> plain_value(np.array(0.5)), plain_value(np.arange(2))
+        (0.5, [0, 1])
+    """
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    return np.asarray(value).tolist() if hasattr(value, "__array__") else value
 
 
 # -- axes on the command line ----------------------------------------------------------
@@ -243,17 +258,17 @@ def _split(text: str) -> list[str]:
 
 
 def _parse_value(task: type[Task], name: str, word: str) -> Any:
-    """Return a word as YAML reads it; a text field keeps the word itself."""
+    """Return a word as YAML reads it, or None; a text field keeps the word itself."""
     if word[0] in "([" and word[-1] in ")]":
         inner = [part for part in _split(word[1:-1]) if part]  # "(16,)" is one number
         return [_parse_value(task, name, part) for part in inner]
+    fields = config.fields_of(task)
+    hint = fields[name].type if name in fields else int
+    if word == "None" and type(None) in get_args(hint):
+        return None
     try:
         value = yaml.load(word, Loader=presets.Loader)
     except yaml.YAMLError:
         return word
-    fields = config.fields_of(task)
-    takes_text = name in fields and str in {
-        fields[name].type,
-        *get_args(fields[name].type),
-    }
+    takes_text = str in {hint, *get_args(hint)}
     return word if takes_text and value is not None else value

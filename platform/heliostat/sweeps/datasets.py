@@ -143,10 +143,15 @@ def _by_cell(sweep: Findings, value: Callable[[Cell], Any]) -> np.ndarray:
 
 
 def _as_labels(values: Sequence[Any]) -> np.ndarray:
-    """Return values as a coordinate: numbers or texts as they are, others as texts."""
+    """Return values as a coordinate: numbers or texts as they are, others as texts.
+
+    None among numbers is NaN, so that numbers can be selected, and netCDF holds them.
+    """
     kinds = {type(value) for value in values}
     if kinds <= {int, float} or kinds in ({str}, {bool}):
         return np.array(values)
+    if kinds - {type(None)} and kinds <= {int, float, type(None)}:
+        return np.array([np.nan if value is None else value for value in values])
     return np.array([str(value) for value in values])
 
 

@@ -104,6 +104,11 @@ class Journal:
         ended = ("done", "pruned", "failed", "stopped")
         return {e["run"]: e for e in self.events() if e["event"] in ended}
 
+    def ending(self) -> str:
+        """Return why the search ended before its last trial; empty if it did not."""
+        ends = [e for e in self.events() if e["event"] in ("begun", "complete")]
+        return str(ends[-1].get("ending", "")) if ends else ""
+
     def retries(self) -> dict[str, list[str]]:
         """Return the reason of each retry, by run."""
         reasons: dict[str, list[str]] = {}

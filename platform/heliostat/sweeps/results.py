@@ -12,7 +12,6 @@ import pandas as pd
 import xarray as xr
 
 from heliostat.answer import Estimate
-from heliostat.errors import RequestError
 from heliostat.results.run import Run
 from heliostat.sweeps import datasets, trials
 from heliostat.sweeps.axes import SEED
@@ -52,10 +51,16 @@ class Sweep(Findings):
         """
         return trials.lineage(self, cell or self.best().cells[0])
 
+    @property
+    def ending(self) -> str:
+        """Reason why the search ended before its last trial; empty if it did not."""
+        return self._journal.ending()
+
     def __repr__(self) -> str:
         states = ", ".join(f"{n} {s}" for s, n in self.states.items())
         lines = [f"Sweep {self.id}: {len(self.cells)} cells ({states})"]
         lines += [f"  {name} = {axis}" for name, axis in self.axes.items()]
+        lines += [f"  ended early: {self.ending}"] if self.ending else []
         return "\n".join(lines)
 
     # -- tables -----------------------------------------------------------------
@@ -83,7 +88,8 @@ class Sweep(Findings):
         """Return the trial with the smallest or largest mean over its seeds.
 
         Args:
-            metric: a number of the headline; default that of the sweep.
+            metric: a number of the headline; default that of the sweep, or the only one
+                that its runs found.
             mode: ``"min"`` or ``"max"``; default that of the sweep, else min.
 
         Returns:
@@ -110,7 +116,7 @@ class Sweep(Findings):
     def _metric(self, name: str | None, mode: str | None) -> Metric:
         modes = {metric.name: metric.mode for metric in self.plan.metrics}
         if not (name := name or next(iter(modes), None)):
-            raise RequestError("metric: expected a number of the headline")
+            name = trials.only_number(self)
         return Metric(name, mode or modes.get(name, "min"))
 
     def average(self) -> dict[str, Estimate]:

@@ -18,6 +18,7 @@ from heliostat.sweeps.plan import Plan
 from heliostat.sweeps.progress import SweepProgress
 from heliostat.sweeps.results import Sweep
 from heliostat.sweeps.search import CellStream, search_of
+from heliostat.sweeps.validate import check_metrics_of, listed_tasks
 from heliostat.system.signals import sigterm_interrupts
 
 
@@ -45,7 +46,8 @@ class SweepRequest(NamedTuple):
             raise RequestError(f"retries {self.retries}: expected 0 or more")
         if until and search.no_until:
             raise RequestError(search.no_until)
-        Goal(plan.task, plan.length, until)  # refuses a condition that is none
+        for task in listed_tasks(plan) if until else ():
+            Goal(task, plan.length, until)  # refuses a condition that is none
         self.placement.validate()
         return self
 
@@ -62,7 +64,7 @@ def run_sweep(request: SweepRequest, progress: SweepProgress) -> Sweep:
     with sigterm_interrupts(), journal.locked():
         cells = search_of(plan).cells(plan, journal, request.placement)
         context = run_context(request, journal, progress)
-        outcomes = _run_cells(cells, context, journal, progress)
+        outcomes = _run_cells(plan, cells, context, journal, progress)
     return Sweep(plan, cells.all, outcomes, request.store)
 
 
@@ -88,10 +90,15 @@ def run_context(
 
 
 def _run_cells(
-    cells: CellStream, context: RunContext, journal: Journal, progress: SweepProgress
+    plan: Plan,
+    cells: CellStream,
+    context: RunContext,
+    journal: Journal,
+    progress: SweepProgress,
 ) -> dict[str, CellOutcome]:
     """Return the outcome of every run; a run may be several cells."""
     outcomes: dict[str, CellOutcome] = {}
+    checked = not plan.metrics
     with progress.follow(journal, cells.runs):
         for cell, outcome in run_cells(cells, context):
             before = outcomes.get(cell.spec.id)  # searchers propose a cell twice
@@ -99,5 +106,10 @@ def _run_cells(
             outcomes[cell.spec.id] = outcome._replace(computed=computed)
             journal.append_outcome(cell, outcome)
             progress.on_end(cell, outcome)
-    journal.append("complete", computed=sum(o.computed for o in outcomes.values()))
+            checked = checked or check_metrics_of(plan, cell, outcome)
+    ending = {"ending": cells.ending} if cells.ending else {}
+    computed = sum(o.computed for o in outcomes.values())
+    journal.append("complete", computed=computed, **ending)
+    if ending:
+        progress.on_event("ended early", {"reason": cells.ending})
     return outcomes

@@ -157,6 +157,24 @@ def best_trial(sweep: Findings, metric: Metric) -> Trial:
     return ranked[0]
 
 
+def only_number(sweep: Findings) -> str:
+    """Return the name of the only number that the runs themselves found.
+
+    Raises:
+        RequestError: if there are several, or none.
+    """
+    found = {
+        name: None
+        for headline in sweep.headlines.values()
+        for name, estimate in headline.items()
+        if estimate.source == "this run"
+    }
+    if len(found) != 1:
+        names = f"one of {', '.join(found)}" if found else "no run has found any"
+        raise RequestError(f"metric: expected a number of the headline; {names}")
+    return next(iter(found))
+
+
 def why_none(sweep: Findings, name: str) -> str:
     """Return the reason why no trial is the best, in one line."""
     known = sorted(sweep.quantities)

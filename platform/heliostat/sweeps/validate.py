@@ -7,8 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from heliostat.driver.ensure import check_steps
-from heliostat.errors import RequestError
+from heliostat.errors import RequestError, did_you_mean
 from heliostat.sweeps.axes import SEED, Range, check_axes
+from heliostat.sweeps.cells import Cell
+from heliostat.sweeps.outcomes import CellOutcome
 from heliostat.sweeps.plan import Metric, Plan, SweepSchedule
 from heliostat.sweeps.search import Search, check_name, find_search
 from heliostat.sweeps.search.grid import grid_cells
@@ -140,11 +142,37 @@ def _check_headline(plan: Plan, metric: str) -> None:
     Raises:
         RequestError: if it is known that no cell has it.
     """
-    axes = {n: axis for n, axis in plan.axes.items() if not isinstance(axis, Range)}
-    cells = grid_cells(plan._replace(axes=axes)) if axes else []
-    finds = [cell.task.finds for cell in cells] or [plan.task.finds]
+    finds = [task.finds for task in listed_tasks(plan)]
     if all(finds):  # the headline may depend on fields that are listed
         check_name("metric", metric, sorted(set().union(*finds)))
+
+
+def listed_tasks(plan: Plan) -> list[Task]:
+    """Return the tasks with every combination of the values that are listed."""
+    axes = {n: axis for n, axis in plan.axes.items() if not isinstance(axis, Range)}
+    cells = grid_cells(plan._replace(axes=axes)) if axes else []
+    return [cell.task for cell in cells] or [plan.task]
+
+
+def check_metrics_of(plan: Plan, cell: Cell, outcome: CellOutcome) -> bool:
+    """Check that a run that ended has the metrics, if its task does not list its names.
+
+    Returns:
+        True if the run has a headline, so that no further run must be checked.
+
+    Raises:
+        RequestError: for a metric that it does not have.
+    """
+    if find_search(plan.search).metric or cell.task.finds:
+        return True
+    known = list(outcome.estimates)
+    if not known or outcome.headline_errors:
+        return False
+    for name in (metric.name for metric in plan.metrics if metric.name not in known):
+        hint = did_you_mean(name, known) or f"; it has {', '.join(known)}"
+        message = f"metric '{name}': the headline of the first run, {cell}, has none"
+        raise RequestError(f"{message} of that name{hint}")
+    return True
 
 
 def _check_schedule(plan: Plan) -> None:

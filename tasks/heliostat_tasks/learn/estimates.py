@@ -13,11 +13,11 @@ from heliostat.kernels.diagnostics.blocking import blocked_mean
 if TYPE_CHECKING:
     import xarray as xr
 
-FINDS = tuple(
-    "rmse sampling_error loss log_likelihood log_likelihood_lower "
-    "log_likelihood_upper log_likelihood_train bracket baseline log_z log_z_lower "
-    "log_z_upper".split()
+LIKELIHOODS = tuple(
+    "log_likelihood log_likelihood_lower log_likelihood_upper log_likelihood_train "
+    "bracket baseline log_z log_z_lower log_z_upper".split()
 )
+"""Names of the estimates of a complete pass of annealing."""
 
 RECENT = 100
 """Last rows, over which the loss is averaged."""
@@ -40,6 +40,11 @@ def headline(
     passes = np.flatnonzero(rows["beta"].values.ravel() >= 1)
     last = _likelihood(rows, int(passes[-1]), site) if len(passes) else _loss(rows)
     return {**couplings, **last}
+
+
+def coupling_names(ising: bool) -> tuple[str, ...]:
+    """Return the names of :func:`coupling_errors`."""
+    return ("rmse", "sampling_error") if ising else ("rmse",)
 
 
 def coupling_errors(rows: xr.Dataset, samples: int, ising: bool) -> dict[str, Estimate]:

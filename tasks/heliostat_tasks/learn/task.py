@@ -79,7 +79,6 @@ class Learn(hs.Task):
     settle: int = 1000  # moves of persistent chains before they are annealed
 
     sharded = ("buffer", "forward", "backward")
-    finds = estimates.FINDS
     emits = measures.EMITS
     observes = measures.OBSERVES
 
@@ -87,6 +86,13 @@ class Learn(hs.Task):
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         check_fields(values | {"l1": self.penalty})
         hs.check_used(self, uses(values))
+
+    @property
+    def finds(self) -> tuple[str, ...]:
+        """Names of the estimates in a headline."""
+        known = estimates.coupling_names(self.model == "ising")
+        likelihoods = estimates.LIKELIHOODS if self.evaluate else ()
+        return (*(known if self._on_lattice else ()), "loss", *likelihoods)
 
     @property
     def steps(self) -> int:

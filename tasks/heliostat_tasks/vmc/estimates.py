@@ -14,6 +14,11 @@ from heliostat_tasks.vmc.molecule import Molecule
 if TYPE_CHECKING:
     import xarray as xr
 
+FINDS = tuple(
+    "energy variance correlation_fraction hf ccsd(t) exact autocorrelation_time".split()
+)
+"""Names of the estimates; those after the second come once evaluation has begun."""
+
 PROVISIONAL = 100
 """Latest training rows that the energy is averaged over before evaluation."""
 

@@ -98,6 +98,7 @@ class VMC(hs.Task):
     task_version = 2
     sharded = ("walkers", "energies")
     stride = 10
+    finds = estimates.FINDS
     emits = {
         "energy": hs.Var(units="hartree", about="mean local energy"),
         "variance": hs.Var(units="hartree^2", about="variance of the local energy"),

@@ -226,3 +226,14 @@ def test_an_invalid_loss_is_refused_in_one_line(tmp_path):
     with pytest.raises(hs.RunFailed, match="cannot be differentiated: ") as error:
         search(tmp_path, 1, Opaque())
     assert "\n" not in str(error.value)
+
+
+def test_a_search_that_ends_early_says_why(tmp_path):
+    """The loss falls with b down to the end of its range."""
+    result = search(tmp_path, 8, over={"b": hs.Range(0.5, 1.0)})
+    assert len(result.trials) < 8 and result.best().values == {"b": 0.5}
+    reason = "the loss falls towards the ends of all ranges; take wider ones"
+    assert result.ending == reason and reason in repr(result)
+    assert hs.open_sweep(result.id, store=tmp_path, task=Valley).ending == reason
+    fewer = search(tmp_path, len(result.trials), over={"b": hs.Range(0.5, 1.0)})
+    assert fewer.ending == "" and fewer.computed == 0

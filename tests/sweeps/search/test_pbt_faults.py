@@ -68,8 +68,10 @@ def test_a_population_that_failed_as_a_whole_is_repaired_later(tmp_path, monkeyp
     monkeypatch.setattr(sys.modules[__name__], "lucky", lambda rate, e: False)
     lost = breed(tmp_path / "a", task=Unlucky(), steps=10)
     assert lost.states == {"failed": 4} and not lost.ranked()
+    assert lost.ending == "no member of generation 0 has a finite 'e'"
     monkeypatch.undo()
     mended = breed(tmp_path / "a", task=Unlucky(), steps=10)
+    assert mended.ending == ""
     assert alike(mended, breed(tmp_path / "b", task=Unlucky(), steps=10))
 
 

@@ -75,3 +75,19 @@ def test_slopes_of_the_wrong_sign_do_no_harm():
         points.append(x)
     assert np.all(np.diff(points[1:30]) < 0) and points[29] - 0.5 < 1e-7
     assert rule.exhausted
+
+
+@pytest.mark.parametrize(
+    "loss, slope, trials, reason",
+    [
+        (np.nan, np.nan, 1, "no finite loss"),
+        (1.0, 0.0, 1, "every slope is 0"),
+        (1.0, -1.0, 3, "towards the ends"),
+    ],
+)
+def test_a_descent_that_stands_still_says_why(loss, slope, trials, reason):
+    rule, told = Rprop({"x": hs.Range(0, 1)}, [0.5]), 0
+    while not rule.exhausted and told < 20:
+        rule.tell(told, {"validation": loss - told, "x": slope})
+        told += 1
+    assert told == trials and reason in rule.exhausted

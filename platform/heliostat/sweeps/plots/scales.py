@@ -45,12 +45,24 @@ def scale(values: np.ndarray, order: Iterable[Any] = ()) -> Scale:
     Args:
         order: order of values that are no numbers; default their first appearance.
     """
-    if values.dtype.kind not in "iuf":
-        names = list(dict.fromkeys(map(str, [*order, *values])))
-        places = [names.index(str(value)) for value in values]
+    if values.dtype.kind not in "iuf" or np.isnan(values).any():  # NaN stands for None
+        names = list(dict.fromkeys(map(name, [*order, *values])))
+        places = [names.index(name(value)) for value in values]
         return Scale(np.array(places, float), names, False)
     positive = len(values) and values.min() > 0 and values.max() > 30 * values.min()
     return Scale(values.astype(float), None, bool(positive))
+
+
+def name(value: Any) -> str:
+    """Return the text of a value in a list: of NaN, which stands for None, "None".
+
+    Example:
+        >>> name(np.float64(2)), name(2), name(np.nan), name("a")
+        ('2', '2', 'None', 'a')
+    """
+    if isinstance(value, bool | np.bool_) or not isinstance(value, int | float):
+        return str(value)
+    return "None" if value != value else f"{value:.12g}"
 
 
 def norm(values: np.ndarray) -> Any:
@@ -68,4 +80,5 @@ def label(values: xr.DataArray) -> str:
 
 
 def spell(value: Any) -> str:
-    return f"{value:.3g}" if isinstance(value, float | np.floating) else str(value)
+    finite = isinstance(value, float | np.floating) and value == value
+    return f"{value:.3g}" if finite else name(value)

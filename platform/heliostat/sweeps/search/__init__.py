@@ -55,6 +55,11 @@ class CellStream(Protocol):
         """The number of runs there will be at most."""
         ...
 
+    @property
+    def ending(self) -> str:
+        """Reason why no cells follow although there could be more; else empty."""
+        ...
+
     def ask(self) -> Sequence[Cell]:
         """Return the next cells; none if active cells must end first, or at the end."""
         ...
@@ -69,6 +74,8 @@ class FixedCells:
     Args:
         runs: the number of runs at most, if further ones may follow.
     """
+
+    ending = ""
 
     def __init__(self, cells: list[Cell], runs: int | None = None) -> None:
         self.all = cells

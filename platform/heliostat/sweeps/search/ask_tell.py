@@ -21,8 +21,8 @@ class Optimiser(Protocol):
     """A rule that proposes values and learns from results, in a fixed order."""
 
     @property
-    def exhausted(self) -> bool:
-        """The next proposal would repeat the last one."""
+    def exhausted(self) -> str:
+        """Reason why the next proposal would repeat the last one; empty if not."""
         ...
 
     def ask(self, trial: int) -> dict[str, Any]:
@@ -71,7 +71,13 @@ class ProposedTrials:
     @property
     def _over(self) -> bool:
         past = len(self._active) >= len(self._recorded)
-        return past and self._optimiser.exhausted
+        return past and bool(self._optimiser.exhausted)
+
+    @property
+    def ending(self) -> str:
+        """Reason why there are fewer trials than the plan allows; else empty."""
+        early = self._over and len(self._active) < self.plan.trials
+        return self._optimiser.exhausted if early else ""
 
     def ask(self) -> list[Cell]:
         """Return the cells of one more trial."""

@@ -78,7 +78,7 @@ class OptunaSearch(Search):
 class TuneOptimiser:
     """Ray Tune's ``OptunaSearch`` as an optimiser that can ask and tell."""
 
-    exhausted = False
+    exhausted = ""
 
     def __init__(self, sampler: str, plan: Plan) -> None:
         self._space = {n: axis for n, axis in plan.axes.items() if n != SEED}

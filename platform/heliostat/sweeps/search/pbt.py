@@ -125,6 +125,17 @@ class Generations:
     def runs(self) -> int:
         return self.plan.trials * self.generations
 
+    @property
+    def ending(self) -> str:
+        """Reason why there are fewer generations than planned; else empty."""
+        outcomes = [self._outcomes.get(cell.spec.id) for cell in self._active]
+        ended = all(o is not None and o.state != "stopped" for o in outcomes)
+        if not ended or len(self.all) >= self.runs or self._ready():
+            return ""
+        generation = len(self.all) // self.plan.trials - 1
+        name = self.plan.metrics[0].name
+        return f"no member of generation {generation} has a finite '{name}'"
+
     def ask(self) -> list[Cell]:
         """Return the next generation; none while no member can be continued."""
         generation = len(self.all) // self.plan.trials

@@ -47,7 +47,7 @@ class Rprop:
         self._best, self._loss = self._at, np.inf  # the last point that was better
         self._steps = np.full(len(axes), FIRST)
         self._signs = np.zeros(len(axes))
-        self.exhausted = False
+        self.exhausted = ""
 
     def ask(self, trial: int) -> dict[str, float]:
         """Return the values of the next trial."""
@@ -70,7 +70,18 @@ class Rprop:
         else:
             self._back()
             self._signs = np.sign(slopes) if finite else self._signs
-        self.exhausted = self.ask(trial) == before
+        if self.ask(trial) == before:
+            self.exhausted = self._reason(slopes, bool(finite))
+
+    def _reason(self, slopes: np.ndarray, finite: bool) -> str:
+        """Return why the next point is the last one."""
+        if not finite:
+            return "the first trial has no finite loss and slopes, so none leads on"
+        if not slopes.any():
+            return "every slope is 0: a minimum, or no field that changes the loss"
+        if np.isin(self._at, (0, 1)).all():
+            return "the loss falls towards the ends of all ranges; take wider ones"
+        return "the steps have become too small to change a value"
 
     def _back(self) -> None:
         self._at = (self._at + self._best) / 2
