@@ -195,10 +195,10 @@ def test_a_name_that_the_first_headline_lacks_is_told_at_once(tmp_path):
     line = "x_eror < 1e-9: the first headline of this run has no 'x_eror'"
     reason = f"{line}; did you mean 'x_error'?"
     assert ("until", {"reason": reason}) in events and run.steps == 20
-    told = [e for e in run.events() if e["event"] == "until"]
+    doubts = [e for e in run.events() if e["event"] == "until"]
     commits = [e for e in run.events() if e["event"] == "committed"]
-    assert [e["reason"] for e in told] == [reason]
-    assert told[0]["time"] <= commits[1]["time"]
+    assert [e["reason"] for e in doubts] == [reason]
+    assert doubts[0]["time"] <= commits[1]["time"]
     events.clear()
     hs.run(toy_tasks.Stroll(sigma=2.0), until="x_error < 1e-9", **options)
     assert events == []

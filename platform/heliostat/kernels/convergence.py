@@ -11,7 +11,7 @@ from typing import Any
 import jax
 from jax import Array
 from jax.core import Tracer
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Shaped
 
 
 class ConvergenceWarning(UserWarning):
@@ -19,7 +19,7 @@ class ConvergenceWarning(UserWarning):
 
 
 def warn_unless(
-    holds: Bool[Array, ""], message: str, *numbers: Float[Array, ""] | float
+    holds: Bool[Array, ""], message: str, *numbers: Shaped[Array, ""] | float
 ) -> None:
     """Warn where a condition does not hold, also inside of ``jit``, ``vmap`` and grad.
 
@@ -33,6 +33,7 @@ def warn_unless(
 
     Example:
         >>> with warnings.catch_warnings(record=True) as caught:
+        ...     warnings.simplefilter("always")
         ...     warn_unless(jax.numpy.array(1) < 0, "residual {:.0e}", 0.5)
         >>> str(caught[0].message)
         'residual 5e-01'

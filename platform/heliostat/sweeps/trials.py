@@ -163,16 +163,16 @@ def only_number(sweep: Findings) -> str:
     Raises:
         RequestError: if there are several, or none.
     """
-    found = {
+    numbers = {
         name: None
         for headline in sweep.headlines.values()
         for name, estimate in headline.items()
         if estimate.source == "this run"
     }
-    if len(found) != 1:
-        names = f"one of {', '.join(found)}" if found else "no run has found any"
+    if len(numbers) != 1:
+        names = f"one of {', '.join(numbers)}" if numbers else "no run has found any"
         raise RequestError(f"metric: expected a number of the headline; {names}")
-    return next(iter(found))
+    return next(iter(numbers))
 
 
 def why_none(sweep: Findings, name: str) -> str:

@@ -86,8 +86,8 @@ def test_slopes_of_the_wrong_sign_do_no_harm():
     ],
 )
 def test_a_descent_that_stands_still_says_why(loss, slope, trials, reason):
-    rule, told = Rprop({"x": hs.Range(0, 1)}, [0.5]), 0
-    while not rule.exhausted and told < 20:
-        rule.tell(told, {"validation": loss - told, "x": slope})
-        told += 1
-    assert told == trials and reason in rule.exhausted
+    rule, trial = Rprop({"x": hs.Range(0, 1)}, [0.5]), 0
+    while not rule.exhausted and trial < 20:
+        rule.tell(trial, {"validation": loss - trial, "x": slope})
+        trial += 1
+    assert trial == trials and reason in rule.exhausted
