@@ -112,7 +112,7 @@ def _commit_all(
     with closing(chunks), progress.follow(record, task, goal.length):
         for chunk in chunks:
             if lock.lost:
-                raise Busy(f"another driver has taken over {record.path.name}")
+                raise Busy(f"another driver has taken over {record.id}")
             _commit(record, chunk, task, goal.length)
             progress.on_chunk(chunk)
             reached = chunk.stop >= goal.mark and goal.reached(record)

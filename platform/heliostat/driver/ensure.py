@@ -21,7 +21,7 @@ from heliostat.results.lookup import store_folder
 from heliostat.results.run import Run
 from heliostat.store import lock
 from heliostat.store.cell import CellRecord, extract_cell
-from heliostat.store.index import is_stored, open_record
+from heliostat.store.index import find_record
 from heliostat.store.record import Record
 from heliostat.system import environment
 from heliostat.task import Task
@@ -58,23 +58,17 @@ def ensure(
     return run_up_to_goal(record, task, goal), computed
 
 
-def find_complete(
-    task: Task, spec: config.Spec, goal: Goal, store: str | Path | None
-) -> Run | None:
+def view_complete(record: Record | None, task: Task, goal: Goal) -> Run | None:
     """Return a run if it is stored up to a goal, else None."""
-    run = find_stored(task, spec, store)
-    if run is None:
-        return None
-    record = run.record
-    if not goal.reached(record) or is_abandoned(record, goal):
+    if record is None or not goal.reached(record) or is_abandoned(record, goal):
         return None
     return run_up_to_goal(record, task, goal)
 
 
 def find_stored(task: Task, spec: config.Spec, store: str | Path | None) -> Run | None:
     """Return a run if it is stored, at whatever step; else None."""
-    path = _folder(spec, store)
-    return Run(path, task) if is_stored(path) else None
+    record = find_record(_folder(spec, store))
+    return Run(record.path, task, record=record) if record else None
 
 
 def plan_run(
@@ -136,9 +130,10 @@ def rollback_on_error(record: Record, task: Task) -> Generator[None]:
 
 def run_up_to_goal(record: Record, task: Task, goal: Goal) -> Run:
     """Return a run up to its goal; it may be the beginning of a longer one."""
-    steps = open_record(record.path).steps  # a cell may have left its pack
-    limit = goal.mark if goal.decided and goal.mark < steps else None
-    return Run(record.path, task, limit, goal.outcome)
+    if record.folder != record.path and record.path.exists():
+        record = Record(record.path)  # the cell has left its pack
+    limit = goal.mark if goal.decided and goal.mark < record.steps else None
+    return Run(record.path, task, limit, goal.outcome, record)
 
 
 def check_steps(steps: Any) -> None:
@@ -164,8 +159,8 @@ def find_or_create(
     """
     path = _folder(spec, store)
     try:
-        if is_stored(path):
-            return Run(path, task).record
+        if record := find_record(path):
+            return record
     except OSError as error:
         reason = f"{path.parents[1]} cannot be read: {error.strerror}"
         raise StoreError(f"store {reason}") from error

@@ -59,7 +59,7 @@ def finish_on_error(
     except Exception as error:
         _fail(record, task, error)
         if isinstance(error, RunFailed):
-            message = f"run {record.path.name}: {error_line(error)}"
+            message = f"run {record.id}: {error_line(error)}"
             raise RunFailed(message) from error
         raise
 
@@ -79,9 +79,10 @@ def complete(record: Record, task: Task, goal: Goal) -> None:
 
 def missing_status(record: Record, goal: Goal) -> bool:
     """Return True if the last commit is stored, but not the final status."""
-    attrs, steps = record.attrs, record.steps
+    attrs = record.attrs
     if attrs["status"] == "complete":
         return False
+    steps = record.steps
     return 0 < (attrs.get("steps") or 0) <= steps or _ends_at_last_step(record, goal)
 
 

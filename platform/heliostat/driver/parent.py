@@ -18,7 +18,8 @@ from heliostat.errors import RequestError, StoreError
 from heliostat.loop.state import NamedArrays, digest
 from heliostat.loop.work import block_count
 from heliostat.results.run import Run
-from heliostat.store.index import ID, is_stored, open_record
+from heliostat.store.definition import ID
+from heliostat.store.index import is_stored, open_record
 from heliostat.store.record import Record
 from heliostat.task import Task
 

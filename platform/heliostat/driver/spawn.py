@@ -32,7 +32,7 @@ def spawn(record: Record, argv: list[str]) -> None:
 
 def argv(record: Record, task: Task, goal: Goal, placement: Placement) -> list[str]:
     """Return the command line of a driver that resumes a run."""
-    line = ["resume", record.path.name]
+    line = ["resume", record.id]
     line += ["--store", str(record.path.parents[1].resolve())]
     line += ["--steps", str(goal.length), "--on", placement.on]
     line += ["--until", goal.condition.text] if goal.condition else []

@@ -29,7 +29,7 @@ from heliostat.results.goal import Goal, GoalOutcome
 from heliostat.results.lookup import as_run, find_run
 from heliostat.results.run import Run
 from heliostat.store import lock
-from heliostat.store.index import is_stored, open_record
+from heliostat.store.index import find_record
 from heliostat.store.record import Record
 from heliostat.task import Task
 
@@ -302,13 +302,13 @@ def remove(run: str | Run, *, store: str | Path | None = None) -> None:
         False
     """
     path = run.path if isinstance(run, Run) else find_run(run, store)
-    if not path.exists() and is_stored(path):
-        folder = open_record(path).folder
+    record = find_record(path)
+    if record is not None and record.folder != record.path:
         raise RequestError(
             f"run {path.name} shares its record with other cells; remove the folder "
-            f"{folder} to remove all of them"
+            f"{record.folder} to remove all of them"
         )
-    delete_run(path)
+    delete_run(record.path if record else path)
 
 
 def _recompute(record: Record, task: Task, on: str, workers: int | None) -> None:
@@ -317,4 +317,4 @@ def _recompute(record: Record, task: Task, on: str, workers: int | None) -> None
     verdict = verify(Run(record.path, task), segments="all", on=on, workers=workers)
     if verdict.status != "ACCEPT":
         result = "is not reproduced" if verdict.status == "REJECT" else "is not settled"
-        raise RunFailed(f"run {record.path.name} {result}: {verdict.reasons[0]}")
+        raise RunFailed(f"run {record.id} {result}: {verdict.reasons[0]}")

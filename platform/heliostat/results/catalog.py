@@ -18,7 +18,13 @@ from heliostat.errors import Busy, StoreError, did_you_mean
 from heliostat.results.lookup import store_folder
 from heliostat.results.run import status_of
 from heliostat.store import lock
-from heliostat.store.index import cell_ids, list_packs
+from heliostat.store.index import (
+    cell_ids,
+    folder_id,
+    list_packs,
+    run_folders,
+    task_folders,
+)
 from heliostat.store.pack import PACKS_FOLDER, Pack
 from heliostat.store.record import Record
 
@@ -56,10 +62,10 @@ def runs(
         'complete'
     """
     root = store_folder(store)
-    folders = sorted(p.parent for p in root.glob(f"{task or '*'}/*/spec.json"))
-    alone = [_run_line(f) for f in folders if f.name[0] != "."]
+    homes = task_folders(root, task)
+    alone = [_run_line(folder) for home in homes for folder in run_folders(home)]
     ids = {line["id"] for line in alone}
-    packed = [line for p in list_packs(root, task or "*") for line in _pack_lines(p)]
+    packed = [li for home in homes for p in list_packs(home) for li in _pack_lines(p)]
     table = pd.DataFrame(alone + [line for line in packed if line["id"] not in ids])
     if table.empty:
         return pd.DataFrame(columns=list(COLUMNS))
@@ -88,9 +94,9 @@ def gc(store: str | Path | None = None) -> list[Path]:
         if UNFINISHED.fullmatch(path.name) and path.is_dir() and _is_stale(path):
             shutil.rmtree(path, ignore_errors=True)
             removed.append(path)
-    runs = (spec.parent for spec in root.glob("*/*/spec.json"))
-    for folder in sorted([*runs, *list_packs(root)]):
-        removed += _remove_leftovers(folder)
+    for home in task_folders(root):
+        for folder in sorted([*run_folders(home), *list_packs(home)]):
+            removed += _remove_leftovers(folder)
     return removed
 
 
@@ -121,7 +127,7 @@ def _run_line(folder: Path) -> dict[str, Any]:
         attrs = record.attrs
         return _line(record.spec, attrs, status_of(record, attrs), record.steps)
     except (StoreError, KeyError):
-        return _damaged(folder.name, folder.parent.name)
+        return _damaged(folder_id(folder), folder.parent.name)
 
 
 def _pack_lines(folder: Path) -> list[dict[str, Any]]:

@@ -11,7 +11,7 @@ from heliostat.config import registry
 from heliostat.config.code import Code
 from heliostat.errors import RequestError
 from heliostat.results.run import Run
-from heliostat.store.index import cell_paths
+from heliostat.store.index import run_paths
 from heliostat.task import Task
 
 
@@ -66,7 +66,7 @@ def open_run(
 
 
 def find_run(run: str, store: str | Path | None = None) -> Path:
-    """Return the folder of a run, by the first digits of its id.
+    """Return the folder of a run, by the first digits of its id or the folder's name.
 
     A cell of a pack has no folder: the path is the one that it would have.
 
@@ -74,18 +74,18 @@ def find_run(run: str, store: str | Path | None = None) -> Path:
         RequestError: if no run or several runs have these digits.
     """
     root, digits = store_folder(store), str(run).rpartition("/")[2]
-    matches: set[Path] = set()
-    if digits and not set(digits) - set("0123456789abcdef"):
-        folders = root.glob(f"*/{digits}*")
-        matches = {p for p in folders if (p / "spec.json").exists()}
-        matches |= {p for p in cell_paths(root) if p.name.startswith(digits)}
+    paths = run_paths(root)
+    matches = {id_: path for path, id_ in paths.items() if path.name == digits}
+    if digits and not matches:
+        renamed_first = sorted(paths.items(), key=lambda item: item[0].name == item[1])
+        matches = {id_: p for p, id_ in renamed_first if id_.startswith(digits)}
     if not matches:
         runs = command("runs", "--store", root)
         raise RequestError(f"no run '{run}' in {root}; `{runs}` lists them")
     if len(matches) > 1:
-        names = ", ".join(sorted(p.name for p in matches))
+        names = ", ".join(sorted(matches))
         raise RequestError(f"'{run}' is short for several runs: {names}")
-    return matches.pop()
+    return next(iter(matches.values()))
 
 
 def as_run(

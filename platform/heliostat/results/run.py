@@ -18,6 +18,7 @@ from heliostat.results.encoding import estimate_from_json, netcdf_attrs
 from heliostat.results.goal import GoalOutcome
 from heliostat.results.headline import Headline, headline_of
 from heliostat.store import lock
+from heliostat.store.cell import CellRecord
 from heliostat.store.index import open_record
 from heliostat.store.record import Record
 from heliostat.task import Task
@@ -106,6 +107,16 @@ class Run:
         return min(self.record.steps, self._limit or sys.maxsize)
 
     @property
+    def limited(self) -> bool:
+        """True if the run shows the first steps of a longer one."""
+        return self._limit is not None
+
+    @property
+    def shared(self) -> Record:
+        """The record of its pack; else that of the run."""
+        return self.record.pack if isinstance(self.record, CellRecord) else self.record
+
+    @property
     def until(self) -> GoalOutcome | None:
         """The condition that ends the run, and its outcome; None without one."""
         stored = self.record.attrs.get("until") if self._limit is None else None
@@ -162,18 +173,15 @@ class Run:
 
     @property
     def _headline(self) -> Headline:
-        stored = self.record.attrs.get("headline")
-        if stored is None or self._partial:
+        attrs = self.record.attrs
+        stored = attrs.get("headline")
+        other = self.limited or status_of(self.record, attrs) == "running"
+        if stored is None or other:  # it is of other rows, or of none yet
             if not self.steps:
                 return Headline({})
             return headline_of(self.task, self.declared_rows.load())
         estimates = {name: estimate_from_json(*e) for name, e in stored.items()}
-        return Headline(estimates, tuple(self.record.headline_errors))
-
-    @property
-    def _partial(self) -> bool:
-        """True if the stored headline is of other rows, or of none yet."""
-        return self._limit is not None or self.status == "running"
+        return Headline(estimates, tuple(attrs.get("headline_errors") or ()))
 
     def state(self, step: int = -1, replica: int = 0) -> Any:
         """Return the state of a replica at a kept step.

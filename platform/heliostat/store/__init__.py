@@ -10,6 +10,7 @@ In reading order:
 - ``checkpoints``: the kept states;
 - ``events``: the log of a run;
 - ``pack``: many runs in one record; ``cell``: one of them, read as a record;
+- ``files``: what is read often, and parsed again only when it has changed;
 - ``index``: the record of a run, alone or in a pack, by its path;
 - ``lock``: one driver at a time.
 """

@@ -8,7 +8,7 @@ observations one for every stride.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -187,20 +187,24 @@ def arrays_of(root: Any, name: str) -> list[Any]:
 
 
 def missing_files(
-    root: Any, store: Path, name: str, entries: int, cell: int | None = None
+    root: Any,
+    store: Path,
+    name: str,
+    entries: int,
+    cells: Collection[int] | None = None,
 ) -> Iterator[Path]:
     """Yield missing files of a group's first entries: zarr reads them as fill values.
 
     Args:
-        cell: cell of a pack, to check only the files with its values.
+        cells: cells of a pack, to check only the files with their values.
     """
     step = root.attrs["step_dim"]
     for array in arrays_of(root, name):
         ranges = []
         dims = array.metadata.dimension_names or ()
         for dim, size, chunk in zip(dims, array.shape, array.chunks, strict=True):
-            if dim == CELL and cell is not None:
-                ranges.append([cell // chunk])
+            if dim == CELL and cells is not None:
+                ranges.append(sorted({cell // chunk for cell in cells}))
             else:
                 ranges.append(range(-(-(entries if dim == step else size) // chunk)))
         folder = store / array.path / "c"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from heliostat.loop.work import Chunk
 from heliostat.store import blocks
 from heliostat.store.checkpoints import Checkpoints
 from heliostat.store.events import EventLog
+from heliostat.store.files import Markers
 from heliostat.store.pack import Pack
 from heliostat.store.record import Record
 from heliostat.store.zarr_format import CELL, as_store_error
@@ -29,9 +32,15 @@ class CellRecord(Record):
 
     def __init__(self, pack: Pack, cell: int) -> None:
         self.pack, self.cell = pack, cell
-        super().__init__(pack.path.parents[1] / self.spec.id)
-        self.checkpoints = _CellCheckpoints(pack, cell)
-        self.log = _CellEvents(pack.log.path, cell)
+        super().__init__(pack.task_folder / pack.ids[cell])
+
+    @cached_property
+    def checkpoints(self) -> Checkpoints:
+        return _CellCheckpoints(self.pack, self.cell)
+
+    @cached_property
+    def log(self) -> EventLog:
+        return _CellEvents(self.pack.log.path, self.cell)
 
     @property
     def folder(self) -> Path:
@@ -43,14 +52,14 @@ class CellRecord(Record):
 
     @property
     def attrs(self) -> dict[str, Any]:
-        attrs, id_ = self.pack.attrs, self.spec.id
-        errors = (attrs.get("headline_errors") or {}).get(id_)
-        headline = self.pack.headlines.get(id_)
-        own = {} if headline is None else {"headline": headline}
-        return attrs | own | {"headline_errors": errors}
+        attrs, id_ = self.pack.attrs, self.id
+        attrs["headline_errors"] = (attrs.get("headline_errors") or {}).get(id_)
+        if (headline := self.pack.headlines.get(id_)) is not None:
+            attrs["headline"] = headline
+        return attrs
 
     @property
-    def _markers(self) -> Any:
+    def _markers(self) -> Markers:
         return self.pack._markers
 
     def _root(self, mode: Any) -> Any:
@@ -66,8 +75,10 @@ class CellRecord(Record):
             within = index if isinstance(index, tuple) else (index,)
             return array[(self.cell, *within)]
 
-    def _open(self, group: str, entries: int) -> xr.Dataset:
-        data = super()._open(group, entries)
+    def table(
+        self, group: str, entries: int, cells: Collection[int] | None = None
+    ) -> xr.Dataset:
+        data = super().table(group, entries, [self.cell])
         return data.isel({CELL: self.cell}, drop=True) if CELL in data.dims else data
 
 
@@ -97,8 +108,8 @@ class _CellEvents(EventLog):
         super().__init__(path)
         self.cell = cell
 
-    def events(self) -> list[dict[str, Any]]:
-        return [e for e in super().events() if self._concerned(e.get("cells"))]
+    def events(self, name: str = "") -> list[dict[str, Any]]:
+        return [e for e in super().events(name) if self._concerned(e.get("cells"))]
 
     def _concerned(self, cells: list[int] | None) -> bool:
         return cells is None or cells[0] <= self.cell < cells[1]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,17 +13,19 @@ from heliostat.config import SCHEMA, Spec
 from heliostat.errors import StoreError
 from heliostat.store.zarr_format import as_store_error
 
+ID = re.compile("[0-9a-f]{16}")
+
 
 def spec_text(spec: Spec) -> str:
     """Return the content of ``spec.json``."""
     return json.dumps(spec._asdict(), indent=1, sort_keys=True)
 
 
-def read_spec(file: Path, id_: str, sha256: str | None) -> Spec:
+def read_spec(file: Path, id_: str | None, sha256: str | None) -> Spec:
     """Read the definition of a run.
 
     Args:
-        id_: id of the run.
+        id_: id of the run; None if its folder has been renamed.
         sha256: digest of the file, from the attributes of the record.
 
     Raises:
@@ -34,9 +37,19 @@ def read_spec(file: Path, id_: str, sha256: str | None) -> Spec:
         schema = spec.identity["schema"]
     if schema != SCHEMA:
         raise StoreError(f"{file}: schema {schema}; this heliostat reads {SCHEMA}")
-    if (spec.id, hashlib.sha256(content).hexdigest()) != (id_, sha256):
+    if (spec.id, hashlib.sha256(content).hexdigest()) != (id_ or spec.id, sha256):
         raise StoreError(f"{file}: the spec is damaged (its digest differs)")
     return spec
+
+
+def stored_id(file: Path) -> str:
+    """Return the id of a definition, which is not checked otherwise.
+
+    Raises:
+        StoreError: if the file is damaged.
+    """
+    with as_store_error(f"{file}: the spec"):
+        return _spec(json.loads(file.read_bytes())).id
 
 
 def pack_text(specs: Sequence[Spec]) -> str:
@@ -50,8 +63,8 @@ def pack_id(cells: Sequence[str]) -> str:
     return hashlib.sha256("\n".join(sorted(cells)).encode()).hexdigest()[:16]
 
 
-def read_specs(file: Path, id_: str, sha256: str | None) -> list[Spec]:
-    """Read the definitions of a pack's cells, in their order.
+def read_specs(file: Path, id_: str, sha256: str | None) -> dict[str, Spec]:
+    """Read the definitions of a pack's cells by their ids, in their order.
 
     Args:
         id_: id of the pack.
@@ -63,8 +76,8 @@ def read_specs(file: Path, id_: str, sha256: str | None) -> list[Spec]:
     with as_store_error(f"{file}: the specs"):
         content = file.read_bytes()
         cells = json.loads(content)["cells"]
-        specs = [_spec(cell) for cell in cells.values()]
-        ids = [spec.id for spec in specs]
+        specs = {spec.id: spec for spec in map(_spec, cells.values())}
+        ids = list(specs)
     digests = (ids, pack_id(ids), hashlib.sha256(content).hexdigest())
     if digests != (list(cells), id_, sha256):
         raise StoreError(f"{file}: the specs are damaged (a digest differs)")

@@ -10,7 +10,7 @@ import fcntl
 import json
 import os
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
@@ -33,26 +33,36 @@ class EventLog:
 
     def append(self, event: str, **details: Any) -> None:
         """Append one event with the present time, on a line of its own."""
-        entry = {"time": round(time.time(), 3), "event": event, **details}
-        line = json.dumps(entry).encode() + b"\n"
-        with self.path.open("ab+") as stream, _locked(stream):
-            stream.write(line if _ends_with_newline(stream) else b"\n" + line)
+        self.extend([(event, details)])
 
-    def events(self) -> list[dict[str, Any]]:
-        """Return all events; a line that is not one, as a crash leaves, is skipped."""
+    def extend(self, events: Iterable[tuple[str, Mapping[str, Any]]]) -> None:
+        """Append events, each with its details, in one write."""
+        now = round(time.time(), 3)
+        entries = ({"time": now, "event": name, **more} for name, more in events)
+        lines = b"".join(json.dumps(entry).encode() + b"\n" for entry in entries)
+        with self.path.open("ab+") as stream, _locked(stream):
+            stream.write(lines if _ends_with_newline(stream) else b"\n" + lines)
+
+    def events(self, name: str = "") -> list[dict[str, Any]]:
+        """Return the events, all or those of one name.
+
+        A line that is not an event, as a crash leaves, is skipped.
+        """
         try:
             lines = self.path.read_bytes().splitlines()
         except FileNotFoundError:
             return []
         events = []
         for line in lines:
+            if name.encode() not in line:
+                continue  # without parsing it
             try:
                 event = json.loads(line)
             except (ValueError, RecursionError):
                 continue
             if isinstance(event, dict) and "event" in event:
                 events.append(event)
-        return events
+        return [event for event in events if name in ("", event["event"])]
 
 
 @contextmanager

@@ -17,8 +17,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from functools import cached_property, lru_cache, partial
+from functools import cached_property, partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import xarray as xr
@@ -27,6 +28,7 @@ from heliostat.config import Spec, traced_fields
 from heliostat.loop.state import NamedArrays
 from heliostat.loop.work import MAX_MEMBERS, Chunk, Job, Member, Span, block_count
 from heliostat.store.definition import pack_text, read_specs
+from heliostat.store.files import JsonFile
 from heliostat.store.record import HeadlineFunction, Record
 from heliostat.store.zarr_format import (
     CELL,
@@ -73,14 +75,33 @@ class Pack(Record):
         self.tasks = tasks
 
     @cached_property
-    def specs(self) -> list[Spec]:
-        """The definition of each cell.
+    def _by_id(self) -> dict[str, Spec]:
+        """The definition of each cell, by its id.
 
         Raises:
             StoreError: if the file is damaged, or of another pack.
         """
         file, sha256 = self.path / PACK_FILE, self.attrs.get("spec_sha256")
         return read_specs(file, self.path.name, sha256)
+
+    @cached_property
+    def specs(self) -> list[Spec]:
+        """The definition of each cell."""
+        return list(self._by_id.values())
+
+    @cached_property
+    def ids(self) -> list[str]:
+        """The id of each cell."""
+        return list(self._by_id)
+
+    @cached_property
+    def task_folder(self) -> Path:
+        """The folder of its task, where each cell would have a folder of its own."""
+        return self.path.parents[1]
+
+    @property
+    def id(self) -> str:
+        return self.path.name
 
     # -- writing ------------------------------------------------------------------
 
@@ -114,7 +135,7 @@ class Pack(Record):
 
     def sequence(self, cell: int, block: int) -> int:
         """Return the number of the sequence of checkpoints of a block of a cell."""
-        blocks = self._markers.shape[1]
+        blocks = self._markers.shape[-1]
         return cell // self.members_together * blocks + block
 
     def _sequence(self, chunk: Chunk) -> int:
@@ -160,25 +181,23 @@ class Pack(Record):
         return [f"{id_}: {e}" for id_, errors in by_cell.items() for e in errors]
 
     @property
-    def headlines(self) -> dict[str, Any]:
+    def headlines(self) -> Mapping[str, Any]:
         """The headline of each cell, by its id.
 
         Raises:
             StoreError: if the file is damaged.
         """
-        file = self.path / "headlines.json"
-        if not file.exists():
-            return {}
-        with as_store_error(f"{file}: the headlines"):
-            return dict(read_json(file, file.stat().st_mtime_ns))
+        with as_store_error(f"{self.path}: the headlines"):
+            try:
+                return MappingProxyType(self._headlines_file.read())
+            except FileNotFoundError:
+                return {}
+
+    @cached_property
+    def _headlines_file(self) -> JsonFile:
+        return JsonFile(self.path / "headlines.json")
 
 
 def _cells(chunk: Chunk) -> slice:
     assert chunk.cells is not None
     return chunk.cells
-
-
-@lru_cache(maxsize=16)
-def read_json(file: Path, changed: int) -> Any:
-    """Return the content of a JSON file, cached until its time of change differs."""
-    return json.loads(file.read_bytes())

@@ -15,7 +15,7 @@ crash comes in between, the run has exactly the steps that ``committed`` says.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -30,15 +30,18 @@ from heliostat.loop.work import Chunk, Job, Span, block_count
 from heliostat.store import arrays, digests, zarr_format
 from heliostat.store.arrays import EVERY_STEP, EVERY_STRIDE, observed_group, rows_group
 from heliostat.store.checkpoints import Checkpoints
-from heliostat.store.definition import read_spec, spec_text
+from heliostat.store.definition import ID, read_spec, spec_text
 from heliostat.store.events import EventLog
+from heliostat.store.files import MARKERS, MISSING, JsonFile, Markers
 from heliostat.store.zarr_format import (
-    MISSING,
     as_store_error,
     cell_index,
+    check_schema,
     create_folder,
 )
 from heliostat.task import Task
+
+SPEC_FILE = "spec.json"
 
 HeadlineFunction = Callable[[Task, xr.Dataset], dict[str, Any]]
 """Estimates of a task from its rows and what failed, as attributes."""
@@ -52,9 +55,17 @@ class Record:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.checkpoints = Checkpoints(path / "checkpoints")
-        self.log = EventLog(path / "events.jsonl")
         self._writable: Any = None
+
+    @cached_property
+    def checkpoints(self) -> Checkpoints:
+        """The kept states."""
+        return Checkpoints(self.path / "checkpoints")
+
+    @cached_property
+    def log(self) -> EventLog:
+        """The events."""
+        return EventLog(self.path / "events.jsonl")
 
     @classmethod
     def create(
@@ -74,13 +85,17 @@ class Record:
         Raises:
             StoreError: if the store cannot be written.
         """
-        create_folder(path, "spec.json", spec_text(spec), task, about, states=states)
+        create_folder(path, SPEC_FILE, spec_text(spec), task, about, states=states)
         return cls(path)
 
     @property
     def folder(self) -> Path:
         """The folder of the files and of the driver's lock."""
         return self.path
+
+    @cached_property
+    def _zarr(self) -> Path:
+        return self.folder / "record.zarr"
 
     # -- definition and progress --------------------------------------------------
 
@@ -91,13 +106,25 @@ class Record:
         Raises:
             StoreError: if the file is damaged, or of another run or schema.
         """
-        sha256 = self.attrs.get("spec_sha256")
-        return read_spec(self.path / "spec.json", self.path.name, sha256)
+        id_ = self.path.name if ID.fullmatch(self.path.name) else None
+        return read_spec(self.path / SPEC_FILE, id_, self.attrs.get("spec_sha256"))
+
+    @property
+    def id(self) -> str:
+        """The id of the run; its folder may have another name."""
+        return self.path.name if ID.fullmatch(self.path.name) else self.spec.id
 
     @property
     def attrs(self) -> dict[str, Any]:
         """Status, planned steps, headline and provenance: the root's attributes."""
-        return dict(self._root("r").attrs)
+        with as_store_error(f"{self.path}: the record"):
+            attrs = dict(self._root_file.read()["attributes"])
+        check_schema(attrs, self.path)
+        return attrs
+
+    @cached_property
+    def _root_file(self) -> JsonFile:
+        return JsonFile(self._zarr / "zarr.json")
 
     @property
     def headline_errors(self) -> list[str]:
@@ -116,16 +143,16 @@ class Record:
             StoreError: if a marker is missing or damaged.
         """
         with as_store_error(f"{self.path}: committed"):
-            steps = np.asarray(self._markers[... if self.cell is None else self.cell])
+            steps = self._markers.read()
+            steps = steps if self.cell is None else steps[self.cell]
         if (steps == MISSING).any():
             block = int(np.argwhere(steps == MISSING)[0, -1])
             raise StoreError(f"{self.path}: the commit marker of block {block} is gone")
         return steps
 
     @cached_property
-    def _markers(self) -> Any:
-        """The commit markers: read often, so opened once; their shape never changes."""
-        return self._root("r")["committed"]
+    def _markers(self) -> Markers:
+        return Markers(self._zarr)
 
     @property
     def steps(self) -> int:
@@ -173,7 +200,7 @@ class Record:
     def commit(self, chunk: Chunk, task: Task, until: int) -> None:
         """Write rows, digests and state, and last the marker that makes them count."""
         root = self._root("r+")
-        sequence, markers = self._sequence(chunk), root["committed"]
+        sequence, markers = self._sequence(chunk), root[MARKERS]
         at = (*cell_index(chunk), chunk.block)
         if np.any(markers[at] > chunk.start):  # what lies past that is written anew
             markers[at] = chunk.start
@@ -211,24 +238,47 @@ class Record:
         Raises:
             StoreError: if a part of them is missing or damaged.
         """
-        return self._open(EVERY_STEP, self.steps)
+        return self.table(EVERY_STEP, self.steps)
 
     def observed(self) -> xr.Dataset:
         """Return the observations of committed strides, lazily; like :meth:`rows`."""
-        return self._open(EVERY_STRIDE, self.steps // self.spec.identity["stride"])
+        return self.table(EVERY_STRIDE, self.steps // self.spec.identity["stride"])
 
-    def _open(self, group: str, entries: int) -> xr.Dataset:
-        root, store = self._root("r"), self.folder / "record.zarr"
-        if group not in root:
-            return xr.Dataset(attrs=self.attrs)
+    def table(
+        self, group: str, entries: int, cells: Collection[int] | None = None
+    ) -> xr.Dataset:
+        """Return the first entries of a group, lazily; of a pack for all of its cells.
+
+        Args:
+            cells: those of a pack whose files must be complete; default all.
+
+        Raises:
+            StoreError: if a part of them is missing or damaged.
+        """
+        attrs = self.attrs
+        if group not in self._root("r"):
+            return xr.Dataset(attrs=attrs)
+        self.check_files(group, entries, cells)
         with as_store_error(f"{self.path}: the record"):
-            for file in arrays.missing_files(root, store, group, entries, self.cell):
+            options: Any = {"consolidated": False, "chunks": None}
+            data = xr.open_zarr(self._zarr, group=group, decode_times=False, **options)
+        return data.isel({attrs["step_dim"]: slice(0, entries)}).assign_attrs(attrs)
+
+    def check_files(
+        self, group: str, entries: int, cells: Collection[int] | None = None
+    ) -> None:
+        """Check that no file of the first entries of a group is missing.
+
+        Args:
+            cells: of a pack, to check only the files with their values; default all.
+
+        Raises:
+            StoreError: naming the file.
+        """
+        root = self._root("r")
+        with as_store_error(f"{self.path}: the record"):
+            for file in arrays.missing_files(root, self._zarr, group, entries, cells):
                 raise StoreError(f"{file}: this part of the record is missing")
-            data = xr.open_zarr(
-                store, group=group, consolidated=False, chunks=None, decode_times=False
-            )
-        committed = {root.attrs["step_dim"]: slice(0, entries)}
-        return data.isel(committed).assign_attrs(self.attrs)
 
     def load_state(self, block: int, step: int) -> NamedArrays:
         """Return a kept state as a span has it, ``(1, replicas, ...)``.
@@ -254,7 +304,7 @@ class Record:
         """Return the root group; for a driver, one that stays open."""
         if self._writable is not None:
             return self._writable
-        root = zarr_format.open_root(self.folder / "record.zarr", mode, self.path)
+        root = zarr_format.open_root(self._zarr, mode, self.path)
         if mode == "r+":
             self._writable = root
         return root

@@ -23,13 +23,11 @@ from heliostat.errors import StoreError
 from heliostat.loop.state import NamedArrays
 from heliostat.loop.work import MAX_MEMBERS, Chunk, block_count
 from heliostat.store.checkpoints import Checkpoints
+from heliostat.store.files import MARKERS, MISSING
 from heliostat.task import Task
 
 CODECS = [ZstdCodec(level=1), Crc32cCodec()]
 """The checksum comes last, so that any damaged byte is noticed when it is read."""
-
-MISSING = -1
-"""Value of a commit marker whose file is missing: the fill value of the array."""
 
 CELL = "cell"
 """Name of the axis of cells in a pack."""
@@ -109,7 +107,7 @@ def create_arrays(
     """Create the commit markers and digests of a run, or of the cells of a pack."""
     lead = LeadingAxes((CELL,), (len(cells),), (members,)) if cells else LeadingAxes()
     root.create_array(
-        "committed",
+        MARKERS,
         shape=(*lead.shape, blocks),
         chunks=(*lead.shape, 1),  # those of all cells in one file: they are read often
         dtype="int64",
@@ -174,10 +172,19 @@ def open_root(store: Path, mode: Any, run: Path) -> Any:
     """
     with as_store_error(f"{run}: the record"):
         root = zarr.open_group(store, mode=mode)
-        schema = root.attrs.get("schema")
-    if schema != SCHEMA:
-        raise StoreError(f"{run}: schema {schema}; this heliostat reads {SCHEMA}")
+        attrs = dict(root.attrs)
+    check_schema(attrs, run)
     return root
+
+
+def check_schema(attrs: Mapping[str, Any], run: Path) -> None:
+    """Check that the root attributes of a record are of this schema.
+
+    Raises:
+        StoreError: if they are of another one.
+    """
+    if (schema := attrs.get("schema")) != SCHEMA:
+        raise StoreError(f"{run}: schema {schema}; this heliostat reads {SCHEMA}")
 
 
 @contextmanager

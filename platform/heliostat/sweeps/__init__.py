@@ -12,7 +12,8 @@ In reading order:
     journal    the request and the events of a sweep, on disk; ``open`` reads them
     findings   cells with their outcomes and headlines
     trials     cells on average over their seeds
-    results    the dataset and tables of a sweep, with ``datasets``, ``lazy``, ``plots``
+    results    the dataset and tables of a sweep, with ``datasets`` and ``plots``
+    slabs      runs in one record, read together into the ``lazy`` arrays of a dataset
     progress   the display on a terminal
 
 Each cell is an ordinary run: stored runs are not computed again, so a sweep that was

@@ -45,6 +45,11 @@ class Cell:
         parent = self.parent and self.parent.identity
         return config.specify(self.task, self.seed, self.x64, parent)
 
+    @cached_property
+    def id(self) -> str:
+        """The id of its run."""
+        return self.spec.id
+
     def __str__(self) -> str:
         return " ".join(f"{name}={value}" for name, value in self.values.items())
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -11,35 +10,33 @@ import xarray as xr
 
 from heliostat import config
 from heliostat.results.encoding import netcdf_attrs
-from heliostat.results.run import Run
 from heliostat.sweeps.axes import SEED
 from heliostat.sweeps.cells import Cell
 from heliostat.sweeps.findings import Findings
 from heliostat.sweeps.lazy import LazyStack, variable
+from heliostat.sweeps.slabs import slabs_of
 
 
-def stack_rows(sweep: Findings, kind: Any, every: int) -> xr.Dataset:
-    """Stack one kind of table of all runs; each run is read when it is needed.
+def stack_rows(sweep: Findings, group: str, every: int) -> xr.Dataset:
+    """Stack one group of all records; each record is read when it is needed.
 
     Args:
-        kind: the property of :class:`Run` that gives the table.
-        every: steps between two entries of the table.
+        group: name of the group: of the rows, or of the observations.
+        every: steps between two entries of the group.
     """
-    read = cache(kind.fget)
-    steps = {id_: o.steps for id_, o in sweep.outcomes.items() if o.data}
-    full = [cell for cell in sweep.cells if steps.get(cell.spec.id, 0) >= every]
-    tables = [read(sweep.runs[id_]) for id_ in _longest_of_each_shape(full, steps)]
-    sizes = _largest_sizes(tables)
+    outcomes = sweep.outcomes.items()
+    entries = {id_: o.steps // every for id_, o in outcomes if o.data}
+    full = [cell for cell in sweep.cells if entries.get(cell.id)]
+    slabs = slabs_of(full, sweep.runs, group, entries)
+    longest = _longest_of_each_shape(full, entries)
+    tables = [slab.one for slab in slabs if not longest.isdisjoint(slab.runs)]
+    sizes, shape = _largest_sizes(tables), sweep.shape
     variables = {}
     for name in dict.fromkeys(name for table in tables for name in table):
         like = next(table[name] for table in tables if name in table)
-        parts = {
-            cell.place: partial(_values, read, sweep.runs[cell.spec.id], name)
-            for cell in full
-        }
         rest = tuple(sizes[dim] for dim in like.dims)
         dtype = like.dtype if like.dtype.kind in "fT" else np.dtype(float)
-        array = LazyStack(parts, sweep.shape, rest, dtype)
+        array = LazyStack(name, slabs, shape, rest, dtype)
         dims = (*sweep.dims, *map(str, like.dims))
         variables[name] = variable(dims, array, like.attrs)
     coords = {**_coords(tables, sizes), **labels(sweep)}
@@ -52,7 +49,7 @@ def summary(sweep: Findings) -> xr.Dataset:
     for name, units in sweep.quantities.items():
         pair, attrs = np.full((2, *sweep.shape), np.nan), {"units": units}
         for cell in sweep.cells:
-            estimate = sweep.headlines.get(cell.spec.id, {}).get(name)
+            estimate = sweep.headlines.get(cell.id, {}).get(name)
             if estimate:
                 pair[(slice(None), *cell.place)] = estimate[:2]
         variables[name] = (sweep.dims, pair[0], attrs)
@@ -66,8 +63,8 @@ def vectors(sweep: Findings) -> dict[str, xr.DataArray]:
     for name, (dim, entries, long_name, by_run) in sweep.extras.vectors.items():
         values = np.full((*sweep.shape, len(entries)), np.nan)
         for cell in sweep.cells:
-            if cell.spec.id in by_run:
-                values[cell.place] = by_run[cell.spec.id]
+            if cell.id in by_run:
+                values[cell.place] = by_run[cell.id]
         dims, attrs = (*sweep.dims, dim), {"long_name": long_name}
         arrays[name] = xr.DataArray(values, {dim: list(entries)}, dims, attrs=attrs)
     return arrays
@@ -87,13 +84,13 @@ def labels(sweep: Findings) -> dict[str, Any]:
     retries, and the labels that the search gives them."""
     outcomes = sweep.outcomes
     by_cell: dict[str, Callable[[Cell], Any]] = {
-        "run": lambda c: c.spec.id,
-        "state": lambda c: outcomes[c.spec.id].state,
+        "run": lambda c: c.id,
+        "state": lambda c: outcomes[c.id].state,
         "reason": sweep.reason,
-        "retries": lambda c: len(sweep.retries.get(c.spec.id, ())),
+        "retries": lambda c: len(sweep.retries.get(c.id, ())),
     }
     for name, by_run in sweep.extras.labels.items():
-        by_cell[name] = lambda c, by_run=by_run: by_run[c.spec.id]
+        by_cell[name] = lambda c, by_run=by_run: by_run[c.id]
     arrays = {name: (sweep.dims, _by_cell(sweep, of)) for name, of in by_cell.items()}
     return {**_axis_labels(sweep), **arrays}
 
@@ -132,13 +129,11 @@ def _axis_attributes(sweep: Findings, name: str) -> dict[str, str]:
 
 def _by_cell(sweep: Findings, value: Callable[[Cell], Any]) -> np.ndarray:
     """Return a value of each cell at its place; -1, NaN or "" where there is none."""
-    values = {cell.place: value(cell) for cell in sweep.cells}
-    array = _as_labels(list(values.values()))
+    array = _as_labels([value(cell) for cell in sweep.cells])
     empty: Any = {"i": -1, "f": np.nan, "b": False}.get(array.dtype.kind, "")
     kind = array.dtype if array.dtype.kind in "ifb" else np.dtypes.StringDType()
     table = np.full(sweep.shape, empty, kind)
-    for place, item in zip(values, array, strict=True):
-        table[place] = item
+    table[tuple(np.transpose([cell.place for cell in sweep.cells]))] = array
     return table
 
 
@@ -156,8 +151,8 @@ def _as_labels(values: Sequence[Any]) -> np.ndarray:
 
 
 def _longest_of_each_shape(
-    cells: Sequence[Cell], steps: Mapping[str, int]
-) -> list[str]:
+    cells: Sequence[Cell], entries: Mapping[str, int]
+) -> set[str]:
     """Return the longest run for each shape that rows may have; floats and seeds do not
     decide on a shape."""
     longest: dict[Any, str] = {}
@@ -167,10 +162,10 @@ def _longest_of_each_shape(
             for name, value in cell.values.items()
             if name != SEED and not isinstance(value, float)
         )
-        run = longest.setdefault(shape, cell.spec.id)
-        if steps[cell.spec.id] > steps[run]:
-            longest[shape] = cell.spec.id
-    return list(longest.values())
+        run = longest.setdefault(shape, cell.id)
+        if entries[cell.id] > entries[run]:
+            longest[shape] = cell.id
+    return set(longest.values())
 
 
 def _largest_sizes(tables: Sequence[xr.Dataset]) -> dict[Any, int]:
@@ -189,7 +184,3 @@ def _coords(tables: Sequence[xr.Dataset], sizes: Mapping[Any, int]) -> dict[Any,
             if array.shape == tuple(sizes[dim] for dim in array.dims):
                 coords.setdefault(name, (array.dims, array.values))
     return coords
-
-
-def _values(read: Callable[[Run], xr.Dataset], run: Run, name: Any) -> np.ndarray:
-    return read(run)[name].values

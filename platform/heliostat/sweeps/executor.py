@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager
 from functools import partial
@@ -11,12 +11,18 @@ from pathlib import Path
 from typing import Any
 
 from heliostat.driver import packs
-from heliostat.driver.ensure import find_stored
 from heliostat.driver.placement import Placement, chunks
 from heliostat.loop.work import Chunk, Job
 from heliostat.store.index import cell_ids
+from heliostat.store.record import Record
 from heliostat.sweeps.cells import Cell
-from heliostat.sweeps.outcomes import Ended, RunContext, run_group, stored_outcome
+from heliostat.sweeps.outcomes import (
+    Ended,
+    RunContext,
+    run_group,
+    stored_outcome,
+    stored_records,
+)
 from heliostat.sweeps.search import CellStream
 from heliostat.system import device
 
@@ -51,27 +57,30 @@ def _submit(
     cells: CellStream,
 ) -> Iterator[Ended]:
     """Yield the stored cells at once, before workers start for the others."""
-    missing = []
+    missing, records = [], stored_records(new, context.store)
     for cell in new:
-        if outcome := stored_outcome(cell, context):
+        if outcome := stored_outcome(cell, context, records.get(cell.id)):
             cells.tell(cell, outcome)
             yield cell, outcome
         else:
             missing.append(cell)
-    executor.submit(group_cells(new, missing, context))
+    executor.submit(group_cells(new, missing, context, records))
 
 
 def group_cells(
-    cells: Sequence[Cell], missing: Sequence[Cell], context: RunContext
+    cells: Sequence[Cell],
+    missing: Sequence[Cell],
+    context: RunContext,
+    records: Mapping[str, Record],
 ) -> list[list[Cell]]:
     """Return the missing cells in groups that are computed together."""
     if context.packs:
-        return pack_groups(cells, missing, context.store)
+        return pack_groups(cells, missing, records)
     return [[cell] for cell in missing]
 
 
 def pack_groups(
-    cells: Sequence[Cell], missing: Sequence[Cell], store: str | Path | None
+    cells: Sequence[Cell], missing: Sequence[Cell], records: Mapping[str, Record]
 ) -> list[list[Cell]]:
     """Return the missing cells in groups that make a pack, and the others alone.
 
@@ -80,17 +89,18 @@ def pack_groups(
 
     Args:
         cells: all that are requested, also those that are stored.
+        records: records of those that are stored, by id.
     """
-    by_id, new, alone = {cell.spec.id: cell for cell in cells}, [], []
+    by_id, new, alone = {cell.id: cell for cell in cells}, [], []
     stored: dict[Path, None] = {}
     for cell in missing:
-        run = find_stored(cell.task, cell.spec, store) if cell.task.packable else None
-        if not cell.task.packable or (run and run.record.folder == run.path):
+        record = records.get(cell.id)
+        if not cell.task.packable or (record and record.folder == record.path):
             alone.append([cell])
-        elif run is None:
+        elif record is None:
             new.append(cell)
-        elif set(cell_ids(run.record.folder)) <= set(by_id):
-            stored[run.record.folder] = None
+        elif set(cell_ids(record.folder)) <= set(by_id):
+            stored[record.folder] = None
         else:
             alone.append([cell])
     continued = [[by_id[id_] for id_ in cell_ids(home)] for home in stored]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +77,7 @@ class Findings:
 
     @cached_property
     def _by_run(self) -> dict[str, Cell]:
-        return {cell.spec.id: cell for cell in self.cells}
+        return {cell.id: cell for cell in self.cells}
 
     @property
     def runs(self) -> dict[str, Run]:
@@ -111,7 +111,12 @@ class Findings:
     @cached_property
     def headline_errors(self) -> dict[str, tuple[str, ...]]:
         """Reasons why estimates failed, by run; most runs have none."""
-        errors = {id_: o.headline_errors for id_, o in self.outcomes.items()}
+        has_errors = cache(lambda record: bool(record.headline_errors))
+        errors = {
+            id_: outcome.headline_errors
+            for id_, outcome in self.outcomes.items()
+            if outcome.run and (outcome.run.limited or has_errors(outcome.run.shared))
+        }
         return {id_: reasons for id_, reasons in errors.items() if reasons}
 
     @cached_property
@@ -126,7 +131,7 @@ class Findings:
 
     def reason(self, cell: Cell) -> str:
         """Return why a cell failed, was stopped or tried again, or lacks estimates."""
-        run = cell.spec.id
+        run = cell.id
         reasons = [*self.retries.get(run, ()), self.outcomes[run].reason]
         reasons += self.headline_errors.get(run, ())
         return "; ".join(dict.fromkeys(filter(None, reasons)))

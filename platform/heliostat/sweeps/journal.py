@@ -37,6 +37,7 @@ class Journal:
         self.store, self.path = store, store / FOLDER / plan.id
         self._plan, self._log = plan, EventLog(self.path / "events.jsonl")
         self._locked = False
+        self._waiting: list[tuple[str, dict[str, Any]]] = []  # written with the next
 
     @contextmanager
     def locked(self) -> Generator[None]:
@@ -54,7 +55,10 @@ class Journal:
             self._create()
             with Lock(self.path, _HINT):
                 self._begin()
-                yield
+                try:
+                    yield
+                finally:
+                    self._write()
         except RequestError:
             if self.path in new and not self.last_outcomes():
                 shutil.rmtree(self.path)
@@ -84,19 +88,27 @@ class Journal:
 
     def append(self, event: str, **details: Any) -> None:
         """Write an event; a journal that was never locked only reads."""
-        if self._locked:
-            self._log.append(event, **details)
+        self._waiting.append((event, details))
+        self._write()
+
+    def _write(self) -> None:
+        if self._locked and self._waiting:
+            self._log.extend(self._waiting)
+        self._waiting = []
 
     def append_outcome(self, cell: Cell, outcome: CellOutcome) -> None:
-        """Write the outcome of a cell."""
+        """Write the outcome of a cell; one that was stored before, with later ones."""
         state, computed, steps, _, reason, traceback = outcome
         why = {"reason": reason, "traceback": traceback} if reason else {}
         values = {name: config.json_value(value) for name, value in cell.values.items()}
-        about = {"run": cell.spec.id, "values": values, "computed": computed}
-        self.append(state, **about, steps=steps, **why)
+        about = {"run": cell.id, "values": values, "computed": computed}
+        self._waiting.append((state, {**about, "steps": steps, **why}))
+        if computed:
+            self._write()
 
     def events(self) -> list[dict[str, Any]]:
         """Return all events, the oldest first."""
+        self._write()
         return self._log.events()
 
     def last_outcomes(self) -> dict[str, dict[str, Any]]:
@@ -112,8 +124,8 @@ class Journal:
     def retries(self) -> dict[str, list[str]]:
         """Return the reason of each retry, by run."""
         reasons: dict[str, list[str]] = {}
-        for event in self.events():
-            if event["event"] == RETRIED and "run" in event:
+        for event in self._log.events(RETRIED):
+            if "run" in event:
                 reasons.setdefault(event["run"], []).append(event["reason"])
         return reasons
 

@@ -10,15 +10,21 @@ from typing import Any
 
 from heliostat import config
 from heliostat.config import Spec, registry
-from heliostat.driver.ensure import find_stored
 from heliostat.errors import RequestError, StoreError
 from heliostat.results.lookup import store_folder
 from heliostat.results.run import Run
-from heliostat.store.index import cell_ids, list_packs
+from heliostat.store.index import (
+    cell_ids,
+    folder_id,
+    list_packs,
+    run_folders,
+    task_folders,
+)
 from heliostat.store.lock import Lock
+from heliostat.store.record import Record
 from heliostat.sweeps.cells import Cell
 from heliostat.sweeps.journal import FOLDER, Journal, find_sweep, run_ids
-from heliostat.sweeps.outcomes import WAITING, CellOutcome
+from heliostat.sweeps.outcomes import WAITING, CellOutcome, stored_records
 from heliostat.sweeps.plan import Plan, plan_from_json
 from heliostat.sweeps.results import Sweep
 from heliostat.sweeps.search import find_search, search_of
@@ -57,7 +63,8 @@ def open_sweep(
     journal = Journal(root, plan)
     last = journal.last_outcomes()
     cells = search_of(plan).recorded(plan, journal)
-    outcomes = {c.spec.id: _outcome(c, last.get(c.spec.id), root) for c in cells}
+    records = stored_records(cells, root)
+    outcomes = {c.id: _outcome(c, last.get(c.id), records.get(c.id)) for c in cells}
     return Sweep(plan, cells, outcomes, root)
 
 
@@ -87,12 +94,15 @@ def read_plan(
     return plan
 
 
-def _outcome(cell: Cell, event: Mapping[str, Any] | None, store: Path) -> CellOutcome:
+def _outcome(
+    cell: Cell, event: Mapping[str, Any] | None, record: Record | None
+) -> CellOutcome:
     """Return the outcome of a cell from its last event."""
     if event is None:
         return WAITING
-    run, steps = find_stored(cell.task, cell.spec, store), event["steps"]
-    run = Run(run.path, cell.task, steps) if run and steps else None
+    steps, run = event["steps"], None
+    if record and steps:
+        run = Run(record.path, cell.task, steps, record=record)
     why = [event.get(name, "") for name in ("reason", "traceback")]
     return CellOutcome(event["event"], False, steps, run, *why)
 
@@ -151,6 +161,12 @@ def own_runs(sweep: Path) -> list[Path]:
     root = sweep.parents[1]
     others = (p for p in (root / FOLDER).iterdir() if p != sweep)
     own = run_ids(sweep).difference(*map(run_ids, others))
-    alone = (spec.parent for spec in root.glob("*/*/spec.json"))
-    packs = (p for p in list_packs(root) if (ids := cell_ids(p)) and own >= {*ids})
-    return sorted([*(folder for folder in alone if folder.name in own), *packs])
+    tasks = task_folders(root)
+    alone = (folder for task in tasks for folder in run_folders(task))
+    packs = (pack for task in tasks for pack in list_packs(task))
+    return sorted(
+        [
+            *(folder for folder in alone if folder_id(folder) in own),
+            *(pack for pack in packs if (ids := cell_ids(pack)) and own >= {*ids}),
+        ]
+    )

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import time
 import traceback
+from collections import ChainMap, defaultdict
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from heliostat.answer import Estimate
 from heliostat.driver import packs
-from heliostat.driver.ensure import ensure, find_complete, find_stored
+from heliostat.driver.ensure import ensure, find_stored, view_complete
 from heliostat.driver.finish import error_line
 from heliostat.driver.placement import ChunkSource, Placement
 from heliostat.driver.progress import Progress
 from heliostat.errors import Busy, StoreError
 from heliostat.results.goal import Goal
 from heliostat.results.run import Run
+from heliostat.store.index import find_records
+from heliostat.store.record import Record
 from heliostat.sweeps.cells import Cell
 
 POLL_SECONDS = 0.5
@@ -79,11 +82,26 @@ class RunContext(NamedTuple):
     on_start: Callable[[Sequence[Cell]], Progress]  # gives the display of a group
 
 
-def stored_outcome(cell: Cell, context: RunContext) -> CellOutcome | None:
-    """Return the outcome of a cell that is stored up to its goal, else None."""
+def stored_records(cells: Sequence[Cell], store: Path) -> dict[str, Record]:
+    """Return the record of each run that is stored, by its id."""
+    by_task: dict[str, set[str]] = defaultdict(set)
+    for cell in cells:
+        by_task[cell.spec.identity["task"]].add(cell.id)
+    return dict(ChainMap(*(find_records(store / t, ids) for t, ids in by_task.items())))
+
+
+def stored_outcome(
+    cell: Cell, context: RunContext, record: Record | None
+) -> CellOutcome | None:
+    """Return the outcome of a cell that is stored up to its goal, else None.
+
+    Args:
+        record: record of its run; None if there is none.
+    """
     goal = context.goal(cell)
-    run = find_complete(cell.task, cell.spec, goal, context.store)
-    return _outcome_of(run, False, goal.decided, _pruned(goal)) if run else None
+    run = view_complete(record, cell.task, goal)
+    state = "pruned" if _pruned(goal) else "done"
+    return CellOutcome(state, False, goal.mark, run) if run else None
 
 
 def run_group(
@@ -129,7 +147,7 @@ def _run_with_retries(
     for _ in range(context.retries):
         if outcome.state != "failed":
             break
-        context.on_event(RETRIED, run=cell.spec.id, reason=outcome.reason)
+        context.on_event(RETRIED, run=cell.id, reason=outcome.reason)
         outcome = _run_once(cell, context, source)
     return outcome
 

@@ -5,10 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from heliostat.driver.ensure import find_stored
+from heliostat.store.record import Record
 from heliostat.sweeps.cells import Cell
 from heliostat.sweeps.executor import group_cells
-from heliostat.sweeps.outcomes import CellOutcome, RunContext, stored_outcome
+from heliostat.sweeps.outcomes import (
+    CellOutcome,
+    RunContext,
+    stored_outcome,
+    stored_records,
+)
 from heliostat.sweeps.progress import SweepProgress
 from heliostat.sweeps.results import Sweep
 from heliostat.sweeps.run import SweepRequest, run_context
@@ -28,7 +33,7 @@ class Preview(Sweep):
     def packs(self) -> list[list[str]]:
         """The runs of each pack to compute."""
         several = (group for group in self.groups if len(group) > 1)
-        return [[cell.spec.id for cell in group] for group in several]
+        return [[cell.id for cell in group] for group in several]
 
 
 def preview(request: SweepRequest, progress: SweepProgress) -> Preview:
@@ -43,8 +48,9 @@ def preview(request: SweepRequest, progress: SweepProgress) -> Preview:
     cells = search_of(plan).preview_cells(plan, journal, request.placement)
     outcomes = _outcomes(cells, context)
     once = FixedCells(cells.all).ask()
-    missing = [cell for cell in once if outcomes[cell.spec.id].computed]
-    groups = group_cells(once, missing, context)
+    missing = [cell for cell in once if outcomes[cell.id].computed]
+    records = stored_records(once, context.store)
+    groups = group_cells(once, missing, context, records)
     unknown = max(0, cells.runs - len(cells.all))
     return Preview(plan, cells.all, outcomes, request.store, groups, unknown)
 
@@ -53,15 +59,16 @@ def _outcomes(cells: CellStream, context: RunContext) -> dict[str, CellOutcome]:
     """Return what is stored of each run."""
     outcomes = {}
     while new := cells.ask():
+        records = stored_records(new, context.store)
         for cell in new:
-            stored = stored_outcome(cell, context)
-            outcomes[cell.spec.id] = stored or _missing(cell, context)
+            record = records.get(cell.id)
+            stored = stored_outcome(cell, context, record)
+            outcomes[cell.id] = stored or _missing(record)
             if stored:
                 cells.tell(cell, stored)
     return outcomes
 
 
-def _missing(cell: Cell, context: RunContext) -> CellOutcome:
-    run = find_stored(cell.task, cell.spec, context.store)
-    steps = run.steps if run else 0
+def _missing(record: Record | None) -> CellOutcome:
+    steps = record.steps if record else 0
     return CellOutcome("begun" if steps else "new", True, steps, None)

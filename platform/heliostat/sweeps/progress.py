@@ -103,13 +103,13 @@ class SweepDisplay:
 
     def on_start(self, cells: Sequence[Cell]) -> ActiveCell:
         active = ActiveCell(len(cells), self._on_gain)
-        self._active |= {cell.spec.id: active for cell in cells}
+        self._active |= {cell.id: active for cell in cells}
         return active
 
     def on_end(self, cell: Cell, outcome: CellOutcome) -> None:
         reused = outcome.state == "done" and not outcome.computed
         self._states["reused" if reused else outcome.state] += 1
-        self._active.pop(cell.spec.id, None)
+        self._active.pop(cell.id, None)
         self._ended.append((cell, outcome))
         if outcome.state == "failed":
             self._status.say(f"failed: {cell}: {outcome.reason}")

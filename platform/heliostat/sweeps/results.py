@@ -12,7 +12,7 @@ import pandas as pd
 import xarray as xr
 
 from heliostat.answer import Estimate
-from heliostat.results.run import Run
+from heliostat.store.arrays import EVERY_STEP, EVERY_STRIDE
 from heliostat.sweeps import datasets, trials
 from heliostat.sweeps.axes import SEED
 from heliostat.sweeps.cells import Cell
@@ -78,8 +78,8 @@ class Sweep(Findings):
         lines = [
             {**_state(self, cell), "traceback": outcome.traceback}
             for cell in self.cells
-            if (outcome := self.outcomes[cell.spec.id]).state == "failed"
-            or cell.spec.id in self.retries
+            if (outcome := self.outcomes[cell.id]).state == "failed"
+            or cell.id in self.retries
         ]
         state = ["run", "state", "steps", "reason", "retries", "traceback"]
         return pd.DataFrame(lines, columns=None if lines else [*self.axes, *state])
@@ -125,7 +125,7 @@ class Sweep(Findings):
         Its error is known only if the cells differ in their seeds alone, since chosen
         values are no sample, see :func:`heliostat.sweeps.trials.mean_estimate`.
         """
-        headlines = [self.headlines[cell.spec.id] for cell in self.cells]
+        headlines = [self.headlines[cell.id] for cell in self.cells]
         sampled = set(self.axes) <= {SEED}
         return {
             name: _average(headlines, name, units, sampled)
@@ -141,13 +141,13 @@ class Sweep(Findings):
         Missing rows are NaN: all of a failed cell, and those behind the end of a cell
         that was pruned or stopped.
         """
-        rows = datasets.stack_rows(self, Run.rows, 1)
+        rows = datasets.stack_rows(self, EVERY_STEP, 1)
         return rows.assign(datasets.vectors(self))
 
     @property
     def observed(self) -> xr.Dataset:
         """The variables that the task observes, like :attr:`dataset`."""
-        return datasets.stack_rows(self, Run.observed, self.plan.task.stride)
+        return datasets.stack_rows(self, EVERY_STRIDE, self.plan.task.stride)
 
     @property
     def summary(self) -> xr.Dataset:
@@ -181,13 +181,13 @@ class Sweep(Findings):
 
 def _line(sweep: Findings, cell: Cell) -> dict[str, Any]:
     line = _state(sweep, cell)
-    for name, estimate in sweep.headlines[cell.spec.id].items():
+    for name, estimate in sweep.headlines[cell.id].items():
         line |= {name: estimate.value, f"{name}_error": estimate.error}
     return line
 
 
 def _state(sweep: Findings, cell: Cell) -> dict[str, Any]:
-    run = cell.spec.id
+    run = cell.id
     outcome, retries = sweep.outcomes[run], len(sweep.retries.get(run, ()))
     line = {**sweep.coordinates(cell), "run": run, "state": outcome.state}
     return {

@@ -79,7 +79,7 @@ def run_context(
 
     def on_start(cells: Sequence[Cell]) -> Progress:
         for cell in cells:  # so that the sweep owns also the runs that never end
-            journal.append("started", run=cell.spec.id)
+            journal.append("started", run=cell.id)
         return progress.on_start(cells)
 
     plan, until, retries, placement, store = request
@@ -101,9 +101,9 @@ def _run_cells(
     checked = not plan.metrics
     with progress.follow(journal, cells.runs):
         for cell, outcome in run_cells(cells, context):
-            before = outcomes.get(cell.spec.id)  # searchers propose a cell twice
+            before = outcomes.get(cell.id)  # searchers propose a cell twice
             computed = outcome.computed or (before is not None and before.computed)
-            outcomes[cell.spec.id] = outcome._replace(computed=computed)
+            outcomes[cell.id] = outcome._replace(computed=computed)
             journal.append_outcome(cell, outcome)
             progress.on_end(cell, outcome)
             checked = checked or check_metrics_of(plan, cell, outcome)

@@ -48,7 +48,7 @@ class Trial:
     @property
     def runs(self) -> list[str]:
         """The ids of its runs, seed by seed."""
-        return [cell.spec.id for cell in self.cells]
+        return [cell.id for cell in self.cells]
 
     def __str__(self) -> str:
         texts = [f"{name}={value}" for name, value in self.values.items()]
@@ -65,9 +65,9 @@ def trials(sweep: Findings) -> list[Trial]:
 
 
 def _trial(sweep: Findings, cells: Sequence[Cell]) -> Trial:
-    headlines = [sweep.headlines[cell.spec.id] for cell in cells]
+    headlines = [sweep.headlines[cell.id] for cell in cells]
     complete = len(cells) >= len(sweep.plan.seeds)  # an active trial lacks seeds
-    ended = all(sweep.outcomes[cell.spec.id].state == "done" for cell in cells)
+    ended = all(sweep.outcomes[cell.id].state == "done" for cell in cells)
     headline = _mean_headline(headlines) if complete else {}
     return Trial(tuple(cells), headline, complete and ended)
 

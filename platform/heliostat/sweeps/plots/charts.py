@@ -131,11 +131,11 @@ def lineage(
     dots = colours.to_rgba(values.values.ravel())
     axes.scatter(generations.ravel(), down.places, c=dots, s=12)
     best = trials.best_trial(sweep, sweep.plan.metrics[0]).cells[0]
-    thick = {cell.spec.id for cell in trials.lineage(sweep, best)}
+    thick = {cell.id for cell in trials.lineage(sweep, best)}
     for cell in sweep.cells:
         ends = [(c.place[1], heights[c.place]) for c in (sweep.source(cell), cell) if c]
         style = {"color": colours.to_rgba(values.values[cell.place]), "zorder": 0}
-        width = 2.5 if cell.spec.id in thick else 0.8
+        width = 2.5 if cell.id in thick else 0.8
         axes.plot(*zip(*ends, strict=True), lw=width, **style)
     _label_lineage(axes, down, field)
 

@@ -79,7 +79,7 @@ class FixedCells:
 
     def __init__(self, cells: list[Cell], runs: int | None = None) -> None:
         self.all = cells
-        self._rest = list({cell.spec.id: cell for cell in cells}.values())
+        self._rest = list({cell.id: cell for cell in cells}.values())
         self.runs = len(self._rest) if runs is None else runs
 
     def ask(self) -> list[Cell]:

@@ -73,7 +73,7 @@ class RungGoal(Goal):
         on_event: Callable[..., None],
     ) -> None:
         super().__init__(cell.task, length)
-        self._run, self._halving, self._on_event = cell.spec.id, halving, on_event
+        self._run, self._halving, self._on_event = cell.id, halving, on_event
         grace, factor = schedule.grace, schedule.factor
         self._next_marks = rungs(grace, factor, cell.task.stride, length)
         self.mark = next(self._next_marks)

@@ -86,7 +86,7 @@ class ProposedTrials:
         if waits or self._over or trial >= self.plan.trials:
             return []
         cells = trial_cells(self.plan, trial, self._values(trial))
-        self._active[trial] = {cell.spec.id: None for cell in cells}
+        self._active[trial] = {cell.id: None for cell in cells}
         self.all += cells
         return cells
 
@@ -99,7 +99,7 @@ class ProposedTrials:
         if trial in self._finished or outcome.state == "stopped" or not self._measure:
             return
         numbers = self._active[trial]
-        numbers[cell.spec.id] = self._measure(cell, outcome)
+        numbers[cell.id] = self._measure(cell, outcome)
         if None in numbers.values():
             return
         values = {name: _mean(numbers.values(), name) for name in self._names}

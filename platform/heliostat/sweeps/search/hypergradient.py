@@ -139,7 +139,7 @@ class SlopeMeter:
         """
         if outcome.state != "done":
             return dict.fromkeys((LOSS, *self._names), math.nan)
-        key = cell.spec.id, outcome.steps
+        key = cell.id, outcome.steps
         if key not in self._stored:
             self._stored[key] = self._slope(cell, outcome.steps)
             self._write(*key, self._stored[key])
@@ -157,7 +157,7 @@ class SlopeMeter:
         except RequestError:
             raise
         except Exception as error:
-            message = f"run {cell.spec.id} cannot be differentiated"
+            message = f"run {cell.id} cannot be differentiated"
             raise RunFailed(f"{message}: {error_line(error)}") from error
 
     def _write(self, run: str, steps: int, slope: ValueAndGrad) -> None:

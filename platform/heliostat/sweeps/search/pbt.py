@@ -95,8 +95,8 @@ class PBT(WrappedSearch):
         cells: Sequence[Cell],
         outcomes: Mapping[str, CellOutcome],
     ) -> Extras:
-        members = {cell.spec.id: cell.place[0] for cell in cells}
-        parents = {cell.spec.id: cell.parent for cell in cells}
+        members = {cell.id: cell.place[0] for cell in cells}
+        parents = {cell.id: cell.parent for cell in cells}
         sources = {r: members.get(p.run, -1) if p else -1 for r, p in parents.items()}
         return Extras(labels={"source": sources})
 
@@ -150,11 +150,11 @@ class Generations:
         return self._active
 
     def tell(self, cell: Cell, outcome: CellOutcome) -> None:
-        self._outcomes[cell.spec.id] = outcome
+        self._outcomes[cell.id] = outcome
 
     def _ready(self) -> bool:
         """Return True if the generation has ended, and a member has a finite number."""
-        outcomes = [self._outcomes.get(cell.spec.id) for cell in self._active]
+        outcomes = [self._outcomes.get(cell.id) for cell in self._active]
         if any(o is None or o.state == "stopped" for o in outcomes):
             return False
         return not outcomes or any(map(math.isfinite, map(self._loss, self._active)))
@@ -176,7 +176,7 @@ class Generations:
 
     def _loss(self, cell: Cell) -> float:
         """Return the number of a member, the smaller the better; NaN for none."""
-        metric, estimates = self.plan.metrics[0], self._outcomes[cell.spec.id].estimates
+        metric, estimates = self.plan.metrics[0], self._outcomes[cell.id].estimates
         value = estimates[metric.name].value if metric.name in estimates else math.nan
         return value if metric.mode == "min" else -value
 
@@ -190,7 +190,7 @@ class Generations:
 
     def _parent(self, source: int) -> Parent | None:
         cell = self._active[source]
-        run = self._outcomes[cell.spec.id].run
+        run = self._outcomes[cell.id].run
         return parent_of(cell.task, self.plan.x64, run) if run else None
 
     def _record(self, cell: Cell, source: int) -> None:
