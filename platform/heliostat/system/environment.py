@@ -103,15 +103,30 @@ def _gpu() -> str:
 def _git() -> dict[str, Any]:
     """Return commit and dirty flag of the sources, if they are a git checkout."""
     try:
-        commit = _git_output("rev-parse", "HEAD")
-        if not commit:
-            return {}
-        return {"commit": commit, "dirty": bool(_git_output("status", "--porcelain"))}
+        return git_state(Path(__file__).resolve())
     except (OSError, subprocess.SubprocessError):
         return {}
 
 
-def _git_output(*args: str) -> str:
-    command = ["git", "-C", str(Path(__file__).resolve().parent), *args]
+def git_state(source: Path) -> dict[str, Any]:
+    """Return the commit of a source's checkout, and whether tracked sources differ.
+
+    Args:
+        source: a file of the sources.
+
+    Returns:
+        ``commit`` and ``dirty``; nothing if git does not track the file.
+    """
+    if not _git_output(source.parent, "ls-files", source.name):
+        return {}
+    sources = ("--untracked-files=no", "--", ":(top)*.py", ":(top,exclude)tests")
+    return {
+        "commit": _git_output(source.parent, "rev-parse", "HEAD"),
+        "dirty": bool(_git_output(source.parent, "status", "--porcelain", *sources)),
+    }
+
+
+def _git_output(folder: Path, *args: str) -> str:
+    command = ["git", "-C", str(folder), *args]
     process = subprocess.run(command, capture_output=True, text=True, timeout=10)
     return process.stdout.strip() if process.returncode == 0 else ""
