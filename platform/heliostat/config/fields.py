@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 from collections.abc import Mapping
 from functools import cache
 from typing import Any, NamedTuple, get_type_hints
@@ -36,7 +37,12 @@ class Field(NamedTuple):
 
 @cache
 def fields_of(task: type[Task]) -> Mapping[str, Field]:
-    """Return the fields of a task with types, defaults and comments as help."""
+    """Return the fields of a task with types, defaults and comments as help.
+
+    Raises:
+        RequestError: for a reserved name, or a value that looks like a field.
+    """
+    _check_declared(task)
     hints, comments = get_type_hints(task), source.field_comments(task)
     fields = {}
     for field in dataclasses.fields(task):
@@ -51,6 +57,31 @@ def fields_of(task: type[Task]) -> Mapping[str, Field]:
             comments.get(field.name, ""),
         )
     return fields
+
+
+def _check_declared(task: type[Task]) -> None:
+    """Refuse attributes that the author takes for fields, which would be ignored.
+
+    Raises:
+        RequestError: for an annotation without ``@dataclass``, or a default without an
+            annotation.
+    """
+    for cls in (c for c in task.__mro__ if issubclass(c, Task) and c is not Task):
+        if "__dataclass_fields__" in vars(cls):
+            continue
+        for name, hint in inspect.get_annotations(cls).items():
+            if name not in vars(Task) and "ClassVar" not in str(hint):
+                raise RequestError(
+                    f"{cls.__name__}.{name} is not a field, because {cls.__name__} is "
+                    "not a dataclass; write @dataclass(frozen=True) above the class"
+                )
+    for field in dataclasses.fields(task):
+        value = inspect.getattr_static(task, field.name, field.default)
+        if value is not field.default and not hasattr(value, "__get__"):
+            raise RequestError(
+                f"{task.__name__}.{field.name} = {value!r} does not change the field's "
+                f"default; annotate it, {field.name}: TYPE = {value!r}, in a dataclass"
+            )
 
 
 def build(task: type[Task], fields: Mapping[str, Any]) -> Task:
