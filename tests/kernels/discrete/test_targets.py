@@ -230,3 +230,18 @@ def test_wrong_states_and_couplings_are_refused():
         pairwise([[0, np.nan], [np.nan, 0]])
     with pytest.raises(ValueError, match="3 or more"):
         ising(2, 0.4)
+
+
+@pytest.mark.parametrize(
+    ("density", "remedy"),
+    [
+        (lambda x: np.sin(x).sum(), "jnp in place of np"),
+        (lambda x: 1.0 if x[0] > 0 else 0.0, r"jnp.where\(condition, a, b\) for if"),
+        (lambda x: [0.5, 1.0][x[0].astype(int)], "jnp.take or x @ table"),
+        (lambda x: float(x.sum()), "compute with jax.numpy alone"),
+    ],
+)
+def test_a_density_that_jax_cannot_trace_is_answered_with_the_remedy(density, remedy):
+    with pytest.raises(ValueError, match=remedy) as caught:
+        check_target(Target(density, sites=3), np.zeros((2, 3), np.uint8))
+    assert "\n" not in str(caught.value) and "Tracer" not in str(caught.value)
