@@ -25,9 +25,10 @@ from typing import TYPE_CHECKING, Any
 
 from heliostat.answer import Answer, Estimate
 from heliostat.config.code import Code
+from heliostat.config.validate import check_used
 from heliostat.errors import Busy, Paused, RequestError, RunFailed, StoreError
 from heliostat.fields.conversion import File
-from heliostat.task import Task, Var, check_used
+from heliostat.task import Task, Var
 
 if TYPE_CHECKING:
     from heliostat.driver.placement import connect

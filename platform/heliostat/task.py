@@ -11,7 +11,7 @@ chunk sizes, worker counts, the planned length or retries.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
 from heliostat.fields import presets
@@ -219,6 +219,21 @@ class Task(metaclass=TaskType):
         """
         raise NotImplementedError(f"{type(self).__name__} must define step")
 
+    def refresh(self, state: Any, data: Any) -> Any:
+        """Return a stored state of one replica, with all that it caches computed anew.
+
+        A run whose own state caches something else, beyond rounding, is not resumed. A
+        run with a parent starts from the parent's state as this method returns it.
+
+        Args:
+            state: state after any step.
+            data: result of :meth:`prepare`.
+
+        Returns:
+            The state, as :meth:`step` returns it.
+        """
+        return state
+
     def observe(self, state: Any, data: Any) -> dict[str, Any]:
         """Compute wide or costly variables of one replica once per stride.
 
@@ -286,33 +301,3 @@ class Task(metaclass=TaskType):
             A dataset by name of its group.
         """
         return {"rows": rows}
-
-
-def check_used(task: Task, uses: Mapping[str, tuple[bool, str]]) -> None:
-    """Refuse fields that are set although nothing reads them.
-
-    Otherwise the same numbers would be stored again under another run id.
-
-    Args:
-        task: the task.
-        uses: for a field, True if something reads it, and its purpose.
-
-    Raises:
-        ValueError: for the first unread field that differs from its default.
-
-    Example:
-        >>> @dataclass(frozen=True)
-        ... class Walk(Task):
-        ...     sigma: float = 1.0
-        >>> check_used(Walk(2.0), {"sigma": (False, "slow walks")})
-        Traceback (most recent call last):
-        ValueError: sigma 2.0: nothing reads it here, it is for slow walks; leave it out
-    """
-    for field in fields(task):
-        used, purpose = uses.get(field.name, (True, ""))
-        given = getattr(task, field.name)
-        if not used and given != field.default:
-            raise ValueError(
-                f"{field.name} {given}: nothing reads it here, it is for {purpose}; "
-                "leave it out"
-            )

@@ -10,7 +10,8 @@ the run's id.  The length is not part of the identity: more steps extend a run.
 | ``fields``, ``values`` | fields of a task; values as JSON and as their types |
 | ``identity`` | the definition of a run, and its id |
 | ``code``, ``references``, ``source`` | code of users, source of tasks: by digests |
-| ``packable``, ``validate`` | traced fields; checks of a task's class attributes |
+| ``execution``, ``content`` | files of users are executed; what they define, compared |
+| ``packable``, ``validate`` | traced fields; checks of a task |
 | ``rebuild`` | the task of a stored definition |
 | ``registry`` | installed tasks |
 | ``condition`` | conditions as text, never evaluated as Python |
@@ -31,6 +32,7 @@ from heliostat.config.identity import SCHEMA, Spec, resolved_fields, specify
 from heliostat.config.packable import traced_fields
 from heliostat.config.rebuild import rebuild
 from heliostat.config.references import codes_of
+from heliostat.config.validate import declared_reads
 from heliostat.config.values import (
     canonical_json,
     float_from_json,
@@ -47,6 +49,7 @@ __all__ = [
     "canonical_json",
     "codes_of",
     "coerce_field",
+    "declared_reads",
     "fields_of",
     "float_from_json",
     "float_to_json",

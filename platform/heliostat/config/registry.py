@@ -11,8 +11,11 @@ import sys
 from functools import cache
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 
+from heliostat.config.execution import EXECUTED, execute
 from heliostat.errors import RequestError, did_you_mean
 from heliostat.task import Task
 
@@ -51,11 +54,14 @@ def load_task(path: str) -> type[Task]:
     module, _, name = path.rpartition(":")
     try:
         if module.endswith(".py"):
-            namespace = vars(_module_of_file(module))
+            namespace = vars(_module_of_file(Path(module).resolve()))
         else:
             namespace = vars(import_module(module))
-    except (ImportError, OSError, SyntaxError) as error:
-        raise RequestError(f"{path}: cannot import {module}: {error}") from error
+    except (Exception, SystemExit) as error:  # a user's file may raise anything
+        reason = " ".join(str(error).split())
+        if not isinstance(error, ImportError | OSError | SyntaxError):
+            reason = f"{type(error).__name__}: {reason}"
+        raise RequestError(f"{path}: cannot import {module}: {reason}") from error
     task = namespace.get(name)
     if not (isinstance(task, type) and issubclass(task, Task)):
         raise RequestError(
@@ -158,16 +164,11 @@ def _load(entry: EntryPoint) -> type[Task]:
     return task
 
 
-def _module_of_file(path: str):
-    import importlib.util
-    from pathlib import Path
-
-    file = Path(path).resolve()
-    name = f"heliostat_file_{file.stem}"  # replaces no other module
-    spec = importlib.util.spec_from_file_location(name, file)
-    if spec is None or spec.loader is None or not file.exists():
-        raise ImportError(f"no file {path}")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
+def _module_of_file(file: Path) -> ModuleType:
+    """Execute a file in a module whose name replaces no other, and note its classes."""
+    text = file.read_bytes()
+    execution = execute(text, file, f"heliostat_file_{file.stem}")
+    for value in vars(execution.module).values():
+        if isinstance(value, type) and value.__module__ == execution.module.__name__:
+            EXECUTED[value] = text, execution
+    return execution.module

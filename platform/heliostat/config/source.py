@@ -13,21 +13,29 @@ import threading
 import tokenize
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
-from types import CodeType, FunctionType, ModuleType
+from types import BuiltinFunctionType, FunctionType, ModuleType
 
+import numpy as np
+
+from heliostat.config.content import digest, leaves, names
+from heliostat.config.execution import EXECUTED, check_again
 from heliostat.errors import RequestError
+from heliostat.system import audit
 from heliostat.task import Task
 
 _PARSING = threading.Lock()
 _TRIES = 9
+_ADDRESS = r" at 0x[0-9a-f]+"
 
 
 def source_digest(task: type[Task]) -> str:
     """Hash the source of a task that is not installed.
 
-    For a task in a file the text is the file; for a task in a notebook, the class and,
-    recursively, the globals that its methods name.  Base classes are included.
+    For a task in a file the text is the file, with the data that it reads if it was
+    given as ``FILE.py:CLASS``; for a task in a notebook, the class and, recursively,
+    the globals that its methods name.  Base classes are included.
 
     Raises:
         RequestError: if there is no text, as for a class defined at a prompt.
@@ -44,6 +52,9 @@ def source_digest(task: type[Task]) -> str:
 
 
 def _texts(cls: type) -> Iterator[str]:
+    if cls in EXECUTED:
+        yield from _texts_of_file(cls)
+        return
     file = getattr(sys.modules.get(cls.__module__), "__file__", None)
     if file and Path(file).is_file():
         yield Path(file).read_text()
@@ -54,21 +65,62 @@ def _texts(cls: type) -> Iterator[str]:
         yield from _named(method, seen)
 
 
+@cache
+def _texts_of_file(cls: type) -> tuple[str, ...]:
+    """Return the text of a file that was executed for its task, and of its inputs.
+
+    Raises:
+        RequestError: if the task differs when the file is executed again.
+    """
+    text, execution = EXECUTED[cls]
+    file = Path(str(execution.module.__file__))
+    try:
+        check_again(execution, text, file, cls.__name__)
+    except RequestError as error:
+        raise RequestError(f"{file.name}: {error}") from error
+    inputs, decoded = execution.inputs, io.StringIO(text.decode(), None).getvalue()
+    if audit.UNSEEN.search(decoded):
+        inputs = inputs._replace(content=digest(execution.leaves(cls.__name__)))
+    return decoded, *([inputs.suffix.decode()] if inputs.suffix else [])
+
+
 def _named(function: FunctionType, seen: set[str]) -> Iterator[str]:
     """Yield the text of the globals that a function names, recursively."""
-    for name in sorted(_names(function.__code__) & set(function.__globals__) - seen):
+    for name in sorted(names(function.__code__) & set(function.__globals__) - seen):
         seen.add(name)
         value = function.__globals__[name]
-        if isinstance(value, FunctionType) and value.__module__ == function.__module__:
-            yield inspect.getsource(value)
-            yield from _named(value, seen)
+        own = inspect.unwrap(value) if callable(value) else value
+        if getattr(own, "__module__", None) != function.__module__:
+            own = None
+        if isinstance(own, FunctionType):
+            yield inspect.getsource(own)
+            yield from _named(own, seen)
         elif not isinstance(value, ModuleType):
-            yield f"{name} = {re.sub(r' at 0x[0-9a-f]+', '', repr(value))}"
+            yield f"{name} = {re.sub(_ADDRESS, '', repr(value))}"
+            if isinstance(own, type) and not issubclass(own, Task):
+                yield from _texts_of_class(own, seen)
+            elif _is_abridged(value):
+                yield digest(leaves(value, name, function.__module__))
 
 
-def _names(code: CodeType) -> set[str]:
-    inner = [c for c in code.co_consts if isinstance(c, CodeType)]
-    return set(code.co_names).union(*map(_names, inner))
+def _texts_of_class(cls: type, seen: set[str]) -> Iterator[str]:
+    """Yield the text of a class that has methods, and of what they name."""
+    methods = [m for m in _written(cls) if m.__module__ == cls.__module__]
+    if methods:
+        yield _source(cls)
+    for method in methods:
+        yield from _named(method, seen)
+
+
+def _is_abridged(value: object) -> bool:
+    """Return True for a value that is more than its ``repr`` shows."""
+    if isinstance(value, type | FunctionType | BuiltinFunctionType):
+        return False
+    text, package = repr(value), type(value).__module__.partition(".")[0]
+    with np.printoptions(threshold=sys.maxsize, floatmode="unique"):
+        whole = repr(value)
+    hidden = bool(re.search(_ADDRESS, text)) or "..." in text or text != whole
+    return hidden or package in ("pandas", "scipy", "xarray")
 
 
 def _written(cls: type) -> list[FunctionType]:

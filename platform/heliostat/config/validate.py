@@ -1,11 +1,19 @@
-"""Checks of the class attributes that a task declares beside its fields."""
+"""Checks of a task: its class attributes, fields without use, files without a field."""
 
 from __future__ import annotations
 
+from collections.abc import Generator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import fields
+from inspect import isfunction
+
 from heliostat.config import registry
+from heliostat.config.execution import EXECUTED, refuse_reads
 from heliostat.config.fields import fields_of
 from heliostat.config.packable import number_type, traced_fields
 from heliostat.errors import RequestError, did_you_mean
+from heliostat.fields.conversion import File
+from heliostat.system import audit
 from heliostat.task import Task
 
 
@@ -78,3 +86,56 @@ def _dims(task: Task) -> set[str]:
     """Return the dims of the variables of a task, without step and replica."""
     variables = (*task.emits.values(), *task.observes.values())
     return {dim for var in variables for dim in var.dims}
+
+
+def check_used(task: Task, uses: Mapping[str, tuple[bool, str]]) -> None:
+    """Refuse fields that are set although nothing reads them.
+
+    Otherwise the same numbers would be stored again under another run id.
+
+    Args:
+        task: the task.
+        uses: for a field, True if something reads it, and its purpose.
+
+    Raises:
+        ValueError: for the first unread field that differs from its default.
+
+    Example:
+        >>> from dataclasses import dataclass
+        >>> @dataclass(frozen=True)
+        ... class Walk(Task):
+        ...     sigma: float = 1.0
+        >>> check_used(Walk(2.0), {"sigma": (False, "slow walks")})
+        Traceback (most recent call last):
+        ValueError: sigma 2.0: nothing reads it here, it is for slow walks; leave it out
+    """
+    for field in fields(task):
+        used, purpose = uses.get(field.name, (True, ""))
+        given = getattr(task, field.name)
+        if not used and given != field.default:
+            raise ValueError(
+                f"{field.name} {given}: nothing reads it here, it is for {purpose}; "
+                "leave it out"
+            )
+
+
+@contextmanager
+def declared_reads(task: Task) -> Generator[None]:
+    """Refuse data files that methods of a task open meanwhile, unless fields name them.
+
+    Installed tasks are trusted: their version is part of the identity.
+    """
+    mro = type(task).__mro__
+    own = [c for c in mro if issubclass(c, Task) and not registry.is_registered(c)]
+    functions = (v for c in own if c is not Task for v in vars(c).values())
+    codes = {f.__code__.co_filename for f in functions if isfunction(f)}
+    values = [getattr(task, field.name) for field in fields(task)]
+    flat = [v for value in values for v in (value if type(value) is tuple else [value])]
+    paths = {file.path.absolute() for file in flat if isinstance(file, File)}
+    for _, execution in filter(None, map(EXECUTED.get, own)):
+        paths |= execution.inputs.paths
+    remedy = "give it as a field of type hs.File"
+    with ExitStack() as stack:
+        for code in codes if not registry.is_registered(type(task)) else ():
+            stack.enter_context(audit.observed(code, refuse_reads(code, paths, remedy)))
+        yield

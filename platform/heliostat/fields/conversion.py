@@ -70,6 +70,8 @@ def _bound(
     for name in () if takes_all else named:
         if name not in parameters:
             hint = did_you_mean(name, parameters) or f"; there are {list(parameters)}"
+            if name in inspect.get_annotations(cls):
+                hint = "; write @dataclass(frozen=True) above the class"
             raise RequestError(f"{cls.__name__} has no field '{name}'{hint}")
     try:
         return signature.bind(*values, **named)

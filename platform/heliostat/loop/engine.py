@@ -45,6 +45,9 @@ class Engine(Protocol):
     ) -> Any:
         """Return the state of a block from the arrays that :meth:`to_host` gave."""
 
+    def refresh(self, block: int, state: Any) -> Any:
+        """Return the state of a block with all that it caches computed anew."""
+
     def replica_state(self, stored: NamedArrays, index: int) -> Any:
         """Return one replica of a block from the stored state of one member."""
 

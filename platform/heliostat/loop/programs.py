@@ -32,7 +32,7 @@ from heliostat.task import Task
 
 
 class Programs:
-    """The three programs of a task, not compiled yet, and shapes of their arguments.
+    """The programs of a task, not compiled yet, and shapes of their arguments.
 
     In the signatures below, ``[count]`` is the number of members; only programs of a
     task with ``packable`` fields take it.
@@ -72,6 +72,12 @@ class Programs:
         check_rows(self.task, OBSERVE, shapes)
         observe = self._batched(self._observe, shapes)
         return jit(observe, out_shardings=self.shards.replicated)
+
+    @property
+    def refresh(self) -> Any:
+        """``((state, args), [count], data)`` to the state, its caches computed anew."""
+        refresh = self._batched(self._refresh, self.template)
+        return jit(refresh, out_shardings=self.shards.split(self.template))
 
     # -- arguments ----------------------------------------------------------------
 
@@ -171,6 +177,11 @@ class Programs:
         state, args = state_and_args
         task = with_traced_fields(self.task, args.traced_fields)
         return self._over_block(lambda one: task.observe(one, data))(state)
+
+    def _refresh(self, state_and_args: tuple[Any, BatchArgs], data: Any) -> Any:
+        state, args = state_and_args
+        task = with_traced_fields(self.task, args.traced_fields)
+        return self._over_block(lambda one: task.refresh(one, data))(state)
 
     def _over_block(self, one: Any) -> Any:
         """Map a function of one replica over a block: by ``vmap``, or directly at width

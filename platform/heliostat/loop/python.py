@@ -86,6 +86,10 @@ class PythonEngine:
     ) -> PythonStates:
         return PythonStates(_states(stored["json"][0]), root_words(members[0].seed))
 
+    def refresh(self, block: int, state: PythonStates) -> PythonStates:
+        states = [self.task.refresh(one, self.data) for one in state.states]
+        return state._replace(states=states)
+
     def replica_state(self, stored: NamedArrays, index: int) -> Any:
         return _states(stored["json"])[index]
 

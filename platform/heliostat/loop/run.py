@@ -25,7 +25,8 @@ import jax
 import numpy as np
 from jax.sharding import AxisType, Mesh
 
-from heliostat.config import traced_fields
+from heliostat.config import declared_reads, traced_fields
+from heliostat.errors import RequestError
 from heliostat.loop.engine import Engine
 from heliostat.loop.python import PythonEngine
 from heliostat.loop.sharding import AXIS
@@ -33,6 +34,7 @@ from heliostat.loop.state import (
     NamedArrays,
     StrideDigests,
     batch_digests,
+    contradiction,
     with_observed,
 )
 from heliostat.loop.work import (
@@ -118,9 +120,12 @@ class Loop:
     """
 
     def __init__(self, task: Task, seed: int, mesh: Mesh | None = None) -> None:
-        self.task, self.data = task, task.prepare()
+        self.task = task
+        with declared_reads(task):
+            self.data = task.prepare()
         self.mesh = mesh or mesh_of(jax.devices()[:1])
         self.reseed(seed)
+        self._caches = type(task).refresh is not Task.refresh
         engine = XLAEngine if task.traced else PythonEngine
         self._engine: Engine = engine(task, self.data, self.mesh)
 
@@ -135,7 +140,8 @@ class Loop:
 
     def compile(self, with_init: bool = True) -> None:
         """Compile all programs; that of ``init`` only if ``with_init``."""
-        self._engine.compile(with_init)
+        with declared_reads(self.task):  # it traces ``init`` and ``step``
+            self._engine.compile(with_init)
 
     def seek(self, span: Span) -> Cursor:
         """Return a cursor at the start of a span: at its state, or after ``init``."""
@@ -145,7 +151,28 @@ class Loop:
                 span.block, 0, self._engine.init(span.block, members), members
             )
         held = self._engine.from_host(span.block, state, members)
+        if self._caches and (span.resumed or not span.start):
+            held = self._without_old_caches(span, state, held)
         return Cursor(span.block, span.start, held, members)
+
+    def _without_old_caches(self, span: Span, stored: NamedArrays, held: Any) -> Any:
+        """Return a state whose caches are those of this task.
+
+        Rounding keeps the stored bits, so that a resumed run equals an uninterrupted
+        one. A parent may have had other fields.
+
+        Raises:
+            RequestError: if the run's own state caches something else.
+        """
+        fresh = self._engine.refresh(span.block, held)
+        name = contradiction(stored, self._engine.to_host(span.block, fresh))
+        if name and span.start:
+            raise RequestError(
+                f"the state of step {span.start} holds another {name} than the task "
+                "now gives for it: its code or its data have changed since; start a "
+                "new run"
+            )
+        return fresh if name else held
 
     def next_chunk(
         self, cursor: Cursor, strides: int, until: int

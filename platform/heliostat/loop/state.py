@@ -48,6 +48,28 @@ def batch_digests(arrays: NamedArrays, count: int) -> list[bytes]:
     return [h.digest() for h in hashes]
 
 
+def contradiction(stored: NamedArrays, fresh: NamedArrays) -> str:
+    """Return the name of an array that differs beyond rounding; "" if none does.
+
+    Example:
+        >>> one = {"x": np.float32([1.0, np.nan])}
+        >>> contradiction(one, {"x": np.float32([1.0001, np.nan])})
+        ''
+        >>> contradiction(one, {"x": np.float32([1.1, np.nan])})
+        'x'
+    """
+    names = (n for n in sorted(fresh) if not _close(stored[n], fresh[n]))
+    return next(names, "")
+
+
+def _close(stored: np.ndarray, fresh: np.ndarray) -> bool:
+    if stored.dtype.kind != "f":
+        return np.array_equal(stored, fresh)
+    finite = np.abs(fresh[np.isfinite(fresh)])
+    limit = float(np.finfo(stored.dtype).eps) ** 0.5 * (1 + finite.max(initial=0.0))
+    return np.allclose(stored, fresh, rtol=0.0, atol=limit, equal_nan=True)
+
+
 def rows_digest(rows: NamedArrays, observed: NamedArrays) -> bytes:
     """Return the digest of a stride's rows and of what was observed at its end."""
     return digest(with_observed(rows, observed))

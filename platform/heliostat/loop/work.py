@@ -90,6 +90,7 @@ class Span(NamedTuple):
     state: NamedArrays | Callable[[], NamedArrays] | None = None
     """After ``start``, each ``(members, ...)``; or its loader. None: from ``init``."""
     members: tuple[Member, ...] = ()  # cells of a pack; empty for the job's own run
+    resumed: bool = False  # continues a stored run: what its state caches is checked
 
     def load(self) -> NamedArrays | None:
         """Return the state, read only now if the span has a loader for it."""

@@ -114,6 +114,13 @@ class XLAEngine:
         arrays = jax.tree.map(put_global, padded, shardings)
         return BlockState(arrays, batch_args(self.task, members), len(members))
 
+    def refresh(self, block: int, state: BlockState) -> BlockState:
+        arrays, args, members = state
+        counted = (*self._count(members), self.data)
+        with jax.set_mesh(self.mesh):
+            arrays = self._programs.refresh((arrays, args), *counted)
+        return BlockState(arrays, args, members)
+
     def replica_state(self, stored: NamedArrays, index: int) -> Any:
         return jax.tree.map(lambda x: jnp.asarray(x[index]), self._tree(stored))
 

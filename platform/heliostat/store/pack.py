@@ -116,7 +116,7 @@ class Pack(Record):
                 start = self._resume_step(sequence, come, task.stride)
                 load = partial(self.checkpoints.load, sequence, start)
                 state = load if start else None
-                spans.append(Span(block, start, until, state, members))
+                spans.append(Span(block, start, until, state, members, True))
         identity = self.specs[0].identity
         return Job(task, identity["seed"], identity["x64"], tuple(spans))
 

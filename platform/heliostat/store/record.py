@@ -185,7 +185,7 @@ class Record:
             start = self._resume_step(block, int(self.committed[block]), task.stride)
             stored = start or "parent" in identity
             state = self.load_state(block, start) if stored else None
-            spans.append(Span(block, start, until, state))
+            spans.append(Span(block, start, until, state, resumed=True))
         return Job(task, identity["seed"], identity["x64"], tuple(spans))
 
     def _resume_step(self, sequence: int, committed: int, stride: int) -> int:

@@ -6,6 +6,8 @@
 | ``jit``, ``compilation`` | sound compiled programs, and their cache on disk |
 | ``environment`` | software and hardware that a result was computed with |
 | ``process`` | identity of a process, and a test of whether it still runs |
+| ``audit`` | data files that a user's code reads, seen by Python's audit events |
+| ``backend`` | the start of JAX in a process that only drives |
 | ``signals`` | SIGTERM as an interrupt |
 | ``cache`` | the folder of everything that can be computed or fetched again |
 """

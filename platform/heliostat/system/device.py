@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from heliostat.system import backend
 from heliostat.system.compilation import enable_compilation_cache
 
 GPU_FLAGS = (
@@ -80,7 +81,7 @@ def single_thread_xla(gpus: float | None = None) -> None:
 
 def xla_threads() -> int:
     """Return the number of threads of XLA in this process."""
-    return _xla_threads or len(cores())
+    return _xla_threads or backend.threads or len(cores())
 
 
 def count_gpus() -> int:

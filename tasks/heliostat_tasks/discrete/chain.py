@@ -52,6 +52,21 @@ def init_state(
     )
 
 
+def refresh_state(kernel: MarkovKernel, state: State) -> State:
+    """Evaluate the target anew at a stored state.
+
+    Args:
+        kernel: sampler of the chain.
+        state: after any step.
+    """
+    if not isinstance(state.chain, Ladder):
+        return state._replace(chain=kernel.init(state.chain.x))
+    evaluate = jax.vmap(lambda x: target_chain(kernel.init(x)))
+    return state._replace(
+        chain=state.chain._replace(chains=evaluate(state.chain.chains.x))
+    )
+
+
 def transition(
     target: Target,
     kernel: MarkovKernel,

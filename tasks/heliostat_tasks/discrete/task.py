@@ -19,7 +19,12 @@ from heliostat.kernels.discrete.chain import MarkovKernel
 from heliostat.kernels.discrete.target import Target, checked_state
 from heliostat.kernels.discrete.tempering import target_chain
 from heliostat_tasks.discrete import estimates, measures
-from heliostat_tasks.discrete.chain import State, init_state, transition
+from heliostat_tasks.discrete.chain import (
+    State,
+    init_state,
+    refresh_state,
+    transition,
+)
 from heliostat_tasks.discrete.exact import references
 from heliostat_tasks.discrete.samplers import SamplerName, build_kernel
 from heliostat_tasks.discrete.targets import (
@@ -171,6 +176,18 @@ class Discrete(hs.Task):
         """
         adapts = self.step_size is None
         return transition(self.model, self.kernel, key, state, self.warmup, adapts)
+
+    def refresh(self, state: State, data: Any) -> State:
+        """Evaluate log p and gains of a stored state anew.
+
+        Args:
+            state: after any step.
+            data: None.
+
+        Returns:
+            The same state, with what it caches.
+        """
+        return refresh_state(self.kernel, state)
 
     def observe(self, state: State, data: Any) -> dict[str, Array]:
         """Pack the chain's state into bits.
