@@ -23,6 +23,7 @@ CHECKED = [
     "heliostat_tasks.bilevel.problems",
     "heliostat_tasks.bilevel.retraining",
     "heliostat_tasks.discrete.chain",
+    "heliostat_tasks.discrete.couplings",
     "heliostat_tasks.discrete.measures",
     "heliostat_tasks.discrete.targets",
     "heliostat_tasks.learn.annealing",

@@ -73,7 +73,9 @@ class Case(NamedTuple):
 def cases() -> dict[str, Case]:
     """All runs by their names, a parent before its child; some read files here."""
     coded = Discrete(target=hs.Code(CODE), size=6, chains=4, warmup=20)
-    filed = Discrete(couplings=hs.File("couplings.txt"), chains=4, warmup=20)
+    filed = Discrete(
+        couplings=hs.File("couplings.txt"), coupling=0.4, chains=4, warmup=20
+    )
     never = {"steps": 300, "until": "ess > 1e9"}
     return {
         "bilevel": Case(BILEVEL, {"steps": 100}),

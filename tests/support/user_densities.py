@@ -28,9 +28,25 @@ def broken(x):
     return x @ jnp.zeros((2, 2))
 
 
-def odd(x):  # exactly six of twelve are on
-    return jnp.where(jnp.sum(x) == 6, 0.0, -jnp.inf)
-
-
 number = 3
 WHOLE = Target(chain, sites=12)
+
+
+def few(x):  # at most four of ten are on
+    return jnp.where(jnp.sum(x) <= 4, FIELD @ x, -jnp.inf)
+
+
+def exactly(x):  # exactly four of ten
+    return jnp.where(jnp.sum(x) == 4, FIELD @ x, -jnp.inf)
+
+
+def rare(x):  # no random state of forty sites is possible
+    return jnp.where(jnp.sum(x) == 4, 0.0, -jnp.inf)
+
+
+def table(x):  # whole numbers have no gradient
+    return TABLE[x.astype(int) @ (2 ** jnp.arange(10))]
+
+
+FIELD = jnp.linspace(-1.0, 1.0, 10)
+TABLE = 2 * jnp.sin(jnp.arange(1024.0))

@@ -32,15 +32,15 @@ _MODULES = {
     "discrete.chromatic": "chromatic",
     "discrete.gibbs": "block_gibbs random_scan_gibbs random_scan_metropolis",
     "discrete.hamming_ball": "hamming_ball",
+    "discrete.kawasaki": "kawasaki",
     "discrete.lattices": "erdos_renyi ising pairwise potts",
     "discrete.proposals": (
         "dmala dula gibbs_with_gradients informed locally_balanced multi_flip "
         "path_auxiliary"
     ),
     "discrete.sequential": "smc",
-    "discrete.target": (
-        "Target check_target checked_state exact_gains relaxed value_and_gains"
-    ),
+    "discrete.target": ("Target checked_state exact_gains relaxed value_and_gains"),
+    "discrete.validate": "check_target",
     "discrete.tempering": "Ladder tempered",
     "convergence": "ConvergenceWarning",
     "diagnostics.convergence": "ess_bulk ess_tail mcse_mean nested_rhat rhat summary",

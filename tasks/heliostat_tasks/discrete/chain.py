@@ -96,7 +96,7 @@ def transition(
     if isinstance(chain, Ladder):
         row["swap_rate"] = chain.swaps
     search, sizes = state.search, kernel.sizes
-    if sizes is not None and adapts and warmup:
+    if sizes is not None and adapts and warmup:  # a lost chain has no acceptance
         search = _adapt_step_size(search, info.acceptance, step, sizes, warmup)
     occupied = measures.update_occupation(state.occupied, x, step - warmup)
     return State(step, chain, search, occupied), row

@@ -67,14 +67,16 @@ def references(target: str, fields: Mapping[str, Any]) -> dict[str, Estimate]:
 
     Args:
         target: its name.
-        fields: fields of the task, by name.
+        fields: fields of the task, by name; its field as a number or an array.
     """
     size, coupling, field = (fields[name] for name in ("size", "coupling", "field"))
     lattice = target == "ising" and fields["couplings"] is None
-    if lattice and not field and 0 < coupling <= COLDEST:
+    if lattice and not np.any(field) and 0 < coupling <= COLDEST:
         return _exact(torus_energy(size, coupling), "Kaufman (1949), finite torus")
     if target == "independent":
-        return _exact(independent_energy(field, fields["values"] or 2), "closed form")
+        values = fields["values"] or 2
+        each = [independent_energy(float(h), values) for h in np.ravel(field)]
+        return _exact(sum(each) / len(each), "closed form")
     if target == "curie-weiss":
         return _exact(curie_weiss_energy(size, coupling), "sum over M")
     return {}

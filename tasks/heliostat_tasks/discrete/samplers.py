@@ -15,6 +15,7 @@ from heliostat.kernels.discrete.gibbs import (
     random_scan_metropolis,
 )
 from heliostat.kernels.discrete.hamming_ball import hamming_ball
+from heliostat.kernels.discrete.kawasaki import kawasaki
 from heliostat.kernels.discrete.proposals import informed
 from heliostat.kernels.discrete.target import Target
 from heliostat.kernels.discrete.tempering import tempered
@@ -32,6 +33,7 @@ SamplerName = Literal[
     "chromatic",
     "block",
     "hamming-ball",
+    "kawasaki",
 ]
 """Names of the samplers."""
 
@@ -97,5 +99,6 @@ SAMPLERS: dict[str, Callable[..., MarkovKernel]] = {
     "chromatic": lambda target: chromatic(target),
     "block": lambda target: block_gibbs(target),
     "hamming-ball": _hamming_ball,
+    "kawasaki": lambda target: kawasaki(target),
 }
 """Builders by name; their parameters are the target and the fields that they read."""

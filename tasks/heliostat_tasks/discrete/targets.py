@@ -20,8 +20,15 @@ from heliostat.kernels.discrete.densities import (
     sine_observations,
     sine_rbm,
 )
-from heliostat.kernels.discrete.lattices import erdos_renyi, ising, pairwise, potts
+from heliostat.kernels.discrete.lattices import (
+    as_field,
+    erdos_renyi,
+    ising,
+    pairwise,
+    potts,
+)
 from heliostat.kernels.discrete.target import Target
+from heliostat_tasks.discrete.couplings import read_couplings
 
 TargetName = Literal[
     "ising",
@@ -34,6 +41,12 @@ TargetName = Literal[
     "ebm",
 ]
 """Names of the built-in targets."""
+
+SiteField = float | Float[np.ndarray, " sites"]
+"""h of every site alike, or one for each."""
+
+COUPLING = 0.4
+"""Default K of all targets but couplings from a file, which has its own numbers."""
 
 VALUES = {"potts": 3, "independent": 2}
 """Default number of values of a site."""
@@ -71,18 +84,21 @@ def load_density(code: hs.Code) -> Target | Callable[..., Any]:
 
 
 def _ising(
-    size: int, coupling: float, field: float, couplings: hs.File | None
+    size: int, coupling: float, field: SiteField, couplings: hs.File | None
 ) -> Target:
     if couplings is None:
         return ising(size, coupling, field)
-    return pairwise(coupling * read_matrix(couplings), field)
+    j, h = read_couplings(couplings)
+    return pairwise(coupling * j, coupling * h + as_field(field, len(j)))
 
 
 def _potts(size: int, values: int | None, coupling: float) -> Target:
     return potts(size, values or VALUES["potts"], coupling)
 
 
-def _random_graph(size: int, degree: float, coupling: float, field: float) -> Target:
+def _random_graph(
+    size: int, degree: float, coupling: float, field: SiteField
+) -> Target:
     return pairwise(coupling * erdos_renyi(size, degree, coupling=1.0), field)
 
 
@@ -90,9 +106,9 @@ def _fhmm(size: int, hidden: int) -> Target:
     return fhmm(sine_observations(size, hidden))
 
 
-def _independent(size: int, values: int | None, field: float) -> Target:
+def _independent(size: int, values: int | None, field: SiteField) -> Target:
     values = values or VALUES["independent"]
-    table = field * np.arange(values)[None] * np.ones((size, 1))
+    table = as_field(field, size)[:, None] * np.arange(values)[None]
     return independent(table if values > 2 else table[:, 1])
 
 
@@ -111,32 +127,3 @@ TARGETS: dict[str, Callable[..., Target]] = {
     "ebm": _ebm,
 }
 """Builders by name; their parameters are the fields that they read."""
-
-
-def read_matrix(path: hs.File | str) -> Float[np.ndarray, " ..."]:
-    """Read a matrix from a ``.npy`` file, or from text with one row per line.
-
-    Nothing in a file is ever executed.
-
-    Raises:
-        ValueError: if the file cannot be read, or holds something else.
-    """
-    file = hs.File(path)
-    try:
-        if file.path.suffix == ".npy":
-            matrix = np.load(file.path, allow_pickle=False)
-        else:
-            delimiter = "," if _has_commas(file) else None
-            matrix = np.loadtxt(file.path, delimiter=delimiter)
-    except OSError as error:
-        raise ValueError(f"{file} cannot be read: {error.strerror or error}") from error
-    except ValueError as error:
-        reason = " ".join(str(error).split())
-        raise ValueError(
-            f"{file}: expected .npy or rows of numbers: {reason}"
-        ) from error
-    return matrix
-
-
-def _has_commas(file: hs.File) -> bool:
-    return "," in file.path.read_text().partition("\n")[0]

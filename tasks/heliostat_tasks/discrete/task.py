@@ -25,17 +25,19 @@ from heliostat_tasks.discrete.chain import (
     refresh_state,
     transition,
 )
+from heliostat_tasks.discrete.couplings import read_numbers
 from heliostat_tasks.discrete.exact import references
 from heliostat_tasks.discrete.samplers import SamplerName, build_kernel
 from heliostat_tasks.discrete.targets import (
+    COUPLING,
     TARGETS,
     VALUES,
     TargetName,
     build_target,
     load_density,
-    read_matrix,
 )
-from heliostat_tasks.discrete.validate import check_fields, check_model, uses
+from heliostat_tasks.discrete.trial import check_model
+from heliostat_tasks.discrete.validate import check_fields, uses
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -53,6 +55,9 @@ class Discrete(hs.Task):
     first-order estimate of the change of f, and accepts by Metropolis-Hastings. Step
     sizes follow the acceptance during ``warmup`` and are fixed afterwards.
 
+    Spins are s = 2x − 1, log p = K Σ_{i<j} J_ij s_i s_j + Σ_i h_i s_i, and J_ij = 1 on
+    the edges of a lattice: K > 0 favours equal spins, h > 0 favours s = 1.
+
     Raises:
         ValueError: for fields that make no sense, in one line.
 
@@ -65,14 +70,14 @@ class Discrete(hs.Task):
 
     target: TargetName | hs.Code = "ising"  # built-in, or your own log p: FILE.py:NAME
     size: int = 10  # side of a lattice; else the number of sites (FHMM: of times)
-    coupling: float = 0.4  # K = J / kT of every edge, each counted once
-    field: float = 0.0  # h / kT of every spin; log-odds of an independent site
+    coupling: float | None = None  # K of log p = K Σ J s s + Σ h s; 0.4, of a file 1
+    field: float | hs.File = 0.0  # h, a number or a file; log-odds if independent
     values: int | None = None  # values of a site: Potts (3), independent, your own (2)
     hidden: int = 8  # hidden units of the RBM, factors of the FHMM, EBM features
     scale: float = 1.0  # scale of the RBM's weights
     degree: float = 4.0  # mean neighbours in the random graph
-    couplings: hs.File | None = None  # .npy or text: J in place of the Ising lattice
-    begin_at: hs.File | None = None  # .npy or text: the state that chains start from
+    couplings: hs.File | None = None  # J in place of the lattice: matrix, edges, QUBO
+    begin_at: hs.File | None = None  # the state that chains start from
     starts: int = 0  # distinct random starts that chains share; 0 is one each
     sampler: SamplerName = "gwg"  # how a step is taken
     balancing: Literal["sqrt", "ratio", "min", "max"] = "sqrt"  # g of informed samplers
@@ -128,8 +133,9 @@ class Discrete(hs.Task):
         return _kernel(self, jax.dtypes.canonicalize_dtype(float))
 
     def canonical(self) -> dict[str, Any]:
-        """Return ``values`` as a number, also where it was None."""
-        return {"values": self.values or VALUES.get(self.target)}
+        """Return ``coupling`` and ``values`` as numbers, also where they were None."""
+        values = self.values or VALUES.get(self.target)
+        return {"coupling": self._coupling, "values": values}
 
     def prepare(self) -> None:
         """Evaluate the target at random states, to find mistakes before the run.
@@ -138,7 +144,7 @@ class Discrete(hs.Task):
             heliostat.RequestError: if the target or the sampler fails there.
         """
         try:
-            check_model(self.model, self.kernel, self._start)
+            check_model(self.model, self.kernel, self._start, self.field_values)
         except (ValueError, TypeError) as error:
             raise hs.RequestError(f"target {self.target}: {error}") from error
 
@@ -211,9 +217,9 @@ class Discrete(hs.Task):
             Estimates by name; none while there are too few draws.
         """
         result = estimates.headline(rows, self.warmup, self.starts)
-        if not result:
-            return {}
-        return result | references(self.target, self.field_values)
+        if not result or self.sampler == "kawasaki":  # which keeps to one sum
+            return result
+        return result | references(self.target, self.model_values)
 
     def tree(self, rows: xr.Dataset) -> Mapping[str, xr.Dataset]:
         """Group rows as ArviZ does: posterior, sample_stats, and both for the warm-up.
@@ -246,18 +252,32 @@ class Discrete(hs.Task):
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
     @property
+    def model_values(self) -> dict[str, Any]:
+        """Values of all fields, with the numbers that the model is built from."""
+        field: Any = self.field
+        h = read_numbers(field).ravel() if isinstance(field, str) else field
+        return self.field_values | {"coupling": self._coupling, "field": h}
+
+    @property
+    def _coupling(self) -> float:
+        """K: as given, else that of the lattices, or 1 for couplings of a file."""
+        if self.coupling is not None:
+            return self.coupling
+        return COUPLING if self.couplings is None else 1.0
+
+    @property
     def _start(self) -> UInt8[np.ndarray, " sites"] | None:
         """State of ``begin_at``, from which all chains start, if it is given."""
         if self.begin_at is None:
             return None
-        return checked_state(self.model, read_matrix(self.begin_at).ravel())
+        return checked_state(self.model, read_numbers(self.begin_at).ravel())
 
 
 @lru_cache(maxsize=16)
 def _model(task: Discrete, precision: Any) -> Target:
     """Build the target once per precision; tasks that travel to workers keep none."""
     if not isinstance(task.target, hs.Code):
-        return build_target(task.target, task.field_values)
+        return build_target(task.target, task.model_values)
     density = load_density(hs.Code(task.target))
     if not isinstance(density, Target):
         return Target(density, task.size, task.values or 2)

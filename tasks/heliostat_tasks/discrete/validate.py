@@ -8,20 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import jax
-import numpy as np
-from jaxtyping import UInt8
-
 import heliostat as hs
-from heliostat.kernels.discrete.chain import MarkovKernel
-from heliostat.kernels.discrete.target import Target, check_target
 from heliostat_tasks.discrete.samplers import SAMPLERS
-from heliostat_tasks.discrete.targets import TARGETS, parameters
+from heliostat_tasks.discrete.targets import COUPLING, TARGETS, parameters
 
 YOUR_OWN = "your own"
-
-TRIED = 64
-"""Random states at which a target is evaluated before a run."""
 
 TARGET_FIELDS = "coupling field values hidden scale degree couplings".split()
 SAMPLER_FIELDS = ("balancing", "differences", "longest")
@@ -37,6 +28,7 @@ def readers(field: str, builders: Mapping[str, Callable[..., Any]]) -> tuple[str
 def uses(fields: Mapping[str, Any]) -> dict[str, tuple[bool, str]]:
     """Map each field that only some runs read to whether this one does, and its use."""
     target, sampler = fields["target"], fields["sampler"]
+    spelt_out = fields["coupling"] == COUPLING  # older runs name the default
     name = YOUR_OWN if isinstance(target, hs.Code) else target
     targets = {field: readers(field, TARGETS) for field in TARGET_FIELDS}
     targets["values"] += (YOUR_OWN,)
@@ -47,6 +39,10 @@ def uses(fields: Mapping[str, Any]) -> dict[str, tuple[bool, str]]:
             f: (name in names, f"target {_either(names)}")
             for f, names in targets.items()
         },
+        "coupling": (
+            spelt_out or name in targets["coupling"],
+            f"target {_either(targets['coupling'])}",
+        ),
         **{
             f: (sampler in names, f"sampler {_either(names)}")
             for f, names in samplers.items()
@@ -84,23 +80,6 @@ def check_fields(fields: Mapping[str, Any]) -> None:
         raise ValueError(f"hottest {fields['hottest']}: expected between 0 and 1")
     if values is not None and not 2 <= values <= 256:
         raise ValueError(f"values {values}: expected 2 to 256")
-
-
-def check_model(
-    target: Target, kernel: MarkovKernel, start: UInt8[np.ndarray, " sites"] | None
-) -> None:
-    """Evaluate a target at its start, or at random states, and try its sampler.
-
-    Raises:
-        ValueError: if the target or the sampler fails there.
-    """
-    rng = np.random.default_rng(0)
-    shape = (TRIED, target.sites)
-    states = rng.integers(0, target.values, shape).astype(np.uint8)
-    if start is not None:
-        states = start[None]
-    check_target(target, states)
-    jax.eval_shape(kernel.init, states[0])
 
 
 def _either(names: tuple[str, ...]) -> str:

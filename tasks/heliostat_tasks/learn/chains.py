@@ -127,4 +127,5 @@ def adapt_step_size(
     if sizes is None:
         return size
     new = size * jnp.exp(GAIN * (acceptance - OPTIMAL_ACCEPTANCE))
+    new = jnp.where(jnp.isnan(acceptance), size, new)  # of lost chains: none
     return jnp.clip(new, sizes.low, sizes.high)

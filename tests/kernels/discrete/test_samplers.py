@@ -22,6 +22,7 @@ from heliostat.kernels import (
     hamming_ball,
     informed,
     ising,
+    kawasaki,
     lazy,
     locally_balanced,
     multi_flip,
@@ -41,7 +42,7 @@ from heliostat.kernels.discrete.bit_packing import pack, unpack
 from heliostat.kernels.discrete.chain import Sizes
 from heliostat.kernels.discrete.densities import sine_rbm
 from heliostat.kernels.discrete.selection import select
-from heliostat.kernels.discrete.target import Target
+from heliostat.kernels.discrete.target import Target, value
 from heliostat.kernels.discrete.tempering import geometric_betas, target_chain
 from heliostat.system.jit import jit
 
@@ -99,6 +100,8 @@ KERNELS = {
     "dmala": (RBM, dmala(RBM), 0.6),
     "gibbs": (RBM, random_scan_gibbs(RBM), 1.0),
     "metropolis": (RBM, random_scan_metropolis(RBM), 1.0),
+    "kawasaki": (RBM, kawasaki(RBM), 1.0),
+    "categorical kawasaki": (CATEGORICAL, kawasaki(CATEGORICAL), 1.0),
     "block": (RBM, block_gibbs(RBM), 1.0),
     "ball": (RBM, hamming_ball(RBM, 4, 1), 1.0),
     "ball of two": (RBM, hamming_ball(RBM, 4, 2), 1.0),
@@ -115,7 +118,7 @@ KERNELS = {
 }
 
 
-QUICK = ("dmala", "metropolis", "block", "chromatic", "categorical gwg")
+QUICK = ("dmala", "metropolis", "kawasaki", "block", "chromatic", "categorical gwg")
 """Most others are held to detailed balance in ``test_transitions``, without chance;
 runs of "gwg" to exact energies in ``test_discrete``."""
 
@@ -184,19 +187,23 @@ def test_tempering_keeps_its_target_and_crosses_between_wells():
         informed,
         pytest.param(locally_balanced, marks=pytest.mark.slow),
         pytest.param(lambda t: informed(t, "max", "exact"), marks=pytest.mark.slow),
-        pytest.param(dmala, marks=pytest.mark.slow),
+        dmala,
+        dula,
+        pytest.param(lambda t: multi_flip(t, longest=4), marks=pytest.mark.slow),
         random_scan_gibbs,
     ],
-    ids=["gwg", "locally balanced", "max", "dmala", "gibbs"],
+    ids=["gwg", "locally balanced", "max", "dmala", "dula", "multi", "gibbs"],
 )
 def test_chains_leave_states_of_zero_probability_and_never_return(build):
-    """Of nine bits at most two may be on; chains start with all of them on."""
-    target = Target(lambda x: jnp.where(jnp.sum(x) <= 2, 0.1 * jnp.sum(x), -jnp.inf), 9)
+    """Of nine bits at most two may be on; chains start with all of them on, where the
+    gradient leads back."""
+    wall = lambda x: jnp.where(jnp.sum(x) <= 2, 0.0, -jnp.inf)  # noqa: E731
+    target = Target(lambda x: 2 * jnp.sum(x) + wall(x), 9)
     kernel = build(target)
 
     def walk(key):
         def body(chain, t):
-            chain, _ = kernel.step(jax.random.fold_in(key, t), chain, 0.5)
+            chain, _ = kernel.step(jax.random.fold_in(key, t), chain, 0.2)
             return chain, chain.x.sum()
 
         return jax.lax.scan(
@@ -206,6 +213,38 @@ def test_chains_leave_states_of_zero_probability_and_never_return(build):
     sums = np.asarray(jit(jax.vmap(walk))(jax.random.split(jax.random.key(0), 32)))
     assert (sums[:, -500:] <= 2).all()
     assert (np.ptp(sums[:, -500:], axis=1) > 0).all()
+
+
+@pytest.mark.parametrize("moves", ["factorised", "path"])
+def test_nothing_adapts_on_steps_of_a_lost_chain(moves):
+    target = Target(lambda x: jnp.where(jnp.sum(x) <= 2, 0.0, -jnp.inf), 9)
+    kernel = informed(target, moves=moves, longest=4 if moves == "path" else 1)
+    search = init_adaptation(kernel.sizes)
+    for start, adapts in ((jnp.ones(9), False), (jnp.zeros(9), True)):
+        _, info = kernel.step(jax.random.key(0), kernel.init(start), search.size)
+        new = adapt_size(search, info.acceptance, kernel.sizes)
+        assert (int(new.seen) == 1) == (float(new.size) != float(search.size)) == adapts
+
+
+@pytest.mark.parametrize("build", [informed, random_scan_gibbs, kawasaki, dmala])
+def test_spins_are_taken_as_their_bits(build):
+    bits = jnp.array([0, 1, 1, 0, 1, 0, 1, 1, 1], jnp.uint8)
+    kernel, spins = build(ISING), 2 * bits.astype(int) - 1
+    for x in (spins, spins.astype(float), np.asarray(spins)):
+        for start in (kernel.init(x), jit(kernel.init)(x)):
+            assert start.x.dtype == jnp.uint8 and (start.x == bits).all()
+            assert float(start.logp) == float(kernel.init(bits).logp)
+    assert float(value(ISING, spins)) == float(value(ISING, bits))
+
+
+def test_states_with_other_values_are_refused():
+    for target, x in (
+        (ISING, [-1] + [0] * 8),
+        (CATEGORICAL, [-1, 1, 1]),
+        (RBM, [2] * 6),
+    ):
+        with pytest.raises(ValueError, match="expected whole numbers from 0 to"):
+            informed(target).init(np.array(x))
 
 
 def test_adaptation_reaches_its_acceptance_and_then_stands_still():

@@ -29,12 +29,12 @@ from heliostat.kernels.discrete.lattices import erdos_renyi, greedy_colouring
 from heliostat.kernels.discrete.target import (
     Target,
     alternatives,
-    check_target,
     checked_state,
     exact_gains,
     value,
     value_and_gains,
 )
+from heliostat.kernels.discrete.validate import check_target
 from heliostat.system.jit import jit
 from heliostat_tasks.discrete.exact import curie_weiss_energy, torus_energy, torus_log_z
 
@@ -128,6 +128,7 @@ def test_controls_know_their_normalisation():
 J = erdos_renyi(9, 3, seed=1)
 TARGETS = {
     "ising": ising(3, 0.4, field=0.2),
+    "ising in fields": ising(3, 0.4, np.sin(np.arange(9.0))),
     "graph": pairwise(J, 0.3),
     "potts": potts(3, 3, 0.7),
     "rbm": sine_rbm(9, 4, 1.5),

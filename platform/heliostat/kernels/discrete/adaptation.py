@@ -6,8 +6,9 @@ approximation, and its average forgets the beginning::
     log s_t+1 = log s_t + t^−0.6 (a_t − a*)
     log s̄_t  = log s̄_t−1 + min(1, 3/t) (log s_t − log s̄_t−1)
 
-After warm-up s̄ is used and never changes: a size that follows its chain forever does
-not leave the target stationary.  The acceptance a* = 0.574 is optimal for locally
+A step without an acceptance (NaN, of a lost chain) changes nothing.  After warm-up s̄
+is used and never changes: a size that follows its chain forever does not leave the
+target stationary.  The acceptance a* = 0.574 is optimal for locally
 balanced proposals in high dimensions.
 
 References: Robbins and Monro, Ann. Math. Stat. 22, 400 (1951); Polyak and Juditsky,
@@ -19,6 +20,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Float, Int
@@ -71,17 +73,20 @@ def adapt_size(
 
     Args:
         state: the state before.
-        acceptance: a, () probability with which the step's proposal was accepted.
+        acceptance: a, () probability with which the step's proposal was accepted; NaN
+            if there was none.
         sizes: the range that the size stays in.
         target: a*, the acceptance aimed at.
 
     Returns:
-        The state after.
+        The state after; the same one if there was no acceptance.
 
     Example:
         >>> sizes = Sizes(0.2, 1e-3, 1e3)
         >>> state = init_adaptation(sizes)
         >>> bool(adapt_size(state, jnp.array(1.0), sizes).size > 0.2)
+        True
+        >>> adapt_size(state, jnp.array(jnp.nan), sizes) == state
         True
 
     Reference: Andrieu and Thoms, Stat. Comput. 18, 343 (2008).
@@ -90,7 +95,8 @@ def adapt_size(
     log = jnp.log(state.size) + (1.0 * t) ** -DECAY * (acceptance - target)
     log = jnp.clip(log, jnp.log(sizes.low), jnp.log(sizes.high))
     mean = state.mean + jnp.minimum(1.0, RECENT / t) * (log - state.mean)
-    return SizeAdaptation(jnp.exp(log), mean, t)
+    new, known = SizeAdaptation(jnp.exp(log), mean, t), ~jnp.isnan(acceptance)
+    return jax.tree.map(lambda a, b: jnp.where(known, a, b), new, state)
 
 
 def freeze_size(state: SizeAdaptation) -> SizeAdaptation:

@@ -23,9 +23,14 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import Array
-from jaxtyping import Float, Int, Key
+from jaxtyping import Bool, Float, Int, Key
 
-from heliostat.kernels.discrete.target import Gains, State, differences
+from heliostat.kernels.discrete.target import (
+    Gains,
+    State,
+    StateLike,
+    differences,
+)
 
 
 class Chain(NamedTuple):
@@ -50,7 +55,7 @@ class Info(NamedTuple):
         ()
     """
 
-    acceptance: Float[Array, ""]  # probability with which the proposal was accepted
+    acceptance: Float[Array, ""]  # of the proposal; NaN if the chain was lost
     hops: Int[Array, ""]  # int32, sites that changed
 
 
@@ -83,7 +88,8 @@ class MarkovKernel(NamedTuple):
     """A sampler of one chain.
 
     Args:
-        init: x (D,) uint8 -> :class:`Chain`.
+        init: x (D,) -> :class:`Chain`; x as
+            :func:`~heliostat.kernels.discrete.target.as_state` takes it.
         step: (key, chain, size, tilt) -> (chain, info).  ``size`` is ignored by
             samplers that have none, ``tilt`` may be None.
         sizes: None if the sampler has no size.
@@ -100,7 +106,7 @@ class MarkovKernel(NamedTuple):
         ((16,), False)
     """
 
-    init: Callable[[Array], Any]
+    init: Callable[[StateLike], Any]
     step: Callable[..., tuple[Any, Info]]
     sizes: Sizes | None = None
     proposal: Any = None
@@ -154,13 +160,30 @@ def product(base: Float[Array, "sites values"], x: State) -> Float[Array, ""]:
     return jnp.sum(jnp.take_along_axis(base, x[:, None].astype(jnp.int32), 1))
 
 
+def is_lost(chain: Chain) -> Bool[Array, ""]:
+    """Return True if the chain is at a state that its target calls impossible.
+
+    Args:
+        chain: of any sampler that is not tempered.
+
+    Returns:
+        () bool: f(x) is −inf, +inf or NaN.
+
+    Example:
+        >>> x = jnp.zeros(2, jnp.uint8)
+        >>> bool(is_lost(Chain(x, jnp.array(-jnp.inf), jnp.zeros((0, 0)))))
+        True
+    """
+    return ~jnp.isfinite(chain.logp)
+
+
 def metropolis_hastings(
     key: Key[Array, ""], chain: Chain, proposed: Chain, log_ratio: Float[Array, ""]
 ) -> tuple[Chain, Info]:
     """Accept a proposal with probability min(1, e^log_ratio).
 
-    An impossible state (−inf) is never entered, unless the chain is at such a state
-    already: then it walks until a state is possible.
+    An impossible state (−inf or NaN) is never entered, unless the chain is lost, at
+    such a state already: then it walks until a state is possible.
 
     Args:
         key: key of this decision.
@@ -169,7 +192,8 @@ def metropolis_hastings(
         log_ratio: log of π(y) q(y → x) / π(x) q(x → y), ().
 
     Returns:
-        One of the two chains, and the acceptance with the number of changed sites.
+        One of the two chains, and the acceptance with the number of changed sites. The
+        acceptance is NaN where it says nothing: of a lost chain, or if log p is NaN.
 
     Example:
         >>> old = Chain(jnp.zeros(2, jnp.uint8), jnp.array(0.0), jnp.ones((2, 1)))
@@ -185,10 +209,10 @@ def metropolis_hastings(
     f = proposed.logp
     u = jax.random.uniform(key, dtype=log_ratio.dtype)
     wins = (jnp.log1p(-u) <= log_ratio) & jnp.isfinite(f)  # never log 0
-    lost = ~jnp.isfinite(chain.logp)
+    lost = is_lost(chain)
     moves = jnp.where(lost, f < jnp.inf, wins)
     hops = jnp.sum(proposed.x != chain.x, dtype=jnp.int32)
-    chance = jnp.where(jnp.isnan(log_ratio), 0.0, jnp.minimum(1.0, jnp.exp(log_ratio)))
+    chance = jnp.where(lost, jnp.nan, jnp.minimum(1.0, jnp.exp(log_ratio)))
     chosen = jax.tree.map(lambda new, old: jnp.where(moves, new, old), proposed, chain)
     return chosen, Info(chance, jnp.where(moves, hops, 0))
 

@@ -18,6 +18,7 @@ from jaxtyping import Float, Int, Key
 from heliostat.kernels.discrete.chain import Chain, Info, MarkovKernel, Tilt, tilted
 from heliostat.kernels.discrete.gibbs import init_without_gains, unit
 from heliostat.kernels.discrete.moves import Size
+from heliostat.kernels.discrete.proposals import MAX_GAIN
 from heliostat.kernels.discrete.target import (
     Gains,
     State,
@@ -119,7 +120,8 @@ def conditionals(target: Target, x: State, tilt: Tilt | None = None) -> Gains:
         tilt: point of the path to a product measure; None is the target.
 
     Returns:
-        ``(D, K − 1)`` in [0, 1]; what a row lacks of 1 is staying.
+        ``(D, K − 1)`` in [0, 1]; what a row lacks of 1 is staying. At an impossible
+        state a site moves where that leads out, else to any value.
 
     Example:
         >>> from heliostat.kernels import independent
@@ -131,4 +133,5 @@ def conditionals(target: Target, x: State, tilt: Tilt | None = None) -> Gains:
     _, gains = tilted(Chain(x, jnp.zeros((), gains.dtype), gains), tilt)
     if target.values == 2:
         return jax.nn.sigmoid(gains)
+    gains = jnp.nan_to_num(gains, nan=-jnp.inf, posinf=MAX_GAIN, neginf=-jnp.inf)
     return jax.nn.softmax(jnp.pad(gains, ((0, 0), (1, 0))), axis=1)[:, 1:]

@@ -30,7 +30,14 @@ from heliostat.kernels.discrete.chain import (
 )
 from heliostat.kernels.discrete.moves import Size
 from heliostat.kernels.discrete.selection import select
-from heliostat.kernels.discrete.target import State, Target, alternatives, value
+from heliostat.kernels.discrete.target import (
+    State,
+    StateLike,
+    Target,
+    alternatives,
+    as_state,
+    value,
+)
 
 NO_GAINS = (0, 0)
 
@@ -56,14 +63,14 @@ def unnormalised_weights(logits: Float[Array, " n"]) -> Float[Array, " n"]:
     return jnp.where(top == -jnp.inf, 1.0, jnp.exp(logits - top))
 
 
-def init_without_gains(target: Target) -> Callable[[State], Chain]:
+def init_without_gains(target: Target) -> Callable[[StateLike], Chain]:
     """Return the ``init`` of samplers that carry no gains.
 
     Args:
         target: the density.
 
     Returns:
-        x (D,) uint8 -> :class:`Chain`, with gains of shape (0, 0).
+        x (D,) -> :class:`Chain`, with gains of shape (0, 0).
 
     Example:
         >>> chain = init_without_gains(Target(jnp.sum, 2))(jnp.ones(2, jnp.uint8))
@@ -71,7 +78,8 @@ def init_without_gains(target: Target) -> Callable[[State], Chain]:
         (2.0, (0, 0))
     """
 
-    def init(x: State) -> Chain:
+    def init(x: StateLike) -> Chain:
+        x = as_state(target, x)
         f = value(target, x)
         return Chain(x, f, jnp.zeros(NO_GAINS, f.dtype))
 

@@ -1,6 +1,6 @@
 """Pairwise targets: Ising and Potts models on lattices and on graphs.
 
-    Ising   log p = K Σ_edges s_i s_j + h Σ_i s_i,       s = 2x − 1 ∈ {−1, 1}
+    Ising   log p = K Σ_edges s_i s_j + Σ_i h_i s_i,       s = 2x − 1 ∈ {−1, 1}
     Potts   log p = K Σ_edges [x_i = x_j]
 
 Each edge counts once, so K is β J of the textbooks; other codes count edges twice
@@ -20,21 +20,21 @@ from numpy.typing import ArrayLike
 from heliostat.kernels.discrete.target import Relaxed, State, Target
 
 
-def ising(size: int, coupling: float, field: float = 0.0) -> Target:
+def ising(size: int, coupling: float, field: ArrayLike | float = 0.0) -> Target:
     """Return the Ising model on a periodic ``size`` × ``size`` lattice.
 
-        log p = K Σ_edges s_i s_j + h Σ_i s_i,       s = 2x − 1
+        log p = K Σ_edges s_i s_j + Σ_i h_i s_i,       s = 2x − 1
 
     Args:
         size: side of the lattice, at least 3 (of 2, edges would coincide).
         coupling: K = J / kT, dimensionless; negative is antiferromagnetic.
-        field: h = B / kT, dimensionless.
+        field: h = B / kT, dimensionless: a number, or one per site, row by row.
 
     Returns:
         The density over ``size²`` bits.
 
     Raises:
-        ValueError: for a side below 3.
+        ValueError: for a side below 3, or a field of other sites.
 
     Example:
         >>> target = ising(3, coupling=0.5)
@@ -42,18 +42,25 @@ def ising(size: int, coupling: float, field: float = 0.0) -> Target:
         9.0
     """
     _check_side(size)
+    h = np.asarray(field, float)
+    if h.ndim:
+        h = as_field(h, size**2).reshape(size, size)
 
     def bonds(x: Float[Array, " sites"]) -> Float[Array, ""]:
         s = (2 * x - 1).reshape(size, size)
         return jnp.sum(s * (jnp.roll(s, 1, 0) + jnp.roll(s, 1, 1)))
 
     def logp(x: Float[Array, " sites"]) -> Float[Array, ""]:
-        return coupling * bonds(x) + field * jnp.sum(2 * x - 1)
+        strength, s = jnp.asarray(h, x.dtype), 2 * x - 1
+        if not h.ndim:
+            return coupling * bonds(x) + strength * jnp.sum(s)
+        return coupling * bonds(x) + jnp.sum(strength * s.reshape(size, size))
 
     def exact(x: State) -> Float[Array, "sites 1"]:
         s = (2 * x.astype(float) - 1).reshape(size, size)
         around = sum(jnp.roll(s, by, axis) for by in (1, -1) for axis in (0, 1))
-        return (-2 * s * (coupling * around + field)).reshape(-1, 1)
+        local = coupling * around + jnp.asarray(h, s.dtype)
+        return (-2 * s * local).reshape(-1, 1)
 
     return Target(
         logp,
@@ -83,7 +90,9 @@ def magnetisation(x: Float[Array, " sites"]) -> Float[Array, ""]:
 
 
 def pairwise(couplings: ArrayLike, field: ArrayLike | float = 0.0) -> Target:
-    """Return an Ising model on any graph: log p = ½ sᵀ J s + hᵀ s.
+    """Return an Ising model on any graph, s = 2x − 1.
+
+        log p = ½ sᵀ J s + hᵀ s = Σ_{i<j} J_ij s_i s_j + Σ_i h_i s_i
 
     Args:
         couplings: J, ``(D, D)``, symmetric, with a zero diagonal.
@@ -94,7 +103,7 @@ def pairwise(couplings: ArrayLike, field: ArrayLike | float = 0.0) -> Target:
 
     Raises:
         ValueError: if J is not square, finite and symmetric, or has a diagonal (see
-            :func:`as_couplings`).
+            :func:`as_couplings`), or if h has other sites.
 
     Example:
         >>> target = pairwise([[0.0, 1.0], [1.0, 0.0]])
@@ -102,7 +111,7 @@ def pairwise(couplings: ArrayLike, field: ArrayLike | float = 0.0) -> Target:
         -1.0
     """
     j = as_couplings(couplings)
-    h = np.broadcast_to(np.asarray(field, float), len(j))
+    h = as_field(field, len(j))
 
     def bonds(x: Float[Array, " sites"]) -> Float[Array, ""]:
         s = 2 * x - 1
@@ -148,7 +157,7 @@ def as_couplings(couplings: ArrayLike) -> Float64[np.ndarray, "sites sites"]:
         a, b = np.unravel_index(np.argmax(gap), j.shape)
         raise ValueError(
             f"couplings are not symmetric: J[{a}, {b}] = {j[a, b]:g} but "
-            f"J[{b}, {a}] = {j[b, a]:g}; give (J + J.T) / 2"
+            f"J[{b}, {a}] = {j[b, a]:g}; {_symmetric_form(j)}"
         )
     if np.diag(j).any():
         site = int(np.argmax(np.diag(j) != 0))
@@ -157,6 +166,38 @@ def as_couplings(couplings: ArrayLike) -> Float64[np.ndarray, "sites sites"]:
             "does not couple to itself, give zeros"
         )
     return j
+
+
+def _symmetric_form(j: Float64[np.ndarray, "sites sites"]) -> str:
+    """Return the symmetric matrix that keeps the density, in words."""
+    if not np.tril(j, -1).any() or not np.triu(j, 1).any():
+        return "for J_ij s_i s_j of each edge once, as in a triangle, give J + J.T"
+    return "for J_ij s_i s_j of all i and j give J + J.T, for half of it (J + J.T) / 2"
+
+
+def as_field(field: ArrayLike | float, sites: int) -> Float64[np.ndarray, " sites"]:
+    """Return a field as float64, one number per site.
+
+    Args:
+        field: h, a number or ``(D,)``.
+        sites: D.
+
+    Returns:
+        h, ``(D,)`` float64.
+
+    Raises:
+        ValueError: if it has another shape, or is not finite.
+
+    Example:
+        >>> as_field(0.5, sites=2).tolist()
+        [0.5, 0.5]
+    """
+    h = np.asarray(field, float)
+    if h.shape not in ((), (sites,)) or not np.isfinite(h).all():
+        raise ValueError(
+            f"a field of shape {h.shape}: expected one finite number, or ({sites},)"
+        )
+    return np.broadcast_to(h, sites)
 
 
 def erdos_renyi(

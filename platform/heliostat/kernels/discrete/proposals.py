@@ -17,8 +17,10 @@ Metropolis-Hastings::
     factorised    every site by itself, tempered by 1/(2α)
 
 Single moves with the square root and Taylor's gains are Gibbs-with-gradients;
-factorised ones are DMALA, or DULA if nothing is rejected; paths are the path-auxiliary
-sampler.  A multi-flip and a path of R = 1 are single moves, so one function makes them.
+factorised ones are DMALA, or DULA if only what is impossible is rejected; paths are the
+path-auxiliary sampler.  A multi-flip and a path of R = 1 are single moves, so one
+function makes them.  A lost chain has no use for Taylor's gains: it changes about one
+site, drawn uniformly, until a state is possible.
 
 References: Zanella, J. Am. Stat. Assoc. 115, 852 (2020) [balancing]; Grathwohl et al.,
 arXiv:2102.04509 [GWG, alg. 1]; Zhang, Liu and Liu, arXiv:2206.09914 [DMALA, eqs. 3-5];
@@ -27,6 +29,7 @@ Sun et al., ICLR 2022, "Path auxiliary proposal for MCMC in discrete space".
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import Literal, NamedTuple
@@ -43,14 +46,16 @@ from heliostat.kernels.discrete.chain import (
     MarkovKernel,
     Sizes,
     Tilt,
+    is_lost,
     metropolis_hastings,
     tilted,
 )
 from heliostat.kernels.discrete.moves import MOVES, Moves, Sites, Size
 from heliostat.kernels.discrete.target import (
     Gains,
-    State,
+    StateLike,
     Target,
+    as_state,
     exact_gains,
     value,
     value_and_gains,
@@ -105,7 +110,7 @@ def informed(
         longest: most sites of a multi-flip or a path. Each step draws the number of
             sites as floor or ceil of ``size``, so that the mean can be adapted and odd
             and even numbers both occur.
-        adjusted: False accepts everything: biased, as DULA is.
+        adjusted: False accepts every possible state: biased, as DULA is.
 
     Returns:
         The sampler, a :class:`~heliostat.kernels.discrete.chain.MarkovKernel`.
@@ -130,8 +135,10 @@ def informed(
     log_g = BALANCING[balancing]
     steps = {"single": 1, "factorised": 1}.get(moves, longest)
     proposal = Proposal(log_g, MOVES[moves](steps))
+    one_site = size_of_one_site(moves, target.sites)
 
-    def init(x: State) -> Chain:
+    def init(x: StateLike) -> Chain:
+        x = as_state(target, x)
         if differences == "taylor":
             f, gains = value_and_gains(target, x)
         else:
@@ -144,19 +151,39 @@ def informed(
         key: Key[Array, ""], chain: Chain, size: Size = 1.0, tilt: Tilt | None = None
     ) -> tuple[Chain, Info]:
         drawing, deciding = jax.random.split(key)
-        logits = log_g(tilted(chain, tilt)[1])
-        y, sites, count = proposal.moves.sample(drawing, chain.x, logits, size)
+        logits, lost = log_g(tilted(chain, tilt)[1]), is_lost(chain)
+        guide = jnp.where(lost, 0.0, logits) if differences == "taylor" else logits
+        reach = jnp.where(lost, one_site, size)
+        y, sites, count = proposal.moves.sample(drawing, chain.x, guide, reach)
         proposed = init(y)
-        if not adjusted:
-            hops = jnp.sum(y != chain.x, dtype=jnp.int32)
-            return proposed, Info(jnp.ones((), logits.dtype), hops)
-        _, ratio = transition_log_probs(
-            proposal, chain, proposed, sites, count, size, tilt
-        )
+        ratio = jnp.where(jnp.isfinite(proposed.logp), 0.0, -jnp.inf)
+        if adjusted:
+            _, ratio = transition_log_probs(
+                proposal, chain, proposed, sites, count, size, tilt
+            )
         return metropolis_hastings(deciding, chain, proposed, ratio)
 
     sizes = _sizes(moves, longest, adjusted)
     return MarkovKernel(init, step, sizes, proposal, reversible=adjusted)
+
+
+def size_of_one_site(moves: MoveKind, sites: int) -> float:
+    """Return the size of moves at which about one site changes, without gains.
+
+        e^(−1/2α) = 1 / (D + 1)      of factorised moves
+
+    Args:
+        moves: the kind of moves.
+        sites: D.
+
+    Returns:
+        The step α of factorised moves; the number 1 of all others.
+
+    Example:
+        >>> size_of_one_site("path", 9), round(size_of_one_site("factorised", 9), 3)
+        (1.0, 0.217)
+    """
+    return 1 / (2 * math.log1p(sites)) if moves == "factorised" else 1.0
 
 
 def _sizes(moves: str, longest: int, adjusted: bool) -> Sizes | None:
@@ -248,4 +275,4 @@ dmala = partial(informed, moves="factorised")
 """Every site at once, with acceptance: Zhang et al., arXiv:2206.09914."""
 
 dula = partial(informed, moves="factorised", adjusted=False)
-"""Every site at once, always accepted, hence biased: arXiv:2206.09914."""
+"""Every site at once, accepted wherever possible, hence biased: arXiv:2206.09914."""

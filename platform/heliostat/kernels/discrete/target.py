@@ -26,11 +26,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from jaxtyping import Float, Int, UInt8
+from jax.core import Tracer
+from jaxtyping import Float, Int, Shaped, UInt8
 from numpy.typing import ArrayLike
 
 State = UInt8[Array, " sites"]
 """One value per site, 0 … K − 1."""
+
+StateLike = Shaped[Array | np.ndarray, " sites"]
+"""A state of any type of numbers; also spins −1 and 1 if K = 2."""
 
 Gains = Float[Array, "sites moves"]
 """The change of f by each of the K − 1 moves of each site."""
@@ -63,12 +67,12 @@ class Target(NamedTuple):
     weights: Any = None  # weights of an RBM: W, b and c, for block Gibbs
 
 
-def relaxed(target: Target, x: State) -> Relaxed:
+def relaxed(target: Target, x: StateLike) -> Relaxed:
     """Return a state as the argument of its target's log p.
 
     Args:
         target: the density.
-        x: ``(D,)`` uint8.
+        x: ``(D,)``, see :func:`as_state`.
 
     Returns:
         ``(D,)`` floats if K = 2, one-hot rows ``(D, K)`` otherwise.
@@ -78,17 +82,18 @@ def relaxed(target: Target, x: State) -> Relaxed:
         >>> relaxed(three, jnp.array([2, 0], jnp.uint8)).tolist()
         [[0.0, 0.0, 1.0], [1.0, 0.0, 0.0]]
     """
+    x = as_state(target, x)
     if target.values == 2:
         return x.astype(float)
     return jax.nn.one_hot(x, target.values, dtype=jnp.zeros(()).dtype)
 
 
-def value(target: Target, x: State) -> Float[Array, ""]:
+def value(target: Target, x: StateLike) -> Float[Array, ""]:
     """Return f(x) of an integer state.
 
     Args:
         target: the density.
-        x: ``(D,)`` uint8.
+        x: ``(D,)``, see :func:`as_state`.
 
     Returns:
         f(x) = log p(x) up to a constant, ().
@@ -100,14 +105,14 @@ def value(target: Target, x: State) -> Float[Array, ""]:
     return target.logp(relaxed(target, x))
 
 
-def value_and_gains(target: Target, x: State) -> tuple[Float[Array, ""], Gains]:
+def value_and_gains(target: Target, x: StateLike) -> tuple[Float[Array, ""], Gains]:
     """Return f(x) and Taylor's gains, from one value-and-gradient.
 
         Δ[i, k] ≈ ∂f/∂x_i,(x_i + 1 + k) − ∂f/∂x_i,x_i
 
     Args:
         target: the density.
-        x: ``(D,)`` uint8.
+        x: ``(D,)``, see :func:`as_state`.
 
     Returns:
         f(x), (), and the gains, ``(D, K − 1)``.
@@ -120,21 +125,23 @@ def value_and_gains(target: Target, x: State) -> tuple[Float[Array, ""], Gains]:
 
     Reference: arXiv:2102.04509, eqs. 3-5.
     """
+    x = as_state(target, x)
     f, slope = jax.value_and_grad(target.logp)(relaxed(target, x))
     if target.values == 2:
         return f, ((1 - 2 * x.astype(slope.dtype)) * slope)[:, None]
     return f, differences(slope, x)
 
 
-def exact_gains(target: Target, x: State) -> Gains:
+def exact_gains(target: Target, x: StateLike) -> Gains:
     """Return f(y) − f(x) for every y that differs from x at one site.
 
     They come in closed form where the target has one, from one gradient where Taylor is
-    exact, and from D (K − 1) evaluations otherwise.
+    exact, and from D (K − 1) evaluations otherwise. Between two impossible states the
+    gain is 0.
 
     Args:
         target: the density.
-        x: ``(D,)`` uint8.
+        x: ``(D,)``, see :func:`as_state`.
 
     Returns:
         Gains, ``(D, K − 1)``.
@@ -144,6 +151,7 @@ def exact_gains(target: Target, x: State) -> Gains:
         >>> exact_gains(square, jnp.array([1, 0], jnp.uint8)).ravel().tolist()
         [-1.0, 3.0]
     """
+    x = as_state(target, x)
     if target.exact is not None:
         return target.exact(x)
     if target.multilinear:
@@ -152,7 +160,8 @@ def exact_gains(target: Target, x: State) -> Gains:
     f = value(target, x)
 
     def gain(site: Int[Array, ""], other: UInt8[Array, ""]) -> Float[Array, ""]:
-        return value(target, x.at[site].set(other)) - f
+        changed = value(target, x.at[site].set(other))
+        return jnp.where(changed == f, 0.0, changed - f)  # also for −inf
 
     return jax.vmap(jax.vmap(gain, (None, 0)))(jnp.arange(target.sites), others)
 
@@ -197,18 +206,43 @@ def differences(table: Float[Array, "sites values"], x: State) -> Gains:
     return jnp.take_along_axis(table, others, 1) - current
 
 
-def checked_state(target: Target, x: ArrayLike) -> UInt8[np.ndarray, " sites"]:
-    """Return a state as the samplers keep it, or say what is wrong with it.
+def as_state(target: Target, x: StateLike) -> State:
+    """Return a state as the samplers keep it, wherever it comes from.
+
+    Under ``jit`` and ``vmap`` its type is converted and its values are not checked.
 
     Args:
         target: the density.
-        x: ``(D,)`` whole numbers from 0 to K − 1.
+        x: ``(D,)`` numbers from 0 to K − 1; also spins −1 and 1 if K = 2.
 
     Returns:
         ``(D,)`` uint8.
 
     Raises:
-        ValueError: if it has another shape, or a value outside 0 … K − 1.
+        ValueError: if it has another shape, or a value that no site has.
+
+    Example:
+        >>> as_state(Target(jnp.sum, sites=3), jnp.array([-1, 1, 1])).tolist()
+        [0, 1, 1]
+    """
+    if not isinstance(x, Tracer):
+        return jnp.asarray(checked_state(target, x))
+    signed = x.dtype != jnp.uint8 and target.values == 2
+    return jnp.asarray(x > 0 if signed else x, jnp.uint8)
+
+
+def checked_state(target: Target, x: ArrayLike) -> UInt8[np.ndarray, " sites"]:
+    """Return a state as the samplers keep it, or say what is wrong with it.
+
+    Args:
+        target: the density.
+        x: ``(D,)`` whole numbers from 0 to K − 1; also spins −1 and 1 if K = 2.
+
+    Returns:
+        ``(D,)`` uint8.
+
+    Raises:
+        ValueError: if it has another shape, or a value that no site has.
 
     Example:
         >>> checked_state(Target(jnp.sum, sites=3), [0, 1, 1])
@@ -220,91 +254,13 @@ def checked_state(target: Target, x: ArrayLike) -> UInt8[np.ndarray, " sites"]:
             f"a state of shape {x.shape}: this target has {target.sites} sites, so "
             f"expected ({target.sites},)"
         )
+    binary = target.values == 2
+    if binary and np.isin(x, (-1, 1)).all():
+        return (x > 0).astype(np.uint8)
     bad = np.flatnonzero((x < 0) | (x >= target.values) | (x != np.floor(x)))
     if len(bad):
         raise ValueError(
             f"a state with {x[bad[0]]} at site {bad[0]}: expected whole numbers from 0 "
-            f"to {target.values - 1}"
+            f"to {target.values - 1}{', or spins -1 and 1' if binary else ''}"
         )
     return x.astype(np.uint8)
-
-
-def check_target(target: Target, states: UInt8[np.ndarray, "n sites"]) -> None:
-    """Evaluate a target at some states, and say what is wrong with it.
-
-    −inf marks an impossible state; it is allowed as long as one state is possible.
-
-    Args:
-        target: the density.
-        states: ``(n, D)`` uint8.
-
-    Raises:
-        ValueError: if the target has no sites or not 2 to 256 values, if log p fails or
-            is no scalar, or if it is NaN or +inf at one state or −inf at all.
-
-    Example:
-        >>> states = np.zeros((1, 2), np.uint8)
-        >>> check_target(Target(lambda x: jnp.sum(x), sites=2), states)
-        >>> check_target(Target(lambda x: x, sites=2), states)
-        Traceback (most recent call last):
-        ValueError: log p of one state is float32(2,): expected a scalar float, ()
-    """
-    if target.sites < 1 or not 2 <= target.values <= 256:
-        raise ValueError(
-            f"a target of {target.sites} sites with {target.values} values: expected "
-            "at least 1 site, with 2 to 256 values"
-        )
-    _check_scalar(target, states[0])
-    logs = np.asarray(jax.vmap(lambda x: value(target, x))(jnp.asarray(states)))
-    for name, bad in (("NaN", np.isnan(logs)), ("+inf", logs == np.inf)):
-        if bad.any():
-            raise ValueError(
-                f"log p is {name} at {bad.sum()} of {len(states)} states tried: "
-                "expected a finite number, or -inf for what is impossible"
-            )
-    if not np.isfinite(logs).any():
-        tried = (
-            "the start state" if len(states) == 1 else f"all {len(states)} states tried"
-        )
-        raise ValueError(f"log p is -inf at {tried}: expected a start that is possible")
-
-
-def _check_scalar(target: Target, state: UInt8[np.ndarray, " sites"]) -> None:
-    """Raise unless log p of one state is a scalar float, without evaluating it."""
-    argument = jax.eval_shape(lambda x: relaxed(target, x), state)
-    try:
-        shape = jax.eval_shape(target.logp, argument)
-    except Exception as error:  # whatever a user's function raises
-        raise ValueError(
-            f"log p fails at a state of shape {argument.shape}: {_reason(error)}"
-        ) from error
-    if getattr(shape, "shape", None) != () or shape.dtype.kind != "f":
-        result = getattr(shape, "shape", type(shape).__name__)
-        kind = getattr(shape, "dtype", "")
-        raise ValueError(
-            f"log p of one state is {kind}{result}: expected a scalar float, ()"
-        )
-
-
-def _reason(error: Exception) -> str:
-    """Return the reason of a failure, or the remedy if JAX cannot trace a density."""
-    branch = (
-        jax.errors.TracerBoolConversionError,
-        jax.errors.TracerIntegerConversionError,
-    )
-    if isinstance(error, branch):
-        return (
-            "a Python branch or index depends on the state, which JAX traces; write "
-            "jnp.where(condition, a, b) for if, and jnp.take or x @ table for an index"
-        )
-    if isinstance(error, jax.errors.TracerArrayConversionError):
-        return (
-            "NumPy cannot compute with a state that JAX traces; write "
-            "`import jax.numpy as jnp`, and jnp in place of np"
-        )
-    if isinstance(error, jax.errors.ConcretizationTypeError):
-        return (
-            "float(), int() or .item() needs the value of a state that JAX traces; "
-            "leave it out, and compute with jax.numpy alone"
-        )
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"

@@ -24,7 +24,7 @@ from jaxtyping import Bool, Float, Int, Key
 from numpy.typing import ArrayLike
 
 from heliostat.kernels.discrete.chain import Chain, Info, MarkovKernel, Tilt, product
-from heliostat.kernels.discrete.target import State, Target
+from heliostat.kernels.discrete.target import StateLike, Target
 
 
 class Ladder(NamedTuple):
@@ -112,7 +112,7 @@ def tempered(
     weights = np.zeros(shape) if base is None else base
     rungs = np.shape(betas)[0]
 
-    def init(x: State) -> Ladder:
+    def init(x: StateLike) -> Ladder:
         chain = kernel.init(x)
         chains = jax.tree.map(lambda v: jnp.stack([v] * rungs), chain)
         return Ladder(chains, jnp.array(False), jnp.zeros(rungs - 1))
