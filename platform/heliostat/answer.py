@@ -20,6 +20,8 @@ class Estimate(NamedTuple):
         error: one standard deviation, in the same unit; NaN if unknown.
         units: CF unit, ``"1"`` if dimensionless.
         source: origin of the value; ``"this run"`` unless it is a reference.
+        note: what the value is of, such as the statistic that is worst.
+        warning: reason not to trust the value, or others beside it.
 
     Example:
         >>> import heliostat as hs
@@ -31,10 +33,42 @@ class Estimate(NamedTuple):
     error: float = float("nan")
     units: str = "1"
     source: str = "this run"
+    note: str = ""
+    warning: str = ""
 
     def __str__(self) -> str:
         unit = "" if self.units == "1" else f" {self.units}"
         return format_estimate(self.value, self.error) + unit
+
+
+def headline_lines(headline: Mapping[str, Estimate]) -> list[str]:
+    """Return a line for each estimate, with its source, its note and its warning.
+
+    Example:
+        >>> headline_lines({"rhat": Estimate(1.5, note="lp", warning="above 1.01")})
+        ['  rhat = 1.5  (this run; lp)  WARNING: above 1.01']
+    """
+    width = max(map(len, headline), default=0)
+    return [
+        f"  {name:{width}} = {value}{_remarks(value)}"
+        for name, value in headline.items()
+    ]
+
+
+def warnings_of(headline: Mapping[str, Estimate]) -> list[str]:
+    """Return a short line for each estimate with a warning.
+
+    Example:
+        >>> warnings_of({"x": Estimate(1.0), "ess": Estimate(9.0, warning="below 400")})
+        ['ess = 9: below 400']
+    """
+    return [f"{n} = {e}: {e.warning}" for n, e in headline.items() if e.warning]
+
+
+def _remarks(estimate: Estimate) -> str:
+    about = "; ".join(filter(None, (estimate.source, estimate.note)))
+    warning = f"  WARNING: {estimate.warning}" if estimate.warning else ""
+    return (f"  ({about})" if about else "") + warning
 
 
 ROUNDING = 2e-15

@@ -134,6 +134,10 @@ class Task(metaclass=TaskType):
     traced: ClassVar[bool] = True
     """False if ``step`` is ordinary or async Python; its state is then JSON."""
 
+    headline_version: ClassVar[int] = 1
+    """Version of :meth:`headline`; raise it when the same rows give other estimates, so
+    that stored ones are estimated again."""
+
     task_version: ClassVar[int] = 1
     """Version of the results; raise it when a change of the code alters rows."""
 
@@ -282,6 +286,8 @@ class Task(metaclass=TaskType):
 
     def headline(self, rows: xr.Dataset) -> Mapping[str, Estimate]:
         """Estimate the results of a run from its rows, while it goes on and at the end.
+
+        A task that also needs what it observes defines ``headline(rows, observed)``.
 
         Args:
             rows: all rows, dims (replica_dim?, step_dim, ...).

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from heliostat import config
-from heliostat.answer import Answer
+from heliostat.answer import Answer, headline_lines
 from heliostat.config import registry
 from heliostat.results.commands import open_line, run_command
 from heliostat.task import Task
@@ -56,7 +56,7 @@ def run_answer(run: Run, length: int) -> Answer:
         f"{word}, {run.steps} of {length} steps",
         *([f"  because {reason}"] if reason else []),
         *([f"  {outcome}"] if outcome else []),
-        *(headline_lines(run) or ([] if reason else [f"  {_no_estimates(run)}"])),
+        *(estimate_lines(run) or ([] if reason else [f"  {_no_estimates(run)}"])),
         *_next_lines(run, complete),
     ]
     failed = 1 if run.headline_errors else 0
@@ -198,15 +198,10 @@ def _run_data(run: Run) -> dict[str, Any]:
     }
 
 
-def headline_lines(run: Run) -> list[str]:
+def estimate_lines(run: Run) -> list[str]:
     """Return a line for each estimate, and for each that failed its reason."""
-    headline = run.headline
-    width = max(map(len, headline), default=0)
-    lines = [
-        f"  {name:{width}} = {value}" + (f"  ({value.source})" if value.source else "")
-        for name, value in headline.items()
-    ]
-    return [*lines, *(f"  {error}" for error in run.headline_errors)]
+    errors = [f"  {error}" for error in run.headline_errors]
+    return [*headline_lines(run.headline), *errors]
 
 
 def _next_lines(run: Run, complete: bool) -> list[str]:

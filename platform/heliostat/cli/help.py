@@ -20,9 +20,9 @@ from heliostat import config
 from heliostat.answer import format_estimate
 from heliostat.cli.format import (
     Answer,
+    estimate_lines,
     format_time,
     format_value,
-    headline_lines,
     one_line,
     target_steps,
     to_json,
@@ -77,7 +77,7 @@ def describe_run(run: Run) -> Answer:
     lines = [
         f"{identity['task']} {run.id}: {progress}",
         *([f"  {run.until}"] if run.until else []),
-        *headline_lines(run),
+        *estimate_lines(run),
         *([f"  reason: {attrs['reason']}"] if attrs.get("reason") else []),
         f"  seed {identity['seed']}, {'float64' if identity['x64'] else 'float32'}, "
         f"width {identity['width']}, stride {identity['stride']}, "

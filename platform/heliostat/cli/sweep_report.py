@@ -67,6 +67,7 @@ def sweep_answer(sweep: Sweep) -> Answer:
         "states": sweep.states,
         "retried": len(sweep.retries),
         **({"ending": sweep.ending} if sweep.ending else {}),
+        "warnings": sweep.warnings,
         **_best(sweep),
         "cells": [to_json(line) for line in sweep.table.to_dict("records")],
         "path": sweep.path,
@@ -77,6 +78,7 @@ def sweep_answer(sweep: Sweep) -> Answer:
     lines: list[Any] = [f"sweep {sweep.id}: {text}; {counts}", _table(sweep)]
     lines += [f"  {line}" for line in [*_best_lines(sweep), *_failures(sweep)]]
     lines += [f"  ended   early: {sweep.ending}"] if sweep.ending else []
+    lines += [f"  WARNING {warning}" for warning in sweep.warnings]
     lines.append(f"  stored  {sweep.path}")
     return Answer(lines, data, _exit(sweep.states) or bool(sweep.headline_errors))
 

@@ -94,13 +94,16 @@ def finish(record: Record, task: Task, status: str, **attrs: Any) -> None:
         record.log.append(HEADLINE, reason=str(error))
         headline = {"headline": {}, "headline_errors": [f"no estimates: {error}"]}
     attrs = {"headline_errors": None, **headline, **attrs}
+    attrs["headline_version"] = task.headline_version
     record.update(status=status, ended=time.time(), **attrs)
     record.log.append(status, at=record.steps)
 
 
-def _headline_attrs(record: Record, task: Task, rows: xr.Dataset) -> dict[str, Any]:
+def _headline_attrs(
+    record: Record, task: Task, rows: xr.Dataset, observed: xr.Dataset
+) -> dict[str, Any]:
     """Return a headline as attributes; the log receives what failed."""
-    estimates, errors = headline_of(task, rows)
+    estimates, errors = headline_of(task, rows, observed)
     for reason in errors:
         record.log.append(HEADLINE, reason=reason)
     plain = {name: estimate_to_json(e) for name, e in estimates.items()}

@@ -83,8 +83,8 @@ def _headline(run: Run) -> list[str]:
     """Return the estimates of a complete run that its rows do not give."""
     if run.record.attrs.get("status") != "complete":
         return []
-    rows = run.declared_rows.load()
-    stored, (expected, errors) = run.headline, headline_of(run.task, rows)
+    stored, rows = run.headline, run.declared_rows.load()
+    expected, errors = headline_of(run.task, rows, run.observed)
     if errors and not run.headline_errors:
         return [f"the headline cannot be computed from the rows: {errors[0]}"]
     return [

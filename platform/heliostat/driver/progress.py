@@ -192,7 +192,8 @@ class RunDisplay:
     def _renew_estimate(self) -> None:
         start = time.monotonic()
         try:
-            estimates, errors = headline_of(self.task, self.record.rows().load())
+            rows, observed = self.record.rows().load(), self.record.observed()
+            estimates, errors = headline_of(self.task, rows, observed)
         except Exception as error:  # unreadable rows must not end the run
             estimates, errors = {}, (str(error),)
         self._estimated = (start, time.monotonic() - start)

@@ -44,6 +44,8 @@ _MODULES = {
     "discrete.tempering": "Ladder tempered",
     "convergence": "ConvergenceWarning",
     "diagnostics.convergence": "ess_bulk ess_tail mcse_mean nested_rhat rhat summary",
+    "diagnostics.estimates": "ess_estimate rhat_estimate",
+    "diagnostics.states": "rhat_of_states",
     "implicit.hypergradients": "Hypergradient descend hypergradient unrolled",
     "implicit.inverse_hessian": "Identity Neumann Proximal hvp inverse_hvp",
     "implicit.krylov": "ConjugateGradient GMRES NormalCG",

@@ -6,6 +6,7 @@ Read in this order:
 |---|---|
 | ``lookup`` | ``hs.open``: find a run by its id |
 | ``run`` | ``Run``: rows, states, headline and log of a stored run |
+| ``headline`` | the estimates that a task makes of rows and observations |
 | ``goal`` | the last step of a run: its length, or a condition on the headline |
 | ``catalog`` | ``hs.runs``: every run of a store as one table; ``hs.gc`` |
 | ``plotting`` | ``hs.plot``: a variable of a run, with its references |

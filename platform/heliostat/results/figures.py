@@ -24,6 +24,9 @@ LINES = 24
 ROWS = 8
 """Chains with a histogram each; more are drawn as differences."""
 
+LINE_HEIGHT = 13
+"""Points between two lines of warnings."""
+
 EXPECTED = {"color": "k", "lw": 1, "ls": "--"}
 BAND = {"color": "k", "alpha": 0.12, "lw": 0}
 
@@ -42,6 +45,16 @@ def save_figure(figure: Any, output: str | Path, dpi: float = 150) -> Path:
     except (OSError, ValueError) as error:
         raise StoreError(f"{output} cannot be written: {error}") from error
     return Path(output)
+
+
+def title(axes: Any, text: str, warnings: Sequence[str] = ()) -> None:
+    """Write a title, and below it a red line for each warning about the run."""
+    axes.set_title(text, fontsize="medium", pad=8 + LINE_HEIGHT * len(warnings))
+    place: dict[str, Any] = {"xy": (0.5, 1), "xycoords": "axes fraction"}
+    style: dict[str, Any] = {"color": "C3", "ha": "center", "fontsize": "small"}
+    for line, warning in enumerate(reversed(warnings)):
+        offset = {"xytext": (0, 5 + LINE_HEIGHT * line), "textcoords": "offset points"}
+        axes.annotate(f"WARNING: {warning}", **place, **style, **offset)
 
 
 def trace(axes: Any, steps: Array, lines: Array) -> None:

@@ -109,7 +109,9 @@ def estimates_at(task: Task, record: Record, step: int) -> Mapping[str, Estimate
     """Return the estimates of the rows up to a step; none where a headline fails, since
     it may need more rows."""
     rows = record.rows().isel({task.step_dim: slice(0, step)}).load()
-    return headline_of(task, rows).estimates
+    strides = {task.step_dim: slice(0, step // task.stride)}
+    observed = record.observed().isel(strides, missing_dims="ignore")
+    return headline_of(task, rows, observed).estimates
 
 
 def marks(stride: int, length: int) -> Iterator[int]:

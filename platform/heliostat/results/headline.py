@@ -1,4 +1,4 @@
-"""Headline of rows: the estimates that a task makes of them, and what failed.
+"""Headline: the estimates that a task makes of rows and observations; what failed.
 
 A headline may be a user's function, so it may raise anything, and entries may be no
 estimates.  The reasons are kept in words; the other entries count.
@@ -27,17 +27,22 @@ class Headline(NamedTuple):
     errors: tuple[str, ...] = ()
 
 
-def headline_of(task: Task, rows: xr.Dataset) -> Headline:
+def headline_of(
+    task: Task, rows: xr.Dataset, observed: xr.Dataset | None = None
+) -> Headline:
     """Return the headline of rows; empty without a row, for which no task is asked.
 
     Args:
         task: the task of the rows.
         rows: rows so far, in memory.
+        observed: observations of the same steps, for a task whose headline takes them.
     """
     if not rows.sizes.get(task.step_dim):
         return Headline({})
     try:
-        entries: Any = task.headline(rows)
+        headline: Any = task.headline
+        takes = "observed" in inspect.signature(headline).parameters
+        entries = headline(rows, observed) if takes else headline(rows)
         if not isinstance(entries, Mapping):
             kind = type(entries).__name__
             raise RequestError(f"expected a dict of hs.Estimate by name, got {kind}")
@@ -67,7 +72,7 @@ def _estimate(entry: Any) -> Estimate:
     except (TypeError, ValueError) as reason:
         pair = f"{entry.value!r:.40} and {entry.error!r:.40}"
         raise RequestError(f"expected a number and its error, got {pair}") from reason
-    return Estimate(value, error, str(entry.units), str(entry.source))
+    return Estimate(value, error, *map(str, entry[2:]))
 
 
 def describe(error: Exception, task: Task) -> str:

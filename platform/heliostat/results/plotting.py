@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import numpy as np
 import xarray as xr
 
-from heliostat.answer import Estimate
+from heliostat.answer import Estimate, warnings_of
 from heliostat.errors import RequestError, did_you_mean
 from heliostat.kernels.diagnostics import convergence
 from heliostat.results import figures
@@ -70,7 +70,7 @@ def plot(
     else:
         title += _draw_settled(axes, run, data, kind)
     _legend_below(axes)
-    axes.set_title(title, fontsize="medium")
+    figures.title(axes, title, warnings_of(run.headline))
     return axes if output is None else save_figure(axes.figure, output)
 
 

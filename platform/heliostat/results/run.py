@@ -10,8 +10,9 @@ from typing import Any
 import xarray as xr
 
 from heliostat import config
-from heliostat.answer import Estimate
+from heliostat.answer import Estimate, headline_lines
 from heliostat.config.code import Code
+from heliostat.config.registry import find_task
 from heliostat.errors import RequestError, StoreError
 from heliostat.loop.work import block_count
 from heliostat.results.encoding import estimate_from_json, netcdf_attrs
@@ -176,12 +177,23 @@ class Run:
         attrs = self.record.attrs
         stored = attrs.get("headline")
         other = self.limited or status_of(self.record, attrs) == "running"
-        if stored is None or other:  # it is of other rows, or of none yet
+        if stored is None or other or self._outdated:  # it is of other rows, or old
             if not self.steps:
                 return Headline({})
-            return headline_of(self.task, self.declared_rows.load())
+            return headline_of(self.task, self.declared_rows.load(), self.observed)
         estimates = {name: estimate_from_json(*e) for name, e in stored.items()}
         return Headline(estimates, tuple(attrs.get("headline_errors") or ()))
+
+    @property
+    def _outdated(self) -> bool:
+        """True if the task estimates otherwise now than at the time of storing."""
+        stored, name = self.record.attrs, self.spec.identity["task"]
+        try:
+            task = type(self._task) if self._task else find_task(name)
+            current = stored.get("headline_version", 1) == task.headline_version
+            return not current and self.task is not None
+        except RequestError:  # without the task, or its code, the stored one stands
+            return False
 
     def state(self, step: int = -1, replica: int = 0) -> Any:
         """Return the state of a replica at a kept step.
@@ -294,8 +306,7 @@ class Run:
         planned = self.record.attrs.get("steps", self.steps)
         lines.append(f"  {self.steps} of {planned} steps in {self.record.folder}")
         estimates, errors = self._headline
-        lines += [f"  {name} = {value}" for name, value in estimates.items()]
-        lines += [f"  {error}" for error in errors]
+        lines += [*headline_lines(estimates), *(f"  {error}" for error in errors)]
         return "\n".join(lines)
 
 

@@ -27,6 +27,7 @@ import xarray as xr
 from heliostat.config import Spec, traced_fields
 from heliostat.loop.state import NamedArrays
 from heliostat.loop.work import MAX_MEMBERS, Chunk, Job, Member, Span, block_count
+from heliostat.store.arrays import EVERY_STRIDE
 from heliostat.store.definition import pack_text, read_specs
 from heliostat.store.files import JsonFile
 from heliostat.store.record import HeadlineFunction, Record
@@ -153,10 +154,13 @@ class Pack(Record):
         Returns:
             Attributes with the errors of headlines, by the id of their cell.
         """
-        attrs = {}
+        attrs: dict[str, dict[str, Any]] = {}
         if self.steps:
-            cells = zip(self.specs, self.tasks, self._rows_by_cell(), strict=True)
-            attrs = {spec.id: headline(task, rows) for spec, task, rows in cells}
+            rows, observed = self._rows_by_cell(), self.observed()
+            cells = zip(self.specs, self.tasks, rows, strict=True)
+            for i, (spec, task, own) in enumerate(cells):
+                strides = observed.isel({CELL: i}, missing_dims="ignore")
+                attrs[spec.id] = headline(task, own, strides)
         unfinished = self.path / "headlines.partial"
         unfinished.write_text(json.dumps({i: a["headline"] for i, a in attrs.items()}))
         unfinished.replace(self.path / "headlines.json")
@@ -174,6 +178,11 @@ class Pack(Record):
         ]
 
     # -- reading ------------------------------------------------------------------
+
+    def observed(self) -> xr.Dataset:
+        """Return the observations of all cells, lazily; like :meth:`rows`."""
+        stride = self.specs[0].identity["stride"]
+        return self._open(EVERY_STRIDE, self.steps // stride)
 
     @property
     def headline_errors(self) -> list[str]:

@@ -43,8 +43,8 @@ from heliostat.task import Task
 
 SPEC_FILE = "spec.json"
 
-HeadlineFunction = Callable[[Task, xr.Dataset], dict[str, Any]]
-"""Estimates of a task from its rows and what failed, as attributes."""
+HeadlineFunction = Callable[[Task, xr.Dataset, xr.Dataset], dict[str, Any]]
+"""Estimates of a task from rows and observations, and what failed, as attributes."""
 
 
 class Record:
@@ -227,8 +227,10 @@ class Record:
         return {name: array[0] for name, array in chunk.state.items()}
 
     def headline_attrs(self, task: Task, headline: HeadlineFunction) -> dict[str, Any]:
-        """Return the headline of the rows so far, and its errors, as attributes."""
-        return headline(task, self.rows().load()) if self.steps else {"headline": {}}
+        """Return the headline so far, and its errors, as attributes."""
+        if not self.steps:
+            return {"headline": {}}
+        return headline(task, self.rows().load(), self.observed())
 
     # -- reading ------------------------------------------------------------------
 

@@ -137,6 +137,17 @@ class Findings:
         return "; ".join(dict.fromkeys(filter(None, reasons)))
 
     @property
+    def warnings(self) -> list[str]:
+        """A line for each number of the headlines of which some runs warn."""
+        lines, runs = [], len(self.headlines)
+        for name in self.quantities:
+            own = [(r, h[name].warning) for r, h in self.headlines.items() if name in h]
+            if warned := [pair for pair in own if pair[1]]:
+                example = f"such as {warned[0][0]}: {warned[0][1]}"
+                lines.append(f"{name} of {len(warned)} of {runs} runs, {example}")
+        return lines
+
+    @property
     def quantities(self) -> dict[str, str]:
         """The unit of each number in the headlines, by name."""
         headlines = self.headlines.values()

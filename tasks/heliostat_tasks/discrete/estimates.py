@@ -2,20 +2,29 @@
 
 The draws after the warm-up count, but at most the later half of all draws, because
 chains that start at random need an unknown time to reach the target. Errors come from
-the effective sample size of all chains together. A statistic that never changed has no
-effective sample size and is counted as frozen.
+the effective sample size of all chains together. R-hat and ESS are the worst of all
+statistics, because chains in different modes may agree in most of them; R-hat looks at
+the observed states too. A statistic that never changed has no effective sample size and
+is counted as frozen.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
-from jaxtyping import Float
 
 from heliostat import Estimate
-from heliostat.kernels.diagnostics.convergence import after_warmup, nested_rhat, summary
+from heliostat.kernels.diagnostics.batches import MIN_DRAWS
+from heliostat.kernels.diagnostics.convergence import (
+    ConvergenceSummary,
+    after_warmup,
+    nested_rhat,
+    summary,
+)
+from heliostat.kernels.diagnostics.estimates import ess_estimate, rhat_estimate
+from heliostat.kernels.diagnostics.states import rhat_of_states
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -23,6 +32,14 @@ if TYPE_CHECKING:
 REPORTED = ("energy_per_site", "magnetisation", "lp")
 FEWEST = 8
 """Draws below which there is no headline."""
+
+OF_THE_STATE = (*REPORTED, "hamming")
+"""Statistics of the state."""
+
+OF_THE_MOVES = ("acceptance_rate", "hops", "swap_rate")
+"""Statistics of moves: they differ between chains whose step sizes differ."""
+
+Summaries = Mapping[str, ConvergenceSummary]
 
 
 def names(chains: int, starts: int, rungs: int) -> tuple[str, ...]:
@@ -36,62 +53,100 @@ def names(chains: int, starts: int, rungs: int) -> tuple[str, ...]:
     return (*always, *(name for name, present in conditional.items() if present))
 
 
-def headline(rows: xr.Dataset, warmup: int, starts: int) -> dict[str, Estimate]:
+def headline(
+    rows: xr.Dataset,
+    warmup: int,
+    starts: int,
+    states: xr.DataArray | None = None,
+    values: int = 2,
+) -> dict[str, Estimate]:
     """Estimate means, the worst effective sample size and the worst R-hat.
 
     Args:
         rows: rows of a run, warm-up included.
         warmup: its length.
         starts: number of starts that chains share; 0 if each has its own.
+        states: states at strides, dims chain, draw and site; without them, R-hat looks
+            at rows only.
+        values: number of values of a site.
     """
     rows = rows.isel(draw=after_warmup(rows.sizes["draw"], warmup))
     if rows.sizes["draw"] < FEWEST:
         return {}
-    columns = np.stack([rows[name].values for name in REPORTED], -1)
-    diagnosis = summary(columns)
-    mean, mcse = np.atleast_1d(diagnosis.mean), np.atleast_1d(diagnosis.mcse)
-    units = [rows[name].attrs.get("units", "1") for name in REPORTED]
-    estimates = {
-        name: Estimate(float(mean[i]), float(mcse[i]), units[i])
-        for i, name in enumerate(REPORTED)
-    }
-    estimates |= _convergence(rows, diagnosis)
+    summaries = {name: summary(rows[name].values) for name in _judged(rows)}
+    estimates = {name: _mean(rows[name], summaries[name]) for name in REPORTED}
+    lost = _lost_chains(rows)
+    estimates |= {"ess": _ess(rows, summaries, starts, lost)} | _moves(rows)
+    if rows.sizes["chain"] > 1:
+        late = None if states is None else states.sel(draw=slice(rows.draw[0], None))
+        estimates["rhat"] = _rhat(summaries, late, values, lost)
     if starts:
-        group = np.arange(columns.shape[0]) % starts
-        nested = np.atleast_1d(nested_rhat(columns, group))
-        estimates["nested_rhat"] = Estimate(_worst(np.fmax.reduce, nested))
-    if frozen := int(np.sum(diagnosis.constant)):
+        estimates["nested_rhat"] = _nested_rhat(rows, starts)
+    if frozen := sum(bool(summaries[name].constant) for name in OF_THE_STATE):
         estimates["frozen"] = Estimate(float(frozen), units="statistics")
-    if lost := _lost_chains(rows):
+    if lost:
         estimates["impossible"] = Estimate(float(lost), units="chains")
     return estimates
 
 
-def _convergence(rows: xr.Dataset, diagnosis: Any) -> dict[str, Estimate]:
-    """Report sample size, acceptance, R-hat and the least exchange of a ladder."""
-    unknown = np.nan if _lost_chains(rows) else 0.0  # chains outside the target
-    ess = np.fmin(diagnosis.ess_bulk, diagnosis.ess_tail) + unknown
-    estimates = {
-        "ess": Estimate(_worst(np.fmin.reduce, ess), units="draws"),
-        "acceptance_rate": Estimate(float(rows.acceptance_rate.mean())),
-    }
-    if rows.sizes["chain"] > 1:
-        rhat = _worst(np.fmax.reduce, diagnosis.rhat + unknown)
-        estimates["rhat"] = Estimate(rhat)
+def _judged(rows: xr.Dataset) -> list[str]:
+    """Return the statistics that have the same law in all chains that agree."""
+    alike = np.ptp(rows["step_size"].values) == 0
+    moves = [name for name in OF_THE_MOVES if name in rows]
+    return [*OF_THE_STATE, *(moves if alike else [])]
+
+
+def _mean(draws: xr.DataArray, diagnosis: ConvergenceSummary) -> Estimate:
+    unit = draws.attrs.get("units", "1")
+    return Estimate(float(diagnosis.mean), float(diagnosis.mcse), unit)
+
+
+def _moves(rows: xr.Dataset) -> dict[str, Estimate]:
+    """Report acceptance, and the least exchange of a ladder."""
+    estimates = {"acceptance_rate": Estimate(float(rows.acceptance_rate.mean()))}
     if "swap_rate" in rows:  # the pair that exchanges least limits the ladder
         rate = rows.swap_rate.mean(["chain", "draw"])
         estimates["swap_rate"] = Estimate(float(rate.min()))
     return estimates
 
 
+def _ess(rows: xr.Dataset, summaries: Summaries, starts: int, lost: int) -> Estimate:
+    """Report the least effective sample size; unknown outside the target."""
+    sizes = {n: np.fmin(s.ess_bulk, s.ess_tail) for n, s in summaries.items()}
+    groups, kind = (starts, "starts") if starts else (rows.sizes["chain"], "chains")
+    return ess_estimate({} if lost else sizes, groups, kind)
+
+
+def _rhat(
+    summaries: Summaries, states: xr.DataArray | None, values: int, lost: int
+) -> Estimate:
+    """Report the worst R-hat of rows and states.
+
+    Without enough states, a small R-hat of the rows alone is no evidence.
+    """
+    if lost:
+        return rhat_estimate({}, f"unknown: {lost} chains are outside of the target")
+    rhats = {name: summary.rhat for name, summary in summaries.items()}
+    if states is None:
+        return rhat_estimate(rhats)
+    if (observed := states.sizes["draw"]) < MIN_DRAWS:
+        few = f"unknown: {observed} states of each chain, and modes show in {MIN_DRAWS}"
+        return rhat_estimate(rhats, few)
+    return rhat_estimate(rhats | rhat_of_states(states.values, values))
+
+
+def _nested_rhat(rows: xr.Dataset, starts: int) -> Estimate:
+    """Report the worst R-hat of groups of chains that share a start."""
+    group = np.arange(rows.sizes["chain"]) % starts
+    names = _judged(rows)
+    return rhat_estimate(
+        {name: nested_rhat(rows[name].values, group) for name in names}
+    )
+
+
 def _lost_chains(rows: xr.Dataset) -> int:
     """Count the chains with a draw that is impossible under the target."""
     return int((~np.isfinite(rows.lp.values)).any(axis=1).sum())
-
-
-def _worst(reduce: Callable[..., Any], values: Float[np.ndarray, " ..."]) -> float:
-    """Reduce the values that are not NaN; NaN if there are none."""
-    return float(reduce(np.atleast_1d(values)))
 
 
 STATS = ("lp", "acceptance_rate", "hops", "step_size", "swap_rate")

@@ -94,6 +94,7 @@ class Discrete(hs.Task):
     stride = 100
     steps = 5000
     kept = 4
+    headline_version = 2
     emits = measures.EMITS
     observes = {"state": hs.Var(("byte",), "uint8", about="state, packed into bits")}
 
@@ -207,16 +208,21 @@ class Discrete(hs.Task):
         """
         return {"state": pack(target_chain(state.chain).x, self.model.values)}
 
-    def headline(self, rows: xr.Dataset) -> Mapping[str, hs.Estimate]:
+    def headline(
+        self, rows: xr.Dataset, observed: xr.Dataset | None = None
+    ) -> Mapping[str, hs.Estimate]:
         """Estimate means and convergence, beside the exact energy if it is known.
 
         Args:
             rows: rows of the run so far, warm-up included.
+            observed: states of the same steps; without them R-hat looks at rows only.
 
         Returns:
             Estimates by name; none while there are too few draws.
         """
-        result = estimates.headline(rows, self.warmup, self.starts)
+        states = None if observed is None else self.states(observed)
+        values = self.model.values
+        result = estimates.headline(rows, self.warmup, self.starts, states, values)
         if not result or self.sampler == "kawasaki":  # which keeps to one sum
             return result
         return result | references(self.target, self.model_values)

@@ -9,6 +9,7 @@ import numpy as np
 
 from heliostat import Estimate
 from heliostat.kernels.diagnostics.convergence import summary
+from heliostat.kernels.diagnostics.estimates import ess_estimate, rhat_estimate
 from heliostat_tasks.preferences.effects import probabilities, with_sums
 from heliostat_tasks.preferences.regression import accuracy
 from heliostat_tasks.preferences.tables import Table, identifier
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
 
 MIN_DRAWS = 8
 """Draws below which nothing is estimated."""
+
+OF_THE_STATE = ("potential_energy", "energy")
+OF_THE_MOVES = ("acceptance_rate", "leapfrog_steps", "diverging")
+"""Statistics beside the coefficients."""
 
 STATS = {
     "potential_energy": "potential_energy",
@@ -61,16 +66,30 @@ def headline(draws: xr.Dataset, table: Table, holdout: float) -> Mapping[str, Es
     if draws.sizes["draw"] < MIN_DRAWS:
         return {}
     alpha = _labelled(draws["coefficients"].values, table.features)
-    diagnostics = summary(alpha.values)
-    ess = np.fmin(diagnostics.ess_bulk, diagnostics.ess_tail)
-    result = {
-        "ess": Estimate(float(np.min(ess)), units="draws"),
+    result = _convergence(draws, table.features) | {
         "divergences": Estimate(float(draws["diverging"].sum()), units="draws"),
     }
-    if draws.sizes["chain"] > 1:
-        result["rhat"] = Estimate(float(np.max(diagnostics.rhat)))
     mean = alpha.mean(("chain", "draw")).values
     return result | _accuracies(mean, table, holdout) | _effects(alpha)
+
+
+def _convergence(draws: xr.Dataset, features: tuple[str, ...]) -> dict[str, Estimate]:
+    """Report the worst ESS and R̂ of coefficients, energies and moves.
+
+    Moves differ between chains whose step sizes differ; then they do not count.
+    """
+    alike = np.ptp(draws["step_size"].values) == 0
+    judged = [*OF_THE_STATE, *(OF_THE_MOVES if alike else [])]
+    each = {name: summary(draws[name].values) for name in judged}
+    for i, feature in enumerate(features):
+        alpha = draws["coefficients"].values[..., i]
+        each[f"coefficients[{feature}]"] = summary(alpha)
+    sizes = {name: np.fmin(s.ess_bulk, s.ess_tail) for name, s in each.items()}
+    chains = draws.sizes["chain"]
+    result = {"ess": ess_estimate(sizes, chains)}
+    if chains > 1:
+        result["rhat"] = rhat_estimate({name: s.rhat for name, s in each.items()})
+    return result
 
 
 def groups(

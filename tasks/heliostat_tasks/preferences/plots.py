@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from heliostat.results.figures import save_figure
+from heliostat.answer import warnings_of
+from heliostat.results.figures import save_figure, title
 from heliostat_tasks.preferences.effects import effects, probabilities, with_sums
 from heliostat_tasks.preferences.tables import Table
 
@@ -70,7 +71,8 @@ def plot_effects(run: Run, output: str | None = None) -> Any:
         }
         axes.plot(percent, np.arange(len(percent)), "o", **circles)
     axes.legend(loc="lower right", fontsize="small")
-    axes.set_title(f"preferences {run.id}: Laplace prior, b = {task.scale:g}", size=10)
+    about = f"preferences {run.id}: Laplace prior, b = {task.scale:g}"
+    title(axes, about, warnings_of(run.headline))
     if output is not None:
         save_figure(figure, output, dpi=120)
         plt.close(figure)

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import heliostat as hs
+from heliostat.answer import warnings_of
 from heliostat_tasks.preferences.regression import predictive_losses
 from heliostat_tasks.preferences.task import Preferences
 
@@ -81,8 +82,9 @@ def compare_runs(runs: Sequence[Run]) -> pd.DataFrame:
         A row per run, with index ``scale``: ``accuracy`` at the posterior mean and
         ``loss`` (nat per pair), each with its standard error as ``…_error``; ``more``,
         the loss above the smallest one, with its paired standard error; ``rhat``, the
-        worst; and ``run``, the id. A scale whose ``more`` is below two errors is as
-        good as the best, within the resolution of these pairs.
+        worst; ``warning``, about the chains; and ``run``, the id. A scale whose
+        ``more`` is below two errors is as good as the best, within the resolution of
+        these pairs.
 
     Raises:
         ValueError: for a run that is still in its warm-up.
@@ -112,6 +114,7 @@ def compare_runs(runs: Sequence[Run]) -> pd.DataFrame:
         "more": more.mean(1),
         "more_error": _errors(more),
         "rhat": [run.headline.get("rhat", missing).value for run in runs],
+        "warning": ["; ".join(warnings_of(run.headline)) for run in runs],
         "run": [run.id for run in runs],
     }
     scales = [_task(run).scale for run in runs]

@@ -64,6 +64,8 @@ class Preferences(hs.Task):
         "step_size": hs.Var(about="step size in use"),
     }
 
+    headline_version = 2
+
     def __post_init__(self) -> None:
         for name in ("pairs", "chains"):
             if getattr(self, name) < 1:

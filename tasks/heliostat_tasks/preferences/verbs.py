@@ -238,7 +238,8 @@ def _row(row: Mapping[str, Any]) -> str:
     )
     more = more if row["more"] else "best"
     numbers = f"{row['scale']:<8g}{loss:14}{more:14}{accuracy:12}"
-    return f"  {numbers}{row['rhat']:<8.3f}{row['run']}"
+    warning = f"  WARNING: {row['warning']}" if row["warning"] else ""
+    return f"  {numbers}{row['rhat']:<8.3f}{row['run']}{warning}"
 
 
 VERBS: Mapping[str, Callable[..., Answer]] = {"label": label, "scales": scales}

@@ -12,7 +12,7 @@ import numpy as np
 import xarray as xr
 
 from heliostat.errors import RequestError, did_you_mean
-from heliostat.results.figures import save_figure
+from heliostat.results.figures import save_figure, title
 from heliostat.results.plotting import new_axes
 from heliostat.sweeps import datasets
 from heliostat.sweeps.axes import SEED
@@ -73,7 +73,7 @@ def plot(
     axes = new_axes(output)
     CHARTS[kind](axes, sweep, values, fields)
     task = sweep.plan.identity["task"]
-    axes.set_title(f"{task}, sweep {sweep.id}", fontsize="medium")
+    title(axes, f"{task}, sweep {sweep.id}", sweep.warnings)
     return axes if output is None else save_figure(axes.figure, output)
 
 
