@@ -88,7 +88,15 @@ def test_the_store_has_every_task_and_every_run_and_sweep_of_the_table():
 
 
 def test_all_runs_are_listed_and_open_with_digests_and_headlines_as_expected(store):
-    assert {run.id: runs.about(run) for run in runs.opened(store)} == RUNS
+    """Headlines of earlier versions are estimated again, perhaps on another processor."""
+    opened = {run.id: runs.about(run) for run in runs.opened(store)}
+    assert opened.keys() == RUNS.keys()
+    for id_, expected in RUNS.items():
+        numbers, stored = opened[id_].pop("headline"), {**expected}
+        headline = {n: float(value) for n, value in stored.pop("headline").items()}
+        assert opened[id_] == stored
+        numbers = {name: float(value) for name, value in numbers.items()}
+        assert numbers == pytest.approx(headline, rel=1e-9, nan_ok=True)
 
 
 def test_the_rows_of_all_runs_are_read(store):

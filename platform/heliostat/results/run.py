@@ -174,13 +174,19 @@ class Run:
 
     @property
     def _headline(self) -> Headline:
+        stored = self._stored_headline()
+        if (stored and not self._outdated) or not self.steps:
+            return stored or Headline({})
+        rows = self.declared_rows.load()
+        estimated = headline_of(self.task, rows, self.observed)
+        return stored if stored and estimated.errors else estimated
+
+    def _stored_headline(self) -> Headline | None:
+        """Return the headline that is stored; None if it is of other rows."""
         attrs = self.record.attrs
         stored = attrs.get("headline")
-        other = self.limited or status_of(self.record, attrs) == "running"
-        if stored is None or other or self._outdated:  # it is of other rows, or old
-            if not self.steps:
-                return Headline({})
-            return headline_of(self.task, self.declared_rows.load(), self.observed)
+        if stored is None or self.limited or status_of(self.record, attrs) == "running":
+            return None
         estimates = {name: estimate_from_json(*e) for name, e in stored.items()}
         return Headline(estimates, tuple(attrs.get("headline_errors") or ()))
 
