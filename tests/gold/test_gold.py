@@ -88,7 +88,7 @@ def test_the_store_has_every_task_and_every_run_and_sweep_of_the_table():
 
 
 def test_all_runs_are_listed_and_open_with_digests_and_headlines_as_expected(store):
-    """Headlines of earlier versions are estimated again, perhaps on another processor."""
+    """Those of earlier versions are estimated again, perhaps on another processor."""
     opened = {run.id: runs.about(run) for run in runs.opened(store)}
     assert opened.keys() == RUNS.keys()
     for id_, expected in RUNS.items():

@@ -220,6 +220,7 @@ class Discrete(hs.Task):
         Returns:
             Estimates by name; none while there are too few draws.
         """
+        observed = observed if observed and observed.sizes["draw"] else None
         states = None if observed is None else self.states(observed)
         values = self.model.values
         result = estimates.headline(rows, self.warmup, self.starts, states, values)
