@@ -156,10 +156,9 @@ class Pack(Record):
         """
         attrs: dict[str, dict[str, Any]] = {}
         if self.steps:
-            rows, observed = self._rows_by_cell(), self.observed()
-            cells = zip(self.specs, self.tasks, rows, strict=True)
-            for i, (spec, task, own) in enumerate(cells):
-                strides = observed.isel({CELL: i}, missing_dims="ignore")
+            rows, observed = map(self._by_cell, (self.rows(), self.observed()))
+            cells = zip(self.specs, self.tasks, rows, observed, strict=True)
+            for spec, task, own, strides in cells:
                 attrs[spec.id] = headline(task, own, strides)
         unfinished = self.path / "headlines.partial"
         unfinished.write_text(json.dumps({i: a["headline"] for i, a in attrs.items()}))
@@ -167,14 +166,16 @@ class Pack(Record):
         errors = {i: e for i, a in attrs.items() if (e := a.get("headline_errors"))}
         return {"headline_errors": errors or None}
 
-    def _rows_by_cell(self) -> list[xr.Dataset]:
-        """Return the rows of each cell, in memory."""
-        rows = self.rows().load()
-        first, tables = rows.isel({CELL: 0}, drop=True), rows.data_vars.items()
+    def _by_cell(self, data: xr.Dataset) -> list[xr.Dataset]:
+        """Return a table of each cell, in memory."""
+        if CELL not in data.dims:  # a task observes nothing
+            return [data] * len(self.specs)
+        data = data.load()
+        first, tables = data.isel({CELL: 0}, drop=True), data.data_vars.items()
         values = {name: table.values for name, table in tables}
         return [
             first.copy(data={name: table[i] for name, table in values.items()})
-            for i in range(rows.sizes[CELL])
+            for i in range(data.sizes[CELL])
         ]
 
     # -- reading ------------------------------------------------------------------
@@ -182,11 +183,13 @@ class Pack(Record):
     def observed(self) -> xr.Dataset:
         """Return the observations of all cells, lazily; like :meth:`rows`."""
         stride = self.specs[0].identity["stride"]
-        return self._open(EVERY_STRIDE, self.steps // stride)
+        return self.table(EVERY_STRIDE, self.steps // stride)
 
     @property
     def headline_errors(self) -> list[str]:
-        by_cell = dict(self.attrs.get("headline_errors") or {})
+        by_cell = self.attrs.get("headline_errors") or {}
+        if not isinstance(by_cell, dict):  # of all cells: the rows were unreadable
+            return list(by_cell)
         return [f"{id_}: {e}" for id_, errors in by_cell.items() for e in errors]
 
     @property
