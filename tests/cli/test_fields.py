@@ -9,6 +9,7 @@ from typing import Literal
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support import user_densities
 from support.toy_tasks import WALK
 
 import heliostat as hs
@@ -60,7 +61,9 @@ kinds = st.builds(
     pair=st.tuples(st.text(), numbers),
     geometry=st.none() | st.text().map(hs.File),
     code=st.none()
-    | st.sampled_from([f"{__file__}:kinds", f"sha256:{'0f' * 32}:f"]).map(hs.Code),
+    | st.sampled_from(
+        [f"{user_densities.__file__}:log_p", f"sha256:{'0f' * 32}:f"]
+    ).map(hs.Code),
 )
 
 

@@ -113,8 +113,10 @@ def test_all_cells_are_shown_if_none_has_a_number(run_cli, store, search, bad, s
 
 def test_an_unknown_metric_is_reported_with_the_known_ones(run_cli, store):
     result = run_cli("sweep", STROLL, *OVER, *HERE, "--metric", "y", "--store", store)
-    assert result.status == 0 and "4 done" in result.out
-    assert "  best    none: no cell has found 'y'; there are x\n" in result.out
+    assert (
+        result.status == 2 and "metric 'y': the headline of the first run" in result.err
+    )
+    assert result.err.splitlines()[-1].endswith("has none of that name; it has x")
 
 
 def test_retries_are_reported(run_cli, store, tmp_path):

@@ -220,7 +220,7 @@ def test_positional_fields_and_copies_are_as_for_any_dataclass():
     task = toy_tasks.Walk(2.0, chains=3)
     copies = copy.copy(task), pickle.loads(pickle.dumps(task)), replace(task)
     assert all(one == task and one.sigma == 2.0 for one in copies)
-    with pytest.raises(TypeError, match="positional"):
+    with pytest.raises(hs.RequestError, match="positional"):
         toy_tasks.Walk(1.0, 2, 3)
 
 

@@ -68,6 +68,8 @@ def session(tmp_path, monkeypatch) -> Path:
     spins = np.sign(np.random.default_rng(0).normal(size=(200, 25)))
     couplings = 0.1 * (np.eye(16, k=1) + np.eye(16, k=-1))
     np.save("spins.npy", spins), np.save("J.npy", couplings)
+    np.save("h.npy", np.ones(16))
+    Path("qubo.coo").write_text("# vartype=BINARY\n0 0 -1.0\n0 1 2.0\n1 1 -1.0\n")
     Path("density.py").write_text("def log_p(x): return -0.1 * (x**2).sum()\n")
     for name in ("train.amat", "test.amat"):
         np.savetxt(name, np.random.default_rng(1).integers(0, 2, (60, 16)), "%d")

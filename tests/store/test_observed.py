@@ -166,7 +166,7 @@ def test_an_axis_that_a_task_names_is_always_there(replicas, tmp_path):
 
 
 def test_without_a_name_there_is_none(tmp_path):
-    assert run_here(toy_tasks.Drift(), tmp_path).rows["mean"].dims == ("step",)
+    assert run_here(toy_tasks.Drift(), tmp_path).rows["mean_"].dims == ("step",)
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,6 @@ from itertools import zip_longest
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
-import numpy as np
-
 LIBRARIES = frozenset(
     (
         "builtins collections datetime decimal fractions functools heliostat "
@@ -119,6 +117,8 @@ class _Content:
                 yield from self.walk(part, name)
 
     def _array(self, value: Any, name: str) -> Iterator[Leaf]:
+        import numpy as np  # late: messages about mistyped options need none
+
         try:
             array = np.asarray(value)
         except (TypeError, ValueError):  # random keys of JAX

@@ -69,7 +69,9 @@ def _bound(
     takes_all = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
     for name in () if takes_all else named:
         if name not in parameters:
-            hint = did_you_mean(name, parameters) or f"; there are {list(parameters)}"
+            hint = (
+                did_you_mean(name, parameters) or f"; there are {', '.join(parameters)}"
+            )
             if name in inspect.get_annotations(cls):
                 hint = "; write @dataclass(frozen=True) above the class"
             raise RequestError(f"{cls.__name__} has no field '{name}'{hint}")
@@ -131,6 +133,8 @@ def coerce(value: Any, hint: Any, name: str) -> Any:
         >>> coerce(np.float32(0.5), float, "lr"), coerce([16, 16], tuple[int, ...], "n")
         (0.5, (16, 16))
     """
+    if hint is Any:
+        return value
     value, origin, args = _plain(value), get_origin(hint), get_args(hint)
     if origin in (types.UnionType, typing.Union):
         if value is None and type(None) in args:
@@ -203,6 +207,8 @@ def _refusal(value: Any, hint: Any, name: str) -> str:
     if _is_text(hint) and hint not in (str, File) and callable(value):
         address = _code_address(value)
         return f"{name}={_shown(value)}: expected FILE.py:NAME, as {name}={address!r}"
+    if isinstance(value, float) and not math.isfinite(value):
+        return f"{name}={value}: expected a finite number"
     kind = getattr(hint, "__name__", str(hint)).lower()
     article = "an" if kind[0] in "aeiou" else "a"
     return f"{name}={_shown(value)}: expected {article} {kind}"

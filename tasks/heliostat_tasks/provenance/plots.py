@@ -70,6 +70,7 @@ def _plot_distances(axes: Any, report: xr.Dataset) -> None:
     whole = report["distance"].sel(tensor="weights").values
     worst = report["distance"].max("tensor").values
     kinds = report["kind"].values.astype(str)
+    axes.set(yscale="log", ylim=(EXACT / 3, 1e2))  # equal distances have no range
     for kind, colour in COLOURS.items():
         mask = kinds == kind
         segments = report["segment"].values[mask]
@@ -78,12 +79,11 @@ def _plot_distances(axes: Any, report: xr.Dataset) -> None:
             finite = np.where(np.isfinite(distance[mask]), distance[mask], 1e3)
             label = name if fill == colour or kind == "reject" else None
             style = {"color": colour, "mfc": fill, "label": label, "ms": 4}
-            axes.semilogy(segments, np.maximum(finite, EXACT), "o", **style)
+            axes.plot(segments, np.maximum(finite, EXACT), "o", **style)
     axes.axhline(epsilon, color="k", ls="--", lw=1, label=f"ε = {epsilon:g}")
     axes.axhline(PER_TENSOR * epsilon, color="k", ls=":", lw=1, label="10 ε, a tensor")
     axes.axhline(EXACT, color="0.7", lw=1)
     axes.text(0.99, EXACT * 1.15, "equal bits", ha="right", va="bottom", color="0.4")
     axes.texts[-1].set_transform(axes.get_yaxis_transform())
     axes.set(xlabel="segment", ylabel="distance of a replay, r")
-    axes.set_ylim(EXACT / 3, 1e2)
     axes.legend(loc="upper right", fontsize="small")

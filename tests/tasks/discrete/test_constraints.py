@@ -34,7 +34,7 @@ def density(name, **fields):
 )
 def test_no_chain_is_lost_and_means_are_exact(name, sampler, tmp_path):
     task = density(name, sampler=sampler, chains=32)
-    run = hs.run(task, store=tmp_path, on="here", progress=silent, steps=1_000)
+    run = hs.run(task, store=tmp_path, on="here", progress=silent, steps=2_000)
     assert "impossible" not in run.headline
     every, logs, _, chances = enumerated(task.model)
     possible = chances > 0

@@ -297,7 +297,10 @@ def test_the_picture_has_a_panel_for_each_metric(scored, tmp_path):
             {"scorer_url": "https://x", "probe": "answer"},
             "scorer_url https://x: nothing",
         ),
-        ({"scorer": "loca"}, "code 'loca': expected FILE.py:NAME"),
+        (
+            {"scorer": "loca"},
+            "expected one of none, local, endpoint; did you mean 'local'",
+        ),
     ],
 )
 def test_fields_that_make_no_sense_are_refused(fields, says):

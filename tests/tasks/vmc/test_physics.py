@@ -331,7 +331,7 @@ def test_one_molecule_has_one_canonical_form(tmp_path):
         ({"walkers": -4}, "walkers must be positive, got -4"),
         ({"momentum": 1.0}, r"momentum must be in \[0, 1\), got 1.0"),
         ({"features": 30, "heads": 4}, "multiple of heads, got 30 and 4"),
-        ({"lr": float("nan")}, "lr must not be negative, got nan"),
+        ({"lr": float("nan")}, "lr=nan: expected a finite number"),
     ],
     ids=str,
 )
