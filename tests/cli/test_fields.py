@@ -61,9 +61,9 @@ kinds = st.builds(
     pair=st.tuples(st.text(), numbers),
     geometry=st.none() | st.text().map(hs.File),
     code=st.none()
-    | st.sampled_from(
-        [f"{user_densities.__file__}:log_p", f"sha256:{'0f' * 32}:f"]
-    ).map(hs.Code),
+    | st.sampled_from([f"{user_densities.__file__}:few", f"sha256:{'0f' * 32}:f"]).map(
+        hs.Code
+    ),
 )
 
 

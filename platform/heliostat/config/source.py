@@ -17,8 +17,6 @@ from functools import cache
 from pathlib import Path
 from types import BuiltinFunctionType, FunctionType, ModuleType
 
-import numpy as np
-
 from heliostat.config.content import digest, leaves, names
 from heliostat.config.execution import EXECUTED, check_again
 from heliostat.errors import RequestError
@@ -116,6 +114,8 @@ def _is_abridged(value: object) -> bool:
     """Return True for a value that is more than its ``repr`` shows."""
     if isinstance(value, type | FunctionType | BuiltinFunctionType):
         return False
+    import numpy as np  # late: --help needs none
+
     text, package = repr(value), type(value).__module__.partition(".")[0]
     with np.printoptions(threshold=sys.maxsize, floatmode="unique"):
         whole = repr(value)
