@@ -70,6 +70,7 @@ def test_lines_of_a_task_in_a_file(run_cli, paste, folder):
     assert "40 of 40 steps" in paste(f"{lines['extend']} --on here").out
 
 
+@pytest.mark.slow
 def test_lines_about_code_have_its_file(run_cli, paste, folder, store):
     words = ("--target", f"{folder}/model.py:chain", *SMALL, *HERE)
     threading.Thread(target=interrupt_after_commit, args=(store,)).start()

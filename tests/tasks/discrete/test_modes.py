@@ -104,6 +104,7 @@ def test_chains_that_share_starts_are_judged_by_their_groups():
     assert headline["ess"].warning == "below 400: 100 for each of 4 starts"
 
 
+@pytest.mark.slow
 def test_a_well_mixed_run_has_no_warning_and_ends_once_states_were_seen(tmp_path):
     """Draws 351 to 700 have the first four states of each chain; sites want more."""
     run = run_here(MIXED, tmp_path, steps=5_000, until="rhat < 1.01 and ess > 1600")
