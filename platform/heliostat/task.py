@@ -154,6 +154,10 @@ class Task:
     traced: ClassVar[bool] = True
     """False if ``step`` is ordinary or async Python; its state is then JSON."""
 
+    asks: ClassVar[tuple[str, ...]] = ()
+    """Servers that steps ask, as ``MODEL at ADDRESS``; may be a property. ``verify``
+    names them before it replays a step, because a reply may cost money."""
+
     task_version: ClassVar[int] = 1
     """Version of the results; raise it when a change of the code alters rows."""
 

@@ -201,8 +201,9 @@ def test_an_unwritable_store_is_reported(tmp_path):
 
 
 def test_a_mistake_in_a_step_fails_the_run_and_keeps_what_was_done(tmp_path):
-    with pytest.raises(ZeroDivisionError):
+    with pytest.raises(hs.RunFailed, match="the author's mistake") as caught:
         run_here(toy_tasks.Raises(), store=tmp_path)
+    assert isinstance(caught.value.__cause__, ZeroDivisionError)
     (run,) = hs.runs(store=tmp_path).id
     run = hs.open(run, store=tmp_path, task=toy_tasks.Raises)
     assert run.status == "failed" and run.steps == 6

@@ -16,6 +16,7 @@ from support import toy_tasks
 import heliostat as hs
 from heliostat import laws
 from heliostat.answer import format_estimate
+from heliostat.cli.format import laws_answer
 from heliostat.laws import loop
 
 
@@ -255,3 +256,13 @@ def test_reserved_names_are_refused():
 
     with pytest.raises(hs.RequestError, match="reserved"):
         hs.run(Bad(), on="here")
+
+
+def test_a_law_that_wants_a_ray_which_does_not_start_is_inconclusive(monkeypatch):
+    monkeypatch.setenv("RAY_TMPDIR", "/dev/null/none")
+    laws = hs.check_task(toy_tasks.Stroll(), workers=(1,))
+    reason = laws.pop("workers do not matter")
+    assert reason.startswith("INCONCLUSIVE: Ray does not start on this machine")
+    assert set(laws.values()) == {None}
+    assert laws_answer({"a law": None, "another": reason}).status == 3
+    assert laws_answer({"a law": "wrong", "another": reason}).status == 1

@@ -114,7 +114,7 @@ def test_a_missing_group_is_found(run):
     assert hs.verify(reopened(run), segments=0, on="here").status == "REJECT"
 
 
-class Crash(Exception):
+class Crash(BaseException):
     pass
 
 

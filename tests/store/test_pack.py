@@ -319,7 +319,7 @@ def test_a_driver_that_is_killed_loses_nothing_that_was_committed(tmp_path):
         same(runs[i], whole[i])
 
 
-class Crash(Exception):
+class Crash(BaseException):
     pass
 
 

@@ -191,7 +191,7 @@ def test_an_extension_that_fails_keeps_every_row(tmp_path):
     assert again.steps == 5 and again.rows.t.values.tolist() == [1, 2, 3, 4, 5]
 
 
-class Crash(Exception):
+class Crash(BaseException):
     pass
 
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from heliostat.errors import Busy, Paused, RequestError, RunFailed
+from heliostat.errors import Busy, Paused, RequestError, RunFailed, StoreError
 from heliostat.results.encoding import estimate_to_json
 from heliostat.results.goal import Goal
 from heliostat.results.headline import headline_of
@@ -58,10 +58,11 @@ def finish_on_error(
         raise
     except Exception as error:
         _fail(record, task, error)
-        if isinstance(error, RunFailed):
-            message = f"run {record.path.name}: {error_line(error)}"
-            raise RunFailed(message) from error
-        raise
+        if isinstance(error, StoreError):
+            raise
+        kind = "" if isinstance(error, RunFailed) else f"{type(error).__name__}: "
+        message = f"run {record.path.name}: {kind}{error_line(error)}"
+        raise RunFailed(message) from error
 
 
 def complete(record: Record, task: Task, goal: Goal) -> None:

@@ -11,5 +11,6 @@ In reading order:
 - ``events``: the log of a run;
 - ``pack``: many runs in one record; ``cell``: one of them, read as a record;
 - ``index``: the record of a run, alone or in a pack, by its path;
-- ``lock``: one driver at a time.
+- ``lock``: one driver at a time;
+- ``damage``, ``attributes``: a file that was damaged or made by a stranger is one line.
 """

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from heliostat.loop import state
@@ -57,9 +59,29 @@ def coordinates(record: Record, task: Task) -> dict[str, tuple[np.ndarray, np.nd
     return labels
 
 
+def declarations(record: Record, task: Task) -> dict[str, tuple[str, str]]:
+    """Return dims and units of every variable, by its path: stored, and declared."""
+    lead = [*_replica_dims(task), task.step_dim]
+    texts = {}
+    for group in (rows_group(task), observed_group(task)):
+        if record.steps >= group.every:
+            for name, var in group.variables.items():
+                path = f"{group.name}/{name}"
+                declared = ((*lead, *var.dims), var.units)
+                texts[path] = _axes_text(*record.axes(path)), _axes_text(*declared)
+    return texts
+
+
+def _axes_text(dims: Sequence[str], units: str) -> str:
+    return f"({', '.join(dims)}) in {units}"
+
+
 def _dims(group: VariableGroup, task: Task) -> list[str]:
-    replica = [task.replica_dim] if has_replica_dim(task) else []
-    return [task.step_dim, *replica, *dim_labels(group, task)]
+    return [task.step_dim, *_replica_dims(task), *dim_labels(group, task)]
+
+
+def _replica_dims(task: Task) -> list[str]:
+    return [task.replica_dim] if has_replica_dim(task) else []
 
 
 def _expected(group: VariableGroup, task: Task, dim: str, length: int) -> np.ndarray:

@@ -15,10 +15,11 @@ from heliostat.loop.state import NamedArrays
 from heliostat.loop.work import Chunk
 from heliostat.store import blocks
 from heliostat.store.checkpoints import Checkpoints
+from heliostat.store.damage import as_store_error
 from heliostat.store.events import EventLog
 from heliostat.store.pack import Pack
 from heliostat.store.record import Record
-from heliostat.store.zarr_format import CELL, as_store_error
+from heliostat.store.zarr_format import CELL
 from heliostat.task import Task
 
 

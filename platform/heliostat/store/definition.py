@@ -10,7 +10,7 @@ from typing import Any
 
 from heliostat.config import SCHEMA, Spec
 from heliostat.errors import StoreError
-from heliostat.store.zarr_format import as_store_error
+from heliostat.store.damage import as_store_error
 
 
 def spec_text(spec: Spec) -> str:
@@ -72,4 +72,8 @@ def read_specs(file: Path, id_: str, sha256: str | None) -> list[Spec]:
 
 
 def _spec(stored: dict[str, Any]) -> Spec:
+    """Return a spec from JSON values; the ids of runs bind what ``identity`` holds."""
+    for part in (stored["identity"], stored["identity"]["fields"], stored["passed"]):
+        if not isinstance(part, dict):
+            raise ValueError(f"expected an object, got {part!r:.40}")
     return Spec(stored["identity"], stored["passed"])

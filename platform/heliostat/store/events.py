@@ -10,10 +10,20 @@ import fcntl
 import json
 import os
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
+
+from heliostat.errors import StoreError
+from heliostat.store.damage import END_OF_TIME
+
+COMMON: Mapping[str, Any] = {"time": int | float, "event": str}
+DETAILS: Mapping[str, Mapping[str, Any]] = {
+    "committed": {"block": int, "start": int, "stop": int, "layout": str},
+    "placed": {"workers": int, "pids": list},
+}
+"""Types of what every event has, and of what readers take from some."""
 
 
 class EventLog:
@@ -39,20 +49,34 @@ class EventLog:
             stream.write(line if _ends_with_newline(stream) else b"\n" + line)
 
     def events(self) -> list[dict[str, Any]]:
-        """Return all events; a line that is not one, as a crash leaves, is skipped."""
+        """Return all events; a line that is not one, as a crash leaves, is skipped.
+
+        Raises:
+            StoreError: if the file cannot be read.
+        """
         try:
             lines = self.path.read_bytes().splitlines()
         except FileNotFoundError:
             return []
+        except OSError as error:
+            raise StoreError(f"{self.path}: {error.strerror}") from error
         events = []
         for line in lines:
             try:
                 event = json.loads(line)
             except (ValueError, RecursionError):
                 continue
-            if isinstance(event, dict) and "event" in event:
+            if isinstance(event, dict) and _is_event(event):
                 events.append(event)
         return events
+
+
+def _is_event(entry: dict[str, Any]) -> bool:
+    """Return True if an entry has what readers of its event rely on."""
+    name = entry.get("event")
+    types = COMMON | (DETAILS.get(name, {}) if isinstance(name, str) else {})
+    typed = all(isinstance(entry.get(key), types[key]) for key in types)
+    return typed and 0 <= entry["time"] < END_OF_TIME
 
 
 @contextmanager

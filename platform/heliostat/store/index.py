@@ -44,7 +44,7 @@ def cell_ids(pack: Path) -> list[str]:
     """Return the ids of a pack's cells; none if one is invalid: they become paths."""
     try:
         ids = list(read_json(pack / PACK_FILE, _changed(pack))["cells"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return []
     return ids if all(ID.fullmatch(str(id_)) for id_ in ids) else []
 

@@ -26,11 +26,12 @@ import xarray as xr
 from heliostat.config import Spec, traced_fields
 from heliostat.loop.state import NamedArrays
 from heliostat.loop.work import MAX_MEMBERS, Chunk, Job, Member, Span, block_count
+from heliostat.store.attributes import check_headline
+from heliostat.store.damage import as_store_error
 from heliostat.store.definition import pack_text, read_specs
 from heliostat.store.record import HeadlineFunction, Record
 from heliostat.store.zarr_format import (
     CELL,
-    as_store_error,
     create_folder,
     leading_axes,
 )
@@ -170,7 +171,10 @@ class Pack(Record):
         if not file.exists():
             return {}
         with as_store_error(f"{file}: the headlines"):
-            return dict(read_json(file, file.stat().st_mtime_ns))
+            headlines = dict(read_json(file, file.stat().st_mtime_ns))
+        for headline in headlines.values():
+            check_headline(headline, str(file))
+        return headlines
 
 
 def _cells(chunk: Chunk) -> slice:

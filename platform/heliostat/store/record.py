@@ -29,12 +29,14 @@ from heliostat.loop.state import NamedArrays, StrideDigests
 from heliostat.loop.work import Chunk, Job, Span, block_count
 from heliostat.store import arrays, digests, zarr_format
 from heliostat.store.arrays import EVERY_STEP, EVERY_STRIDE, observed_group, rows_group
+from heliostat.store.attributes import check_attrs
 from heliostat.store.checkpoints import Checkpoints
+from heliostat.store.damage import as_store_error, readable
 from heliostat.store.definition import read_spec, spec_text
 from heliostat.store.events import EventLog
 from heliostat.store.zarr_format import (
+    CELL,
     MISSING,
-    as_store_error,
     cell_index,
     create_folder,
 )
@@ -96,8 +98,14 @@ class Record:
 
     @property
     def attrs(self) -> dict[str, Any]:
-        """Status, planned steps, headline and provenance: the root's attributes."""
-        return dict(self._root("r").attrs)
+        """Status, planned steps, headline and provenance: the root's attributes.
+
+        Raises:
+            StoreError: if one is missing or has another type.
+        """
+        attrs = dict(self._root("r").attrs)
+        check_attrs(attrs, f"{self.path}: the record")
+        return attrs
 
     @property
     def headline_errors(self) -> list[str]:
@@ -117,6 +125,8 @@ class Record:
         """
         with as_store_error(f"{self.path}: committed"):
             steps = np.asarray(self._markers[... if self.cell is None else self.cell])
+            if steps.dtype != np.int64 or not steps.size or (steps < MISSING).any():
+                raise ValueError(f"{steps.dtype} of shape {steps.shape}")
         if (steps == MISSING).any():
             block = int(np.argwhere(steps == MISSING)[0, -1])
             raise StoreError(f"{self.path}: the commit marker of block {block} is gone")
@@ -219,7 +229,11 @@ class Record:
 
     def _open(self, group: str, entries: int) -> xr.Dataset:
         root, store = self._root("r"), self.folder / "record.zarr"
-        if group not in root:
+        with as_store_error(f"{self.path}: {group}"):
+            stored = group in root
+        if not stored:
+            if group == EVERY_STEP and entries:
+                raise StoreError(f"{store / group}: this part of the record is missing")
             return xr.Dataset(attrs=self.attrs)
         with as_store_error(f"{self.path}: the record"):
             for file in arrays.missing_files(root, store, group, entries, self.cell):
@@ -227,8 +241,9 @@ class Record:
             data = xr.open_zarr(
                 store, group=group, consolidated=False, chunks=None, decode_times=False
             )
-        committed = {root.attrs["step_dim"]: slice(0, entries)}
-        return data.isel(committed).assign_attrs(self.attrs)
+            attrs = self.attrs
+            data = data.isel({attrs["step_dim"]: slice(0, entries)})
+        return readable(data, str(self.path)).assign_attrs(attrs)
 
     def load_state(self, block: int, step: int) -> NamedArrays:
         """Return a kept state as a span has it, ``(1, replicas, ...)``.
@@ -239,10 +254,30 @@ class Record:
         return {n: a[None] for n, a in self.checkpoints.load(block, step).items()}
 
     def strides(self, block: int, stride: int) -> list[tuple[StrideDigests, bytes]]:
-        """Return the stored digests and link of every committed stride of a block."""
+        """Return the stored digests and link of every committed stride of a block.
+
+        Raises:
+            StoreError: if they are missing or damaged.
+        """
         stop = int(self.committed[block])
-        table = self.read("digests", (block, slice(0, -(-stop // stride))))
-        return digests.entries(np.asarray(table), stride, stop)
+        count = -(-stop // stride)
+        table = np.asarray(self.read("digests", (block, slice(0, count))))
+        if table.shape != (count, 3, 32) or table.dtype != np.uint8:
+            name = f"{self.path}: digests"
+            raise StoreError(f"{name} are damaged ({table.dtype}{list(table.shape)})")
+        return digests.entries(table, stride, stop)
+
+    def axes(self, name: str) -> tuple[tuple[str, ...], str]:
+        """Return the dims and the unit that an array of this run is stored with.
+
+        Raises:
+            StoreError: if the array is missing or damaged.
+        """
+        root = self._root("r")
+        with as_store_error(f"{self.path}: {name}"):
+            array = root[name]
+            dims = array.metadata.dimension_names or ()
+            return tuple(d for d in dims if d != CELL), str(array.attrs.get("units"))
 
     def read(self, name: str, index: Any) -> Any:
         """Return a part of an array of this run."""

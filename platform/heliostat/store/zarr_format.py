@@ -9,8 +9,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 import shutil
-from collections.abc import Generator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,6 +22,7 @@ from heliostat.errors import StoreError
 from heliostat.loop.state import NamedArrays
 from heliostat.loop.work import MAX_MEMBERS, Chunk, block_count
 from heliostat.store.checkpoints import Checkpoints
+from heliostat.store.damage import as_store_error
 from heliostat.task import Task
 
 CODECS = [ZstdCodec(level=1), Crc32cCodec()]
@@ -178,19 +178,3 @@ def open_root(store: Path, mode: Any, run: Path) -> Any:
     if schema != SCHEMA:
         raise StoreError(f"{run}: schema {schema}; this heliostat reads {SCHEMA}")
     return root
-
-
-@contextmanager
-def as_store_error(subject: str) -> Generator[None]:
-    """Turn any error of zarr, its codecs or JSON into a :class:`StoreError`.
-
-    Raises:
-        StoreError: "``subject`` is damaged", with the reason, in one line.
-    """
-    try:
-        yield
-    except StoreError:
-        raise
-    except Exception as error:
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise StoreError(f"{subject} is damaged ({reason})") from error
