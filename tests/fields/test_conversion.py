@@ -65,7 +65,7 @@ def test_files_are_text_or_paths(tmp_path):
         ("count", 0.5, "count=0.5: expected an int"),
         ("count", True, "count=True: expected an int"),
         ("rate", "fast", "rate='fast': expected a float"),
-        ("rate", float("nan"), "rate=nan: expected a float"),
+        ("rate", float("nan"), "rate=nan: expected a finite number"),
         ("layers", 16, "layers=16: expected a tuple"),
         ("layers", [16, 0.5], "layers=0.5: expected an int"),
         ("word", "colt", "word='colt': expected one of cold, warm; did you mean"),

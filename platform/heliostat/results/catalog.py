@@ -55,9 +55,9 @@ def runs(
     Example:
         >>> import heliostat as hs
         >>> from heliostat_tasks.discrete import Discrete
-        >>> task = Discrete(size=3, coupling=0.4, chains=4, warmup=5)
+        >>> task = Discrete(size=3, chains=4, warmup=5)
         >>> run = hs.run(task, steps=20, on="here")
-        >>> table = hs.runs("discrete", where="seed == 0 and coupling > 0.3")
+        >>> table = hs.runs("discrete", where="seed == 0 and size < 4")
         >>> table.status[table.id == run.id].item()
         'complete'
     """

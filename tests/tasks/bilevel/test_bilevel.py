@@ -128,7 +128,7 @@ def test_figures_show_the_leak_and_the_landscape(tmp_path):
 
 REFUSED = [
     ({"outer_lr": 0.0}, "outer_lr 0.0: expected a positive number"),
-    ({"inner_lr": float("nan")}, "inner_lr=nan: expected a float"),
+    ({"inner_lr": float("nan")}, "inner_lr=nan: expected a finite number"),
     ({"epsilon": -1.0, "method": "proximal"}, "epsilon -1.0: expected a positive"),
     ({"points": 0}, "points 0: expected 1 or more"),
     ({"inner_steps": 0}, "inner_steps 0: expected 1 or more"),

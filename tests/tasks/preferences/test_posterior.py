@@ -233,7 +233,7 @@ def test_the_laws_hold(fleet_ray):
         ({"pairs": 0}, "pairs 0: expected at least 1"),
         ({"chains": 0}, "chains 0: expected at least 1"),
         ({"scale": 0.0}, "scale 0.0: expected more than 0"),
-        ({"scale": float("nan")}, "scale nan: expected more than 0"),
+        ({"scale": float("nan")}, "scale=nan: expected a finite number"),
         ({"holdout": 1.0}, "holdout 1.0: expected 0 to less than 1"),
         ({"warmup": 19}, "warmup 19: expected at least 20"),
         ({"data": hs.File("t.csv"), "pairs": 9}, "pairs 9: nothing reads it here"),
