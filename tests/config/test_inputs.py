@@ -1,4 +1,4 @@
-"""What a user's file reads or draws while it is executed is part of the identity."""
+"""Identity of users' files: all that one reads or draws while it is executed."""
 
 from __future__ import annotations
 

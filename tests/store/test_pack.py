@@ -257,6 +257,18 @@ def test_a_headline_that_fails_leaves_the_others(tmp_path, monkeypatch):
     assert {e["reason"] for e in events} == {reason}
 
 
+def test_rows_that_cannot_be_read_at_the_end_hide_no_status(tmp_path, monkeypatch):
+    def unreadable(self):
+        raise OSError("the disk is gone")
+
+    monkeypatch.setattr(Pack, "rows", unreadable)
+    runs = packs.ensure_pack(CELLS[:2], LONG, HERE, tmp_path)
+    assert [run.status for run in runs] == ["complete"] * 2
+    assert [run.record.headline_errors for run in runs] == [
+        ["no estimates: the disk is gone"]
+    ] * 2
+
+
 def test_files_left_by_crashes_are_collected(store):
     partial = folder(store) / "headlines.partial"
     half = partial.parent.with_name(f".{'0' * 16}.{'1' * 8}")

@@ -91,9 +91,9 @@ def execute(text: str | bytes, file: Path, name: str = "") -> Execution:
     """Execute the text of a file in a new module.
 
     Args:
-        text: of the file, which need not exist any more.
+        text: text of the file, which need not exist any more.
         file: its absolute path.
-        name: of the module; default one that no import finds.
+        name: name of the module; default one that no import finds.
 
     Raises:
         Exception: whatever the text raises; the module is removed again.
@@ -116,9 +116,9 @@ def inputs_of(text: str | bytes, file: Path, name: str) -> Inputs:
     """Return what an object of a file depends on beside the text, from two executions.
 
     Args:
-        text: of the file.
+        text: text of the file.
         file: its absolute path.
-        name: of the object.
+        name: name of the object.
 
     Raises:
         RequestError: if the second execution gives another object.
@@ -140,9 +140,9 @@ def check_again(one: Execution, text: str | bytes, file: Path, name: str) -> Non
 
     Args:
         one: the first execution.
-        text: of the file.
+        text: text of the file.
         file: its absolute path.
-        name: of the object.
+        name: name of the object.
 
     Raises:
         RequestError: if the object differs.
@@ -169,10 +169,8 @@ def refuse_reads(file: str, allowed: Iterable[Path], remedy: str) -> audit.Obser
         allowed: absolute paths.
         remedy: end of the message.
     """
-    known, since = (
-        {Path(file), *allowed},
-        time.time() - 0.1,
-    )  # clocks of disks are coarse
+    known = {Path(file), *allowed}
+    since = time.time() - 0.1  # clocks of disks are coarse
 
     def refuse(path: Path) -> None:
         if path not in known and path.stat().st_mtime < since:

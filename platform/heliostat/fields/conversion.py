@@ -135,7 +135,7 @@ def coerce(value: Any, hint: Any, name: str) -> Any:
     """
     if hint is Any:
         return value
-    value, origin, args = _plain(value), get_origin(hint), get_args(hint)
+    value, origin, args = plain(value), get_origin(hint), get_args(hint)
     if origin in (types.UnionType, typing.Union):
         if value is None and type(None) in args:
             return None
@@ -160,8 +160,14 @@ def is_number(value: Any) -> bool:
     return type(value) in (int, float) and math.isfinite(value)
 
 
-def _plain(value: Any) -> Any:
-    """Convert numpy's and JAX's scalars, arrays and paths to plain Python."""
+def plain(value: Any) -> Any:
+    """Convert scalars of NumPy, JAX and xarray, 0-d arrays and paths to plain Python.
+
+    Example:
+        >>> import numpy as np
+        >>> plain(np.array(0.5)), plain(Path("a.npy"))
+        (0.5, 'a.npy')
+    """
     if isinstance(value, os.PathLike):
         return os.fspath(cast("os.PathLike[str]", value))
     return value.item() if getattr(value, "ndim", None) == 0 else value

@@ -57,7 +57,7 @@ def runs(
         >>> from heliostat_tasks.discrete import Discrete
         >>> task = Discrete(size=3, chains=4, warmup=5)
         >>> run = hs.run(task, steps=20, on="here")
-        >>> table = hs.runs("discrete", where="seed == 0 and size < 4")
+        >>> table = hs.runs("discrete", where="seed == 0 and coupling > 0.3")
         >>> table.status[table.id == run.id].item()
         'complete'
     """
@@ -163,10 +163,12 @@ def _line(
     for name, (value, error, *_) in (attrs.get("headline") or {}).items():
         pair = {name: value, f"{name}_error": error}
         line |= {n: float(v) if isinstance(v, str) else v for n, v in pair.items()}
-    fields = spec.passed.items()
-    return line | {
-        n: str(v) if isinstance(v, list) else v for n, v in fields if n not in line
-    }
+    resolved = spec.identity["fields"]
+    for name, value in spec.passed.items():
+        if name not in line:
+            value = resolved.get(name) if value is None else value
+            line[name] = str(value) if isinstance(value, list) else value
+    return line
 
 
 def _select(text: str, table: pd.DataFrame) -> pd.Series:

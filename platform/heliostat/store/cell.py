@@ -53,7 +53,8 @@ class CellRecord(Record):
     @property
     def attrs(self) -> dict[str, Any]:
         attrs, id_ = self.pack.attrs, self.id
-        attrs["headline_errors"] = (attrs.get("headline_errors") or {}).get(id_)
+        if isinstance(errors := attrs.get("headline_errors"), dict):
+            attrs["headline_errors"] = errors.get(id_)
         if (headline := self.pack.headlines.get(id_)) is not None:
             attrs["headline"] = headline
         return attrs

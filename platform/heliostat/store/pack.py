@@ -187,10 +187,10 @@ class Pack(Record):
 
     @property
     def headline_errors(self) -> list[str]:
-        by_cell = self.attrs.get("headline_errors") or {}
-        if not isinstance(by_cell, dict):  # of all cells: the rows were unreadable
-            return list(by_cell)
-        return [f"{id_}: {e}" for id_, errors in by_cell.items() for e in errors]
+        errors = self.attrs.get("headline_errors") or {}
+        if not isinstance(errors, dict):  # of all cells: the rows were unreadable
+            return list(errors)
+        return [f"{id_}: {e}" for id_, own in errors.items() for e in own]
 
     @property
     def headlines(self) -> Mapping[str, Any]:

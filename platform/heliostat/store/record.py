@@ -272,7 +272,7 @@ class Record:
         """Check that no file of the first entries of a group is missing.
 
         Args:
-            cells: of a pack, to check only the files with their values; default all.
+            cells: cells of a pack whose files must be complete; default all.
 
         Raises:
             StoreError: naming the file.

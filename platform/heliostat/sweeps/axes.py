@@ -7,18 +7,17 @@ On the command line they read ``outer_lr=0.01,0.02``, ``layers=(16,16),(32,)``,
 from __future__ import annotations
 
 import math
-import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, get_args
 
-import numpy as np
 import yaml
 
 from heliostat import config
 from heliostat.config import registry
 from heliostat.errors import RequestError, did_you_mean
 from heliostat.fields import presets
+from heliostat.fields.conversion import plain
 from heliostat.task import Task
 
 SEED = "seed"
@@ -140,7 +139,7 @@ def value_at(task: type[Task], name: str, axis: Axis, share: float) -> Any:
 
 
 def _check_values(task: type[Task], name: str, given: Any) -> Values:
-    given = plain_value(given)
+    given = plain(given)
     if isinstance(given, str) or not isinstance(given, Iterable):
         raise RequestError(f"over {name}: expected several values, got {given!r}")
     values: list[Any] = []
@@ -173,7 +172,7 @@ def _check_range(task: type[Task], name: str, axis: Range, ranges: bool) -> Rang
 
 
 def _as_field(task: type[Task], name: str, value: Any) -> Any:
-    value = plain_value(value)
+    value = plain(value)
     if name != SEED:
         return config.coerce_field(task, name, value)
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 2**63:
@@ -181,19 +180,6 @@ def _as_field(task: type[Task], name: str, value: Any) -> Any:
             f"over seed: {value!r}: expected integers from 0 to 2^63 - 1"
         )
     return value
-
-
-def plain_value(value: Any) -> Any:
-    """Return a number, text or list for a scalar or array of NumPy, JAX or xarray, and
-    for a path.
-
-    Example:
-        >>> plain_value(np.array(0.5)), plain_value(np.arange(2))
-        (0.5, [0, 1])
-    """
-    if isinstance(value, os.PathLike):
-        return os.fspath(value)
-    return np.asarray(value).tolist() if hasattr(value, "__array__") else value
 
 
 # -- axes on the command line ----------------------------------------------------------

@@ -27,7 +27,7 @@ class LazyStack(BackendArray):
     or "" of text.
 
     Args:
-        name: of the variable.
+        name: name of the variable.
         slabs: the runs; those of one slab are read together.
         places: sizes of the leading axes.
         rest: shape behind them, that of the longest run.

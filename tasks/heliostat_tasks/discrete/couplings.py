@@ -53,7 +53,7 @@ def read_couplings(path: str) -> IsingCouplings:
     """Read J, and h of files that have it.
 
     Args:
-        path: of a matrix, a list of edges or a QUBO; see the module.
+        path: path of a matrix, a list of edges or a QUBO; see the module.
 
     Raises:
         ValueError: with the file's name, if it cannot be read or is none of these.

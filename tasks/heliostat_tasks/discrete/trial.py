@@ -47,8 +47,8 @@ def check_model(
     Args:
         target: density to sample.
         kernel: its sampler.
-        start: of all chains; None is a random one for each.
-        fields: of the task, by name.
+        start: start of all chains; None is a random one for each.
+        fields: fields of the task, by name.
 
     Raises:
         ValueError: if the target or the sampler fails there, or does not fit.

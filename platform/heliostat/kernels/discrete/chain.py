@@ -55,7 +55,9 @@ class Info(NamedTuple):
         ()
     """
 
-    acceptance: Float[Array, ""]  # of the proposal; NaN if the chain was lost
+    acceptance: Float[
+        Array, ""
+    ]  # probability of the proposal; NaN if the chain was lost
     hops: Int[Array, ""]  # int32, sites that changed
 
 
@@ -164,7 +166,7 @@ def is_lost(chain: Chain) -> Bool[Array, ""]:
     """Return True if the chain is at a state that its target calls impossible.
 
     Args:
-        chain: of any sampler that is not tempered.
+        chain: state of any sampler that is not tempered.
 
     Returns:
         () bool: f(x) is −inf, +inf or NaN.

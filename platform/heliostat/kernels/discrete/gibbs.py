@@ -13,7 +13,7 @@ J. Chem. Phys. 21, 1087 (1953).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -153,14 +153,34 @@ def random_scan_metropolis(target: Target) -> MarkovKernel:
     def step(
         key: Key[Array, ""], chain: Chain, size: Size = 1.0, tilt: Tilt | None = None
     ) -> tuple[Chain, Info]:
-        siting, shifting, deciding = jax.random.split(key, 3)
-        site = jax.random.randint(siting, (), 0, target.sites)
-        shift = jax.random.randint(shifting, (), 0, target.values - 1)
-        proposed = init(neighbours(target, chain.x, site)[shift])
+        *changing, deciding = jax.random.split(key, 3)
+        proposed = init(single_change(changing, target, chain.x))
         ratio = tilted(proposed, tilt)[0] - tilted(chain, tilt)[0]
         return metropolis_hastings(deciding, chain, proposed, ratio)
 
     return MarkovKernel(init, step)
+
+
+def single_change(keys: Sequence[Key[Array, ""]], target: Target, x: State) -> State:
+    """Change one random site to a random other value.
+
+    Args:
+        keys: keys of the site and of its value.
+        target: the density, which knows K.
+        x: ``(D,)`` uint8.
+
+    Returns:
+        The new state.
+
+    Example:
+        >>> x, keys = jnp.zeros(5, jnp.uint8), jax.random.split(jax.random.key(0))
+        >>> int(single_change(keys, Target(jnp.sum, 5), x).sum())
+        1
+    """
+    siting, shifting = keys
+    site = jax.random.randint(siting, (), 0, target.sites)
+    shift = jax.random.randint(shifting, (), 0, target.values - 1)
+    return neighbours(target, x, site)[shift]
 
 
 def neighbours(

@@ -22,7 +22,7 @@ from heliostat.kernels.discrete.chain import (
     metropolis_hastings,
     tilted,
 )
-from heliostat.kernels.discrete.gibbs import init_without_gains, neighbours
+from heliostat.kernels.discrete.gibbs import init_without_gains, single_change
 from heliostat.kernels.discrete.moves import Size
 from heliostat.kernels.discrete.selection import select
 from heliostat.kernels.discrete.target import State, Target
@@ -59,7 +59,8 @@ def kawasaki(target: Target) -> MarkovKernel:
         key: Key[Array, ""], chain: Chain, size: Size = 1.0, tilt: Tilt | None = None
     ) -> tuple[Chain, Info]:
         exchanging, walking, deciding = jax.random.split(key, 3)
-        swap, change = exchanged(exchanging, chain.x), changed(walking, target, chain.x)
+        swap = exchanged(exchanging, chain.x)
+        change = single_change(jax.random.split(walking), target, chain.x)
         proposed = init(jnp.where(is_lost(chain), change, swap))
         ratio = tilted(proposed, tilt)[0] - tilted(chain, tilt)[0]
         return metropolis_hastings(deciding, chain, proposed, ratio)
@@ -73,7 +74,7 @@ def exchanged(key: Key[Array, ""], x: State) -> State:
     The way back is as probable, because the values occur as often as before.
 
     Args:
-        key: of the two sites.
+        key: key of the two sites.
         x: ``(D,)`` uint8.
 
     Returns:
@@ -89,25 +90,3 @@ def exchanged(key: Key[Array, ""], x: State) -> State:
     value, other = x[i], x[j]
     swap = x.at[i].set(other).at[j].set(value)
     return jnp.where(value == other, x, swap)
-
-
-def changed(key: Key[Array, ""], target: Target, x: State) -> State:
-    """Change one random site to a random other value.
-
-    Args:
-        key: of the site and its value.
-        target: the density, which knows K.
-        x: ``(D,)`` uint8.
-
-    Returns:
-        The new state.
-
-    Example:
-        >>> x = jnp.zeros(5, jnp.uint8)
-        >>> int(changed(jax.random.key(0), Target(jnp.sum, 5), x).sum())
-        1
-    """
-    siting, shifting = jax.random.split(key)
-    site = jax.random.randint(siting, (), 0, target.sites)
-    shift = jax.random.randint(shifting, (), 0, target.values - 1)
-    return neighbours(target, x, site)[shift]

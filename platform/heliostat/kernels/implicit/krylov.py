@@ -167,7 +167,7 @@ def _warn_of_residual(
     """Warn of a residual that is neither small nor rounding.
 
     Args:
-        length: of the right side.
+        length: length of the right side.
         rounding: length of a right side that is nothing else.
     """
     size = jnp.linalg.norm(residual)
