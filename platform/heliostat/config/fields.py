@@ -96,12 +96,11 @@ def build(task: type[Task], fields: Mapping[str, Any]) -> Task:
         if name not in known:
             hint = did_you_mean(name, known) or f"; its fields are {', '.join(known)}"
             raise RequestError(f"{registry.name_of(task)} has no field '{name}'{hint}")
-    values = {name: coerce(v, known[name].type, name) for name, v in fields.items()}
     for name, field in known.items():
-        if field.default is dataclasses.MISSING and name not in values:
+        if field.default is dataclasses.MISSING and name not in fields:
             raise RequestError(f"{registry.name_of(task)} needs a value for '{name}'")
     try:
-        return task(**values)
+        return task(**fields)  # which converts and checks each value
     except (ValueError, OSError) as error:
         raise RequestError(str(error)) from error
 

@@ -153,15 +153,15 @@ def random_scan_metropolis(target: Target) -> MarkovKernel:
     def step(
         key: Key[Array, ""], chain: Chain, size: Size = 1.0, tilt: Tilt | None = None
     ) -> tuple[Chain, Info]:
-        *changing, deciding = jax.random.split(key, 3)
-        proposed = init(single_change(changing, target, chain.x))
+        keys = jax.random.split(key, 3)
+        proposed = init(single_change(keys[:2], target, chain.x))
         ratio = tilted(proposed, tilt)[0] - tilted(chain, tilt)[0]
-        return metropolis_hastings(deciding, chain, proposed, ratio)
+        return metropolis_hastings(keys[2], chain, proposed, ratio)
 
     return MarkovKernel(init, step)
 
 
-def single_change(keys: Sequence[Key[Array, ""]], target: Target, x: State) -> State:
+def single_change(keys: Key[Array, "2"], target: Target, x: State) -> State:
     """Change one random site to a random other value.
 
     Args:
