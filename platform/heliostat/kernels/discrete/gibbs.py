@@ -13,7 +13,7 @@ J. Chem. Phys. 21, 1087 (1953).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
