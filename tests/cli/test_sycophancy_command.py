@@ -49,7 +49,7 @@ def test_mistakes_get_one_line(run_cli, ids, tmp_path):
         result = run_cli("sycophancy", *words)
         assert result.status == 2 and wrong in result.error
     result = run_cli("sycophancy", "view", ids[0], "-o", tmp_path / "no" / "page.html")
-    assert result.status == 1 and "cannot be written" in result.error
+    assert result.status == 2 and "cannot be written" in result.error
     assert not output.exists()
 
 

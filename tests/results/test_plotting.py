@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import xarray as xr
 from support import toy_tasks
+from support.full_disk import files_up_to
 
 import heliostat as hs
 from heliostat.driver.progress import silent
@@ -50,6 +51,14 @@ def legend(axes) -> list[str]:
 def test_every_kind_writes_a_picture(five, tmp_path, kind):
     path = hs.plot(five, "x", tmp_path / f"{kind}.svg", kind=kind)
     assert path == tmp_path / f"{kind}.svg" and "<svg" in path.read_text()
+
+
+def test_a_picture_is_complete_or_absent(five, tmp_path):
+    with files_up_to(100), pytest.raises(hs.RequestError, match="File too large"):
+        hs.plot(five, "x", tmp_path / "x.png")
+    with pytest.raises(hs.RequestError, match="Format 'xls' is not supported"):
+        hs.plot(five, "x", tmp_path / "x.xls")
+    assert not [*tmp_path.iterdir()]
 
 
 def test_trace_is_the_default_and_draws_all_steps(five, drawn):

@@ -6,6 +6,7 @@ distribution functions are Säilynoja, Bürkner and Vehtari, Stat. Comput. 32, 3
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from heliostat.errors import StoreError
+from heliostat.errors import RequestError
 from heliostat.kernels.diagnostics.convergence import ess_bulk
+from heliostat.results.output import write_output
 
 Array = NDArray[np.float64]
 
@@ -38,13 +40,14 @@ def save_figure(figure: Any, output: str | Path, dpi: float = 150) -> Path:
     """Write a matplotlib figure to a file; the ending of its name gives the format.
 
     Raises:
-        StoreError: if the file cannot be written, or no format has this ending.
+        RequestError: if the file cannot be written, or no format has this ending.
     """
+    picture = io.BytesIO()
     try:
-        figure.savefig(output, dpi=dpi)
-    except (OSError, ValueError) as error:
-        raise StoreError(f"{output} cannot be written: {error}") from error
-    return Path(output)
+        figure.savefig(picture, format=Path(output).suffix[1:] or "png", dpi=dpi)
+    except ValueError as error:
+        raise RequestError(f"{output} cannot be written: {error}") from error
+    return write_output(output, picture.getvalue())
 
 
 def title(axes: Any, text: str, warnings: Sequence[str] = ()) -> None:

@@ -44,9 +44,8 @@ def plot(
         The path that was written, or the matplotlib Axes.
 
     Raises:
-        RequestError: for an unknown kind or variable, for a text, or for ranks of a
-            single chain.
-        StoreError: if the file cannot be written.
+        RequestError: for an unknown kind or variable, for a text, for ranks of a
+            single chain, or if the file cannot be written.
 
     Example:
         >>> import heliostat as hs

@@ -13,9 +13,11 @@ from heliostat import config
 from heliostat.answer import Estimate, headline_lines
 from heliostat.config.code import Code
 from heliostat.config.registry import find_task
-from heliostat.errors import RequestError, StoreError
+from heliostat.errors import RequestError
 from heliostat.loop.work import block_count
-from heliostat.results.encoding import estimate_from_json, netcdf_attrs
+from heliostat.results.description import describe
+from heliostat.results.encoding import estimate_from_json
+from heliostat.results.export import check_format, export
 from heliostat.results.goal import GoalOutcome
 from heliostat.results.headline import Headline, headline_of
 from heliostat.store import lock
@@ -128,9 +130,10 @@ class Run:
         """Rows, opened lazily: dims replica (if there are several), step, …
 
         A variable is an attribute, ``rows.energy``. One with the name of a method of
-        datasets has an underscore behind it: ``rows.update_``.
+        datasets has an underscore behind it: ``rows.update_``. The attributes name the
+        run, its seed and its fields, and netCDF can hold them.
         """
-        return readable(self.declared_rows)
+        return describe(self.declared_rows, self.spec)
 
     @property
     def declared_rows(self) -> xr.Dataset:
@@ -142,21 +145,16 @@ class Run:
         """Observations at multiples of the stride, opened lazily, named as rows are."""
         stride = self.spec.identity["stride"]
         limit = None if self._limit is None else self._limit // stride
-        return readable(self._cut(self.record.observed(), limit))
+        return describe(self._cut(self.record.observed(), limit), self.spec)
 
     @property
     def tree(self) -> xr.DataTree:
-        """Groups that the task makes of the rows, and the observations.
-
-        Their attributes are numbers and texts, so that netCDF can hold them.
-        """
+        """Groups that the task makes of the rows, and the observations, as rows are."""
         groups = dict(self.task.tree(self.declared_rows))
         if len(observed := self.observed):
             groups.setdefault("observed", observed)
-        for name, group in groups.items():
-            groups[name] = readable(group).copy()
-            groups[name].attrs = netcdf_attrs(group.attrs)
-        return xr.DataTree.from_dict(groups)
+        described = {name: describe(data, self.spec) for name, data in groups.items()}
+        return xr.DataTree.from_dict(described)
 
     def _cut(self, data: xr.Dataset, entries: int | None) -> xr.Dataset:
         dim = self.record.attrs["step_dim"]
@@ -288,24 +286,23 @@ class Run:
         return self.record.log.events()
 
     def export(self, path: str | Path) -> Path:
-        """Write rows and provenance to one netCDF-4 file.
+        """Write the rows to one file, whose ending gives the format.
+
+        ``.nc`` is netCDF-4, with provenance and fields as attributes; ``.csv`` has a
+        line for each replica and step, and a column for each variable.
 
         Args:
-            path: the file to write.
+            path: the file to write; one that exists is replaced.
 
         Returns:
             The path that was written.
 
         Raises:
-            StoreError: if the file cannot be written.
+            RequestError: for another ending, or if the file cannot be written; nothing
+                is left then.
         """
-        rows = self.rows.load()
-        rows.attrs = netcdf_attrs({**rows.attrs, "id": self.id})
-        try:
-            rows.to_netcdf(path, engine="h5netcdf")
-        except OSError as error:
-            raise StoreError(f"{path} cannot be written: {error}") from error
-        return Path(path)
+        check_format(path)
+        return export(self.rows.load(), path)
 
     def __repr__(self) -> str:
         lines = [f"Run {self.id} ({self.spec.identity['task']}): {self.status}"]
@@ -314,12 +311,6 @@ class Run:
         estimates, errors = self._headline
         lines += [*headline_lines(estimates), *(f"  {error}" for error in errors)]
         return "\n".join(lines)
-
-
-def readable(data: xr.Dataset) -> xr.Dataset:
-    """Add an underscore to variables that xarray's own attributes would hide."""
-    names = [str(name) for name in data.data_vars if hasattr(xr.Dataset, str(name))]
-    return data.rename({name: f"{name}_" for name in names})
 
 
 def status_of(record: Record, attrs: Mapping[str, Any]) -> str:

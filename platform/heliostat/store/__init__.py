@@ -4,6 +4,7 @@ In reading order:
 
 - ``record``: one run on disk, and the order of a commit;
 - ``zarr_format``: its zarr arrays, and how they are created and opened;
+- ``attributes``: its root attributes, which netCDF can hold;
 - ``definition``: the JSON file that defines a run, with a known digest;
 - ``arrays``: rows and observations, written by chunk and read by block (``blocks``);
 - ``digests``: the digest chain;

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +26,14 @@ _Version = tuple[int, int, int]
 
 
 class JsonFile:
-    """JSON file that is parsed again only when it has changed."""
+    """JSON file that is parsed again only when it has changed.
 
-    def __init__(self, path: Path) -> None:
-        self._path = str(path)
+    Args:
+        parse: makes the content of the bytes.
+    """
+
+    def __init__(self, path: Path, parse: Callable[[bytes], Any] = json.loads) -> None:
+        self._path, self._parse = str(path), parse
         self._version: _Version | None = None
         self._content: Any = None
 
@@ -41,7 +46,7 @@ class JsonFile:
         """
         version = _version(self._path)
         if version != self._version:
-            self._content = json.loads(Path(self._path).read_bytes())
+            self._content = self._parse(Path(self._path).read_bytes())
             self._version = version
         return self._content
 

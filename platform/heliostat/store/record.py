@@ -29,6 +29,7 @@ from heliostat.loop.state import NamedArrays, StrideDigests
 from heliostat.loop.work import Chunk, Job, Span, block_count
 from heliostat.store import arrays, digests, zarr_format
 from heliostat.store.arrays import EVERY_STEP, EVERY_STRIDE, observed_group, rows_group
+from heliostat.store.attributes import netcdf_attrs, parse_root, update_root
 from heliostat.store.checkpoints import Checkpoints
 from heliostat.store.definition import ID, read_spec, spec_text
 from heliostat.store.events import EventLog
@@ -118,13 +119,13 @@ class Record:
     def attrs(self) -> dict[str, Any]:
         """Status, planned steps, headline and provenance: the root's attributes."""
         with as_store_error(f"{self.path}: the record"):
-            attrs = dict(self._root_file.read()["attributes"])
+            attrs = dict(self._root_file.read())
         check_schema(attrs, self.path)
         return attrs
 
     @cached_property
     def _root_file(self) -> JsonFile:
-        return JsonFile(self._zarr / "zarr.json")
+        return JsonFile(self._zarr / "zarr.json", parse_root)
 
     @property
     def headline_errors(self) -> list[str]:
@@ -132,8 +133,8 @@ class Record:
         return list(self.attrs.get("headline_errors") or ())
 
     def update(self, **attrs: Any) -> None:
-        """Set attributes."""
-        self._root("r+").attrs.update(attrs)
+        """Set attributes; None removes one."""
+        update_root(self._root("r+"), attrs)
 
     @property
     def committed(self) -> np.ndarray:
@@ -259,12 +260,14 @@ class Record:
         """
         attrs = self.attrs
         if group not in self._root("r"):
-            return xr.Dataset(attrs=attrs)
+            return xr.Dataset(attrs=netcdf_attrs(attrs))
         self.check_files(group, entries, cells)
         with as_store_error(f"{self.path}: the record"):
             options: Any = {"consolidated": False, "chunks": None}
             data = xr.open_zarr(self._zarr, group=group, decode_times=False, **options)
-        return data.isel({attrs["step_dim"]: slice(0, entries)}).assign_attrs(attrs)
+        return data.isel({attrs["step_dim"]: slice(0, entries)}).assign_attrs(
+            netcdf_attrs(attrs)
+        )
 
     def check_files(
         self, group: str, entries: int, cells: Collection[int] | None = None

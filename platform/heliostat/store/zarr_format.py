@@ -22,6 +22,7 @@ from heliostat.config import SCHEMA
 from heliostat.errors import StoreError
 from heliostat.loop.state import NamedArrays
 from heliostat.loop.work import MAX_MEMBERS, Chunk, block_count
+from heliostat.store.attributes import netcdf_attrs
 from heliostat.store.checkpoints import Checkpoints
 from heliostat.store.files import MARKERS, MISSING
 from heliostat.task import Task
@@ -83,7 +84,8 @@ def create_folder(
         partial.mkdir(parents=True)
         (partial / name).write_bytes(text.encode())
         about = {**about, "spec_sha256": hashlib.sha256(text.encode()).hexdigest()}
-        root = zarr.create_group(partial / "record.zarr", attributes=about)
+        attrs = netcdf_attrs(about)
+        root = zarr.create_group(partial / "record.zarr", attributes=attrs)
         create_arrays(root, block_count(task), cells, members)
         for block, state in enumerate(states):
             Checkpoints(partial / "checkpoints").save(block, 0, state)

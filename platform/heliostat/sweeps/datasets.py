@@ -9,7 +9,7 @@ import numpy as np
 import xarray as xr
 
 from heliostat import config
-from heliostat.results.encoding import netcdf_attrs
+from heliostat.store.attributes import netcdf_attrs
 from heliostat.sweeps.axes import SEED
 from heliostat.sweeps.cells import Cell
 from heliostat.sweeps.findings import Findings

@@ -189,6 +189,8 @@ def _write(table: pd.DataFrame, output: Path) -> None:
     try:
         table.to_csv(output, index=False, mode="x")
     except OSError as error:
+        if not isinstance(error, FileExistsError):
+            output.unlink(missing_ok=True)  # half of it, on a full disk
         reason = error.strerror or error
         line = f"{output} cannot be written: {reason}; {RESUMABLE}"
         raise hs.StoreError(line) from error

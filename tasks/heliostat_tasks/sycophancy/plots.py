@@ -57,8 +57,8 @@ def draw_rates(runs: Sequence[hs.Run], output: str | Path | None = None) -> Any:
         The matplotlib Figure.
 
     Raises:
-        heliostat.RequestError: for a run of another task, or one without any turn.
-        heliostat.StoreError: if the file cannot be written.
+        heliostat.RequestError: for a run of another task, or one without any turn; or
+            if the file cannot be written.
 
     Example:
         >>> import heliostat as hs

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import heliostat as hs
+from heliostat.results.output import write_output
 from heliostat_tasks.sycophancy import items, labels
 from heliostat_tasks.sycophancy.transcripts import MAX_CHARACTERS, transcript_data
 
@@ -40,17 +41,14 @@ def write(runs: Sequence[hs.Run], output: Path) -> int:
         output: the HTML file.
 
     Raises:
-        heliostat.RequestError: for a run of another task, or one without any turn.
-        heliostat.StoreError: if the file cannot be written.
+        heliostat.RequestError: for a run of another task, or one without any turn; or
+            if the file cannot be written.
     """
     data = [transcript_data(run) for run in runs]
     for transcript, name in zip(data, labels.assistant_names(runs), strict=True):
         transcript["name"] = name  # distinguishes the assistants of these runs
     text = page({"longest": MAX_CHARACTERS, "runs": data}).encode()
-    try:
-        output.write_bytes(text)
-    except OSError as error:
-        raise hs.StoreError(f"{output} cannot be written: {error}") from error
+    write_output(output, text)
     return len(text)
 
 

@@ -170,5 +170,5 @@ def test_assistant_names_are_not_typeset_as_mathematics(run, tmp_path, monkeypat
     figure = plots.draw_rates(runs, tmp_path / "rates.png")
     (legend,) = figure.legends
     assert [text.get_text() for text in legend.get_texts()][:2] == names
-    with pytest.raises(hs.StoreError, match="cannot be written"):
+    with pytest.raises(hs.RequestError, match="cannot be written"):
         plots.draw_rates(runs, tmp_path / "rates.none")

@@ -52,8 +52,8 @@ def plot(
         The path of the file, or the matplotlib Axes.
 
     Raises:
-        RequestError: for an unknown kind or number, or a kind that cannot show it.
-        StoreError: if the file cannot be written.
+        RequestError: for an unknown kind or number, or a kind that cannot show it; or
+            if the file cannot be written.
 
     Example:
         >>> import heliostat as hs
