@@ -74,6 +74,22 @@ def test_export_writes_netcdf(run_cli, stored, tmp_path):
     assert run_cli("export", stored["id"], "-o", file).out.strip() == str(file)
     with xr.open_dataset(file, engine="h5netcdf") as rows:
         assert rows.x.sizes == {"chain": 5, "draw": 40}
+        assert rows.attrs["sigma"] == 1.0 and rows.attrs["seed"] == 0
+
+
+def test_export_writes_csv_or_refuses_in_one_line(run_cli, stored, tmp_path):
+    words = ("export", stored["id"], "-o")
+    assert run_cli(*words, tmp_path / "rows.csv").status == 0
+    lines = (tmp_path / "rows.csv").read_text().splitlines()
+    assert lines[0] == "chain,draw,n[0],n[1],n[2],x" and len(lines) == 1 + 5 * 40
+    for name, reason in {
+        "rows.xlsx": "expected FILE.nc (netCDF) or FILE.csv",
+        "nowhere/rows.nc": "cannot be written: No such file or directory",
+        "/dev/full": "cannot be written: No space left on device",
+    }.items():
+        result = run_cli(*words, tmp_path / name)
+        assert result.status == 2 and reason in result.error
+    assert [path.name for path in tmp_path.glob("*rows*")] == ["rows.csv"]
 
 
 def test_plot_writes_a_picture(run_cli, stored, tmp_path, monkeypatch):

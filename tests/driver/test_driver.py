@@ -50,6 +50,7 @@ def wait_for(condition, seconds=60):
 
 
 def stored(store, task=toy_tasks.Slow):
+    store.mkdir(exist_ok=True)  # the driver may not have begun
     table = hs.runs(store=store)
     return hs.open(table.id[0], store=store, task=task) if len(table) else None
 
@@ -116,7 +117,7 @@ def test_a_task_that_pauses_stops_its_run_and_it_goes_on(tmp_path, on):
     permit.touch()
     run = hs.resume(run, **about)
     assert run.status == "complete" and run.rows.n[:, -1].values.tolist() == [4] * 3
-    assert run.record.attrs["reason"] is None
+    assert "reason" not in run.record.attrs
 
 
 def test_a_lease_runs_out(tmp_path):

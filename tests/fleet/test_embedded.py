@@ -28,6 +28,7 @@ def driver(store, *words):
 
 def begun(store, steps=10):
     """Wait until the run has so many steps, and return it."""
+    store.mkdir(exist_ok=True)
     for _ in range(1200):
         time.sleep(0.1)
         table = hs.runs(store=store)

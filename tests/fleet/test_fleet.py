@@ -51,6 +51,7 @@ def alive(pid):
 
 def kill_when(store, task, ready, which=-1):
     """Start a thread that kills a worker of the run once ``ready(run)`` holds."""
+    store.mkdir(exist_ok=True)
 
     def watch():
         for _ in range(1200):

@@ -36,6 +36,7 @@ def wait_for(condition):
 
 
 def statuses(store):
+    store.mkdir(exist_ok=True)  # the driver may not have begun
     return Counter(hs.runs(store=store).status)
 
 

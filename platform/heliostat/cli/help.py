@@ -98,10 +98,9 @@ def describe_run(run: Run) -> Answer:
 
 def list_runs(table: pd.DataFrame, root: Path) -> Answer:
     """List the runs of a store with their headlines and the fields that differ."""
-    entries = [to_json(entry) for entry in table.to_dict("records")]
-    for entry in entries:
-        for name in ("steps", "seed"):
-            entry[name] = None if entry[name] is None else int(entry[name])
+    from heliostat.results.tables import records_of
+
+    entries = [to_json(entry) for entry in records_of(table)]
     if not entries:
         return Answer([f"no runs in {root}"], {"runs": []})
     values = [c for c in table.columns if f"{c}_error" in table.columns]

@@ -104,7 +104,7 @@ def export(
     output: Output,
     store: Store = None,
 ) -> Answer:
-    """Write the rows and provenance of a run to one netCDF-4 file."""
+    """Write the rows of a run to FILE.nc (netCDF, with all attributes) or FILE.csv."""
     return Answer([str(open_run(run, store).export(output))])
 
 
@@ -120,10 +120,7 @@ def runs(
     """List the runs of a store."""
     from heliostat.results.lookup import store_folder
 
-    root = store_folder(store)
-    if task and not (root / task).exists():
-        registry.find_task(task)  # suggests a name
-    return list_runs(hs.runs(task, where, root), root)
+    return list_runs(hs.runs(task, where, store), store_folder(store))
 
 
 def _is_sweep(id_: str, store: str | None) -> bool:

@@ -64,7 +64,7 @@ class Condition:
 
         Args:
             look_up: returns the value of a name: a number, or a column of numbers or
-                texts. All comparisons with NaN are false.
+                texts. All comparisons with what is missing are false.
             true: the value of a true condition: True, or a column of True.
 
         Example:
@@ -141,4 +141,7 @@ class Condition:
 def _compare(compare: Callable[[Any, Any], Any], left: Any, right: Any) -> Any:
     if any(isinstance(v, float) and math.isnan(v) for v in (left, right)):
         return False
-    return compare(left, right)
+    result = compare(left, right)
+    for column in (v for v in (left, right) if hasattr(v, "notna")):
+        result = result.where(column.notna(), False)
+    return result

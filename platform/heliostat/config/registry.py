@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+from collections.abc import Iterable
 from functools import cache
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
@@ -39,9 +40,14 @@ def find_task(name: str) -> type[Task]:
     """
     entry = available().get(name)
     if entry is None:
-        hint = did_you_mean(name, available()) or "; `heliostat tasks` lists them"
-        raise RequestError(f"unknown task '{name}'{hint}")
+        raise unknown_task(name, available())
     return _load(entry)
+
+
+def unknown_task(name: str, names: Iterable[str]) -> RequestError:
+    """Return the error to raise for a name that is none of ``names``."""
+    hint = did_you_mean(name, names) or "; `heliostat tasks` lists them"
+    return RequestError(f"unknown task '{name}'{hint}")
 
 
 def load_task(path: str) -> type[Task]:

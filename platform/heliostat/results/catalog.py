@@ -12,21 +12,25 @@ from typing import Any
 
 import pandas as pd
 
-from heliostat.config import Spec
+from heliostat.config import Spec, registry
 from heliostat.config.condition import Condition
 from heliostat.errors import Busy, StoreError, did_you_mean
-from heliostat.results.lookup import store_folder
+from heliostat.results.description import field_values
+from heliostat.results.lookup import existing_store
 from heliostat.results.run import status_of
+from heliostat.results.tables import table_of
 from heliostat.store import lock
 from heliostat.store.index import (
     cell_ids,
     folder_id,
     list_packs,
     run_folders,
+    run_paths,
     task_folders,
 )
 from heliostat.store.pack import PACKS_FOLDER, Pack
 from heliostat.store.record import Record
+from heliostat.task import Task
 
 UNFINISHED = re.compile(r"\.[0-9a-f]{16}\.[0-9a-f]{8}")
 """Names of runs that are not completely created; other hidden files are not ours."""
@@ -35,22 +39,26 @@ COLUMNS = ("id", "task", "status", "steps", "seed", "created")
 
 
 def runs(
-    task: str | None = None, where: str = "", store: str | Path | None = None
+    task: type[Task] | str | None = None,
+    where: str = "",
+    store: str | Path | None = None,
 ) -> pd.DataFrame:
     """Return a table of all stored runs, one line per run.
 
     Args:
-        task: only runs of this task.
+        task: only runs of this task: its name, class or FILE.py:CLASS.
         where: a condition on columns, such as ``"energy < -8.07 and seed == 0"``.
         store: folder of runs; default ``$HELIOSTAT_STORE``, else ``./runs``.
 
     Returns:
         A table with the columns id, task, status, steps, seed, created, then each
         headline value with its ``_error``, then the fields of the tasks.  The status of
-        a damaged run is ``damaged``.
+        a damaged run is ``damaged``.  Whole numbers stay whole: where a line has none,
+        the column has the nullable type ``Int64``.
 
     Raises:
-        RequestError: if the condition cannot be parsed, or if a column does not exist.
+        RequestError: if there is no such store or task, if the condition cannot be
+            parsed, or if a column does not exist.
 
     Example:
         >>> import heliostat as hs
@@ -61,15 +69,14 @@ def runs(
         >>> table.status[table.id == run.id].item()
         'complete'
     """
-    root = store_folder(store)
-    homes = task_folders(root, task)
+    root = existing_store(store)
+    homes = task_folders(root, task and _task_name(task, root))
     alone = [_run_line(folder) for home in homes for folder in run_folders(home)]
     ids = {line["id"] for line in alone}
     packed = [li for home in homes for p in list_packs(home) for li in _pack_lines(p)]
-    table = pd.DataFrame(alone + [line for line in packed if line["id"] not in ids])
-    if table.empty:
-        return pd.DataFrame(columns=list(COLUMNS))
-    if where:
+    lines = alone + [line for line in packed if line["id"] not in ids]
+    table = table_of(lines, COLUMNS)
+    if where and lines:
         table = table.loc[_select(where, table)]
     return table.sort_values("created", ignore_index=True)
 
@@ -83,12 +90,15 @@ def gc(store: str | Path | None = None) -> list[Path]:
     Returns:
         The paths that were removed.  Runs, also unfinished ones, are never removed.
 
+    Raises:
+        RequestError: if there is no such store.
+
     Example:
         >>> import heliostat as hs
         >>> hs.gc()    # nothing has crashed
         []
     """
-    root = store_folder(store)
+    root = existing_store(store)
     removed = []
     for path in sorted([*root.glob("*/.*"), *root.glob(f"*/{PACKS_FOLDER}/.*")]):
         if UNFINISHED.fullmatch(path.name) and path.is_dir() and _is_stale(path):
@@ -98,6 +108,21 @@ def gc(store: str | Path | None = None) -> list[Path]:
         for folder in sorted([*run_folders(home), *list_packs(home)]):
             removed += _remove_leftovers(folder)
     return removed
+
+
+def _task_name(task: type[Task] | str, store: Path) -> str:
+    """Return the name of a task that is stored, installed or of this process.
+
+    Raises:
+        RequestError: if it is none of these; suggests one.
+    """
+    if not isinstance(task, str) or ":" in task:
+        return registry.name_of(registry.task_class(task))
+    homes = [home for home in task_folders(store) if run_paths(store, home.name)]
+    names = [*registry.available(), *(home.name for home in homes)]
+    if task not in names and not registry.classes_in_process(task):
+        raise registry.unknown_task(task, names)
+    return task
 
 
 def _remove_leftovers(run: Path) -> list[Path]:
@@ -163,10 +188,8 @@ def _line(
     for name, (value, error, *_) in (attrs.get("headline") or {}).items():
         pair = {name: value, f"{name}_error": error}
         line |= {n: float(v) if isinstance(v, str) else v for n, v in pair.items()}
-    resolved = spec.identity["fields"]
-    for name, value in spec.passed.items():
+    for name, value in field_values(spec).items():
         if name not in line:
-            value = resolved.get(name) if value is None else value
             line[name] = str(value) if isinstance(value, list) else value
     return line
 
@@ -182,5 +205,4 @@ def _select(text: str, table: pd.DataFrame) -> pd.Series:
         return table[name]
 
     every = pd.Series(True, index=table.index)
-    mask: Any = condition.evaluate(column, every)
-    return mask.fillna(False).astype(bool)
+    return condition.evaluate(column, every).astype(bool)

@@ -9,7 +9,7 @@ from pathlib import Path
 from heliostat.answer import command
 from heliostat.config import registry
 from heliostat.config.code import Code
-from heliostat.errors import RequestError
+from heliostat.errors import RequestError, did_you_mean
 from heliostat.results.run import Run
 from heliostat.store.index import run_paths
 from heliostat.task import Task
@@ -27,6 +27,24 @@ def store_folder(store: str | Path | None = None) -> Path:
             f"store '{text}': expected a folder; object stores are not supported yet"
         )
     return Path(text).expanduser()
+
+
+def existing_store(store: str | Path | None = None) -> Path:
+    """Return the folder of a store that is to be read.
+
+    Raises:
+        RequestError: for a URL, and if the caller names a folder that does not exist; a
+            default store appears with the first run.
+    """
+    folder = store_folder(store)
+    if store is None or folder.is_dir():
+        return folder
+    if folder.exists():
+        raise RequestError(f"store {folder}: expected a folder, got a file")
+    parent = folder.absolute().parent
+    near = [p.name for p in parent.iterdir() if p.is_dir()] if parent.is_dir() else []
+    hint = did_you_mean(folder.name, near) or "; it appears with its first run"
+    raise RequestError(f"no store {folder}{hint}")
 
 
 def open_run(
@@ -71,9 +89,10 @@ def find_run(run: str, store: str | Path | None = None) -> Path:
     A cell of a pack has no folder: the path is the one that it would have.
 
     Raises:
-        RequestError: if no run or several runs have these digits.
+        RequestError: if there is no such store, or if no run or several runs have these
+            digits.
     """
-    root, digits = store_folder(store), str(run).rpartition("/")[2]
+    root, digits = existing_store(store), str(run).rpartition("/")[2]
     paths = run_paths(root)
     matches = {id_: path for path, id_ in paths.items() if path.name == digits}
     if digits and not matches:

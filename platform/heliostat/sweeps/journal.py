@@ -18,7 +18,7 @@ from typing import Any
 
 from heliostat import config
 from heliostat.errors import RequestError, StoreError
-from heliostat.results.lookup import store_folder
+from heliostat.results.lookup import existing_store
 from heliostat.store.events import EventLog
 from heliostat.store.lock import Lock
 from heliostat.sweeps.cells import Cell
@@ -132,16 +132,16 @@ class Journal:
 
 def is_sweep(sweep: str, store: str | Path | None) -> bool:
     """Return True if the store has a sweep whose id begins like this."""
-    return sweep.isalnum() and any((store_folder(store) / FOLDER).glob(f"{sweep}*"))
+    return sweep.isalnum() and any((existing_store(store) / FOLDER).glob(f"{sweep}*"))
 
 
 def find_sweep(sweep: str, store: str | Path | None = None) -> Path:
     """Return the folder of a stored sweep, by the first digits of its id.
 
     Raises:
-        RequestError: if there is none, or several.
+        RequestError: if there is no such store, or none or several such sweeps.
     """
-    root = store_folder(store) / FOLDER
+    root = existing_store(store) / FOLDER
     digits = sweep.rpartition("/")[2]
     files = sorted(root.glob(f"{digits}*/sweep.json")) if digits.isalnum() else []
     if len(files) != 1:

@@ -12,6 +12,7 @@ import pandas as pd
 import xarray as xr
 
 from heliostat.answer import Estimate
+from heliostat.results.tables import table_of
 from heliostat.store.arrays import EVERY_STEP, EVERY_STRIDE
 from heliostat.sweeps import datasets, trials
 from heliostat.sweeps.axes import SEED
@@ -69,7 +70,7 @@ class Sweep(Findings):
     def table(self) -> pd.DataFrame:
         """A line per cell: its values, run, state, steps and headline, with the reason
         of a failure and the number of retries."""
-        return pd.DataFrame([_line(self, cell) for cell in self.cells])
+        return table_of([_line(self, cell) for cell in self.cells])
 
     @property
     def failures(self) -> pd.DataFrame:
@@ -82,7 +83,7 @@ class Sweep(Findings):
             or cell.id in self.retries
         ]
         state = ["run", "state", "steps", "reason", "retries", "traceback"]
-        return pd.DataFrame(lines, columns=None if lines else [*self.axes, *state])
+        return table_of(lines, [*self.axes, *state])
 
     def best(self, metric: str | None = None, mode: str | None = None) -> Trial:
         """Return the trial with the smallest or largest mean over its seeds.
