@@ -12,7 +12,8 @@ TASK = "support.failing_tasks:"
 
 def test_a_headline_that_raises_tells_its_reason_and_line(run_cli):
     result = run_cli("run", TASK + "Divides", *HERE)
-    reason = "no estimates: ZeroDivisionError: division by zero (failing_tasks.py:75)"
+    line = 'failing_tasks.py:75: return {"x": hs.Estimate(1 / 0)}'
+    reason = f"no estimates: ZeroDivisionError: division by zero ({line})"
     assert result.status == 1 and f"  {reason}\n" in result.out
     assert f"headline: {reason}" in result.err and "warm-up" not in result.out
     stored = hs.open(result.out.split()[1].rstrip(":"), task=Divides)

@@ -131,6 +131,8 @@ def test_an_interrupted_run_tells_how_to_resume(run_cli, store, how):
 def test_a_task_that_raises_ends_as_failed(run_cli):
     result = run_cli("run", "support.toy_tasks:Raises", *HERE, "--json")
     assert result.status == 1 and "the author's mistake" in result.object["error"]
+    assert "Traceback" not in result.err and "(toy_tasks.py:" in result.object["error"]
+    assert f"`heliostat logs {result.object['id']} --full" in result.object["error"]
     run = hs.open(result.object["id"])
     assert result.object["status"] == run.status == "failed" and run.steps == 6
     assert "Traceback" not in run_cli("logs", run.id).out

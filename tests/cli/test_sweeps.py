@@ -168,6 +168,9 @@ def test_failed_cells_are_reported(run_cli):
     assert result.status == 1 and result.object["status"] == "failed"
     assert result.object["states"] == {"failed": 1, "done": 1}
     assert [cell["steps"] for cell in result.object["cells"]] == [2, 20]
+    failed = result.object["cells"][0]["run"]
+    text = run_cli("sweep", task, "--over", "at=3,99", *HERE).out
+    assert f"  logs    heliostat logs {failed} --full" in text
 
 
 @pytest.mark.parametrize(

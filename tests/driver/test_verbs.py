@@ -192,7 +192,6 @@ def test_conditions_are_a_small_safe_grammar(run, tmp_path, where):
         ),
         (lambda s: hs.run(toy_tasks.Walk(), workers=0, store=s), "workers 0"),
         (lambda s: hs.run(toy_tasks.Walk(), on="", store=s), "on ''"),
-        (lambda s: hs.start(toy_tasks.Walk(), store=s), "not installed"),
         (lambda s: hs.open("abc", store=s), "no run 'abc'"),
         (lambda s: hs.stop("abc", store=s), "no run 'abc'"),
         (lambda s: run_here(toy_tasks.Walk(chains=0), store=s), "replicas"),
@@ -213,9 +212,11 @@ def test_an_unwritable_store_is_reported(tmp_path):
 
 
 def test_a_mistake_in_a_step_fails_the_run_and_keeps_what_was_done(tmp_path):
-    with pytest.raises(ZeroDivisionError):
+    with pytest.raises(ZeroDivisionError) as caught:
         run_here(toy_tasks.Raises(), store=tmp_path)
     (run,) = hs.runs(store=tmp_path).id
+    (note,) = caught.value.__notes__
+    assert f"`heliostat logs {run} --full --store {tmp_path}` prints" in note
     run = hs.open(run, store=tmp_path, task=toy_tasks.Raises)
     assert run.status == "failed" and run.steps == 6
     failure = next(e for e in run.events() if e["event"] == "failed")

@@ -18,7 +18,7 @@ from support import toy_tasks
 import heliostat as hs
 from heliostat.driver import placement
 from heliostat.driver.progress import silent
-from heliostat.fleet import scheduler, team
+from heliostat.fleet import pickles, scheduler, team
 from heliostat.system.process import Process, start_time
 
 
@@ -231,11 +231,11 @@ def test_python_tasks_run_on_workers(fleet_ray, tmp_path):
 
 def test_code_is_shipped_by_many_threads_at_once():
     """Each as alone: that it goes by value is a state of the whole process."""
-    alone, before = team._pickle_task(toy_tasks.Walk()), sys.getswitchinterval()
+    alone, before = pickles.pickle_task(toy_tasks.Walk()), sys.getswitchinterval()
     sys.setswitchinterval(1e-5)
     try:
         with ThreadPoolExecutor(4) as threads:
-            pickles = list(threads.map(team._pickle_task, [toy_tasks.Walk()] * 40))
+            results = list(threads.map(pickles.pickle_task, [toy_tasks.Walk()] * 40))
     finally:
         sys.setswitchinterval(before)
-    assert set(pickles) == {alone}
+    assert set(results) == {alone}

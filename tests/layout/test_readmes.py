@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import heliostat as hs
 from heliostat import cli
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -51,6 +52,14 @@ def commands_of(readme: str) -> list[str]:
 
 def complete(line: str) -> bool:
     return not any(part in line.partition("#")[0] for part in TEMPLATES)
+
+
+def test_the_table_of_class_attributes_is_complete_and_right():
+    text = (ROOT / "tasks/README.md").read_text().partition("## Class attributes")[2]
+    table = re.findall(r"^\| `(\w+)` \| `(.+?)` \| .+ \|$", text, re.M)
+    declared = (name for name in vars(hs.Task)["__annotations__"] if name[0] != "_")
+    defaults = {name: getattr(hs.Task, name) for name in declared}
+    assert {name: ast.literal_eval(value) for name, value in table} == defaults
 
 
 DRY = [

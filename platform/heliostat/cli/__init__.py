@@ -105,9 +105,15 @@ def _app(words: Sequence[str]) -> App:
         if task and verb.__name__ == words[0]:
             verb = with_task_options(verb, registry.load_task(task))
         app.command(verb, sort_key=order)
-    if words and words[0] in registry.available():
+    if words and _is_task(words[0]):
         app.command(_app_of_task(words[0]))
     return app
+
+
+def _is_task(word: str) -> bool:
+    """Return True for a task, unless a plugin names its task as a verb is named."""
+    verbs = {verb.__name__ for verb in commands.VERBS}
+    return word in registry.available() and word not in verbs
 
 
 def _app_of_task(name: str) -> App:
@@ -130,7 +136,7 @@ def _app_of_task(name: str) -> App:
 
 def _task_of(words: Sequence[str]) -> str | None:
     """Return the task whose fields are options of this command line."""
-    if words and words[0] in registry.available():
+    if words and _is_task(words[0]):
         return words[0]
     if not words or words[0] not in commands.TASK_VERBS:
         return None

@@ -211,6 +211,7 @@ def _next_lines(run: Run, complete: bool) -> list[str]:
         f"  stored  {path}",
         f"  open    {open_line(path, task)}",
         *_plot_line(run),
+        *logs_lines(run.path, run.status),
     ]
     if not complete:
         lines.append(f"  resume  {run_command('resume', path, task=task)}")
@@ -218,6 +219,12 @@ def _next_lines(run: Run, complete: bool) -> list[str]:
         longer = run_command("extend", path, "--steps", 2 * run.steps, task=task)
         lines.append(f"  extend  {longer}")
     return lines
+
+
+def logs_lines(path: Path, status: str) -> list[str]:
+    """Return the command that prints the traceback of a failed run."""
+    failed = status == "failed"
+    return [f"  logs    {run_command('logs', path, '--full')}"] if failed else []
 
 
 def _plot_line(run: Run) -> list[str]:

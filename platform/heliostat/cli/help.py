@@ -23,6 +23,7 @@ from heliostat.cli.format import (
     estimate_lines,
     format_time,
     format_value,
+    logs_lines,
     one_line,
     target_steps,
     to_json,
@@ -79,6 +80,7 @@ def describe_run(run: Run) -> Answer:
         *([f"  {run.until}"] if run.until else []),
         *estimate_lines(run),
         *([f"  reason: {attrs['reason']}"] if attrs.get("reason") else []),
+        *logs_lines(run.path, run.status),
         f"  seed {identity['seed']}, {'float64' if identity['x64'] else 'float32'}, "
         f"width {identity['width']}, stride {identity['stride']}, "
         f"task version {identity['task_version']}",
@@ -151,10 +153,11 @@ def _variables(variables: Mapping[str, Var], title: str) -> Table:
 
 def _lengths(cls: type[Task]) -> str:
     try:
-        natural = cls().steps
+        task = cls()
     except (TypeError, ValueError):
-        return f"{cls.stride} steps a stride"
-    return f"{natural} steps with these defaults, {cls.stride} a stride"
+        plain = isinstance(cls.stride, int)  # else a property
+        return f"{cls.stride} steps a stride" if plain else "the stride follows fields"
+    return f"{task.steps} steps with these defaults, {task.stride} a stride"
 
 
 def _type_name(hint: Any) -> str:

@@ -35,8 +35,9 @@ from heliostat.cli.options import (
     Until,
     option,
 )
-from heliostat.errors import RunFailed
-from heliostat.results.commands import run_command
+from heliostat.config.lines import describe
+from heliostat.errors import RequestError, RunFailed, StoreError
+from heliostat.results.commands import details_of, run_command
 from heliostat.task import Task
 
 
@@ -85,13 +86,15 @@ def _with_advice(path: Path, built: Task) -> Generator[None]:
         command = run_command("resume", path, task=built)
         line = f"interrupted; `{command}` continues from step {steps}"
         raise _with_run_id(KeyboardInterrupt(line), run) from error
-    except RunFailed as error:
-        command = run_command("logs", path, "--full")
-        raise _with_run_id(
-            RunFailed(f"{error}; `{command}` prints the details"), run
-        ) from error
-    except Exception as error:
+    except (RequestError, StoreError) as error:
         raise _with_run_id(error, run) from error.__cause__
+    except Exception as error:
+        if not path.exists() or hs.Run(path).status != "failed":
+            raise _with_run_id(error, run) from error.__cause__
+        own = isinstance(error, RunFailed)
+        line = str(error) if own else f"run {run}: {describe(error, built)}"
+        failure = RunFailed(f"{line}; {details_of(path)}")
+        raise _with_run_id(failure, run) from error
 
 
 def _with_run_id(error: BaseException, run: str) -> BaseException:

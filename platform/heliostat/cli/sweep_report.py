@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from heliostat.answer import Answer
-from heliostat.cli.format import INTERRUPTED, to_json
+from heliostat.cli.format import INTERRUPTED, logs_lines, to_json
 
 if TYPE_CHECKING:
     from heliostat.sweeps.cells import Cell
@@ -77,6 +77,7 @@ def sweep_answer(sweep: Sweep) -> Answer:
     counts += f", {len(sweep.retries)} retried" if sweep.retries else ""
     lines: list[Any] = [f"sweep {sweep.id}: {text}; {counts}", _table(sweep)]
     lines += [f"  {line}" for line in [*_best_lines(sweep), *_failures(sweep)]]
+    lines += _logs_of_first_failure(sweep)
     lines += [f"  ended   early: {sweep.ending}"] if sweep.ending else []
     lines += [f"  WARNING {warning}" for warning in sweep.warnings]
     lines.append(f"  stored  {sweep.path}")
@@ -172,6 +173,14 @@ def _failures(sweep: Sweep) -> list[str]:
         if (word := _problem(sweep, cell.spec.id))
     ]
     return lines[:MAX_ROWS]
+
+
+def _logs_of_first_failure(sweep: Sweep) -> list[str]:
+    """Return the command that prints the first traceback of the cells."""
+    for outcome in sweep.outcomes.values():
+        if outcome.state == "failed" and outcome.run:
+            return logs_lines(outcome.run.path, outcome.run.status)
+    return []
 
 
 def _problem(sweep: Sweep, run: str) -> str:

@@ -12,6 +12,7 @@ the run's id.  The length is not part of the identity: more steps extend a run.
 | ``code``, ``references``, ``source`` | code of users, source of tasks: by digests |
 | ``execution``, ``content`` | files of users are executed; what they define, compared |
 | ``packable``, ``validate`` | traced fields; checks of a task |
+| ``lines`` | lines of a task's code, for messages about mistakes in it |
 | ``rebuild`` | the task of a stored definition |
 | ``registry`` | installed tasks |
 | ``condition`` | conditions as text, never evaluated as Python |

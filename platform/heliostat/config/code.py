@@ -133,7 +133,9 @@ class Code(str):
             return action()
         except RequestError as error:
             raise RequestError(f"code '{self}': {error}") from error
-        except (Exception, SystemExit) as error:  # a user's file may raise anything
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # a user's file may raise anything
             reason = " ".join(f"{type(error).__name__}: {error}".split())
             raise RequestError(f"code '{self}' cannot be loaded: {reason}") from error
 

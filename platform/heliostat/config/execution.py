@@ -187,7 +187,9 @@ def _execute_elsewhere(text: str | bytes, file: Path) -> Execution:
     with contextlib.redirect_stdout(io.StringIO()), _without_environment(str(file)):
         try:
             return execute(text, file)
-        except (Exception, SystemExit) as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
             reason = " ".join(f"{type(error).__name__}: {error}".split())
             raise RequestError(
                 f"it fails when it is executed again, without environment variables: "

@@ -63,7 +63,9 @@ def load_task(path: str) -> type[Task]:
             namespace = vars(_module_of_file(Path(module).resolve()))
         else:
             namespace = vars(import_module(module))
-    except (Exception, SystemExit) as error:  # a user's file may raise anything
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # a user's file may raise anything
         reason = " ".join(str(error).split())
         if not isinstance(error, ImportError | OSError | SyntaxError):
             reason = f"{type(error).__name__}: {reason}"
@@ -160,7 +162,9 @@ def _addresses(task: type[Task]) -> set[str]:
 def _load(entry: EntryPoint) -> type[Task]:
     try:
         task = entry.load()
-    except Exception as error:  # a plugin may fail in any way
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # a plugin may exit, and Rust extensions panic
         reason = f"{type(error).__name__}: {error}"
         raise RequestError(f"task '{entry.name}' is broken: {reason}") from error
     if not (isinstance(task, type) and issubclass(task, Task)):

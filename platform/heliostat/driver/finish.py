@@ -9,7 +9,9 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from heliostat.errors import Busy, Paused, RequestError, RunFailed
+from heliostat.config.lines import describe
+from heliostat.errors import Busy, Paused, RequestError, RunFailed, StoreError
+from heliostat.results.commands import details_of
 from heliostat.results.encoding import estimate_to_json
 from heliostat.results.goal import Goal
 from heliostat.results.headline import headline_of
@@ -51,7 +53,8 @@ def finish_on_error(
         record.log.append("paused", reason=error_line(error))
         finish(record, task, "stopped", reason=error_line(error))
     except RequestError as error:
-        if record.steps == start:
+        detached = before["status"] == "created" and "asked" in before
+        if record.steps == start and not detached:
             _undo_start(record, before, error)
         else:
             _fail(record, task, error)
@@ -59,8 +62,10 @@ def finish_on_error(
     except Exception as error:
         _fail(record, task, error)
         if isinstance(error, RunFailed):
-            message = f"run {record.id}: {error_line(error)}"
-            raise RunFailed(message) from error
+            failure = RunFailed(f"run {record.id}: {error_line(error)}")
+            failure.add_note(details_of(record.path))
+            raise failure from error
+        error.add_note(f"run {record.id} failed; {details_of(record.path)}")
         raise
 
 
@@ -140,7 +145,9 @@ def _undo_start(record: Record, before: dict[str, Any], error: RequestError) -> 
 
 def _fail(record: Record, task: Task, error: Exception) -> None:
     """Write the reason of a failure, unless the disk is full."""
+    own = isinstance(error, RunFailed | StoreError)
+    reason = error_line(error) if own else describe(error, task)
     detail = {"reason": str(error), "traceback": traceback.format_exc()}
     with suppress(OSError):
         record.log.append("failed", **detail)
-        finish(record, task, "failed", reason=error_line(error))
+        finish(record, task, "failed", reason=reason)

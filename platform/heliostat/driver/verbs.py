@@ -23,7 +23,7 @@ from heliostat.driver.ensure import (
 from heliostat.driver.parent import parent_of
 from heliostat.driver.placement import Placement
 from heliostat.driver.progress import Progress, display_of
-from heliostat.driver.spawn import argv, spawn
+from heliostat.driver.spawn import argv, spawn, spawn_with_code
 from heliostat.errors import Busy, RequestError, RunFailed
 from heliostat.results.goal import Goal, GoalOutcome
 from heliostat.results.lookup import as_run, find_run
@@ -117,7 +117,7 @@ def start(
     """Start a run in a driver of its own, and return at once.
 
     Args:
-        task: the task, which must be installed.
+        task: the task; one that is not installed is sent to the driver as code.
         seed: root of all random keys.
         steps: length; default the task's natural one.
         until: a condition on the headline that may end the run earlier.
@@ -132,8 +132,7 @@ def start(
         The :class:`Run`, whose rows and status follow the driver.
 
     Raises:
-        RequestError: if the request makes no sense; also for a task of this session
-            alone, which the driver could not import.
+        RequestError: if the request makes no sense.
         Busy: if a driver computes the run already, to fewer steps.
 
     Example:
@@ -145,11 +144,6 @@ def start(
         20
     """
     registry.check_is_task(task)
-    if not registry.is_registered(type(task)):
-        raise RequestError(
-            f"{type(task).__name__} is not installed, so another process cannot find "
-            "it; use run(), or register it as an entry point of heliostat.tasks"
-        )
     spec, goal = plan_run(task, seed, x64, steps, until)
     placement = Placement(on, workers, gpus).validate()
     record = find_or_create(task, spec, store)
@@ -161,7 +155,10 @@ def start(
         steps = max(goal.length, record.steps)
         about = {"status": "created", "steps": steps, "until": outcome}
         record.update(**about, asked=time.time())
-        spawn(record, argv(record, task, goal, placement))
+        if registry.is_registered(type(task)):
+            spawn(record, argv(record, task, goal, placement))
+        else:
+            spawn_with_code(record, task, goal, placement)
     elif (record.attrs.get("steps") or 0) < goal.length:
         raise Busy(f"run {spec.id} is being driven, to fewer steps; stop it first")
     return Run(record.path, task)

@@ -10,6 +10,7 @@ Read in this order:
 | ``pool`` | teams dedicated to one run, or shared by successive runs |
 | ``team`` | one worker, or several that share a mesh and live and die as a unit |
 | ``worker`` | the actor: one process with its cores or GPUs, and the blocks it holds |
+| ``pickles`` | tasks as bytes, with their code |
 
 A worker that dies is noticed in ``team.Team.collect``, which raises ``WorkerLost``;
 ``scheduler.Scheduler._next_result`` catches it and starts a new team, which goes on

@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 import threading
 import time
 from collections import Counter
 from typing import Any
 
 import ray
-from ray.cloudpickle import cloudpickle
 from ray.exceptions import RayError, RayTaskError
 
-from heliostat.config import registry
 from heliostat.errors import Paused, RequestError, RunFailed
+from heliostat.fleet.pickles import pickle_task
 from heliostat.fleet.worker import Rank, Worker
 from heliostat.loop.sharding import Indivisible
 from heliostat.loop.work import Chunk, Job, Span, needs_init
 from heliostat.system.device import assign_cores
 from heliostat.system.process import Process
-from heliostat.task import Task
 
 SCHEDULING_TIMEOUT = 60.0
 """Seconds that the cluster may take to schedule the workers of a team."""
@@ -30,10 +27,6 @@ STARTUP_TIMEOUT = 900.0
 
 SHUTDOWN_TIMEOUT = 10.0
 """Seconds that a worker may take to end by itself."""
-
-_PICKLING = threading.Lock()
-"""Lock around pickling by value: cloudpickle registers the module for the whole
-process, and threads of one process drive the cells of a sweep."""
 
 
 class WorkerLost(Exception):
@@ -87,7 +80,7 @@ class Team:
             WorkerLost: if a worker has died.
         """
         nodes = self.nodes = self.nodes or self._wait_scheduled()
-        task, coordinator = _pickle_task(self.job.task), _coordinator_address(nodes)
+        task, coordinator = pickle_task(self.job.task), _coordinator_address(nodes)
         ranks = [
             Rank(rank, self.size, () if self.gpus else cores, coordinator)
             for rank, cores in enumerate(self._assign_cores(nodes))
@@ -176,19 +169,6 @@ def _kill_survivors(processes: list[Process]) -> None:
         time.sleep(0.1)
     for process in processes:
         process.kill()
-
-
-def _pickle_task(task: Task) -> bytes:
-    """Pickle a task, with its code if workers cannot import it."""
-    module = sys.modules[type(task).__module__]
-    if registry.is_registered(type(task)) or module.__name__ == "__main__":
-        return cloudpickle.dumps(task)
-    with _PICKLING:
-        cloudpickle.register_pickle_by_value(module)
-        try:
-            return cloudpickle.dumps(task)
-        finally:
-            cloudpickle.unregister_pickle_by_value(module)
 
 
 def _coordinator_address(nodes: list[dict[str, Any]]) -> str:

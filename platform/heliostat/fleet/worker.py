@@ -81,7 +81,8 @@ class Worker:
         if memory and not self.gpus:  # CUDA reserves far more than it takes
             limit_memory(memory)
         import jax
-        from ray.cloudpickle import cloudpickle
+
+        from heliostat.fleet.pickles import unpickle_task
 
         jax.config.update("jax_enable_x64", x64)
         if rank.size > 1:
@@ -93,7 +94,7 @@ class Worker:
         purpose = task, x64, with_init
         if self.compiled_for != purpose:  # another seed alone needs no compilation
             self.compiled_for = ()
-            self.loop = Loop(cloudpickle.loads(task), seed, mesh_of(jax.devices()))
+            self.loop = Loop(unpickle_task(task), seed, mesh_of(jax.devices()))
             with cache_on_every_rank():
                 self.loop.compile(with_init)
             self.compiled_for = purpose

@@ -9,6 +9,7 @@ In reading order:
 - ``xla``: engine of traced tasks; ``programs`` are what it compiles, ``batching``
   lets one program serve many runs, ``sharding`` splits states over devices;
 - ``python``: engine of untraced tasks;
+- ``mistakes``: a task's code that JAX or JSON cannot take, refused in one line;
 - ``schema``: rows checked against what the task declares;
 - ``state``: states as named arrays, and their digests;
 - ``forward_mode``: the derivative of a run with respect to its traced fields.

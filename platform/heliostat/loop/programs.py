@@ -24,6 +24,7 @@ from heliostat.loop.batching import (
     with_traced_fields,
 )
 from heliostat.loop.keys import step_key
+from heliostat.loop.mistakes import check_next_state, check_pair, traceable
 from heliostat.loop.schema import OBSERVE, STEP, check_rows
 from heliostat.loop.sharding import ShardLayout
 from heliostat.loop.work import MAX_MEMBERS, Member, block_replicas
@@ -129,6 +130,7 @@ class Programs:
         args = (self.template, self._member_args, block_replicas(self.task, 0))
         trace = jax.make_jaxpr(self._step, return_shape=True)
         traced, shapes = trace(*args, np.int32(1), self.data)
+        check_next_state(self.task, traced, self.template, shapes[0])
         check_rows(self.task, STEP, shapes[1])
         step, tree = jaxpr_as_fun(traced), jax.tree.structure(shapes)
         rows = {
@@ -159,7 +161,8 @@ class Programs:
         task = with_traced_fields(self.task, args.traced_fields)
 
         def one(replica: Any) -> Any:
-            return task.init(step_key(args.root, replica, 0), replica, data)
+            with traceable(task, "init"):
+                return task.init(step_key(args.root, replica, 0), replica, data)
 
         return self._over_block(one)(replicas)
 
@@ -169,14 +172,22 @@ class Programs:
         task = with_traced_fields(self.task, args.traced_fields)
 
         def one(state: Any, replica: Any) -> Any:
-            return task.step(step_key(args.root, replica, t), state, data)
+            with traceable(task, "step"):
+                pair = task.step(step_key(args.root, replica, t), state, data)
+            check_pair(task, pair)
+            return pair
 
         return self._over_block(one)(state, replicas)
 
     def _observe(self, state_and_args: tuple[Any, BatchArgs], data: Any) -> Any:
         state, args = state_and_args
         task = with_traced_fields(self.task, args.traced_fields)
-        return self._over_block(lambda one: task.observe(one, data))(state)
+
+        def one(state: Any) -> Any:
+            with traceable(task, "observe"):
+                return task.observe(state, data)
+
+        return self._over_block(one)(state)
 
     def _refresh(self, state_and_args: tuple[Any, BatchArgs], data: Any) -> Any:
         state, args = state_and_args

@@ -15,6 +15,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from heliostat.loop.keys import root_words, step_key
+from heliostat.loop.mistakes import check_json, check_pair
 from heliostat.loop.schema import (
     OBSERVE,
     STEP,
@@ -55,6 +56,7 @@ class PythonEngine:
         keys = [step_key(root, r, 0) for r in replicas]
         pairs = zip(keys, replicas, strict=True)
         states = [self.task.init(key, r, self.data) for key, r in pairs]
+        self._check(states)
         return PythonStates(states, root)
 
     def advance(
@@ -78,6 +80,7 @@ class PythonEngine:
 
     def to_host(self, block: int, state: PythonStates) -> NamedArrays:
         valid = valid_replicas(self.task, block)
+        self._check(state.states[:valid])
         text = json.dumps(state.states[:valid], sort_keys=True)
         return {"json": np.frombuffer(text.encode(), dtype=np.uint8)[None]}
 
@@ -110,7 +113,9 @@ class PythonEngine:
             for t in range(start + 1, stop + 1):
                 key = step_key(state.root, index, t)
                 result = self.task.step(key, one, self.data)
-                one, row = await result if inspect.isawaitable(result) else result
+                result = await result if inspect.isawaitable(result) else result
+                check_pair(self.task, result)
+                one, row = result
                 check_names(self.task, STEP, row)
                 rows.append(row)
             return one, rows
@@ -123,6 +128,10 @@ class PythonEngine:
             if isinstance(result, BaseException):
                 raise result
         return [one for one, _ in results], [rows for _, rows in results]
+
+    def _check(self, states: Sequence[Any]) -> None:
+        for state in states:
+            check_json(self.task, state)
 
     def _columns(
         self, schema: RowSchema, values: Mapping[str, list[list[Any]]]

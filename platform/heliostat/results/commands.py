@@ -30,6 +30,11 @@ def run_command(
     return command(*verb.split(), path.name, *options, *store, *_sources(task))
 
 
+def details_of(path: Path) -> str:
+    """Return the end of a message about a failed run: where its traceback is."""
+    return f"`{run_command('logs', path, '--full')}` prints the details"
+
+
 def open_line(path: Path, task: Task) -> str:
     """Return the line of Python that opens a run in another session."""
     arguments = [_quoted(path.name), f"store={_quoted(str(path.parents[1]))}"]

@@ -7,12 +7,11 @@ estimates.  The reasons are kept in words; the other entries count.
 from __future__ import annotations
 
 import inspect
-import traceback
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from heliostat.answer import Estimate
+from heliostat.config.lines import describe
 from heliostat.errors import RequestError
 from heliostat.task import Task
 
@@ -73,19 +72,3 @@ def _estimate(entry: Any) -> Estimate:
         pair = f"{entry.value!r:.40} and {entry.error!r:.40}"
         raise RequestError(f"expected a number and its error, got {pair}") from reason
     return Estimate(value, error, *map(str, entry[2:]))
-
-
-def describe(error: Exception, task: Task) -> str:
-    """Return an error in one line, with the last line of the task's file in it.
-
-    Example:
-        >>> describe(KeyError("x"), Task())
-        "KeyError: 'x'"
-    """
-    if isinstance(error, RequestError):
-        return str(error)
-    text = " ".join(traceback.format_exception_only(error)[-1].split())
-    file = inspect.getsourcefile(type(task))
-    frames = traceback.extract_tb(error.__traceback__)
-    own = [frame.lineno for frame in frames if frame.filename == file]
-    return f"{text} ({Path(str(file)).name}:{own[-1]})" if own else text

@@ -4,6 +4,7 @@
 |---|---|
 | ``device`` | cores, GPUs and memory of this process, set before JAX computes |
 | ``jit``, ``compilation`` | sound compiled programs, and their cache on disk |
+| ``tracers`` | errors of values that JAX traces, each with its remedy |
 | ``environment`` | software and hardware that a result was computed with |
 | ``process`` | identity of a process, and a test of whether it still runs |
 | ``audit`` | data files that a user's code reads, seen by Python's audit events |

@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from heliostat.kernels.discrete.target import Target, relaxed, value
+from heliostat.system.tracers import remedy_of
 
 
 def check_target(
@@ -63,34 +64,12 @@ def _check_scalar(target: Target, state: UInt8[np.ndarray, " sites"]) -> None:
     try:
         shape = jax.eval_shape(target.logp, argument)
     except Exception as error:  # whatever a user's function raises
+        reason = remedy_of(error)
+        reason = reason or f"{type(error).__name__}: {' '.join(str(error).split())}"
         raise ValueError(
-            f"log p fails at a state of shape {argument.shape}: {_reason(error)}"
+            f"log p fails at a state of shape {argument.shape}: {reason[:200]}"
         ) from error
     if getattr(shape, "shape", None) != () or shape.dtype.kind != "f":
         name = getattr(shape, "shape", type(shape).__name__)
         name = f"{getattr(shape, 'dtype', '')}{name}"
         raise ValueError(f"log p of one state is {name}: expected a scalar float, ()")
-
-
-def _reason(error: Exception) -> str:
-    """Return the reason of a failure, or the remedy if JAX cannot trace a density."""
-    branch = (
-        jax.errors.TracerBoolConversionError,
-        jax.errors.TracerIntegerConversionError,
-    )
-    if isinstance(error, branch):
-        return (
-            "a Python branch or index depends on the state, which JAX traces; write "
-            "jnp.where(condition, a, b) for if, and jnp.take or x @ table for an index"
-        )
-    if isinstance(error, jax.errors.TracerArrayConversionError):
-        return (
-            "NumPy cannot compute with a state that JAX traces; write "
-            "`import jax.numpy as jnp`, and jnp in place of np"
-        )
-    if isinstance(error, jax.errors.ConcretizationTypeError):
-        return (
-            "float(), int() or .item() needs the value of a state that JAX traces; "
-            "leave it out, and compute with jax.numpy alone"
-        )
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
