@@ -33,6 +33,7 @@ from heliostat.task import Task, Var
 if TYPE_CHECKING:
     from heliostat.driver.placement import connect
     from heliostat.driver.replay import replay
+    from heliostat.driver.tags import tag
     from heliostat.driver.verbs import extend, remove, resume, run, start, stop
     from heliostat.driver.verify import verify
     from heliostat.laws import check_task
@@ -68,6 +69,7 @@ _MODULES = {
     "start": "driver.verbs",
     "stop": "driver.verbs",
     "sweep": "sweeps",
+    "tag": "driver.tags",
     "verify": "driver.verify",
 }
 
@@ -106,6 +108,7 @@ __all__ = [
     "start",
     "stop",
     "sweep",
+    "tag",
     "verify",
 ]
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
+import pandas as pd
 import xarray as xr
 from support.toy_tasks import HERE, WALK
 
@@ -23,6 +25,35 @@ def test_runs_lists_the_fields_that_differ(run_cli, stored):
     assert [r["id"] for r in listed["runs"]] == [other["id"]]
     assert listed["runs"][0]["x"] == other["headline"]["x"]["value"]
     assert run_cli("runs", "--where", "sigma > 9", "--json").object == {"runs": []}
+
+
+def test_tags_are_set_shown_and_queried(run_cli, stored):
+    id_ = stored["id"]
+    assert "no tags, name or note" in run_cli("tag", id_[:8]).out
+    words = ("tag", id_, "paper", "fig2", "--name", "base", "--note", "a, b")
+    assert "fig2 paper" in run_cli(*words).out
+    about = {"tags": ["fig2"], "name": "base", "note": "a, b"}
+    taken = run_cli("tag", "base", "--remove", "paper", "--json")
+    assert taken.object == {"id": id_, **about}
+    for words in (["runs"], ["show", "base"], ["show", id_]):
+        assert "base" in run_cli(*words).out and "fig2" in run_cli(*words).out
+    listed = run_cli("runs", "--where", "'fig2' in tags", "--json").object["runs"]
+    assert about.items() <= listed[0].items()
+    assert "no runs" in run_cli("runs", "--where", "'paper' in tags").out
+    wrong = run_cli("tag", id_, "two words")
+    assert wrong.status == 2 and "expected a word without spaces" in wrong.error
+    assert "no run 'nowhere'" in run_cli("tag", "nowhere", "paper").error
+
+
+def test_runs_are_listed_as_csv(run_cli, stored):
+    note = 'a, "b"\nc [bold]:smile:' + 200 * "x"
+    hs.tag(stored["id"], note=note)
+    table = pd.read_csv(io.StringIO(run_cli("runs", "--csv").out))
+    assert table.id.tolist() == [stored["id"]] and table.note.tolist() == [note]
+    assert table.x[0] == stored["headline"]["x"]["value"] and table.chains[0] == 5
+    empty = run_cli("runs", "--csv", "--where", "sigma > 9").out
+    assert empty.startswith("id,task,status,") and empty.count("\n") == 1
+    assert "expected one of them" in run_cli("runs", "--csv", "--json").object["error"]
 
 
 def test_show_describes_a_run(run_cli, stored):

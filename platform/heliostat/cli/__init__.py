@@ -8,6 +8,7 @@ In reading order:
     fields        options for the fields of a task
     runs          verbs that compute; ``sweeps`` one that computes many runs
     inspect       verbs that show; ``help`` describes tasks and runs
+    tags          tags, names and notes of runs
     verify        verbs that test; ``remove`` those that delete
     format        answers for a person or a program; ``sweep_report`` one of a sweep
 

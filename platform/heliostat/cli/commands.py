@@ -14,11 +14,12 @@ from heliostat.cli.inspect import export, logs, plot, runs, show, tasks, watch
 from heliostat.cli.remove import gc, rm
 from heliostat.cli.runs import extend, resume, run, start, stop
 from heliostat.cli.sweeps import sweep
+from heliostat.cli.tags import tag
 from heliostat.cli.verify import check, verify
 
 VERBS: tuple[Any, ...] = (
-    *(tasks, show, run, start, sweep, resume, extend, stop, watch, logs, rm, gc),
-    *(plot, export, verify, check, runs),
+    *(tasks, show, run, start, sweep, resume, extend, stop, watch, logs),
+    *(tag, rm, gc, plot, export, verify, check, runs),
 )
 
 TASK_VERBS: Mapping[str, Any] = {

@@ -21,6 +21,7 @@ from heliostat.task import Task
 if TYPE_CHECKING:
     from heliostat.driver.verify import Verdict
     from heliostat.results.run import Run
+    from heliostat.store.annotations import Annotation
 
 INTERRUPTED = 130
 PIPE_WIDTH = 160  # columns of a table that no terminal limits
@@ -196,6 +197,12 @@ def _run_data(run: Run) -> dict[str, Any]:
         **({"headline_errors": errors} if (errors := run.headline_errors) else {}),
         **({"until": run.until._asdict()} if run.until else {}),
     }
+
+
+def annotation_lines(annotation: Annotation) -> list[str]:
+    """Return a line for each that is given of name, tags and note."""
+    texts = annotation._replace(tags=" ".join(annotation.tags))._asdict()
+    return [f"  {name}  {one_line(text)}" for name, text in texts.items() if text]
 
 
 def estimate_lines(run: Run) -> list[str]:

@@ -20,6 +20,7 @@ from heliostat import config
 from heliostat.answer import format_estimate
 from heliostat.cli.format import (
     Answer,
+    annotation_lines,
     estimate_lines,
     format_time,
     format_value,
@@ -77,6 +78,7 @@ def describe_run(run: Run) -> Answer:
     progress = f"{run.status}, {run.steps} of {target_steps(run)} steps"
     lines = [
         f"{identity['task']} {run.id}: {progress}",
+        *annotation_lines(run.annotation),
         *([f"  {run.until}"] if run.until else []),
         *estimate_lines(run),
         *([f"  reason: {attrs['reason']}"] if attrs.get("reason") else []),
@@ -100,17 +102,17 @@ def describe_run(run: Run) -> Answer:
 
 def list_runs(table: pd.DataFrame, root: Path) -> Answer:
     """List the runs of a store with their headlines and the fields that differ."""
+    from heliostat.results.catalog import COLUMNS
     from heliostat.results.tables import records_of
 
     entries = [to_json(entry) for entry in records_of(table)]
     if not entries:
         return Answer([f"no runs in {root}"], {"runs": []})
     values = [c for c in table.columns if f"{c}_error" in table.columns]
-    common = {"id", "task", "status", "steps", "seed", "created", *values}
-    common |= {f"{name}_error" for name in values}
-    shown = _table(
-        "id", "task", "status", "steps", "seed", "headline", "fields", "created"
-    )
+    common = {*COLUMNS, *values, *(f"{name}_error" for name in values)}
+    about = [name for name in ("name", "tags") if any(e[name] for e in entries)]
+    first = ["id", *about, "task", "status", "steps", "seed"]
+    shown = _table(*first, "headline", "fields", "created")
     for entry in entries:
         own = [e for e in entries if e["task"] == entry["task"]]
         differing = [
@@ -119,15 +121,13 @@ def list_runs(table: pd.DataFrame, root: Path) -> Answer:
             if name not in common and any(e[name] != value for e in own)
         ]
         shown.add_row(
-            *(
-                str(_or_dash(entry[n]))
-                for n in ("id", "task", "status", "steps", "seed")
-            ),
+            *(str(_or_dash(entry[name])) for name in first),
             _first_value(entry, values),
             " ".join(differing),
             str(_or_dash(entry["created"])).replace("T", " "),
         )
-    return Answer([shown], {"runs": entries})
+    listed = [{**e, "tags": str(e["tags"] or "").split()} for e in entries]
+    return Answer([shown], {"runs": listed})
 
 
 def _first_value(entry: Mapping[str, Any], names: Iterable[str]) -> str:

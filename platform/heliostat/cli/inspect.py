@@ -21,6 +21,7 @@ from heliostat.cli.options import (
 )
 from heliostat.cli.sweep_report import sweep_answer
 from heliostat.config import registry
+from heliostat.errors import RequestError
 
 
 def tasks() -> Answer:
@@ -37,11 +38,14 @@ def show(
     """Describe a task (its fields, presets and rows), a stored run or a sweep."""
     if ":" in what or what in registry.available():
         return describe_task(class_of(what))
-    if set(what) - set("0123456789abcdef"):
-        registry.find_task(what)  # suggests a name
     if _is_sweep(what, store):
         return sweep_answer(hs.open_sweep(what, store=store))
-    return describe_run(hs.open(what, store=store))
+    try:
+        return describe_run(hs.open(what, store=store))
+    except RequestError:
+        if set(what) - set("0123456789abcdef"):
+            registry.find_task(what)  # suggests a name
+        raise
 
 
 def watch(
@@ -112,15 +116,21 @@ def runs(
     *,
     task: Annotated[str | None, option("Only runs of this task.")] = None,
     where: Annotated[
-        str, option('Condition, such as "energy < -8.07 and seed == 0".')
+        str, option('Condition: "energy < -8.07 and seed == 0", "\'paper\' in tags".')
     ] = "",
+    csv: Annotated[bool, option("Print a table with all columns as CSV.")] = False,
     store: Store = None,
     json: Json = False,
 ) -> Answer:
     """List the runs of a store."""
     from heliostat.results.lookup import store_folder
 
-    return list_runs(hs.runs(task, where, store), store_folder(store))
+    if csv and json:
+        raise RequestError("--csv and --json: expected one of them")
+    table = hs.runs(task, where, store)
+    if csv:
+        return Answer([table.to_csv(index=False).rstrip()])
+    return list_runs(table, store_folder(store))
 
 
 def _is_sweep(id_: str, store: str | None) -> bool:

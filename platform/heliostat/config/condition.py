@@ -1,8 +1,8 @@
 """Conditions as text: a small safe grammar, never evaluated as Python.
 
-The grammar has names, numbers, texts, comparisons (also chained), ``and``, ``or``,
-``not``, parentheses and a minus sign.  The caller gives the value of each name: a
-column of a table, or a number.
+The grammar has names, numbers, texts, comparisons (also chained), ``'word' in name``,
+``and``, ``or``, ``not``, parentheses and a minus sign.  The caller gives the value of
+each name: a column of a table, or a number.
 """
 
 from __future__ import annotations
@@ -86,6 +86,12 @@ class Condition:
                 return joined
             case ast.UnaryOp(operand=operand):
                 return true ^ self._truth(operand, look_up, true)
+            case ast.Compare(ops=[ast.In() | ast.NotIn() as op]):
+                word, column = (
+                    self._value(v, look_up) for v in (node.left, *node.comparators)
+                )
+                contains = true & column.map(lambda entry: _has_word(entry, word))
+                return contains if isinstance(op, ast.In) else true ^ contains
             case ast.Compare(left=left, ops=ops, comparators=rest):
                 values = [self._value(v, look_up) for v in (left, *rest)]
                 result = true
@@ -111,6 +117,13 @@ class Condition:
                     self._check(part)
             case ast.UnaryOp(op=ast.Not(), operand=operand):
                 self._check(operand)
+            case ast.Compare(
+                left=ast.Constant(value=str()),
+                ops=[ast.In() | ast.NotIn()],
+                comparators=[ast.Name()],
+            ):
+                for value in (node.left, *node.comparators):
+                    self._check_value(value)
             case ast.Compare(left=left, ops=ops, comparators=rest) if all(
                 type(op) in _OPERATORS for op in ops
             ):
@@ -136,6 +149,10 @@ class Condition:
                 raise self.error(
                     f"'{ast.unparse(node)}' is not allowed; use names, numbers, texts"
                 )
+
+
+def _has_word(entry: object, word: str) -> bool:
+    return isinstance(entry, str) and word in entry.split()
 
 
 def _compare(compare: Callable[[Any, Any], Any], left: Any, right: Any) -> Any:

@@ -12,6 +12,7 @@ Read in this order:
 | ``packs`` | the same for cells that share one program and one record |
 | ``parent`` | runs that start from a state of another run |
 | ``replay``, ``verify``, ``integrity`` | steps computed again; a stored run checked |
+| ``tags`` | ``hs.tag``: tags, a name and a note, which change nothing of a run |
 | ``spawn``, ``child`` | a driver in a process of its own, and its program |
 | ``progress`` | the status line on standard error |
 

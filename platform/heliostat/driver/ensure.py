@@ -20,6 +20,7 @@ from heliostat.results.goal import Goal
 from heliostat.results.lookup import store_folder
 from heliostat.results.run import Run
 from heliostat.store import lock
+from heliostat.store.annotations import copy_annotation
 from heliostat.store.cell import CellRecord, extract_cell
 from heliostat.store.index import find_record
 from heliostat.store.record import Record
@@ -114,7 +115,9 @@ def own_record(record: Record, task: Task) -> Record:
     if not isinstance(record, CellRecord):
         return record
     with lock.Lock(record.folder):
-        return extract_cell(record, task)
+        alone = extract_cell(record, task)
+    copy_annotation(record, alone)
+    return alone
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from heliostat.results.lookup import existing_store
 from heliostat.results.run import status_of
 from heliostat.results.tables import table_of
 from heliostat.store import lock
+from heliostat.store.annotations import Annotation, annotation_of, annotations_in
 from heliostat.store.index import (
     cell_ids,
     folder_id,
@@ -35,7 +36,10 @@ from heliostat.task import Task
 UNFINISHED = re.compile(r"\.[0-9a-f]{16}\.[0-9a-f]{8}")
 """Names of runs that are not completely created; other hidden files are not ours."""
 
-COLUMNS = ("id", "task", "status", "steps", "seed", "created")
+COLUMNS = (
+    *("id", "task", "status", "steps", "seed", "created"),
+    *("name", "tags", "note"),
+)
 
 
 def runs(
@@ -47,14 +51,16 @@ def runs(
 
     Args:
         task: only runs of this task: its name, class or FILE.py:CLASS.
-        where: a condition on columns, such as ``"energy < -8.07 and seed == 0"``.
+        where: a condition on columns, such as ``"energy < -8.07 and seed == 0"`` or
+            ``"'paper' in tags"``.
         store: folder of runs; default ``$HELIOSTAT_STORE``, else ``./runs``.
 
     Returns:
-        A table with the columns id, task, status, steps, seed, created, then each
-        headline value with its ``_error``, then the fields of the tasks.  The status of
-        a damaged run is ``damaged``.  Whole numbers stay whole: where a line has none,
-        the column has the nullable type ``Int64``.
+        A table with the columns id, task, status, steps, seed, created; name, tags
+        (joined by spaces) and note of :func:`heliostat.tag`; each headline value with
+        its ``_error``; and the fields of the tasks.  The status of a damaged run is
+        ``damaged``.  Whole numbers stay whole: where a line has none, the column has
+        the nullable type ``Int64``.
 
     Raises:
         RequestError: if there is no such store or task, if the condition cannot be
@@ -150,7 +156,8 @@ def _run_line(folder: Path) -> dict[str, Any]:
     try:
         record = Record(folder)
         attrs = record.attrs
-        return _line(record.spec, attrs, status_of(record, attrs), record.steps)
+        line = _line(record.spec, attrs, status_of(record, attrs), record.steps)
+        return line | _annotated(annotation_of(record))
     except (StoreError, KeyError):
         return _damaged(folder_id(folder), folder.parent.name)
 
@@ -160,14 +167,22 @@ def _pack_lines(folder: Path) -> list[dict[str, Any]]:
     try:
         pack = Pack(folder)
         attrs, steps, headlines = pack.attrs, pack.committed.min(axis=1), pack.headlines
-        status = status_of(pack, attrs)
-        return [
+        status, about = status_of(pack, attrs), annotations_in(folder)
+        lines = [
             _line(spec, attrs | {"headline": headlines.get(spec.id)}, status, int(last))
             for spec, last in zip(pack.specs, steps, strict=True)
         ]
+        none = Annotation()
+        return [line | _annotated(about.get(line["id"], none)) for line in lines]
     except (StoreError, KeyError):
         ids = cell_ids(folder) or [folder.name]
         return [_damaged(id_, folder.parents[1].name) for id_ in ids]
+
+
+def _annotated(annotation: Annotation) -> dict[str, str]:
+    """Return the columns of an annotation; a field of a task may have their names."""
+    columns = annotation._replace(tags=" ".join(annotation.tags))._asdict()
+    return {name: text for name, text in columns.items() if text}
 
 
 def _damaged(id_: str, task: str) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from heliostat.config import registry
 from heliostat.config.code import Code
 from heliostat.errors import RequestError, did_you_mean
 from heliostat.results.run import Run
+from heliostat.store.annotations import runs_named
 from heliostat.store.index import run_paths
 from heliostat.task import Task
 
@@ -57,7 +58,8 @@ def open_run(
     """Open a stored run by its id, or by the first digits of the id.
 
     Args:
-        run: the id, or as many of its first digits as no other run has.
+        run: the id, or as many of its first digits as no other run has; or the name of
+            its folder, or the one that :func:`heliostat.tag` gave.
         store: folder of runs; default ``$HELIOSTAT_STORE``, else ``./runs``.
         task: the class of a task that is not installed, or FILE.py:CLASS; default
             the class of that name in this process.
@@ -84,7 +86,7 @@ def open_run(
 
 
 def find_run(run: str, store: str | Path | None = None) -> Path:
-    """Return the folder of a run, by the first digits of its id or the folder's name.
+    """Return the folder of a run, by its id's first digits, its folder or its name.
 
     A cell of a pack has no folder: the path is the one that it would have.
 
@@ -98,6 +100,7 @@ def find_run(run: str, store: str | Path | None = None) -> Path:
     if digits and not matches:
         renamed_first = sorted(paths.items(), key=lambda item: item[0].name == item[1])
         matches = {id_: p for p, id_ in renamed_first if id_.startswith(digits)}
+        matches |= runs_named(root, str(run))
     if not matches:
         runs = command("runs", "--store", root)
         raise RequestError(f"no run '{run}' in {root}; `{runs}` lists them")

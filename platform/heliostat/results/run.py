@@ -21,6 +21,7 @@ from heliostat.results.export import check_format, export
 from heliostat.results.goal import GoalOutcome
 from heliostat.results.headline import Headline, headline_of
 from heliostat.store import lock
+from heliostat.store.annotations import Annotation, annotation_of
 from heliostat.store.cell import CellRecord
 from heliostat.store.index import open_record
 from heliostat.store.record import Record
@@ -118,6 +119,11 @@ class Run:
     def shared(self) -> Record:
         """The record of its pack; else that of the run."""
         return self.record.pack if isinstance(self.record, CellRecord) else self.record
+
+    @property
+    def annotation(self) -> Annotation:
+        """Tags, name and note, which :func:`heliostat.tag` sets."""
+        return annotation_of(self.record)
 
     @property
     def until(self) -> GoalOutcome | None:

@@ -13,5 +13,6 @@ In reading order:
 - ``pack``: many runs in one record; ``cell``: one of them, read as a record;
 - ``files``: what is read often, and parsed again only when it has changed;
 - ``index``: the record of a run, alone or in a pack, by its path;
+- ``annotations``: tags, names and notes, which no digest covers;
 - ``lock``: one driver at a time.
 """

@@ -7,7 +7,7 @@
       record.zarr/    as that of a run, with an axis of cells before all others
       checkpoints/    kept states, those of cells computed together in one file
       headlines.json  the headline of each cell
-      events.jsonl
+      events.jsonl, tags.jsonl
 
 Every cell is a run with an id and a digest chain of its own. It is found, read and
 verified as if it had a record of its own, at the path where that would be.

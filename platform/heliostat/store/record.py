@@ -8,6 +8,7 @@
                       /committed (block), /digests (block, stride, ...)
       checkpoints/    kept states; that of step 0, if the run has a parent
       events.jsonl    started, resumed, committed, retried, and how the run ended
+      tags.jsonl      tags, name and note, if people gave some
 
 A commit writes rows and digests, then the state, then ``committed[block]``: wherever a
 crash comes in between, the run has exactly the steps that ``committed`` says.
@@ -43,6 +44,7 @@ from heliostat.store.zarr_format import (
 from heliostat.task import Task
 
 SPEC_FILE = "spec.json"
+TAGS_FILE = "tags.jsonl"
 
 HeadlineFunction = Callable[[Task, xr.Dataset, xr.Dataset], dict[str, Any]]
 """Estimates of a task from rows and observations, and what failed, as attributes."""
