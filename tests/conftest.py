@@ -11,6 +11,9 @@ from heliostat.system.device import authenticate_ray
 
 os.environ.pop("RAY_ADDRESS", None)
 os.environ["JAX_PLATFORMS"] = "cpu"
+# most programs here run for less time than XLA takes to optimise them; the slow and
+# nightly tests and the notebooks of .ci run optimised ones, as users do
+os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 # a shell's background job ignores Ctrl-C, and so would all that it starts
 signal.signal(signal.SIGINT, signal.default_int_handler)
 authenticate_ray("local")  # before anything imports ray

@@ -124,6 +124,7 @@ def test_an_error_in_the_code_is_one_line_and_stores_nothing(file, tmp_path):
     assert "\n" not in str(caught.value) and hs.runs(store=tmp_path).empty
 
 
+@pytest.mark.slow
 def test_a_task_with_code_passes_every_law(file, fleet_ray):
     results = laws.check_task(coded(file), workers=(2,))
     assert {law: reason for law, reason in results.items() if reason} == {}

@@ -17,7 +17,7 @@ import heliostat as hs
 GOLD = json.loads(EXPECTED.read_text())
 NAMED, RUNS, SWEEPS = GOLD["named"], GOLD["runs"], GOLD["sweeps"]
 TASKS = "bilevel discrete learn preferences provenance sycophancy vmc"
-ANEW = "bilevel child code grid preferences provenance sycophancy"
+ANEW = "bilevel child code grid provenance sycophancy"
 """Runs and a sweep that are computed anew by default; the others are slow."""
 
 COSTLY = {"learn", "preferences", "vmc", "x64"}

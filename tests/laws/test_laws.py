@@ -24,8 +24,8 @@ from heliostat.laws import loop
     [
         toy_tasks.Walk(),
         pytest.param(toy_tasks.Drift(), marks=pytest.mark.slow),
-        toy_tasks.Talk(),
-        toy_tasks.Tuned(),
+        pytest.param(toy_tasks.Talk(), marks=pytest.mark.slow),
+        pytest.param(toy_tasks.Tuned(), marks=pytest.mark.slow),
     ],
     ids=repr,
 )
@@ -188,6 +188,7 @@ class Halved(Descent):
         return w, {"w": w}
 
 
+@pytest.mark.slow
 def test_a_derivative_that_differs_from_finite_differences_is_reported():
     """dL/da = −T (1 − a)²ᵀ⁻¹ after T = 10 steps, and half of it for ``Halved``."""
     law = "derivatives match finite differences"

@@ -32,6 +32,14 @@ def _modules() -> dict[str, Path]:
 
 
 MODULES = _modules()
+LONG = {
+    "heliostat.kernels.discrete.annealing",
+    "heliostat.kernels.discrete.sequential",
+    "heliostat_tasks.bilevel.plots",
+    "heliostat_tasks.learn.plots",
+    "heliostat_tasks.preferences.plots",
+}
+"""Modules whose examples compile for long."""
 
 
 def _examples(path: Path) -> list[doctest.DocTest]:
@@ -67,7 +75,10 @@ def _own_store(_folder, monkeypatch):
     monkeypatch.setenv("MPLBACKEND", "agg")
 
 
-@pytest.mark.parametrize("name", MODULES)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=[pytest.mark.slow] * (n in LONG)) for n in MODULES],
+)
 def test_examples_print_what_they_say(name):
     module = importlib.import_module(name)
     runner = doctest.DocTestRunner(optionflags=OPTIONS, verbose=False)

@@ -87,6 +87,7 @@ def test_a_cell_is_the_same_run_alone(i, store, tmp_path):
     same(opened(i, store), alone(i, tmp_path / "alone"))
 
 
+@pytest.mark.slow
 def test_in_double_precision_too(tmp_path):
     cells = [cell(i, x64=True) for i in range(3)]
     runs = packs.ensure_pack(cells, LONG, HERE, tmp_path / "packed")
@@ -312,6 +313,7 @@ def committed(store):
     return int(packs_committed[0].max()) if packs_committed else 0
 
 
+@pytest.mark.slow
 def test_a_driver_that_is_killed_loses_nothing_that_was_committed(tmp_path):
     process = driver(tmp_path / "a", 160)
     wait_for(lambda: committed(tmp_path / "a") > 20, process)

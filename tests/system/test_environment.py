@@ -1,12 +1,13 @@
-"""The commit of the sources, and the flag of sources that differ from it."""
+"""The commit of the sources, whether they differ from it, and what decides on bits."""
 
 from __future__ import annotations
 
 import subprocess
 
+import jax
 import pytest
 
-from heliostat.system.environment import git_state
+from heliostat.system.environment import fingerprint, git_state
 
 AUTHOR = ("-c", "user.name=A", "-c", "user.email=a@example.org")
 
@@ -46,3 +47,16 @@ def test_only_tracked_sources_make_a_checkout_dirty(file, dirty, checkout):
 def test_a_package_that_is_installed_inside_a_checkout_has_no_commit(checkout):
     (checkout / "installed.py").write_text("1\n")
     assert git_state(checkout / "installed.py") == {}
+
+
+def test_how_xla_compiles_is_in_the_fingerprint(monkeypatch):
+    now = fingerprint.__wrapped__
+    before = {now()}
+    unoptimised = jax.config.read("jax_disable_most_optimizations")
+    try:
+        jax.config.update("jax_disable_most_optimizations", not unoptimised)
+        before.add(now())
+    finally:
+        jax.config.update("jax_disable_most_optimizations", unoptimised)
+    monkeypatch.setenv("XLA_FLAGS", "--xla_cpu_enable_fast_math=true")
+    assert len(before | {now()}) == 3

@@ -39,9 +39,12 @@ def provenance() -> dict[str, Any]:
 @cache
 def fingerprint() -> str:
     """Hash everything that decides about bits to 16 digits: packages, instruction set,
-    kind of GPU, threads and flags of XLA."""
+    kind of GPU, threads and flags of XLA, and whether it optimises."""
+    import jax
+
     parts = [f"{name} {_version(name)}" for name in BITS] + [_cpu()]
     parts += [str(device.xla_threads()), os.environ.get("XLA_FLAGS", ""), _gpu()]
+    parts += ["unoptimised"] * jax.config.read("jax_disable_most_optimizations")
     return hashlib.sha256("|".join(parts).encode()).hexdigest()[:16]
 
 

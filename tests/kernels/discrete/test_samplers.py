@@ -118,7 +118,7 @@ KERNELS = {
 }
 
 
-QUICK = ("dmala", "metropolis", "kawasaki", "block", "chromatic", "categorical gwg")
+QUICK = ("dmala", "kawasaki", "chromatic", "categorical gwg")
 """Most others are held to detailed balance in ``test_transitions``, without chance;
 runs of "gwg" to exact energies in ``test_discrete``."""
 

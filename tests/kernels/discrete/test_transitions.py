@@ -131,7 +131,7 @@ def test_single_moves_are_in_detailed_balance(balancing, differences):
 @pytest.mark.parametrize(
     ("size", "moves"),
     [
-        (2, "multi"),
+        pytest.param(2, "multi", marks=pytest.mark.slow),
         pytest.param(2, "path", marks=pytest.mark.slow),
         pytest.param(3, "multi", marks=pytest.mark.slow),
         (3, "path"),

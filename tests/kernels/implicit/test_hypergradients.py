@@ -101,6 +101,7 @@ def test_neumann_comes_to_the_exact_one_at_its_rate():
     assert cosines[0] < 0.99 and cosines[-1] > 1 - 1e-6
 
 
+@pytest.mark.slow
 def test_a_proximal_term_is_like_neumann_but_not_the_same():
     """With ε = 1 / (a K) they agree in the limit only."""
     inner, outer, u, phi, _ = overparameterised()

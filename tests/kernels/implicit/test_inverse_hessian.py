@@ -164,6 +164,7 @@ def turning(t, power):
     return reflection[:, :4] * s[None] @ reflection[:4]
 
 
+@pytest.mark.slow
 def test_a_pseudo_inverse_has_derivatives_where_eigenvalues_are_repeated():
     """Of a family whose pseudo-inverse is known: first in both modes, and second."""
     a, v = vector(2)[:6], vector(3)[:6]

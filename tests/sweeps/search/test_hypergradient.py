@@ -133,7 +133,10 @@ def test_every_trial_is_an_ordinary_run(whole):
     assert again.id == run.id
 
 
-@pytest.mark.parametrize("kind", ["proposed", "done", "differentiated", "told"])
+LATER = [pytest.param(k, marks=pytest.mark.slow) for k in ("proposed", "done", "told")]
+
+
+@pytest.mark.parametrize("kind", [*LATER, "differentiated"])
 def test_it_continues_from_a_journal_that_was_cut(tmp_path, whole, kind):
     part = search(tmp_path, 3)
     log = part.path / "events.jsonl"
@@ -163,6 +166,7 @@ def test_the_mean_slope_over_seeds_is_followed(tmp_path):
     np.testing.assert_allclose(means, data.gradient.mean("seed")[:, 0], rtol=1e-12)
 
 
+@pytest.mark.slow
 def test_a_search_seed_draws_another_start(tmp_path):
     result = [search(tmp_path, 1, search_seed=seed) for seed in (0, 1, 2)]
     rates = [sweep.dataset.a.item() for sweep in result]

@@ -28,7 +28,7 @@ def density(name, **fields):
         ("few", "dmala"),
         pytest.param("few", "path", marks=pytest.mark.slow),
         pytest.param("few", "gwg", marks=pytest.mark.slow),
-        ("exactly", "kawasaki"),
+        pytest.param("exactly", "kawasaki", marks=pytest.mark.slow),
         pytest.param("exactly", "hamming-ball", marks=pytest.mark.slow),
     ],
 )

@@ -184,6 +184,7 @@ def test_more_chains_of_a_class_begin_with_the_same_ones(tmp_path):
     np.testing.assert_array_equal(few, many[:40])
 
 
+@pytest.mark.slow
 def test_a_step_size_is_fixed_after_warm_up(tmp_path):
     task = Discrete(size=4, coupling=0.2, chains=4, sampler="dmala", warmup=500)
     run = run_here(task, tmp_path, steps=1_000)

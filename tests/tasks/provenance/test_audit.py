@@ -158,6 +158,7 @@ def ancestors(pid):
         yield pid
 
 
+@pytest.mark.slow
 def test_a_worker_that_dies_again_and_again_is_inconclusive(honest, judge):
     """It is killed at its start, and so is each replacement."""
     done, killed = threading.Event(), set()

@@ -107,6 +107,7 @@ def test_steps_beyond_training_change_nothing(tmp_path):
     assert (longer.rows.checksum[10:] == longer.rows.checksum[9]).all()
 
 
+@pytest.mark.slow
 def test_it_learns(tmp_path):
     task = Provenance(**SMALL, train=100, lr=0.01)
     run = hs.run(task, store=tmp_path, on="here", progress=silent)

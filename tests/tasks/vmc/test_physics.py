@@ -123,6 +123,7 @@ def test_the_hydrogen_ground_state_has_one_local_energy(x64):
     np.testing.assert_allclose(jit(jax.vmap(energy))(points).total, -0.5, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_the_ansatz_holds_the_hydrogen_ground_state(x64):
     """With ζ = 1 the envelope and the cusp make e^{−r}, whatever the cusp's range."""
     task = VMC(molecule="H", **TINY)
