@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -20,10 +21,18 @@ def run_here(task, store, **options):
     return hs.run(task, store=store, on="here", progress=silent, **options)
 
 
+@pytest.fixture(scope="module")
+def original(tmp_path_factory):
+    store = tmp_path_factory.mktemp("parent")
+    run_here(TASK, store, steps=10)  # of which a state is kept
+    return run_here(TASK, store, steps=25)
+
+
 @pytest.fixture
-def parent(tmp_path):
-    run_here(TASK, tmp_path, steps=10)  # of which a state is kept
-    return run_here(TASK, tmp_path, steps=25)
+def parent(original, tmp_path):
+    """A copy in the store of the test, which may change it."""
+    shutil.copytree(original.path.parents[1], tmp_path, dirs_exist_ok=True)
+    return hs.open(original.id, store=tmp_path, task=toy_tasks.Walk)
 
 
 def strides(run):

@@ -8,11 +8,13 @@ import subprocess
 import sys
 import tarfile
 
+import jax
 import pytest
 from gold import runs
 from gold.runs import ARCHIVE, BILEVEL, CODE, EXPECTED, HERE, links
 
 import heliostat as hs
+from heliostat.system.environment import fingerprint
 
 GOLD = json.loads(EXPECTED.read_text())
 NAMED, RUNS, SWEEPS = GOLD["named"], GOLD["runs"], GOLD["sweeps"]
@@ -20,12 +22,30 @@ TASKS = "bilevel discrete learn preferences provenance sycophancy vmc"
 ANEW = "bilevel child code grid provenance sycophancy"
 """Runs and a sweep that are computed anew by default; the others are slow."""
 
-COSTLY = {"learn", "preferences", "vmc", "x64"}
-"""Runs whose programs take long to compile."""
+COSTLY = {"file", "learn", "preferences", "vmc", "x64"}
+"""Runs whose programs take long to compile; ``file`` is much like ``code``."""
 
 PACKED = next(iter(SWEEPS["grid"]["cells"]))
 FIRST = {name: next(iter(SWEEPS[name]["cells"])) for name in SWEEPS}
 """A cell of each sweep."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _optimised():
+    """Compile as users do: the store holds what such programs computed."""
+    unoptimised = "jax_disable_most_optimizations"
+    before = jax.config.read(unoptimised)
+
+    def set_to(value):
+        jax.config.update(unoptimised, value)
+        jax.clear_caches()
+        fingerprint.cache_clear()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(unoptimised.upper(), "0")
+        set_to(False)
+        yield
+    set_to(before)
 
 
 @pytest.fixture(autouse=True)

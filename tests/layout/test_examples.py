@@ -34,10 +34,17 @@ def _modules() -> dict[str, Path]:
 MODULES = _modules()
 LONG = {
     "heliostat.kernels.discrete.annealing",
+    "heliostat.kernels.discrete.chain",
+    "heliostat.kernels.discrete.densities",
+    "heliostat.kernels.discrete.moves",
     "heliostat.kernels.discrete.sequential",
+    "heliostat.kernels.discrete.tempering",
+    "heliostat.kernels.vmc.spring",
     "heliostat_tasks.bilevel.plots",
     "heliostat_tasks.learn.plots",
+    "heliostat_tasks.preferences.nuts",
     "heliostat_tasks.preferences.plots",
+    "heliostat_tasks.preferences.scales",
 }
 """Modules whose examples compile for long."""
 

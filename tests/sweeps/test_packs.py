@@ -88,6 +88,7 @@ def test_workers_share_a_pack(fleet_ray, tmp_path):
     xr.testing.assert_identical(grid.dataset.load(), alone.dataset.load())
 
 
+@pytest.mark.slow
 def test_a_killed_pack_continues(tmp_path):
     over = ("sigma=0.5,1.0,2.0", "seed=0,1")
     words = ("--over", *over, "--chains", "3", "--steps", "4000", "--on", "here")

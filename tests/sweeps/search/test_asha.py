@@ -54,6 +54,7 @@ def test_asha_stops_the_worst_and_keeps_the_best(pruned):
     assert np.array_equal(np.isfinite(loss).sum("step"), result.table.steps)
 
 
+@pytest.mark.slow
 def test_decisions_at_rungs_stand_when_a_sweep_is_repeated(pruned, copied):
     """Also those after a cut are the same."""
     whole, again = pruned, asha(copied)

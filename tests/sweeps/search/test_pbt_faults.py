@@ -80,6 +80,7 @@ def test_a_population_does_not_depend_on_workers(tmp_path, fleet_ray, calm):
     assert alike(breed(tmp_path, on="local", workers=2, gpus=0), calm)
 
 
+@pytest.mark.slow
 def test_a_killed_population_continues(tmp_path, calm):
     ended = killed(tmp_path, 8)
     result = breed(tmp_path)

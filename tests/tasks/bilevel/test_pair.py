@@ -33,6 +33,7 @@ def test_the_floor_is_eckart_and_youngs():
     np.testing.assert_allclose(floor(x, y, 3), loss(best), rtol=1e-12)
 
 
+@pytest.mark.slow
 def test_a_cold_start_converges_to_the_floor_and_a_warm_one_goes_below(tmp_path):
     """Re-trained models stay above the floor: no pair can teach a lower loss."""
     cold = values(run_here(Bilevel(problem="pair", restarts=2), tmp_path))

@@ -46,8 +46,8 @@ CASES = {
 }
 
 
-LONG = ("gwg", "path", "curie-weiss")
-"""Slow cases; the others show the same, ``independent`` for the default sampler."""
+LONG = ("gwg", "chromatic", "path", "curie-weiss")
+"""Slow cases; ``independent`` shows the same for the default sampler."""
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,13 @@ def test_hartree_fock_against_numbers_of_record(name, energy, tolerance, source)
 
 
 @pytest.mark.parametrize(
-    ("name", "tolerance"), [("He", 1e-3), ("H2", 1e-3), ("Li", 5e-3), ("LiH", 8e-3)]
+    ("name", "tolerance"),
+    [
+        ("He", 1e-3),
+        ("H2", 1e-3),
+        pytest.param("Li", 5e-3, marks=pytest.mark.slow),
+        pytest.param("LiH", 8e-3, marks=pytest.mark.slow),
+    ],
 )
 def test_coupled_cluster_lies_between_hartree_fock_and_exact(name, tolerance):
     """The basis is incomplete, which costs a positive energy of a few mHa."""
