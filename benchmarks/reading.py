@@ -29,7 +29,6 @@ import numpy as np
 import zarr
 
 import heliostat as hs
-from heliostat.driver.progress import silent
 from heliostat.system import device
 
 STEPS = 100
@@ -57,6 +56,25 @@ class Descent(hs.Task):
     def headline(self, rows):
         values = rows.energy.values[len(rows.energy) // 2 :]
         return {"energy": hs.Estimate(float(values.mean()))}
+
+
+@dataclass(frozen=True)
+class Sums(hs.Task):
+    """Sums of uniform numbers, in Python: a run without compilation."""
+
+    scale: float = 1.0  # of the numbers
+    emits = {"sum": hs.Var()}
+    traced, stride, steps = False, STEPS, STEPS
+
+    def init(self, key, replica, data):
+        return 0.0
+
+    def step(self, key, state, data):
+        number = self.scale * (int(np.asarray(jax.random.key_data(key))[1]) / 2**32)
+        return state + number, {"sum": state + number}
+
+    def headline(self, rows):
+        return {"sum": hs.Estimate(float(rows["sum"][-1]))}
 
 
 def cpu(call: Callable[[], Any]) -> tuple[float, Any]:
@@ -102,10 +120,9 @@ def report_sweep(cells: int, store: Path) -> None:
 
 
 def report_runs(count: int, store: Path) -> None:
-    """Print the cost of the table of a store: copies of a run, each with its seed."""
+    """Print the cost of the table of a store of runs, which differ in their seeds."""
     for seed in range(count):
-        options = {"on": "here", "store": store, "progress": silent}
-        hs.run(Descent(), seed=seed, steps=STEPS, **options)
+        hs.run(Sums(), seed=seed, on="here", store=store, progress=False)
     hs.runs(store=store)
     seconds, table = cpu(lambda: hs.runs(store=store))
     assert len(table) == count and set(table.status) == {"complete"}

@@ -9,7 +9,6 @@ from functools import cache
 from typing import Any, NamedTuple, get_type_hints
 
 from heliostat.config import registry, source
-from heliostat.config.references import code_fields
 from heliostat.config.values import json_value
 from heliostat.errors import RequestError, did_you_mean
 from heliostat.fields.conversion import coerce
@@ -112,7 +111,7 @@ def coerce_field(task: type[Task], name: str, value: Any) -> Any:
 
 def replace_fields(task: Task, values: Mapping[str, Any]) -> Task:
     """Return the task with some fields replaced, checked as in :func:`build`."""
-    return build(type(task), passed_fields(task) | code_fields(task) | dict(values))
+    return build(type(task), _values(task) | dict(values))
 
 
 def with_declared_types(task: Task) -> Task:
@@ -124,11 +123,9 @@ def with_declared_types(task: Task) -> Task:
     Raises:
         RequestError: for a value outside its field's type.
     """
-    hints = fields_of(type(task))
-    values = {name: getattr(task, name) for name in hints}
-    stored = passed_fields(task) | code_fields(task)
-    typed = {name: coerce(stored[name], hints[name].type, name) for name in hints}
-    if all(_identical(values[name], typed[name]) for name in hints):
+    hints, values = fields_of(type(task)), _values(task)
+    typed = {n: coerce(value, hints[n].type, n) for n, value in values.items()}
+    if all(_identical(value, typed[name]) for name, value in values.items()):
         return task
     return build(type(task), typed)
 
@@ -141,4 +138,8 @@ def _identical(a: Any, b: Any) -> bool:
 
 def passed_fields(task: Task) -> dict[str, Any]:
     """Return every field as a JSON value, as the user gave it."""
-    return {f.name: json_value(getattr(task, f.name)) for f in dataclasses.fields(task)}
+    return {name: json_value(value) for name, value in _values(task).items()}
+
+
+def _values(task: Task) -> dict[str, Any]:
+    return {name: getattr(task, name) for name in fields_of(type(task))}

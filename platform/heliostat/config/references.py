@@ -19,12 +19,6 @@ def codes_of(task: Task) -> list[Code]:
     ]
 
 
-def code_fields(task: Task) -> dict[str, Any]:
-    """Return the fields that hold code, as Code objects."""
-    fields = {f.name: getattr(task, f.name) for f in dataclasses.fields(task)}
-    return {name: value for name, value in fields.items() if any(codes_in(value))}
-
-
 def codes_in(value: Any) -> Iterator[Code]:
     """Yield the code in a value, also in nested tuples."""
     if isinstance(value, Code):

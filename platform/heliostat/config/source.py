@@ -7,6 +7,7 @@ import dataclasses
 import hashlib
 import inspect
 import io
+import os
 import re
 import sys
 import threading
@@ -54,8 +55,9 @@ def _texts(cls: type) -> Iterator[str]:
         yield from _texts_of_file(cls)
         return
     file = getattr(sys.modules.get(cls.__module__), "__file__", None)
-    if file and Path(file).is_file():
-        yield Path(file).read_text()
+    if file and os.path.isfile(file):  # a sweep comes by for each of its cells
+        with open(file, encoding="utf-8") as text:
+            yield text.read()
         return
     yield inspect.cleandoc(_source(cls))
     seen: set[str] = set()
