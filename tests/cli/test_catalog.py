@@ -69,7 +69,8 @@ def test_tables_of_sweeps_have_whole_numbers(store):
 
 
 @pytest.mark.parametrize("verb", [hs.runs, hs.gc])
-def test_an_unknown_store_is_an_error(verb, tmp_path, run_cli):
+def test_an_unknown_store_is_an_error(verb, tmp_path, run_cli, monkeypatch):
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
     (tmp_path / "results").mkdir()
     (tmp_path / "file").touch()
     with pytest.raises(hs.RequestError, match=r"no store .*; did you mean 'results'\?"):

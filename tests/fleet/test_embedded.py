@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -93,9 +94,19 @@ def test_a_killed_or_interrupted_driver_leaves_a_resumable_run_and_no_process(
     assert resumed.rows.t.values.tolist() == list(range(1, 401))
 
 
-def test_a_run_that_ends_leaves_no_process(tmp_path):
+@pytest.fixture
+def ray_folder(monkeypatch):
+    """Folder of Ray's sessions, with a short path: Ray's sockets lie in it."""
+    with tempfile.TemporaryDirectory(prefix="ray", dir="/tmp") as folder:
+        monkeypatch.setenv("RAY_TMPDIR", folder)
+        yield Path(folder) / "ray"
+
+
+def test_a_run_that_ends_leaves_no_process_and_no_session(tmp_path, ray_folder):
     process = driver(tmp_path, "--steps", "60")
     begun(tmp_path, steps=5)
     pids = session(process.pid)
+    assert len([*ray_folder.glob("session_2*/heliostat.json")]) == 1
     assert process.wait(timeout=120) == 0
     assert len(pids) > 3 and left_of(pids) == set()
+    assert not [*ray_folder.glob("session_*")]

@@ -98,7 +98,7 @@ def test_nothing_is_left_of_a_killed_population(tmp_path):
     hs.remove_sweep(path.name, runs=True, store=tmp_path)
     for half_made in tmp_path.glob("*/.*"):
         os.utime(half_made, (0, 0))
-    hs.gc(tmp_path)
+    hs.gc(tmp_path, machine=False)
     assert not files(tmp_path)
 
 

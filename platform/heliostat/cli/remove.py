@@ -46,7 +46,7 @@ def rm(
 
 
 def gc(*, store: Store = None) -> Answer:
-    """Remove the remains of crashes; runs are never removed."""
+    """Remove what crashes and old programs left here; runs are never removed."""
     removed = hs.gc(store)
     return Answer([f"removed {path}" for path in removed] or ["nothing to remove"])
 

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import ray
 
 from heliostat.errors import RequestError
+from heliostat.system import sessions
 from heliostat.system.device import cores
 from heliostat.system.signals import sigterm_restored
 
@@ -38,28 +39,50 @@ def connect(on: str, workers: int | None, gpus: float | None) -> Generator[Resou
     Raises:
         RequestError: if the address does not answer, or if GPUs are missing.
     """
-    owns_ray = not ray.is_initialized()
+    owns_ray, session = not ray.is_initialized(), None
     with warnings.catch_warnings(), sigterm_restored():
         # JAX warns of forked children; those of Ray execute another program at once
         warnings.filterwarnings("ignore", "os.fork", RuntimeWarning)
         if owns_ray:
-            _start_embedded(workers) if on == "local" else _connect_to_cluster(on)
+            session = _start(on, workers)
     try:
         yield _available(workers, gpus)
+    except RequestError:
+        raise
+    except Exception:
+        session = None  # its logs may say why; `heliostat gc` removes it later
+        raise
     finally:
         if owns_ray:
             ray.shutdown()
+        if session:
+            sessions.remove(session)
 
 
-def _start_embedded(workers: int | None) -> None:
-    """Start a private Ray on this machine, with a token of its own."""
-    ray.init(
+def _start(on: str, workers: int | None) -> Path | None:
+    """Connect to Ray; return the folder of an embedded one, claimed by this process."""
+    if on != "local":
+        _connect_to_cluster(on)
+        return None
+    session = _start_embedded(workers)
+    sessions.claim(session)
+    return session
+
+
+def _start_embedded(workers: int | None) -> Path:
+    """Start a private Ray on this machine, with a token of its own.
+
+    Returns:
+        The folder of its session.
+    """
+    context: Any = ray.init(
         address="local",
         num_cpus=max(workers or 0, len(cores())),
         include_dashboard=False,
         log_to_driver=False,
         logging_level=logging.ERROR,
     )
+    return Path(context.address_info["session_dir"])
 
 
 def _connect_to_cluster(address: str) -> None:

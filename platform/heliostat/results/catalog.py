@@ -31,6 +31,7 @@ from heliostat.store.index import (
 )
 from heliostat.store.pack import PACKS_FOLDER, Pack
 from heliostat.store.record import Record
+from heliostat.system import cache, sessions
 from heliostat.task import Task
 
 UNFINISHED = re.compile(r"\.[0-9a-f]{16}\.[0-9a-f]{8}")
@@ -87,11 +88,13 @@ def runs(
     return table.sort_values("created", ignore_index=True)
 
 
-def gc(store: str | Path | None = None) -> list[Path]:
+def gc(store: str | Path | None = None, *, machine: bool = True) -> list[Path]:
     """Remove what crashes left behind: unfinished creations, partial files, old locks.
 
     Args:
         store: folder of runs; default ``$HELIOSTAT_STORE``, else ``./runs``.
+        machine: remove also what is left on this machine: folders of heliostat's own
+            Ray sessions that have ended, and compiled programs unused for 30 days.
 
     Returns:
         The paths that were removed.  Runs, also unfinished ones, are never removed.
@@ -101,7 +104,7 @@ def gc(store: str | Path | None = None) -> list[Path]:
 
     Example:
         >>> import heliostat as hs
-        >>> hs.gc()    # nothing has crashed
+        >>> hs.gc(machine=False)    # nothing has crashed
         []
     """
     root = existing_store(store)
@@ -113,6 +116,8 @@ def gc(store: str | Path | None = None) -> list[Path]:
     for home in task_folders(root):
         for folder in sorted([*run_folders(home), *list_packs(home)]):
             removed += _remove_leftovers(folder)
+    if machine:
+        removed += [*sessions.remove_ended(), *cache.remove_old_programs()]
     return removed
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Generator
 from contextlib import contextmanager
 
-from heliostat.system.cache import cache_folder
+from heliostat.system.cache import PROGRAMS, cache_folder
 
 
 def enable_compilation_cache() -> None:
     """Keep compiled programs on disk, so that the second run starts at once."""
     import jax
 
-    jax.config.update("jax_compilation_cache_dir", str(cache_folder() / "programs"))
+    jax.config.update("jax_compilation_cache_dir", str(cache_folder() / PROGRAMS))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
 
 
