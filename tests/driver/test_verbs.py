@@ -234,7 +234,8 @@ def test_rm_and_gc(run, tmp_path):
         os.utime(folder, (0, 0))
     dead = run.path / "lock.json"
     dead.write_text(json.dumps({"pid": -1, "host": "?", "expires": 0}))
-    assert set(hs.gc(store=tmp_path, machine=False)) == {half_made, dead} and foreign.exists()
+    assert set(hs.gc(store=tmp_path, machine=False)) == {half_made, dead}
+    assert foreign.exists()
     shutil.copytree(run.path, tmp_path / "copy")
     hs.remove(run)
     assert hs.runs(store=tmp_path).empty and (tmp_path / "copy").exists()
