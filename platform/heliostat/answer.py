@@ -11,6 +11,9 @@ import shlex
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
+INCONCLUSIVE = "INCONCLUSIVE"
+"""Word for a verification or a law that could not be tried to its end."""
+
 
 class Estimate(NamedTuple):
     """Estimate of a quantity, with its one-sigma error and its unit.

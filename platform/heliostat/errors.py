@@ -16,6 +16,15 @@ class RequestError(ValueError):
     """
 
 
+class RayUnavailable(RequestError):
+    """No Ray to compute on: it does not start, does not answer, or refuses the token.
+
+    Example:
+        >>> issubclass(RayUnavailable, RequestError)
+        True
+    """
+
+
 class StoreError(RuntimeError):
     """A store that cannot be written, or that is damaged. Exit status 1.
 

@@ -138,6 +138,10 @@ class Task(metaclass=TaskType):
     """Version of :meth:`headline`; raise it when the same rows give other estimates, so
     that stored ones are estimated again."""
 
+    asks: ClassVar[tuple[str, ...]] = ()
+    """Servers that steps ask, as ``MODEL at ADDRESS``; may be a property. ``verify``
+    names them before it replays a step, because a reply may cost money."""
+
     task_version: ClassVar[int] = 1
     """Version of the results; raise it when a change of the code alters rows."""
 

@@ -50,7 +50,7 @@ def bare_python(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def cluster(bare_python):
-    """Address of a head's dashboard, and the environment of its client."""
+    """Address of a head's dashboard, the environment of its client, its own address."""
     port, dashboard, agent, client = _free_ports(4)
     folder = Path(tempfile.mkdtemp(prefix="hs", dir="/tmp"))  # sockets need short names
     env = {k: v for k, v in os.environ.items() if not k.startswith(("RAY_", "PYTHON"))}
@@ -80,7 +80,7 @@ def cluster(bare_python):
     address = f"http://127.0.0.1:{dashboard}"
     try:
         _wait_for(address, env, head, folder / "head.log")
-        yield address, env
+        yield address, env, f"127.0.0.1:{port}"
     finally:
         _end(head)
         log.close()
@@ -108,14 +108,42 @@ def test_the_bare_interpreter_has_no_heliostat(bare_python):
 
 
 def test_requests_without_the_token_are_refused(cluster):
-    address, env = cluster
+    address, env, _ = cluster
     assert _status(address, env["RAY_AUTH_TOKEN"]) == 200
     assert _status(address, None) == 401
     assert _status(address, secrets.token_hex(32)) == 403
 
 
+@pytest.mark.parametrize("token", ["", secrets.token_hex(32)], ids=["none", "wrong"])
+def test_a_run_without_the_token_is_refused_in_one_line(cluster, token, tmp_path):
+    *_, head = cluster
+    env = {k: v for k, v in os.environ.items() if not k.startswith("RAY_")}
+    words = [
+        "run",
+        "vmc",
+        "--preset",
+        "quick",
+        "--on",
+        head,
+        "--store",
+        tmp_path / "store",
+    ]
+    done = subprocess.run(
+        [sys.executable, "-m", "heliostat", *words],
+        env=env | ({"RAY_AUTH_TOKEN": token} if token else {}),
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+    )
+    assert done.returncode == 2
+    *progress, error = done.stderr.splitlines()
+    assert len(progress) == 1 and "(it refuses the token, or wants one)" in error
+    assert [*(tmp_path / "store").rglob("*")] == []
+
+
 def test_a_submitted_job_leaves_a_run_that_is_found_here(cluster, checkout, tmp_path):
-    address, env = cluster
+    address, env, _ = cluster
     store = tmp_path / "store"
     words = ["vmc", "--molecule", "He", "--preset", "quick", "--store", str(store)]
     said = _submit(address, env, checkout, "tasks/run.py", *words)
@@ -126,7 +154,7 @@ def test_a_submitted_job_leaves_a_run_that_is_found_here(cluster, checkout, tmp_
     assert run.rows.sizes["step"] == run.steps
     placed = [e for e in run.events() if e["event"] == "placed"]
     assert sum(len(e["pids"]) for e in placed) >= 1
-    value, error, units, _ = run.headline["energy"]
+    value, error, units, *_ = run.headline["energy"]
     assert units == "hartree"
     assert abs(value - -2.903724) < 0.02 + 5 * error  # hartree, exact
     asks = f"hs.runs(task='vmc', store={str(store)!r})"

@@ -16,6 +16,7 @@ from support import toy_tasks
 import heliostat as hs
 from heliostat import laws
 from heliostat.answer import format_estimate
+from heliostat.cli.format import laws_answer
 from heliostat.laws import loop
 
 
@@ -256,3 +257,10 @@ def test_reserved_names_are_refused():
 
     with pytest.raises(hs.RequestError, match="reserved"):
         hs.run(Bad(), on="here")
+
+
+def test_a_law_that_could_not_be_tried_is_neither_broken_nor_kept():
+    laws = {"a law": None, "another": "INCONCLUSIVE: Ray does not start"}
+    assert laws_answer(laws).status == 3
+    assert laws_answer(laws | {"a third": "wrong"}).status == 1
+    assert laws_answer({"a law": None}).status == 0

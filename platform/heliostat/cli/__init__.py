@@ -16,7 +16,7 @@ An error becomes one line on standard error and an exit status::
 
     0  complete (verify: ACCEPT)        2  invalid request
     1  failed (REJECT)                  3  INCONCLUSIVE
-    130  interrupted or stopped; resume goes on
+    130  interrupted or stopped; resume goes on    70  a defect, with a traceback
 
 Standard output holds the answer only (with ``--json`` one object); progress and
 messages go to standard error.
@@ -50,6 +50,10 @@ from heliostat.cli.format import print_answer
 from heliostat.config import registry
 from heliostat.errors import RequestError, RunFailed, StoreError, did_you_mean
 from heliostat.system.signals import sigterm_interrupts
+
+DEFECT = 70
+"""Exit status of an error that nobody expected, printed with its traceback; EX_SOFTWARE
+of sysexits.h, because 1 is an answer: REJECT."""
 
 __all__ = ["main", "parse_fields", "to_argv"]
 
@@ -172,7 +176,7 @@ def _status_and_line(error: BaseException, words: Sequence[str]) -> tuple[int, s
         case KeyboardInterrupt():
             return 130, line.replace("KeyboardInterrupt", "interrupted")
     traceback.print_exception(error)
-    return 1, f"{type(error).__name__}: {line}"
+    return DEFECT, f"{type(error).__name__}: {line}"
 
 
 def _usage_line(error: CycloptsError, words: Sequence[str]) -> str:

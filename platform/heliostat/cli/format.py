@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from heliostat import config
-from heliostat.answer import Answer, headline_lines
+from heliostat.answer import INCONCLUSIVE, Answer, headline_lines
 from heliostat.config import registry
 from heliostat.results.commands import open_line, run_command
 from heliostat.task import Task
@@ -136,12 +136,19 @@ def verdict_answer(path: Path, verdict: Verdict) -> Answer:
 
 
 def laws_answer(results: Mapping[str, str | None]) -> Answer:
-    """List the laws; a broken one with the reason."""
+    """List the laws; a broken one, and one that could not be tried, with the reason."""
     lines = [
-        f"broken  {law}: {reason}" if reason else f"holds   {law}"
+        f"{_law_word(reason)} {law}" + (f": {reason}" if reason else "")
         for law, reason in results.items()
     ]
-    return Answer(lines, status=1 if any(results.values()) else 0)
+    words = {_law_word(reason).strip() for reason in results.values()}
+    return Answer(lines, status=1 if "broken" in words else 3 if "open" in words else 0)
+
+
+def _law_word(reason: str | None) -> str:
+    if reason is None:
+        return "holds  "
+    return "open   " if reason.startswith(INCONCLUSIVE) else "broken "
 
 
 def watch_answer(run: Run) -> Answer:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -128,6 +128,8 @@ def rollback_on_error(record: Record, task: Task) -> Generator[None]:
     except RequestError:
         if record.path.exists() and not record.steps:
             delete_run(record.path)
+            with suppress(OSError):  # other runs of the task are there
+                record.path.parent.rmdir()
         raise
 
 

@@ -18,6 +18,8 @@ from heliostat.results.run import Run
 from heliostat.store import blocks
 from heliostat.store.digests import first_link, next_link
 
+DIMS = ("replica_dim", "step_dim")
+
 
 def contradictions(run: Run) -> list[str]:
     """Return the contradictions within what a run stored; empty if it is consistent.
@@ -25,7 +27,7 @@ def contradictions(run: Run) -> list[str]:
     Raises:
         StoreError: if stored data cannot be read.
     """
-    chain = [*_coordinates(run)]
+    chain = [*_declarations(run), *_coordinates(run)]
     for block in range(block_count(run.task)):
         chain += [*_strides(run, block), *_states(run, block)]
     return (
@@ -38,6 +40,18 @@ def contradictions(run: Run) -> list[str]:
 def stride_start(stop: int, stride: int) -> int:
     """Return the step before the first one of the stride that ends with ``stop``."""
     return (stop - 1) // stride * stride
+
+
+def _declarations(run: Run) -> Iterator[str]:
+    """Yield the names of axes and the units that are not those of the task."""
+    attrs, task = run.record.attrs, run.task
+    pairs = {name: (attrs[name], getattr(task, name)) for name in DIMS}
+    pairs["task"] = attrs["task"], run.spec.identity["task"]
+    for name, (stored, declared) in (
+        pairs | blocks.declarations(run.record, task)
+    ).items():
+        if stored != declared:
+            yield f"{name} is {stored} in the record, the task says {declared}"
 
 
 def _coordinates(run: Run) -> Iterator[str]:

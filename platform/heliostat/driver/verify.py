@@ -15,16 +15,19 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from heliostat.driver.finish import error_line
 from heliostat.driver.integrity import contradictions, stride_start
 from heliostat.driver.parent import stored_parent
 from heliostat.driver.placement import Placement
+from heliostat.driver.progress import Progress, display_of
 from heliostat.driver.replay import replay
-from heliostat.errors import RequestError, RunFailed, StoreError
+from heliostat.errors import RequestError, StoreError
 from heliostat.loop.state import StrideDigests
 from heliostat.loop.work import Chunk, Span, block_count
 from heliostat.results.lookup import as_run
 from heliostat.results.run import Run
 from heliostat.store import blocks
+from heliostat.task import Task
 
 TOLERANCE = {False: 2e-3, True: 1e-8}
 """Relative difference of rows that is allowed across layouts and environments, in
@@ -35,6 +38,9 @@ way."""
 COMPARED = 3
 """Steps of a stride that are compared across layouts and environments."""
 
+UNBOUND = "not bound: long names, typed fields, length, status, times, provenance, log"
+"""Parts of a record that anybody may rewrite without a contradiction."""
+
 Segments = int | Literal["all"]
 
 
@@ -43,16 +49,17 @@ class Verdict(NamedTuple):
 
     ``ACCEPT``: what is stored and what was replayed agree. ``REJECT``: they do not, and
     ``reasons`` name the places. ``INCONCLUSIVE``: nothing contradicts the run, but a
-    part of it could not be checked.
+    part of it could not be checked. ``unbound`` names the parts that no digest binds.
     """
 
     status: Literal["ACCEPT", "REJECT", "INCONCLUSIVE"]
     reasons: list[str]
     replayed: list[str]
+    unbound: str = UNBOUND
 
     def __str__(self) -> str:
         lines = [self.status, *(f"  {r}" for r in self.reasons)]
-        return "\n".join(lines + [f"  {r}" for r in self.replayed])
+        return "\n".join(lines + [f"  {r}" for r in (*self.replayed, self.unbound)])
 
 
 def verify(
@@ -64,6 +71,7 @@ def verify(
     workers: int | None = None,
     seed: int | None = None,
     code: str | Sequence[str] = (),
+    progress: Progress | bool | None = None,
 ) -> Verdict:
     """Check a stored run against its digest chain, and replay some of its strides.
 
@@ -77,6 +85,8 @@ def verify(
         workers: processes; default those that computed the run, so that bits can agree.
         seed: seed of the draw; default a fresh one.
         code: FILE.py:NAME of each function that is a field of the task.
+        progress: False prints nothing; default a line on standard error before a replay
+            asks a server, or an observer of the run.
 
     Returns:
         The :class:`Verdict`; its reasons name the first places that disagree.
@@ -92,6 +102,7 @@ def verify(
         >>> print(hs.verify(run, segments=1, on="here"))
         ACCEPT
           replayed block 0, steps 1 to 20: compared bit for bit
+          not bound: long names, typed fields, length, status, times, provenance, log
     """
     if segments != "all" and segments < 0:
         raise RequestError(f"segments {segments}: expected 0 or more")
@@ -99,17 +110,41 @@ def verify(
     try:
         view = as_run(run, store, None, code)
         run = Run(view.path, view.task)  # in full: a view may be its beginning
-        if not run.record.steps:
-            return Verdict("INCONCLUSIVE", ["the run has no committed steps"], [])
-        reasons = contradictions(run)
+        return _verdict(run, segments, placement, seed, display_of(progress))
     except StoreError as error:
         return Verdict("REJECT", [str(error)], [])
+    except RequestError:
+        raise
+    except Exception as error:  # a hostile record or a task may raise anything
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+        return Verdict("INCONCLUSIVE", [f"it could not be checked ({reason})"], [])
+
+
+def _verdict(
+    run: Run,
+    segments: Segments,
+    placement: Placement,
+    seed: int | None,
+    progress: Progress,
+) -> Verdict:
+    if not run.record.steps:
+        return Verdict("INCONCLUSIVE", ["the run has no committed steps"], [])
+    reasons = contradictions(run)
     if reasons or segments == 0:
         return Verdict("REJECT" if reasons else "ACCEPT", reasons, [])
-    workers = workers or _workers(run, on)
+    _announce_servers(run.task, progress)
+    workers = placement.workers or _workers(run, placement.on)
     placement = placement._replace(workers=workers, gpus=_gpus(run))
     spans = _draw_spans(run, segments, random.Random(seed))
     return _Comparison(run).judge(_replay(run, spans, placement))
+
+
+def _announce_servers(task: Task, progress: Progress) -> None:
+    """Say which servers a replay asks before it asks them."""
+    if task.asks:
+        servers = " and ".join(task.asks)
+        reason = f"{servers}; each reply that this machine has not kept may cost money"
+        progress.on_event("the replay asks", {"reason": reason})
 
 
 def _replay(run: Run, spans: list[Span], placement: Placement) -> Iterator[Chunk]:
@@ -163,8 +198,11 @@ class _Comparison:
         try:
             for chunk in chunks:
                 self._compare(chunk)
-        except RunFailed as failure:
-            self.undecided.append(f"the replay could not be finished: {failure}")
+        except (RequestError, StoreError):
+            raise
+        except Exception as failure:  # a task may raise anything
+            reason = error_line(failure)
+            self.undecided.append(f"the replay could not be finished: {reason}")
         status = (
             "REJECT" if self.reasons else "INCONCLUSIVE" if self.undecided else "ACCEPT"
         )
@@ -231,10 +269,10 @@ def _layouts(run: Run) -> dict[tuple[int, int], tuple[str, str]]:
 
     A replay has the same bits where both agree.
     """
-    stride, layouts = run.task.stride, {}
+    stride, last, layouts = run.task.stride, int(run.record.committed.max()), {}
     for event in run.events():
         if event["event"] == "committed":
-            start, stop = event["start"], event["stop"]
+            start, stop = max(event["start"], 0), min(event["stop"], last)
             layout = (event["layout"], event.get("environment", ""))
             stops = [*range(start + stride, stop, stride), stop]
             layouts |= {(event["block"], s): layout for s in stops}

@@ -3,19 +3,31 @@
 from __future__ import annotations
 
 import logging
+import os
 import socket
+import tempfile
 import warnings
 from collections.abc import Generator
 from contextlib import contextmanager
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import ray
 
-from heliostat.errors import RequestError
+from heliostat.errors import RayUnavailable, RequestError
 from heliostat.system import sessions
 from heliostat.system.device import cores
 from heliostat.system.signals import sigterm_restored
+
+START_ATTEMPTS = 3
+"""Attempts to start an embedded Ray. Each gives its node 30 s, a constant of Ray, which
+may be too little on a loaded machine; the next finds its files in memory."""
+
+START_SECONDS = 90
+"""Seconds for the first process of Ray; 30 are its default."""
+
+QUIET: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
 
 
 class Resources(NamedTuple):
@@ -37,7 +49,8 @@ def connect(on: str, workers: int | None, gpus: float | None) -> Generator[Resou
         gpus: GPUs for all workers together; default all there are.
 
     Raises:
-        RequestError: if the address does not answer, or if GPUs are missing.
+        RayUnavailable: if Ray does not start, or if the address does not answer.
+        RequestError: if GPUs are missing.
     """
     owns_ray, session = not ray.is_initialized(), None
     with warnings.catch_warnings(), sigterm_restored():
@@ -74,46 +87,110 @@ def _start_embedded(workers: int | None) -> Path:
 
     Returns:
         The folder of its session.
+
+    Raises:
+        RayUnavailable: if it does not start, again and again.
     """
-    context: Any = ray.init(
-        address="local",
-        num_cpus=max(workers or 0, len(cores())),
-        include_dashboard=False,
-        log_to_driver=False,
-        logging_level=logging.ERROR,
-    )
+    options: dict[str, Any] = {
+        "address": "local",
+        "num_cpus": max(workers or 0, len(cores())),
+        "include_dashboard": False,
+    }
+    os.environ.setdefault("RAY_gcs_server_port_wait_time_s", str(START_SECONDS))
+    for _ in range(START_ATTEMPTS - 1):
+        try:
+            return _session_of(ray.init(**options, **QUIET))
+        except Exception:  # Ray raises many types
+            ray.shutdown()
+    try:
+        return _session_of(ray.init(**options, **QUIET))
+    except Exception as error:
+        ray.shutdown()
+        raise RayUnavailable(
+            f"Ray does not start on this machine ({_reason(error)}); is it "
+            "too busy? try again, or compute without Ray: --on here"
+        ) from error
+
+
+def _session_of(context: Any) -> Path:
     return Path(context.address_info["session_dir"])
 
 
 def _connect_to_cluster(address: str) -> None:
-    """Connect to the cluster of this process (``auto``) or to the one at an address."""
-    _check_reachable(address)
+    """Connect to the cluster of this process (``auto``) or to the one at an address.
+
+    Raises:
+        RayUnavailable: if no cluster answers there, or if it refuses the token.
+    """
+    check_reachable(address)
     roots = _source_roots()
     env: dict[str, Any] = {"env_vars": {"PYTHONPATH": roots}} if roots else {}
+    with tempfile.TemporaryFile() as messages:
+        try:
+            with _standard_error_to(messages.fileno()):
+                ray.init(address=address, runtime_env=env or None, **QUIET)
+        except Exception as error:  # Ray raises many types
+            ray.shutdown()
+            messages.seek(0)
+            refused = b"InvalidAuthToken" in messages.read()
+            reason = "it refuses the token, or wants one" if refused else _reason(error)
+            raise _no_cluster(address, reason) from error
+
+
+@contextmanager
+def _standard_error_to(file: int) -> Generator[None]:
+    """Redirect standard error, to which Ray's C++ writes a line for each attempt."""
+    saved = os.dup(2)
+    os.dup2(file, 2)
     try:
-        ray.init(
-            address=address,
-            runtime_env=env or None,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-        )
-    except (ConnectionError, ValueError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
-        raise RequestError(
-            f"--on {address}: no Ray cluster answers ({reason})"
-        ) from error
+        yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)
 
 
-def _check_reachable(address: str) -> None:
-    """Refuse an address that nobody listens on, which Ray would try for minutes."""
-    host, _, port = address.removeprefix("ray://").rpartition(":")
+def check_reachable(address: str) -> None:
+    """Refuse an address that nobody listens on, which Ray would try for minutes.
+
+    Raises:
+        RayUnavailable: if nobody listens there, or something other than a cluster.
+    """
+    host, _, port = address.rpartition("//")[2].rstrip("/").rpartition(":")
     if not (host and port.isdecimal()):
         return  # auto, or an address in another notation of Ray
+    host = host.strip("[]")
     try:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
+        socket.create_connection((host, int(port)), timeout=10).close()
     except (OSError, OverflowError) as error:
-        message = f"--on {address}: no Ray cluster answers ({error})"
-        raise RequestError(message) from error
+        raise _no_cluster(address, str(error)) from error
+    if _speaks_http(host, int(port)):
+        raise _no_cluster(address, "a web server answers, such as Ray's dashboard")
+
+
+def _speaks_http(host: str, port: int) -> bool:
+    connection = HTTPConnection(host, port, timeout=5)
+    try:
+        connection.request("GET", "/api/version")
+        connection.getresponse()
+    except (OSError, HTTPException):
+        return False
+    finally:
+        connection.close()
+    return True
+
+
+def _no_cluster(address: str, reason: str) -> RayUnavailable:
+    return RayUnavailable(
+        f"--on {address}: no Ray cluster answers ({reason}); expected HOST:PORT of its "
+        "head, with port 6379 by default; a cluster with a token wants this token in "
+        "$RAY_AUTH_TOKEN or ~/.ray/auth_token"
+    )
+
+
+def _reason(error: Exception) -> str:
+    """Return the first line of an error of Ray, which may have many."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0][:200].rstrip(".") if lines else type(error).__name__
 
 
 def _source_roots() -> str:

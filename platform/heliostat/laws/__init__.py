@@ -12,7 +12,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from heliostat.answer import INCONCLUSIVE
 from heliostat.config import registry
+from heliostat.errors import RayUnavailable
 from heliostat.laws import hyperparameters, loop, roundtrip
 from heliostat.laws.harness import Harness
 from heliostat.system import device
@@ -53,7 +55,8 @@ def check_task(task: Task, workers: Sequence[int] = (1, 2)) -> dict[str, str | N
             without Ray.
 
     Returns:
-        Name of each law -> None if it holds, else the reason in one line.
+        Name of each law -> None if it holds, else the reason in one line, which begins
+        with ``INCONCLUSIVE`` if the law could not be tried, as without Ray.
 
     Example:
         >>> import heliostat as hs
@@ -78,6 +81,8 @@ def check_task(task: Task, workers: Sequence[int] = (1, 2)) -> dict[str, str | N
 def _try(law: Law, bench: Harness) -> str | None:
     try:
         return law(bench)
+    except RayUnavailable as error:
+        return f"{INCONCLUSIVE}: {error}"
     except Exception as error:  # a task may raise anything; the law reports it
         text = " ".join(str(error).split())
         return f"{type(error).__name__}: {text[:300]}"

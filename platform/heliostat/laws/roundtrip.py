@@ -9,6 +9,7 @@ from pathlib import Path
 import yaml
 
 from heliostat import config
+from heliostat.driver.ensure import initial_attrs
 from heliostat.laws.harness import Harness
 from heliostat.loop.run import run
 from heliostat.loop.state import digest, rows_digest
@@ -38,7 +39,7 @@ def config_round_trips(bench: Harness) -> str | None:
 def store_round_trips(bench: Harness) -> str | None:
     """Check that rows and state are read from disk as they were committed."""
     task, spec = bench.task, config.specify(bench.task, bench.seed)
-    attrs = {"schema": config.SCHEMA, "step_dim": task.step_dim}
+    attrs = initial_attrs(task, spec.identity["task"])
     with tempfile.TemporaryDirectory() as folder:
         record = Record.create(Path(folder) / "task" / spec.id, spec, task, attrs)
         record.allocate(bench.length, task.stride)

@@ -14,5 +14,6 @@ In reading order:
 - ``files``: what is read often, and parsed again only when it has changed;
 - ``index``: the record of a run, alone or in a pack, by its path;
 - ``annotations``: tags, names and notes, which no digest covers;
-- ``lock``: one driver at a time.
+- ``lock``: one driver at a time;
+- ``damage``, ``validate``: a file that was damaged or made by a stranger is one line.
 """

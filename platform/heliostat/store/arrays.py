@@ -7,8 +7,7 @@ observations one for every stride.
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -208,7 +207,17 @@ def missing_files(
             else:
                 ranges.append(range(-(-(entries if dim == step else size) // chunk)))
         folder = store / array.path / "c"
-        for index in itertools.product(*ranges):
+        for index in _indices(ranges):
             file = folder.joinpath(*map(str, index))
             if not file.is_file() or not file.stat().st_size:
                 yield file
+
+
+def _indices(ranges: Sequence[Iterable[int]]) -> Iterator[tuple[int, ...]]:
+    """Yield the product of ranges, which may be as long as a damaged file says."""
+    if not ranges:
+        yield ()
+        return
+    for first in ranges[0]:
+        for rest in _indices(ranges[1:]):
+            yield (first, *rest)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from heliostat.loop import state
@@ -14,6 +16,7 @@ from heliostat.store.arrays import (
     rows_group,
 )
 from heliostat.store.record import Record
+from heliostat.store.zarr_format import CELL
 from heliostat.task import Task
 
 Arrays = dict[str, np.ndarray]
@@ -57,9 +60,37 @@ def coordinates(record: Record, task: Task) -> dict[str, tuple[np.ndarray, np.nd
     return labels
 
 
+def declarations(record: Record, task: Task) -> dict[str, tuple[str, str]]:
+    """Return dims and units of every variable, by its path: stored, and declared."""
+    texts = {}
+    for group in (rows_group(task), observed_group(task)):
+        if record.steps < group.every:
+            continue
+        labels = {CELL, *_dims(group, task)}
+        for name in {*group.variables, *record.names(group.name) - labels}:
+            path = f"{group.name}/{name}"
+            declared = _declared_axes(group, name, task)
+            texts[path] = _axes_text(*record.axes(path)), declared
+    return texts
+
+
+def _declared_axes(group: VariableGroup, name: str, task: Task) -> str:
+    if name not in group.variables:
+        return "not declared"
+    var = group.variables[name]
+    return _axes_text((*_replica_dims(task), task.step_dim, *var.dims), var.units)
+
+
+def _axes_text(dims: Sequence[str], units: str) -> str:
+    return f"({', '.join(dims)}) in {units}"
+
+
 def _dims(group: VariableGroup, task: Task) -> list[str]:
-    replica = [task.replica_dim] if has_replica_dim(task) else []
-    return [task.step_dim, *replica, *dim_labels(group, task)]
+    return [task.step_dim, *_replica_dims(task), *dim_labels(group, task)]
+
+
+def _replica_dims(task: Task) -> list[str]:
+    return [task.replica_dim] if has_replica_dim(task) else []
 
 
 def _expected(group: VariableGroup, task: Task, dim: str, length: int) -> np.ndarray:

@@ -17,11 +17,12 @@ from heliostat.loop.state import NamedArrays
 from heliostat.loop.work import Chunk
 from heliostat.store import blocks
 from heliostat.store.checkpoints import Checkpoints
+from heliostat.store.damage import as_store_error
 from heliostat.store.events import EventLog
 from heliostat.store.files import Markers
 from heliostat.store.pack import Pack
 from heliostat.store.record import Record
-from heliostat.store.zarr_format import CELL, as_store_error
+from heliostat.store.zarr_format import CELL
 from heliostat.task import Task
 
 
@@ -112,8 +113,11 @@ class _CellEvents(EventLog):
     def events(self, name: str = "") -> list[dict[str, Any]]:
         return [e for e in super().events(name) if self._concerned(e.get("cells"))]
 
-    def _concerned(self, cells: list[int] | None) -> bool:
-        return cells is None or cells[0] <= self.cell < cells[1]
+    def _concerned(self, cells: Any) -> bool:
+        match cells:
+            case [int(first), int(stop)]:
+                return first <= self.cell < stop
+        return cells is None
 
 
 def pack_cells(pack: Pack) -> list[CellRecord]:
@@ -128,8 +132,11 @@ def extract_cell(cell: CellRecord, task: Task) -> Record:
     is; from now on the record is found first.
     """
     record = Record.create(cell.path, cell.spec, task, cell.attrs)
-    for event in cell.log.events():
-        record.log.append(**{k: v for k, v in event.items() if k != "cells"})
+    left_out = ("event", "cells")
+    record.log.extend(
+        (event["event"], {k: v for k, v in event.items() if k not in left_out})
+        for event in cell.log.events()
+    )
     committed = cell.committed
     record.allocate(int(committed.max()), task.stride)
     for block, stop in enumerate(committed.tolist()):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -17,6 +18,7 @@ import numpy as np
 
 from heliostat.errors import StoreError
 from heliostat.loop.state import NamedArrays
+from heliostat.store.damage import as_store_error
 
 
 class Checkpoints:
@@ -55,12 +57,16 @@ class Checkpoints:
             raise StoreError(f"{path}: this state is missing ({reason})") from error
         if hashlib.sha256(content[:-32]).digest() != content[-32:]:
             raise StoreError(f"{path}: this state is damaged")
-        with np.load(io.BytesIO(content[:-32]), allow_pickle=False) as stored:
+        with (
+            as_store_error(f"{path}: this state"),
+            np.load(io.BytesIO(content[:-32]), allow_pickle=False) as stored,
+        ):
             return {name: stored[name] for name in stored.files}
 
     def steps(self, block: int) -> list[int]:
         """Return the steps whose states are kept, in ascending order."""
-        return sorted(int(p.stem) for p in self._path(block, 0).parent.glob("*.npz"))
+        names = (p.stem for p in self._path(block, 0).parent.glob("*.npz"))
+        return sorted(int(name) for name in names if re.fullmatch("[0-9]{9,}", name))
 
     def drop(self, block: int, steps: Iterable[int]) -> None:
         """Remove the states after some steps."""

@@ -11,9 +11,17 @@ from typing import Any
 
 from heliostat.config import SCHEMA, Spec
 from heliostat.errors import StoreError
-from heliostat.store.zarr_format import as_store_error
+from heliostat.store.damage import as_store_error
+from heliostat.store.validate import check_types
 
 ID = re.compile("[0-9a-f]{16}")
+
+IDENTITY: dict[str, tuple[type, ...]] = {
+    **dict.fromkeys(("seed", "width", "stride", "task_version", "schema"), (int,)),
+    "task": (str,),
+    "x64": (bool,),
+    "fields": (dict,),
+}
 
 
 def spec_text(spec: Spec) -> str:
@@ -85,4 +93,11 @@ def read_specs(file: Path, id_: str, sha256: str | None) -> dict[str, Spec]:
 
 
 def _spec(stored: dict[str, Any]) -> Spec:
+    """Return a spec from JSON values.
+
+    Raises:
+        StoreError: if a part has another type: a stranger can give any spec an id.
+    """
+    check_types(stored, {"identity": (dict,), "passed": (dict,)}, "it")
+    check_types(stored["identity"], IDENTITY, "its identity")
     return Spec(stored["identity"], stored["passed"])

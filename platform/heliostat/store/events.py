@@ -15,6 +15,17 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
+from heliostat.errors import StoreError
+from heliostat.store.damage import END_OF_TIME
+
+COMMON: dict[str, Any] = {"time": int | float, "event": str}
+DETAILS: dict[str, dict[str, Any]] = {
+    "committed": {"block": int, "start": int, "stop": int, "layout": str},
+    "placed": {"workers": int, "pids": list},
+}
+OPTIONAL: dict[str, Any] = {"reason": str, "traceback": str}
+"""Types of entries that every event has, or some, where readers rely on them."""
+
 
 class EventLog:
     """The events of one run, in the order in which they happened.
@@ -47,11 +58,16 @@ class EventLog:
         """Return the events, all or those of one name.
 
         A line that is not an event, as a crash leaves, is skipped.
+
+        Raises:
+            StoreError: if the file cannot be read.
         """
         try:
             lines = self.path.read_bytes().splitlines()
         except FileNotFoundError:
             return []
+        except OSError as error:
+            raise StoreError(f"{self.path}: {error.strerror}") from error
         events = []
         for line in lines:
             if name.encode() not in line:
@@ -60,9 +76,18 @@ class EventLog:
                 event = json.loads(line)
             except (ValueError, RecursionError):
                 continue
-            if isinstance(event, dict) and "event" in event:
+            if isinstance(event, dict) and _is_event(event):
                 events.append(event)
         return [event for event in events if name in ("", event["event"])]
+
+
+def _is_event(entry: dict[str, Any]) -> bool:
+    """Return True if an entry has what readers of its event rely on."""
+    name = entry.get("event")
+    types = COMMON | (DETAILS.get(name, {}) if isinstance(name, str) else {})
+    types |= {key: OPTIONAL[key] for key in OPTIONAL if key in entry}
+    typed = all(isinstance(entry.get(key), types[key]) for key in types)
+    return typed and 0 <= entry["time"] < END_OF_TIME
 
 
 @contextmanager

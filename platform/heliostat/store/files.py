@@ -7,6 +7,7 @@ time and size has the same content.
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +20,9 @@ from numcodecs.zstd import Zstd
 MARKERS = "committed"
 """Name of the array of commit markers."""
 
+MOST_MARKERS = 10_000_000
+"""Largest number of markers that a record is believed to have."""
+
 MISSING = -1
 """Value of a commit marker whose file is missing: the fill value of the array."""
 
@@ -29,7 +33,7 @@ class JsonFile:
     """JSON file that is parsed again only when it has changed.
 
     Args:
-        parse: makes the content of the bytes.
+        parse: makes the content of the bytes, and may refuse it.
     """
 
     def __init__(self, path: Path, parse: Callable[[bytes], Any] = json.loads) -> None:
@@ -42,7 +46,7 @@ class JsonFile:
 
         Raises:
             OSError: if the file cannot be read.
-            ValueError: if it is no JSON.
+            ValueError, StoreError: if it is no JSON, or refused.
         """
         version = _version(self._path)
         if version != self._version:
@@ -59,7 +63,7 @@ class Markers:
     """
 
     def __init__(self, store: Path) -> None:
-        self.shape = tuple(JsonFile(store / MARKERS / "zarr.json").read()["shape"])
+        self.shape = _parse_shape((store / MARKERS / "zarr.json").read_bytes())
         chunks = store.joinpath(MARKERS, "c", *["0"] * (len(self.shape) - 1))
         self._files = [f"{chunks}/{block}" for block in range(self.shape[-1])]
         self._versions: list[_Version | None] = []
@@ -74,12 +78,12 @@ class Markers:
         """
         versions = [_version_if_any(file) for file in self._files]
         if versions != self._versions:
-            self._steps = np.full(self.shape, MISSING, np.int64)
+            steps = np.full(self.shape, MISSING, np.int64)
             for block, file in enumerate(self._files):
                 if versions[block]:
                     stored = _decode(Path(file).read_bytes())
-                    self._steps[..., block] = stored.reshape(self.shape[:-1])
-            self._versions = versions
+                    steps[..., block] = stored.reshape(self.shape[:-1])
+            self._steps, self._versions = steps, versions
         return self._steps
 
 
@@ -95,9 +99,31 @@ def _version_if_any(file: str) -> _Version | None:
         return None
 
 
+def _parse_shape(content: bytes) -> tuple[int, ...]:
+    """Return the shape of the markers from their metadata.
+
+    Raises:
+        ValueError: for others than ``(cells?, blocks)`` int64.
+    """
+    array = json.loads(content)
+    shape, dtype = array["shape"], array["data_type"]
+    sizes = [n for n in shape if isinstance(n, int) and n > 0]
+    known = sizes == shape and len(shape) in (1, 2) and dtype == "int64"
+    if not known or math.prod(shape) > MOST_MARKERS:
+        raise ValueError(f"{dtype!r:.20} of shape {shape!r:.40}")
+    return tuple(shape)
+
+
 def _decode(content: bytes) -> np.ndarray:
-    """Decode one zarr chunk of markers: zstd, and behind it its checksum."""
+    """Decode one zarr chunk of markers: zstd, and behind it its checksum.
+
+    Raises:
+        ValueError: if they are damaged, or are no numbers of steps.
+    """
     checksum = int.from_bytes(content[-4:], "little")
     if google_crc32c.value(content[:-4]) != checksum:
         raise ValueError("the checksum differs")
-    return np.frombuffer(Zstd().decode(content[:-4]), "<i8")
+    steps = np.frombuffer(Zstd().decode(content[:-4]), "<i8")
+    if (steps < 0).any():
+        raise ValueError(f"{steps.min()} steps")
+    return steps

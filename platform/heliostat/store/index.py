@@ -113,7 +113,7 @@ def _positions(pack: Path, changed: object) -> Mapping[str, int]:
     """Return the index of each cell of a pack, by its id."""
     try:
         ids = list(json.loads((pack / PACK_FILE).read_bytes())["cells"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return {}
     valid = all(ID.fullmatch(str(id_)) for id_ in ids)
     return {id_: index for index, id_ in enumerate(ids)} if valid else {}

@@ -18,6 +18,9 @@ from heliostat.system.process import Process, this_process
 LEASE = 60.0
 """Seconds after which the lock of a driver on another machine counts as abandoned."""
 
+TYPES = {"host": str, "pid": int, "expires": int | float}
+"""Types of entries of a lock; others, as a damaged file has, do not count."""
+
 
 class Lock:
     """Lock of the run in a folder: ``with Lock(folder): ...``.
@@ -142,6 +145,8 @@ def _is_held(owner: dict[str, Any]) -> bool:
 def _read(path: Path) -> dict[str, Any]:
     try:
         owner = json.loads(path.read_text())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
-    return owner if isinstance(owner, dict) else {}
+    if not isinstance(owner, dict):
+        return {}
+    return {k: v for k, v in owner.items() if isinstance(v, TYPES.get(k, object))}

@@ -28,12 +28,13 @@ from heliostat.config import Spec, traced_fields
 from heliostat.loop.state import NamedArrays
 from heliostat.loop.work import MAX_MEMBERS, Chunk, Job, Member, Span, block_count
 from heliostat.store.arrays import EVERY_STRIDE
+from heliostat.store.damage import as_store_error
 from heliostat.store.definition import pack_text, read_specs
 from heliostat.store.files import JsonFile
 from heliostat.store.record import HeadlineFunction, Record
+from heliostat.store.validate import check_headline
 from heliostat.store.zarr_format import (
     CELL,
-    as_store_error,
     create_folder,
     leading_axes,
 )
@@ -207,7 +208,14 @@ class Pack(Record):
 
     @cached_property
     def _headlines_file(self) -> JsonFile:
-        return JsonFile(self.path / "headlines.json")
+        return JsonFile(self.path / "headlines.json", _parse_headlines)
+
+
+def _parse_headlines(content: bytes) -> dict[str, Any]:
+    headlines = json.loads(content)
+    for id_, headline in headlines.items():
+        check_headline(headline, id_)
+    return headlines
 
 
 def _cells(chunk: Chunk) -> slice:

@@ -32,13 +32,14 @@ from heliostat.store import arrays, digests, zarr_format
 from heliostat.store.arrays import EVERY_STEP, EVERY_STRIDE, observed_group, rows_group
 from heliostat.store.attributes import netcdf_attrs, parse_root, update_root
 from heliostat.store.checkpoints import Checkpoints
+from heliostat.store.damage import as_store_error, with_store_errors
 from heliostat.store.definition import ID, read_spec, spec_text
 from heliostat.store.events import EventLog
 from heliostat.store.files import MARKERS, MISSING, JsonFile, Markers
+from heliostat.store.validate import check_attrs
 from heliostat.store.zarr_format import (
-    as_store_error,
+    CELL,
     cell_index,
-    check_schema,
     create_folder,
 )
 from heliostat.task import Task
@@ -119,15 +120,22 @@ class Record:
 
     @property
     def attrs(self) -> dict[str, Any]:
-        """Status, planned steps, headline and provenance: the root's attributes."""
+        """Status, planned steps, headline and provenance: the root's attributes.
+
+        Raises:
+            StoreError: if one is missing or has another type.
+        """
         with as_store_error(f"{self.path}: the record"):
-            attrs = dict(self._root_file.read())
-        check_schema(attrs, self.path)
-        return attrs
+            return dict(self._root_file.read())
 
     @cached_property
     def _root_file(self) -> JsonFile:
-        return JsonFile(self._zarr / "zarr.json", parse_root)
+        return JsonFile(self._zarr / "zarr.json", self._parse_root)
+
+    def _parse_root(self, content: bytes) -> dict[str, Any]:
+        attrs = parse_root(content)
+        check_attrs(attrs, f"{self.path}: the record")
+        return attrs
 
     @property
     def headline_errors(self) -> list[str]:
@@ -261,15 +269,29 @@ class Record:
             StoreError: if a part of them is missing or damaged.
         """
         attrs = self.attrs
-        if group not in self._root("r"):
-            return xr.Dataset(attrs=netcdf_attrs(attrs))
+        attrs = self.attrs
+        with as_store_error(f"{self.path}: {group}"):
+            stored = group in self._root("r")
+        if stored:
+            data = self._open(group, entries, cells, attrs["step_dim"])
+            return data.assign_attrs(netcdf_attrs(attrs))
+        if group == EVERY_STEP and entries:
+            raise _missing(self._zarr / group)
+        return xr.Dataset(attrs=netcdf_attrs(attrs))
+
+    def _open(
+        self, group: str, entries: int, cells: Collection[int] | None, step_dim: str
+    ) -> xr.Dataset:
         self.check_files(group, entries, cells)
         with as_store_error(f"{self.path}: the record"):
             options: Any = {"consolidated": False, "chunks": None}
-            data = xr.open_zarr(self._zarr, group=group, decode_times=False, **options)
-        return data.isel({attrs["step_dim"]: slice(0, entries)}).assign_attrs(
-            netcdf_attrs(attrs)
-        )
+            # undecoded: attributes that scale or mask would change what digests bind
+            data = xr.open_zarr(self._zarr, group=group, decode_cf=False, **options)
+            for name, array in data.variables.items():
+                if isinstance(array.encoding.get("dtype"), str):  # xarray casts it
+                    raise ValueError(f"{name} has an attribute dtype")
+            data = data.isel({step_dim: slice(0, entries)})
+        return with_store_errors(data, str(self.path))
 
     def check_files(
         self, group: str, entries: int, cells: Collection[int] | None = None
@@ -285,7 +307,7 @@ class Record:
         root = self._root("r")
         with as_store_error(f"{self.path}: the record"):
             for file in arrays.missing_files(root, self._zarr, group, entries, cells):
-                raise StoreError(f"{file}: this part of the record is missing")
+                raise _missing(file)
 
     def load_state(self, block: int, step: int) -> NamedArrays:
         """Return a kept state as a span has it, ``(1, replicas, ...)``.
@@ -296,10 +318,42 @@ class Record:
         return {n: a[None] for n, a in self.checkpoints.load(block, step).items()}
 
     def strides(self, block: int, stride: int) -> list[tuple[StrideDigests, bytes]]:
-        """Return the stored digests and link of every committed stride of a block."""
+        """Return the stored digests and link of every committed stride of a block.
+
+        Raises:
+            StoreError: if they are missing or damaged.
+        """
         stop = int(self.committed[block])
-        table = self.read("digests", (block, slice(0, -(-stop // stride))))
-        return digests.entries(np.asarray(table), stride, stop)
+        count = -(-stop // stride)
+        table = np.asarray(self.read("digests", (block, slice(0, count))))
+        if table.shape != (count, 3, 32) or table.dtype != np.uint8:
+            name = f"{self.path}: digests"
+            raise StoreError(f"{name} are damaged ({table.dtype}{list(table.shape)})")
+        return digests.entries(table, stride, stop)
+
+    def names(self, group: str) -> set[str]:
+        """Return the names of the arrays of a group, coordinates included.
+
+        Raises:
+            StoreError: if one is damaged.
+        """
+        root = self._root("r")
+        with as_store_error(f"{self.path}: {group}"):
+            if group not in root:
+                raise _missing(self._zarr / group)
+            return {array.basename for array in arrays.arrays_of(root, group)}
+
+    def axes(self, name: str) -> tuple[tuple[str, ...], str]:
+        """Return the dims and the unit that an array of this run is stored with.
+
+        Raises:
+            StoreError: if the array is missing or damaged.
+        """
+        root = self._root("r")
+        with as_store_error(f"{self.path}: {name}"):
+            array = root[name]
+            dims = array.metadata.dimension_names or ()
+            return tuple(d for d in dims if d != CELL), str(array.attrs.get("units"))
 
     def read(self, name: str, index: Any) -> Any:
         """Return a part of an array of this run."""
@@ -315,3 +369,7 @@ class Record:
         if mode == "r+":
             self._writable = root
         return root
+
+
+def _missing(path: Path) -> StoreError:
+    return StoreError(f"{path}: this part of the record is missing")

@@ -9,8 +9,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 import shutil
-from collections.abc import Generator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,13 +17,14 @@ import numpy as np
 import zarr
 from zarr.codecs import Crc32cCodec, ZstdCodec
 
-from heliostat.config import SCHEMA
 from heliostat.errors import StoreError
 from heliostat.loop.state import NamedArrays
 from heliostat.loop.work import MAX_MEMBERS, Chunk, block_count
 from heliostat.store.attributes import netcdf_attrs
 from heliostat.store.checkpoints import Checkpoints
+from heliostat.store.damage import as_store_error
 from heliostat.store.files import MARKERS, MISSING
+from heliostat.store.validate import check_schema
 from heliostat.task import Task
 
 CODECS = [ZstdCodec(level=1), Crc32cCodec()]
@@ -175,31 +175,5 @@ def open_root(store: Path, mode: Any, run: Path) -> Any:
     with as_store_error(f"{run}: the record"):
         root = zarr.open_group(store, mode=mode)
         attrs = dict(root.attrs)
-    check_schema(attrs, run)
+    check_schema(attrs, str(run))
     return root
-
-
-def check_schema(attrs: Mapping[str, Any], run: Path) -> None:
-    """Check that the root attributes of a record are of this schema.
-
-    Raises:
-        StoreError: if they are of another one.
-    """
-    if (schema := attrs.get("schema")) != SCHEMA:
-        raise StoreError(f"{run}: schema {schema}; this heliostat reads {SCHEMA}")
-
-
-@contextmanager
-def as_store_error(subject: str) -> Generator[None]:
-    """Turn any error of zarr, its codecs or JSON into a :class:`StoreError`.
-
-    Raises:
-        StoreError: "``subject`` is damaged", with the reason, in one line.
-    """
-    try:
-        yield
-    except StoreError:
-        raise
-    except Exception as error:
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise StoreError(f"{subject} is damaged ({reason})") from error

@@ -114,7 +114,8 @@ class Journal:
     def last_outcomes(self) -> dict[str, dict[str, Any]]:
         """Return the last event in which each run ended, by run."""
         ended = ("done", "pruned", "failed", "stopped")
-        return {e["run"]: e for e in self.events() if e["event"] in ended}
+        events = (e for e in self.events() if e["event"] in ended)
+        return {e["run"]: e for e in events if _is_outcome(e)}
 
     def ending(self) -> str:
         """Return why the search ended before its last trial; empty if it did not."""
@@ -125,9 +126,14 @@ class Journal:
         """Return the reason of each retry, by run."""
         reasons: dict[str, list[str]] = {}
         for event in self._log.events(RETRIED):
-            if "run" in event:
-                reasons.setdefault(event["run"], []).append(event["reason"])
+            if isinstance(run := event.get("run"), str):
+                reasons.setdefault(run, []).append(event.get("reason", ""))
         return reasons
+
+
+def _is_outcome(event: dict[str, Any]) -> bool:
+    """Return False for an event that was damaged."""
+    return isinstance(event.get("run"), str) and isinstance(event.get("steps"), int)
 
 
 def is_sweep(sweep: str, store: str | Path | None) -> bool:

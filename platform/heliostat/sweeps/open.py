@@ -10,9 +10,10 @@ from typing import Any
 
 from heliostat import config
 from heliostat.config import Spec, registry
-from heliostat.errors import RequestError, StoreError
+from heliostat.errors import StoreError
 from heliostat.results.lookup import store_folder
 from heliostat.results.run import Run
+from heliostat.store.damage import as_store_error
 from heliostat.store.index import (
     cell_ids,
     folder_id,
@@ -62,7 +63,8 @@ def open_sweep(
     plan, root = read_plan(sweep, store, task), store_folder(store)
     journal = Journal(root, plan)
     last = journal.last_outcomes()
-    cells = search_of(plan).recorded(plan, journal)
+    with as_store_error(f"{journal.path}: the journal"):
+        cells = search_of(plan).recorded(plan, journal)
     records = stored_records(cells, root)
     outcomes = {c.id: _outcome(c, last.get(c.id), records.get(c.id)) for c in cells}
     return Sweep(plan, cells, outcomes, root)
@@ -79,16 +81,12 @@ def read_plan(
     """
     file = find_sweep(sweep, store) / "sweep.json"
     cls = None if task is None else registry.task_class(task)
-    try:
+    with as_store_error(str(file)):
         stored = json.loads(file.read_text())
         scheduler = stored["scheduled"][0] if stored["scheduled"] else None
         search = find_search(stored["search"], scheduler)
         rebuilt = config.rebuild(Spec(**stored["spec"]), cls)
         plan = plan_from_json(stored, rebuilt, search.depends_on)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        if isinstance(error, RequestError):
-            raise
-        raise StoreError(f"{file} is damaged ({error})") from error
     if plan.id != file.parent.name:
         raise StoreError(f"{file} is damaged: it is of another sweep")
     return plan

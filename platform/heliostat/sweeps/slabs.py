@@ -12,7 +12,7 @@ import numpy as np
 import xarray as xr
 
 from heliostat.results.run import Run
-from heliostat.store.zarr_format import CELL, as_store_error
+from heliostat.store.zarr_format import CELL
 from heliostat.sweeps.cells import Cell
 
 Key = tuple[int | slice, ...]
@@ -65,12 +65,11 @@ class Slab:
         """
         cells = self._numbers[runs]
         self._check(cells)
-        with as_store_error(f"{self.record.path}: {self._group}/{name}"):
-            values = self._table[name].variable
-            if CELL in values.dims:
-                return values[(_as_slice(cells), *key)].values
-            one = values[key].values
-            return np.broadcast_to(one, (len(runs), *one.shape))
+        values = self._table[name].variable
+        if CELL in values.dims:
+            return values[(_as_slice(cells), *key)].values
+        one = values[key].values
+        return np.broadcast_to(one, (len(runs), *one.shape))
 
     def _check(self, cells: np.ndarray) -> None:
         if unchecked := {*cells.tolist()} - self._checked:

@@ -141,6 +141,17 @@ class Sycophancy(hs.Task):
         return names | ({"scorer": self.scorers} if self.scorers else {})
 
     @property
+    def asks(self) -> tuple[str, ...]:  # pyright: ignore
+        """Endpoints, each with its model."""
+        roles = (
+            (self.assistant, self.model, self.url),
+            (self.judge, self.judge_model, self.judge_url),
+            (self.scorer, self.scorer_model, self.scorer_url),
+        )
+        endpoints = [f"{m} at {url}" for kind, m, url in roles if kind == "endpoint"]
+        return tuple(dict.fromkeys(endpoints))
+
+    @property
     def scorers(self) -> tuple[str, ...]:
         """Names of the scores of a reply."""
         if isinstance(self.scorer, hs.Code):

@@ -304,3 +304,12 @@ def test_a_key_that_would_travel_in_the_clear_is_refused_before_anything(tmp_pat
     with pytest.raises(hs.RequestError, match=r"or unset \$HELIOSTAT_API_KEY"):
         run_here(task, tmp_path)
     assert not hs.runs(store=tmp_path).size
+
+
+def test_a_replay_names_the_servers_that_it_asks_first(tmp_path, capsys):
+    with FakeChat(lambda call, prompt: text_reply("Paris")) as chat:
+        run = run_here(endpoint_task(chat, limit=1), tmp_path)
+        hs.verify(run, segments=0, on="here")
+        assert "the replay asks" not in capsys.readouterr().err
+        hs.verify(run, segments=1, on="here")
+    assert f"the replay asks: fake at {chat.url}" in capsys.readouterr().err
