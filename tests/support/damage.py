@@ -83,8 +83,8 @@ def create(store: Path, walk: hs.Run) -> Stored:
     """Create a store with a run and a sweep."""
     shutil.copytree(walk.path, store / "walk" / walk.id)
     over = {"sigma": [0.5, 1.0]}
-    task, quiet = toy_tasks.Tuned(chains=3), {"on": "here", "progress": False}
-    sweep = hs.sweep(task, over=over, steps=20, store=store, **quiet)
+    task = toy_tasks.Tuned(chains=3)
+    sweep = hs.sweep(task, over=over, steps=20, on="here", store=store, progress=False)
     return Stored(store, walk.id, sweep.cells[1].id, sweep.id)
 
 

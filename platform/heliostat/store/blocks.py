@@ -67,10 +67,11 @@ def declarations(record: Record, task: Task) -> dict[str, tuple[str, str]]:
         if record.steps < group.every:
             continue
         labels = {CELL, *_dims(group, task)}
-        for name in {*group.variables, *record.names(group.name) - labels}:
+        names = record.names(group.name)
+        for name in {*group.variables, *names - labels}:
             path = f"{group.name}/{name}"
-            declared = _declared_axes(group, name, task)
-            texts[path] = _axes_text(*record.axes(path)), declared
+            stored = _axes_text(*record.axes(path)) if name in names else "missing"
+            texts[path] = stored, _declared_axes(group, name, task)
     return texts
 
 

@@ -332,15 +332,14 @@ class Record:
         return digests.entries(table, stride, stop)
 
     def names(self, group: str) -> set[str]:
-        """Return the names of the arrays of a group, coordinates included.
+        """Return the names of the arrays of a group, coordinates included; none without
+        a group.
 
         Raises:
             StoreError: if one is damaged.
         """
         root = self._root("r")
         with as_store_error(f"{self.path}: {group}"):
-            if group not in root:
-                raise _missing(self._zarr / group)
             return {array.basename for array in arrays.arrays_of(root, group)}
 
     def axes(self, name: str) -> tuple[tuple[str, ...], str]:
