@@ -10,11 +10,13 @@ from heliostat.loop import state
 from heliostat.loop.work import has_replica_dim
 from heliostat.store.arrays import (
     VariableGroup,
+    arrays_of,
     dim_labels,
     observed_group,
     region,
     rows_group,
 )
+from heliostat.store.damage import as_store_error
 from heliostat.store.record import Record
 from heliostat.store.zarr_format import CELL
 from heliostat.task import Task
@@ -67,10 +69,10 @@ def declarations(record: Record, task: Task) -> dict[str, tuple[str, str]]:
         if record.steps < group.every:
             continue
         labels = {CELL, *_dims(group, task)}
-        names = record.names(group.name)
+        names = _names(record, group.name)
         for name in {*group.variables, *names - labels}:
             path = f"{group.name}/{name}"
-            stored = _axes_text(*record.axes(path)) if name in names else "missing"
+            stored = _axes_text(*_axes(record, path)) if name in names else "missing"
             texts[path] = stored, _declared_axes(group, name, task)
     return texts
 
@@ -80,6 +82,20 @@ def _declared_axes(group: VariableGroup, name: str, task: Task) -> str:
         return "not declared"
     var = group.variables[name]
     return _axes_text((*_replica_dims(task), task.step_dim, *var.dims), var.units)
+
+
+def _names(record: Record, group: str) -> set[str]:
+    """Return the names of the arrays of a group, coordinates included; maybe none."""
+    with as_store_error(f"{record.path}: {group}"):
+        return {array.basename for array in arrays_of(record.root, group)}
+
+
+def _axes(record: Record, name: str) -> tuple[tuple[str, ...], str]:
+    """Return the dims and the unit that an array is stored with."""
+    with as_store_error(f"{record.path}: {name}"):
+        array = record.root[name]
+        dims = array.metadata.dimension_names or ()
+        return tuple(d for d in dims if d != CELL), str(array.attrs.get("units"))
 
 
 def _axes_text(dims: Sequence[str], units: str) -> str:

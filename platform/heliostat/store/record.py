@@ -38,7 +38,6 @@ from heliostat.store.events import EventLog
 from heliostat.store.files import MARKERS, MISSING, JsonFile, Markers
 from heliostat.store.validate import check_attrs
 from heliostat.store.zarr_format import (
-    CELL,
     cell_index,
     create_folder,
 )
@@ -331,34 +330,16 @@ class Record:
             raise StoreError(f"{name} are damaged ({table.dtype}{list(table.shape)})")
         return digests.entries(table, stride, stop)
 
-    def names(self, group: str) -> set[str]:
-        """Return the names of the arrays of a group, coordinates included; none without
-        a group.
-
-        Raises:
-            StoreError: if one is damaged.
-        """
-        root = self._root("r")
-        with as_store_error(f"{self.path}: {group}"):
-            return {array.basename for array in arrays.arrays_of(root, group)}
-
-    def axes(self, name: str) -> tuple[tuple[str, ...], str]:
-        """Return the dims and the unit that an array of this run is stored with.
-
-        Raises:
-            StoreError: if the array is missing or damaged.
-        """
-        root = self._root("r")
-        with as_store_error(f"{self.path}: {name}"):
-            array = root[name]
-            dims = array.metadata.dimension_names or ()
-            return tuple(d for d in dims if d != CELL), str(array.attrs.get("units"))
-
     def read(self, name: str, index: Any) -> Any:
         """Return a part of an array of this run."""
         root = self._root("r")
         with as_store_error(f"{self.path}: {name}"):
             return root[name][index]
+
+    @property
+    def root(self) -> Any:
+        """The root group, to be read."""
+        return self._root("r")
 
     def _root(self, mode: Any) -> Any:  # zarr's types do not tell arrays from groups
         """Return the root group; for a driver, one that stays open."""
