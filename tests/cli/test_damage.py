@@ -75,7 +75,7 @@ BOUNDED = {
 }
 
 
-@settings(max_examples=20, **BOUNDED)
+@settings(max_examples=8, **BOUNDED)
 @given(data=st.data())
 def test_a_reader_of_a_damaged_store_answers_in_one_line(
     data, original, target, configured

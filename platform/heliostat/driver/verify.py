@@ -38,7 +38,9 @@ way."""
 COMPARED = 3
 """Steps of a stride that are compared across layouts and environments."""
 
-UNBOUND = "not bound: long names, typed fields, length, status, times, provenance, log"
+UNBOUND = (
+    "not bound: long names, typed fields, length, status, times, origin, log, tags"
+)
 """Parts of a record that anybody may rewrite without a contradiction."""
 
 Segments = int | Literal["all"]
@@ -102,7 +104,7 @@ def verify(
         >>> print(hs.verify(run, segments=1, on="here"))
         ACCEPT
           replayed block 0, steps 1 to 20: compared bit for bit
-          not bound: long names, typed fields, length, status, times, provenance, log
+          not bound: long names, typed fields, length, status, times, origin, log, tags
     """
     if segments != "all" and segments < 0:
         raise RequestError(f"segments {segments}: expected 0 or more")

@@ -82,7 +82,7 @@ def _start(on: str, workers: int | None) -> Path | None:
     return session
 
 
-def _start_embedded(workers: int | None) -> Path:
+def _start_embedded(workers: int | None, attempts: int = START_ATTEMPTS) -> Path:
     """Start a private Ray on this machine, with a token of its own.
 
     Returns:
@@ -97,22 +97,16 @@ def _start_embedded(workers: int | None) -> Path:
         "include_dashboard": False,
     }
     os.environ.setdefault("RAY_gcs_server_port_wait_time_s", str(START_SECONDS))
-    for _ in range(START_ATTEMPTS - 1):
-        try:
-            return _session_of(ray.init(**options, **QUIET))
-        except Exception:  # Ray raises many types
-            ray.shutdown()
     try:
-        return _session_of(ray.init(**options, **QUIET))
-    except Exception as error:
+        context: Any = ray.init(**options, **QUIET)
+    except Exception as error:  # Ray raises many types
         ray.shutdown()
+        if attempts > 1:
+            return _start_embedded(workers, attempts - 1)
         raise RayUnavailable(
             f"Ray does not start on this machine ({_reason(error)}); is it "
             "too busy? try again, or compute without Ray: --on here"
         ) from error
-
-
-def _session_of(context: Any) -> Path:
     return Path(context.address_info["session_dir"])
 
 

@@ -12,9 +12,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import xarray as xr
 
+from heliostat.errors import StoreError
 from heliostat.loop.work import Chunk, has_replica_dim, valid_replicas
 from heliostat.store import zarr_format
+from heliostat.store.damage import as_store_error, with_store_errors
 from heliostat.store.zarr_format import (
     CELL,
     CODECS,
@@ -185,18 +188,48 @@ def arrays_of(root: Any, name: str) -> list[Any]:
     return [array for _, array in members.arrays()]
 
 
-def missing_files(
-    root: Any,
-    store: Path,
-    name: str,
-    entries: int,
-    cells: Collection[int] | None = None,
-) -> Iterator[Path]:
-    """Yield missing files of a group's first entries: zarr reads them as fill values.
+def open_group(store: Path, name: str, step_dim: str, entries: int) -> xr.Dataset:
+    """Return the first entries of a group, lazily.
+
+    Raises:
+        StoreError: if it is damaged; of a damaged part, when that is read.
+    """
+    options: Any = {"consolidated": False, "chunks": None}
+    with as_store_error(f"{store.parent}: the record"):
+        # undecoded: attributes that scale or mask would change what digests bind
+        data = xr.open_zarr(store, group=name, decode_cf=False, **options)
+        for variable, array in data.variables.items():
+            if isinstance(array.encoding.get("dtype"), str):  # xarray casts it
+                raise ValueError(f"{variable} has an attribute dtype")
+        data = data.isel({step_dim: slice(0, entries)})
+    return with_store_errors(data, str(store.parent))
+
+
+def check_files(
+    root: Any, store: Path, name: str, entries: int, cells: Collection[int] | None
+) -> None:
+    """Check that no file of a group's first entries is missing.
 
     Args:
-        cells: cells of a pack, to check only the files with their values.
+        cells: cells of a pack whose files must be complete; None for all.
+
+    Raises:
+        StoreError: naming the file.
     """
+    with as_store_error(f"{store.parent}: the record"):
+        for file in _missing_files(root, store, name, entries, cells):
+            raise missing_part(file)
+
+
+def missing_part(path: Path) -> StoreError:
+    """Return the error to raise for a part of a record that is not there."""
+    return StoreError(f"{path}: this part of the record is missing")
+
+
+def _missing_files(
+    root: Any, store: Path, name: str, entries: int, cells: Collection[int] | None
+) -> Iterator[Path]:
+    """Yield missing files of first entries: zarr reads them as fill values."""
     step = root.attrs["step_dim"]
     for array in arrays_of(root, name):
         ranges = []

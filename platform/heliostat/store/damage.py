@@ -42,8 +42,8 @@ def with_store_errors(data: xr.Dataset, subject: str) -> xr.Dataset:
     """Return a lazy dataset whose damaged parts raise a StoreError when they are read.
 
     Args:
-        data: A dataset opened from zarr.
-        subject: The record, for messages.
+        data: a dataset opened from zarr.
+        subject: the record, for messages.
     """
     lazy = {
         name: xr.Variable(

@@ -17,7 +17,7 @@ crash comes in between, the run has exactly the steps that ``committed`` says.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -30,17 +30,14 @@ from heliostat.loop.state import NamedArrays, StrideDigests
 from heliostat.loop.work import Chunk, Job, Span, block_count
 from heliostat.store import arrays, digests, zarr_format
 from heliostat.store.arrays import EVERY_STEP, EVERY_STRIDE, observed_group, rows_group
-from heliostat.store.attributes import netcdf_attrs, parse_root, update_root
+from heliostat.store.attributes import netcdf_attrs, update_root
 from heliostat.store.checkpoints import Checkpoints
-from heliostat.store.damage import as_store_error, with_store_errors
+from heliostat.store.damage import as_store_error
 from heliostat.store.definition import ID, read_spec, spec_text
 from heliostat.store.events import EventLog
 from heliostat.store.files import MARKERS, MISSING, JsonFile, Markers
-from heliostat.store.validate import check_attrs
-from heliostat.store.zarr_format import (
-    cell_index,
-    create_folder,
-)
+from heliostat.store.validate import parse_checked_root
+from heliostat.store.zarr_format import cell_index, create_folder
 from heliostat.task import Task
 
 SPEC_FILE = "spec.json"
@@ -129,12 +126,8 @@ class Record:
 
     @cached_property
     def _root_file(self) -> JsonFile:
-        return JsonFile(self._zarr / "zarr.json", self._parse_root)
-
-    def _parse_root(self, content: bytes) -> dict[str, Any]:
-        attrs = parse_root(content)
-        check_attrs(attrs, f"{self.path}: the record")
-        return attrs
+        parse = partial(parse_checked_root, subject=f"{self.path}: the record")
+        return JsonFile(self._zarr / "zarr.json", parse)
 
     @property
     def headline_errors(self) -> list[str]:
@@ -268,29 +261,15 @@ class Record:
             StoreError: if a part of them is missing or damaged.
         """
         attrs = self.attrs
-        attrs = self.attrs
         with as_store_error(f"{self.path}: {group}"):
             stored = group in self._root("r")
         if stored:
-            data = self._open(group, entries, cells, attrs["step_dim"])
+            self.check_files(group, entries, cells)
+            data = arrays.open_group(self._zarr, group, attrs["step_dim"], entries)
             return data.assign_attrs(netcdf_attrs(attrs))
         if group == EVERY_STEP and entries:
-            raise _missing(self._zarr / group)
+            raise arrays.missing_part(self._zarr / group)
         return xr.Dataset(attrs=netcdf_attrs(attrs))
-
-    def _open(
-        self, group: str, entries: int, cells: Collection[int] | None, step_dim: str
-    ) -> xr.Dataset:
-        self.check_files(group, entries, cells)
-        with as_store_error(f"{self.path}: the record"):
-            options: Any = {"consolidated": False, "chunks": None}
-            # undecoded: attributes that scale or mask would change what digests bind
-            data = xr.open_zarr(self._zarr, group=group, decode_cf=False, **options)
-            for name, array in data.variables.items():
-                if isinstance(array.encoding.get("dtype"), str):  # xarray casts it
-                    raise ValueError(f"{name} has an attribute dtype")
-            data = data.isel({step_dim: slice(0, entries)})
-        return with_store_errors(data, str(self.path))
 
     def check_files(
         self, group: str, entries: int, cells: Collection[int] | None = None
@@ -303,10 +282,7 @@ class Record:
         Raises:
             StoreError: naming the file.
         """
-        root = self._root("r")
-        with as_store_error(f"{self.path}: the record"):
-            for file in arrays.missing_files(root, self._zarr, group, entries, cells):
-                raise _missing(file)
+        arrays.check_files(self._root("r"), self._zarr, group, entries, cells)
 
     def load_state(self, block: int, step: int) -> NamedArrays:
         """Return a kept state as a span has it, ``(1, replicas, ...)``.
@@ -349,7 +325,3 @@ class Record:
         if mode == "r+":
             self._writable = root
         return root
-
-
-def _missing(path: Path) -> StoreError:
-    return StoreError(f"{path}: this part of the record is missing")

@@ -11,6 +11,7 @@ from typing import Any
 
 from heliostat.config import SCHEMA
 from heliostat.errors import StoreError
+from heliostat.store.attributes import parse_root
 from heliostat.store.damage import END_OF_TIME
 
 TEXT, NUMBER, OBJECT = (str,), (int, float), (dict,)
@@ -45,6 +46,18 @@ def check_schema(attrs: Mapping[str, Any], subject: str) -> None:
     if (schema := attrs.get("schema")) != SCHEMA:
         message = f"{subject}: schema {schema!r:.40}; this heliostat reads {SCHEMA}"
         raise StoreError(message)
+
+
+def parse_checked_root(content: bytes, subject: str) -> dict[str, Any]:
+    """Return the attributes in the metadata of a root group, checked.
+
+    Raises:
+        ValueError, KeyError: if the metadata are damaged.
+        StoreError: if an attribute is missing or has another type.
+    """
+    attrs = parse_root(content)
+    check_attrs(attrs, subject)
+    return attrs
 
 
 def check_attrs(attrs: Mapping[str, Any], subject: str) -> None:
