@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import math
+import threading
 from email.utils import formatdate
 
 import pytest
@@ -219,16 +219,21 @@ def _asked(endpoint, prompts):
 
 
 def test_the_server_sees_fewer_after_refusals_and_more_again():
-    """The server accepts three requests at a time and gets twelve."""
+    """Twelve meet in the server, which refuses them; in the end twelve meet again."""
+    twelve = threading.Barrier(12)
 
     def plan(call, prompt):
-        return send(429, json.dumps({}).encode()) if chat.busy > 3 else answer
+        if call == 0 and "at once" in prompt:
+            twelve.wait(60)
+        refused = call == 0 and "refused" in prompt
+        return send(429, Retry_After="1") if refused else answer
 
-    with FakeChat(plan, delay=0.05) as chat:
+    with FakeChat(plan) as chat:
         endpoint = chat.endpoint(limiter=Limiter(maximum=12, initial=12))
-        assert len(_asked(endpoint, [str(n) for n in range(40)])) == 40
-        assert max(chat.loads) in range(7, 13)
-        assert math.fsum(chat.loads[-20:]) / 20 < 5
-        chat.plan = lambda call, prompt: answer
-        _asked(endpoint, [f"more {n}" for n in range(90)])
-        assert max(chat.loads[-40:]) in range(7, 13)
+        _asked(endpoint, [f"{n} of those at once, refused" for n in range(12)])
+        assert 6 < endpoint.limiter.limit < 8  # halved once, then twelve replies
+        assert math.fsum(chat.loads[12:]) / 12 < 10
+        _asked(endpoint, [f"{n} of those in between" for n in range(90)])
+        assert endpoint.limiter.limit == 12
+        _asked(endpoint, [f"{n} of those at once" for n in range(12)])
+        assert max(chat.loads[-12:]) >= 12
