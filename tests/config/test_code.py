@@ -205,6 +205,7 @@ def write_hostile_run(store, evil, where):
 
     about = {"schema": config.SCHEMA, "status": "stopped", "steps": 10, "created": 0}
     about |= {"step_dim": "step", "replica_dim": "replica", "provenance": {}}
+    about |= {"task": "several"}
     Record.create(store / "several" / spec.id, spec, Several(hs.Code(path)), about)
     return spec.id, target
 
