@@ -22,7 +22,7 @@ TASKS = "bilevel discrete learn preferences provenance sycophancy vmc"
 ANEW = "bilevel child code grid provenance sycophancy"
 """Runs and a sweep that are computed anew by default; the others are slow."""
 
-COSTLY = {"file", "learn", "preferences", "vmc", "x64"}
+COSTLY = {"discrete", "file", "learn", "preferences", "vmc", "x64"}
 """Runs whose programs take long to compile; ``file`` is much like ``code``."""
 
 PACKED = next(iter(SWEEPS["grid"]["cells"]))
@@ -43,6 +43,7 @@ def _optimised():
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(unoptimised.upper(), "0")
+        patch.delenv("XLA_FLAGS", raising=False)
         set_to(False)
         yield
     set_to(before)

@@ -35,8 +35,12 @@ MODULES = _modules()
 LONG = {
     "heliostat.kernels.discrete.annealing",
     "heliostat.kernels.discrete.chain",
+    "heliostat.kernels.discrete.chromatic",
     "heliostat.kernels.discrete.densities",
+    "heliostat.kernels.discrete.gibbs",
+    "heliostat.kernels.discrete.kawasaki",
     "heliostat.kernels.discrete.moves",
+    "heliostat.kernels.discrete.proposals",
     "heliostat.kernels.discrete.sequential",
     "heliostat.kernels.discrete.tempering",
     "heliostat.kernels.vmc.spring",

@@ -91,6 +91,7 @@ def test_a_forged_journal_deletes_nothing_outside_the_store(tmp_path):
     assert outside.exists() and store.exists() and ids(store) == set()
 
 
+@pytest.mark.slow
 def test_nothing_is_left_of_a_killed_population(tmp_path):
     """Also of an active segment; gc removes it if it was half-made."""
     assert killed(tmp_path, 3) >= 3

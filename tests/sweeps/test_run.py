@@ -76,6 +76,7 @@ def test_extending_a_grid_computes_the_new_cells(tmp_path):
     assert len(events(tmp_path, "started")) == 15
 
 
+@pytest.mark.slow
 def test_more_steps_extend_every_cell(tmp_path):
     sweep_here(toy_tasks.Stroll(), OVER, tmp_path / "a", steps=10)
     longer = sweep_here(toy_tasks.Stroll(), OVER, tmp_path / "a", steps=20)

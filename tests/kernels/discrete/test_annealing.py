@@ -88,6 +88,7 @@ def test_bennett_solves_the_gaussian_case(counts):
     assert float(behind) == pytest.approx(-float(ahead), abs=1e-4)
 
 
+@pytest.mark.slow
 def test_smc_finds_log_z_and_the_target():
     target = TARGETS["rbm"]
     every, _, exact, chances = enumerated(target)

@@ -66,6 +66,7 @@ def test_the_slope_of_descent_on_a_quadratic_is_that_of_the_closed_form(steps):
     np.testing.assert_allclose(result.loss, expected[1], rtol=1e-12)
 
 
+@pytest.mark.slow
 def test_the_slope_is_that_of_stored_runs(tmp_path):
     """By central differences of ordinary runs, with the same random numbers."""
     task, h = Noisy(), 1e-6

@@ -21,6 +21,7 @@ from heliostat_tasks.bilevel.plots import plot_landscape, plot_leak
 from heliostat_tasks.bilevel.problems import PROBLEMS
 
 
+@pytest.mark.slow
 def test_a_cell_of_a_grid_is_the_same_run_alone(tmp_path):
     """Rates, damping and anchor are arguments of one program."""
     fields = {

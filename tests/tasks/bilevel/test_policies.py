@@ -19,6 +19,7 @@ def rows_of(**fields):
     return scan_steps(task, 60)[0].displacement
 
 
+@pytest.mark.slow
 def test_the_ends_of_the_anchor_are_warm_and_cold():
     """An anchor of 0 is a warm start, one of 1 a cold one, up to rounding."""
     for policy, anchor in (("warm", 0.0), ("cold", 1.0)):

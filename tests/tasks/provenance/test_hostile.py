@@ -274,6 +274,7 @@ def test_two_thousand_mutated_envelopes_are_refused(trained, kind):
             assert not survives(lambda c: open_envelope(c, kind, "it"), other)
 
 
+@pytest.mark.slow
 def test_a_thousand_transcripts_that_were_signed_wrong_are_refused(honest, tmp_path):
     """Values of a body are exchanged, and it is signed again."""
     draw = random.Random(2)
