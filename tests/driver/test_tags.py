@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import shutil
 
@@ -10,6 +11,7 @@ from support import toy_tasks
 from support.full_disk import files_up_to
 
 import heliostat as hs
+from heliostat.cli import main
 from heliostat.driver import ensure
 from heliostat.store.annotations import Annotation, annotate
 
@@ -81,9 +83,6 @@ def test_a_run_is_opened_by_its_name_and_by_its_folder(run, tmp_path):
     hs.tag(other, name="my baseline")
     with pytest.raises(hs.RequestError, match="short for several runs"):
         hs.open("my baseline", store=tmp_path)
-    hs.tag(other, name=run.id[:5])  # a name may look like an id
-    with pytest.raises(hs.RequestError, match="short for several runs"):
-        hs.open(run.id[:5], store=tmp_path)
     assert hs.open(run.id, store=tmp_path).id == run.id
 
 
@@ -161,6 +160,32 @@ def test_a_damaged_log_has_what_is_left_of_it(run, tmp_path):
     hs.tag(run, "fig2")
     assert run.annotation == (("fig2", "paper"), "base", "")
     assert hs.runs(store=tmp_path).tags.tolist() == ["fig2 paper"]
+
+
+def test_a_log_names_no_run_of_another_place(run, tmp_path):
+    hs.tag(run, "paper")
+    log = run.path / "tags.jsonl"
+    for place in ("../../elsewhere", str(tmp_path / "elsewhere"), "\0", "f" * 16):
+        line = {"time": 1.0, "event": "tagged", "run": place, "name": "evil"}
+        log.write_text(f"{log.read_text()}{json.dumps(line)}\n")
+    with pytest.raises(hs.RequestError, match="no run 'evil'"):
+        hs.open("evil", store=tmp_path)
+
+
+def test_a_renamed_run_is_removed_by_its_name_when_that_is_confirmed(run, tmp_path):
+    hs.tag(run, name="baseline")
+    moved = run.path.rename(run.path.with_name("moved"))
+    assert main(["rm", "baseline", "--dry-run", "--store", str(tmp_path)]) == 0
+    assert main(["rm", "baseline", "--store", str(tmp_path)]) == 2  # needs --yes
+    assert moved.exists()
+    assert main(["rm", "baseline", "--yes", "--store", str(tmp_path)]) == 0
+    assert not moved.exists()
+
+
+@pytest.mark.parametrize("name", ["b2", "0123456789abcdef", "a/b", "walk.py:Walk"])
+def test_a_name_is_no_id_and_no_path(run, name):
+    with pytest.raises(hs.RequestError, match="not digits of an id and has no / or :"):
+        hs.tag(run, name=name)
 
 
 @pytest.mark.parametrize("word", ["two words", "", " ", "a\n", "\x1b[31m", 5, None])

@@ -28,6 +28,7 @@ def rm(
     store: Store = None,
 ) -> Answer:
     """Delete a run with its record; or a sweep, without its runs."""
+    from heliostat.driver.verbs import check_removable
     from heliostat.results.lookup import find_run
     from heliostat.sweeps.journal import is_sweep
 
@@ -39,9 +40,8 @@ def rm(
         raise RequestError(
             f"--runs: {path.name} is a run; the option is only for sweeps"
         )
+    check_removable(path)
     delete = partial(hs.remove, path.name, store=path.parents[1])
-    if not path.exists():
-        delete()  # refuses: the run is a cell of a pack
     return _deleted([path], dry_run, yes, delete)
 
 

@@ -116,7 +116,7 @@ def own_record(record: Record, task: Task) -> Record:
         return record
     with lock.Lock(record.folder):
         alone = extract_cell(record, task)
-    copy_annotation(record, alone)
+        copy_annotation(record, alone)
     return alone
 
 

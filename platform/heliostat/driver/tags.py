@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -54,11 +55,24 @@ def tag(
     for word in (*tags, *removed):
         _check_word(word)
     _check_text("name", name)
+    _check_name(name or "")
     _check_text("note", note, "\n")
     changes = {"add": list(tags), "remove": removed, "name": name, "note": note}
     if given := {n: v for n, v in changes.items() if v not in (None, [])}:
         annotate(opened.path, **given)
     return opened.reopen().annotation
+
+
+def _check_name(name: str) -> None:
+    """Check that a name opens one run: it is no part of an id, a path or code.
+
+    Raises:
+        RequestError: naming what was given.
+    """
+    if re.fullmatch("[0-9a-f]+", name) or any(c in name for c in "/\\:"):
+        raise RequestError(
+            f"name {name!r}: expected one that is not digits of an id and has no / or :"
+        )
 
 
 def _check_word(word: object) -> None:

@@ -299,13 +299,23 @@ def remove(run: str | Run, *, store: str | Path | None = None) -> None:
         False
     """
     path = run.path if isinstance(run, Run) else find_run(run, store)
+    check_removable(path)
+    record = find_record(path)
+    delete_run(record.path if record else path)
+
+
+def check_removable(path: Path) -> None:
+    """Check that a run has a record of its own.
+
+    Raises:
+        RequestError: for a cell of a pack, whose record other cells share.
+    """
     record = find_record(path)
     if record is not None and record.folder != record.path:
         raise RequestError(
             f"run {path.name} shares its record with other cells; remove the folder "
             f"{record.folder} to remove all of them"
         )
-    delete_run(record.path if record else path)
 
 
 def _recompute(record: Record, task: Task, on: str, workers: int | None) -> None:

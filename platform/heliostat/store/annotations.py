@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from heliostat.errors import StoreError
+from heliostat.store.definition import ID
 from heliostat.store.events import EventLog
 from heliostat.store.index import (
+    find_record,
     list_packs,
     open_record,
     run_folders,
@@ -53,11 +55,7 @@ def annotate(path: Path, **changes: Any) -> None:
     """
     record = open_record(path)
     while True:
-        try:
-            _log(record.folder).append(EVENT, run=record.id, **changes)
-        except OSError as error:
-            reason = f"{record.folder} is not writable: {error.strerror}"
-            raise StoreError(reason) from error
+        _append(record, **changes)
         moved = open_record(path)  # a cell may have left its pack meanwhile
         if moved.folder == record.folder:
             return
@@ -70,10 +68,12 @@ def annotation_of(record: Record) -> Annotation:
 
 
 def annotations_in(folder: Path) -> dict[str, Annotation]:
-    """Return those of each run in a folder: of one run, or of a pack's cells."""
+    """Return annotations by the id of the run: of one folder, or of a pack's cells."""
     result: dict[str, Annotation] = {}
-    for event in _log(folder).events(EVENT):
+    for event in EventLog(folder / TAGS_FILE).events(EVENT):
         run = str(event.get("run"))
+        if not ID.fullmatch(run):  # else a log could name a path
+            continue
         result[run] = _changed(result.get(run, Annotation()), event)
     return result
 
@@ -82,23 +82,28 @@ def runs_named(store: Path, name: str) -> dict[str, Path]:
     """Return the path of each run of a store that has a name, by its id."""
     homes = task_folders(store)
     folders = [(h, f) for h in homes for f in (*run_folders(h), *list_packs(h))]
-    paths = {
-        id_: home / id_
-        for home, folder in folders
-        for id_, about in annotations_in(folder).items()
-        if about.name == name
-    }
-    now = {id_: annotation_of(open_record(path)) for id_, path in paths.items()}
-    return {id_: path for id_, path in paths.items() if now[id_].name == name}
+    paths: dict[str, Path] = {}
+    for home, folder in folders:
+        for id_, about in annotations_in(folder).items():
+            record = find_record(home / id_) if about.name == name else None
+            if record and record.folder == folder:  # else it left this pack
+                paths[id_] = record.path
+    return paths
 
 
 def copy_annotation(source: Record, target: Record) -> None:
     """Give a run the annotation that it has in its pack."""
     tags, name, note = annotation_of(source)
     if tags or name or note:
-        _log(target.folder).append(
-            EVENT, run=target.id, add=list(tags), name=name, note=note
-        )
+        _append(target, add=list(tags), name=name, note=note)
+
+
+def _append(record: Record, **changes: Any) -> None:
+    try:
+        EventLog(record.folder / TAGS_FILE).append(EVENT, run=record.id, **changes)
+    except OSError as error:
+        reason = f"{record.folder} is not writable: {error.strerror}"
+        raise StoreError(reason) from error
 
 
 def _changed(before: Annotation, event: dict[str, Any]) -> Annotation:
@@ -109,7 +114,3 @@ def _changed(before: Annotation, event: dict[str, Any]) -> Annotation:
 
 def _words(value: Any) -> Sequence[str]:
     return [str(word) for word in value] if isinstance(value, list) else ()
-
-
-def _log(folder: Path) -> EventLog:
-    return EventLog(folder / TAGS_FILE)

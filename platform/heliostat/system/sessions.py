@@ -31,13 +31,14 @@ def remove(session: Path) -> bool:
     Returns:
         True if nothing is left of it.
     """
-    for path in session.iterdir():
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path, ignore_errors=True)
-        elif path.name != OWNER:
-            path.unlink(missing_ok=True)
-    if [path.name for path in session.iterdir()] == [OWNER]:
-        shutil.rmtree(session, ignore_errors=True)
+    with suppress(OSError):  # perhaps another process removes it, too
+        for path in session.iterdir():
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path, ignore_errors=True)
+            elif path.name != OWNER:
+                path.unlink(missing_ok=True)
+        if [path.name for path in session.iterdir()] == [OWNER]:
+            shutil.rmtree(session, ignore_errors=True)
     latest = session.with_name("session_latest")  # Ray replaces no dangling link
     with suppress(OSError):
         if Path(os.readlink(latest)) == session and not session.exists():
