@@ -15,6 +15,7 @@ from support import toy_tasks
 from support.full_disk import files_up_to
 
 import heliostat as hs
+from heliostat.results.export import export
 
 OPTIONS = {"on": "here", "progress": False}
 
@@ -150,6 +151,12 @@ def test_a_device_is_written_and_not_replaced(run):
     with pytest.raises(hs.RequestError, match="written: No space left on device"):
         run.export("/dev/full")
     assert Path("/dev/full").is_char_device()
+
+
+def test_a_run_without_rows_has_no_csv(tmp_path):
+    with pytest.raises(hs.RequestError, match="the run has no rows yet"):
+        export(xr.Dataset(attrs={"step_dim": "draw"}), tmp_path / "rows.csv")
+    assert not (tmp_path / "rows.csv").exists()
 
 
 def test_other_endings_are_refused(run, tmp_path):

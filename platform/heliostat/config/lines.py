@@ -32,6 +32,7 @@ def location(trace: TracebackType | None, task: Task) -> str:
         The end of a message; empty if no line is in the files of the task's methods.
     """
     files = {method.__code__.co_filename for method in _methods(task)}
+    files.discard("<string>")  # where dataclasses generate methods
     own = [frame for frame in traceback.extract_tb(trace) if frame.filename in files]
     return _end(own[-1].filename, own[-1].lineno or 0) if own else ""
 

@@ -30,9 +30,11 @@ def export(rows: xr.Dataset, path: str | Path) -> Path:
     """Write the rows of a run to a file, whose ending gives the format.
 
     Raises:
-        RequestError: if the file cannot be written.
+        RequestError: if the file cannot be written, or for CSV without rows.
     """
     if Path(path).suffix.lower() == ".csv":
+        if not rows.data_vars:
+            raise RequestError(f"{path}: the run has no rows yet")
         dims = rows.attrs.get("replica_dim"), rows.attrs["step_dim"]
         table = table_of_rows(rows, [str(dim) for dim in dims if dim in rows.dims])
         return write_output(path, table.to_csv(index=False).encode())
