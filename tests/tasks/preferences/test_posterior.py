@@ -44,9 +44,11 @@ def test_known_coefficients_are_recovered(run):
 
 
 def test_held_out_accuracy_is_that_of_the_known_coefficients(run):
+    """Where two rules differ in a tenth of 1,800 pairs, the difference of their
+    accuracies has a standard deviation of 0.0075; four of it have 6e-5."""
     result = run.headline
     gap = result["oracle_accuracy"].value - result["holdout_accuracy"].value
-    assert abs(gap) < 0.01
+    assert abs(gap) < 0.03
     assert result["holdout_accuracy"].value - 0.5 > 3 * result["holdout_accuracy"].error
 
 
