@@ -19,7 +19,7 @@ RESERVED = frozenset(
         "steps seed store workers on gpus x64 until preset config fresh json dry_run "
         "width stride replicas segments over search scheduler metric trials where "
         "task run resume start extend stop watch logs tag rm gc plot runs show tasks "
-        "verify export check sweep report name tags note"
+        "verify export check sweep report"
     ).split()
 )
 """Names of verbs and options; no field may have one."""
