@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import threading
 import time
 from dataclasses import dataclass
 
@@ -39,6 +40,17 @@ def test_a_driver_receives_the_code_of_its_task(tmp_path, monkeypatch):
     alone = hs.run(local_task(), steps=30, on="here", store=tmp_path / "alone")
     assert run.status == "complete" and run.headline == alone.headline
     assert np.array_equal(run.rows.x, alone.rows.x)
+
+
+def test_a_task_that_cannot_be_sent_leaves_nothing(tmp_path):
+    class Locked(toy_tasks.Walk):
+        lock = threading.Lock()
+
+    with pytest.raises(
+        hs.RequestError, match=r"Locked cannot be sent to .*lock"
+    ):
+        hs.start(Locked(), on="here", store=tmp_path / "store")
+    assert not (tmp_path / "store").exists()
 
 
 def test_a_driver_that_is_refused_says_so_in_the_status(tmp_path, monkeypatch):

@@ -13,7 +13,7 @@ SOURCES = [
     for path in (ROOT / folder).rglob("*")
     if path.suffix in (".py", ".md", ".yaml", ".ipynb") and path.name != "MACHINE.md"
 ]
-READ = r'environ(?:\.get|\.setdefault)?[(\[]\s*"([A-Z_]+)"|"([A-Z_]+)" in os\.environ'
+READ = r'environ(?:\.get|\.setdefault)?[(\[]\s*"(\w+)"|"(\w+)" in os\.environ'
 
 
 def test_the_page_has_every_variable_of_heliostat_and_no_other():

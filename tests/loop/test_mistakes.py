@@ -181,3 +181,16 @@ def test_a_pair_of_a_python_step_is_checked_too(tmp_path):
 
     with pytest.raises(hs.RequestError, match=r"^Alone: step returns dict, expected"):
         hs.run(Alone(), on="here", store=tmp_path, progress=False)
+
+
+def test_a_state_is_checked_after_one_step_of_an_untraced_task(tmp_path):
+    taken = []
+
+    class Named(toy_tasks.Talk):
+        def step(self, key, state, data):
+            taken.append(state)
+            return One(3), {"word": "a", "length": 1}
+
+    with pytest.raises(hs.RequestError, match=r"^Named: state is of type One"):
+        hs.run(Named(items=1), on="here", store=tmp_path, progress=False)
+    assert len(taken) == 1

@@ -138,17 +138,17 @@ def verdict_answer(path: Path, verdict: Verdict) -> Answer:
 def laws_answer(results: Mapping[str, str | None]) -> Answer:
     """List the laws; a broken one, and one that could not be tried, with the reason."""
     lines = [
-        f"{_law_word(reason)} {law}" + (f": {reason}" if reason else "")
+        f"{_law_word(reason):7} {law}" + (f": {reason}" if reason else "")
         for law, reason in results.items()
     ]
-    words = {_law_word(reason).strip() for reason in results.values()}
+    words = {_law_word(reason) for reason in results.values()}
     return Answer(lines, status=1 if "broken" in words else 3 if "open" in words else 0)
 
 
 def _law_word(reason: str | None) -> str:
     if reason is None:
-        return "holds  "
-    return "open   " if reason.startswith(INCONCLUSIVE) else "broken "
+        return "holds"
+    return "open" if reason.startswith(INCONCLUSIVE) else "broken"
 
 
 def watch_answer(run: Run) -> Answer:

@@ -35,7 +35,7 @@ from heliostat.cli.options import (
     Until,
     option,
 )
-from heliostat.config.lines import describe
+from heliostat.config.lines import error_with_line
 from heliostat.errors import RequestError, RunFailed, StoreError
 from heliostat.results.commands import details_of, run_command
 from heliostat.task import Task
@@ -92,7 +92,7 @@ def _with_advice(path: Path, built: Task) -> Generator[None]:
         if not path.exists() or hs.Run(path).status != "failed":
             raise _with_run_id(error, run) from error.__cause__
         own = isinstance(error, RunFailed)
-        line = str(error) if own else f"run {run}: {describe(error, built)}"
+        line = str(error) if own else f"run {run}: {error_with_line(error, built)}"
         failure = RunFailed(f"{line}; {details_of(path)}")
         raise _with_run_id(failure, run) from error
 

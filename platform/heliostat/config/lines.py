@@ -12,11 +12,11 @@ from heliostat.errors import RequestError
 from heliostat.task import Task
 
 
-def describe(error: Exception, task: Task) -> str:
+def error_with_line(error: Exception, task: Task) -> str:
     """Return an error in one line, with the last line of the task's code in it.
 
     Example:
-        >>> describe(KeyError("x"), Task())
+        >>> error_with_line(KeyError("x"), Task())
         "KeyError: 'x'"
     """
     if isinstance(error, RequestError):

@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from heliostat.config.lines import describe
+from heliostat.config.lines import error_with_line
 from heliostat.errors import Busy, Paused, RequestError, RunFailed, StoreError
 from heliostat.results.commands import details_of
 from heliostat.results.encoding import estimate_to_json
@@ -146,7 +146,7 @@ def _undo_start(record: Record, before: dict[str, Any], error: RequestError) -> 
 def _fail(record: Record, task: Task, error: Exception) -> None:
     """Write the reason of a failure, unless the disk is full."""
     own = isinstance(error, RunFailed | StoreError)
-    reason = error_line(error) if own else describe(error, task)
+    reason = error_line(error) if own else error_with_line(error, task)
     detail = {"reason": str(error), "traceback": traceback.format_exc()}
     with suppress(OSError):
         record.log.append("failed", **detail)

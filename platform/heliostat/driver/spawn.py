@@ -25,16 +25,14 @@ def spawn(record: Record, argv: Sequence[str]) -> None:
 
 
 def spawn_with_code(
-    record: Record, task: Task, goal: Goal, placement: Placement
+    record: Record, code: bytes, goal: Goal, placement: Placement
 ) -> None:
-    """Start a driver whose task no other process can import: send it with its code."""
-    from heliostat.fleet.pickles import pickle_task
-
+    """Start a driver whose task no other process can import: send the pickled task."""
     options = {"on": placement.on, "workers": placement.workers, "gpus": placement.gpus}
     options |= {"steps": goal.length}
     options |= {"until": goal.condition.text} if goal.condition else {}
     request = {"path": sys.path, "run": str(record.path.resolve()), "options": options}
-    content = json.dumps(request).encode() + b"\n" + pickle_task(task)
+    content = json.dumps(request).encode() + b"\n" + code
     _start(record, ["heliostat.driver.child"], content)
 
 

@@ -143,9 +143,12 @@ def start(
         >>> run.steps
         20
     """
+    from heliostat.fleet.pickles import pickle_task
+
     registry.check_is_task(task)
     spec, goal = plan_run(task, seed, x64, steps, until)
     placement = Placement(on, workers, gpus).validate()
+    code = b"" if registry.is_registered(type(task)) else pickle_task(task)
     record = find_or_create(task, spec, store)
     if goal.reached(record) and not is_abandoned(record, goal):
         return run_up_to_goal(record, task, goal)
@@ -155,10 +158,10 @@ def start(
         steps = max(goal.length, record.steps)
         about = {"status": "created", "steps": steps, "until": outcome}
         record.update(**about, asked=time.time())
-        if registry.is_registered(type(task)):
-            spawn(record, argv(record, task, goal, placement))
+        if code:
+            spawn_with_code(record, code, goal, placement)
         else:
-            spawn_with_code(record, task, goal, placement)
+            spawn(record, argv(record, task, goal, placement))
     elif (record.attrs.get("steps") or 0) < goal.length:
         raise Busy(f"run {spec.id} is being driven, to fewer steps; stop it first")
     return Run(record.path, task)

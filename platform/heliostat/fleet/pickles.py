@@ -8,6 +8,7 @@ import threading
 from ray.cloudpickle import cloudpickle
 
 from heliostat.config import registry
+from heliostat.errors import RequestError
 from heliostat.task import Task
 
 _PICKLING = threading.Lock()
@@ -16,7 +17,23 @@ process, and threads of one process drive the cells of a sweep."""
 
 
 def pickle_task(task: Task) -> bytes:
-    """Pickle a task, with its code if other processes cannot import it."""
+    """Pickle a task, with its code if other processes cannot import it.
+
+    Raises:
+        RequestError: if a field or the code cannot be pickled.
+    """
+    try:
+        return _pickle(task)
+    except Exception as error:  # objects refuse in many ways
+        reason = " ".join(str(error).split())
+        name = type(task).__name__
+        raise RequestError(
+            f"{name} cannot be sent to another process: {reason}; or compute here: "
+            "hs.run(..., on='here')"
+        ) from error
+
+
+def _pickle(task: Task) -> bytes:
     module = sys.modules.get(type(task).__module__)
     main = module is None or module.__name__ == "__main__"  # by value anyway
     if registry.is_registered(type(task)) or main:

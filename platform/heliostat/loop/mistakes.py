@@ -1,6 +1,7 @@
 """Mistakes in ``init`` and ``step`` that would end in an error of JAX or JSON.
 
-Each is refused before the first step, in one line that names the line of code.
+Each is refused in one line that names the line of code: before the first step, or at
+the first one of an untraced task.
 """
 
 from __future__ import annotations

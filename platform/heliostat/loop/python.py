@@ -117,6 +117,8 @@ class PythonEngine:
                 check_pair(self.task, result)
                 one, row = result
                 check_names(self.task, STEP, row)
+                if t == start + 1:  # before later steps cost time, or money
+                    check_json(self.task, one)
                 rows.append(row)
             return one, rows
 

@@ -10,7 +10,7 @@ from heliostat.config import Spec
 from heliostat.store.attributes import netcdf_attrs
 
 
-def describe(data: xr.Dataset, spec: Spec) -> xr.Dataset:
+def with_attributes(data: xr.Dataset, spec: Spec) -> xr.Dataset:
     """Return data with readable names, and with the run and its fields as attributes.
 
     A field is an attribute under its own name, unless the record has one of that name;

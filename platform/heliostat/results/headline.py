@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from heliostat.answer import Estimate
-from heliostat.config.lines import describe
+from heliostat.config.lines import error_with_line
 from heliostat.errors import RequestError
 from heliostat.task import Task
 
@@ -46,7 +46,7 @@ def headline_of(
             kind = type(entries).__name__
             raise RequestError(f"expected a dict of hs.Estimate by name, got {kind}")
     except Exception as error:
-        return Headline({}, (f"no estimates: {describe(error, task)}",))
+        return Headline({}, (f"no estimates: {error_with_line(error, task)}",))
     return _checked(entries, task)
 
 
@@ -58,7 +58,7 @@ def _checked(entries: Mapping[Any, Any], task: Task) -> Headline:
         try:
             estimates[str(name)] = _estimate(entries[name])
         except Exception as error:
-            errors.append(f"no estimate '{name}': {describe(error, task)}")
+            errors.append(f"no estimate '{name}': {error_with_line(error, task)}")
     return Headline(estimates, tuple(errors))
 
 

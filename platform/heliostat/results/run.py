@@ -15,7 +15,7 @@ from heliostat.config.code import Code
 from heliostat.config.registry import find_task
 from heliostat.errors import RequestError
 from heliostat.loop.work import block_count
-from heliostat.results.description import describe
+from heliostat.results.description import with_attributes
 from heliostat.results.encoding import estimate_from_json
 from heliostat.results.export import check_format, export
 from heliostat.results.goal import GoalOutcome
@@ -139,7 +139,7 @@ class Run:
         datasets has an underscore behind it: ``rows.update_``. The attributes name the
         run, its seed and its fields, and netCDF can hold them.
         """
-        return describe(self.declared_rows, self.spec)
+        return with_attributes(self.declared_rows, self.spec)
 
     @property
     def declared_rows(self) -> xr.Dataset:
@@ -151,7 +151,7 @@ class Run:
         """Observations at multiples of the stride, opened lazily, named as rows are."""
         stride = self.spec.identity["stride"]
         limit = None if self._limit is None else self._limit // stride
-        return describe(self._cut(self.record.observed(), limit), self.spec)
+        return with_attributes(self._cut(self.record.observed(), limit), self.spec)
 
     @property
     def tree(self) -> xr.DataTree:
@@ -159,7 +159,9 @@ class Run:
         groups = dict(self.task.tree(self.declared_rows))
         if len(observed := self.observed):
             groups.setdefault("observed", observed)
-        described = {name: describe(data, self.spec) for name, data in groups.items()}
+        described = {
+            name: with_attributes(data, self.spec) for name, data in groups.items()
+        }
         return xr.DataTree.from_dict(described)
 
     def _cut(self, data: xr.Dataset, entries: int | None) -> xr.Dataset:

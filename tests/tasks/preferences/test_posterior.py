@@ -44,11 +44,20 @@ def test_known_coefficients_are_recovered(run):
 
 
 def test_held_out_accuracy_is_that_of_the_known_coefficients(run):
-    """Where two rules differ in a tenth of 1,800 pairs, the difference of their
-    accuracies has a standard deviation of 0.0075; four of it have 6e-5."""
-    result = run.headline
+    """Expect nearly the same accuracy of both rules; labels decide about the rest.
+
+    Only pairs whose sides the rules order differently count. Of those, the known rule
+    gets σ(|x · α|) right on average: the difference lies within 4 standard deviations
+    of what that gives (false alarm: 6e-5).
+    """
+    result, known = run.headline, run.task.table.coefficients
+    _, out = run.task.table.split(run.task.holdout)
+    margins, others = out @ known, out @ draws_of(run).mean((0, 1))
+    expected = 2 * expit(np.abs(margins[margins * others < 0])) - 1
+    assert expected.sum() / len(out) < 0.01
     gap = result["oracle_accuracy"].value - result["holdout_accuracy"].value
-    assert abs(gap) < 0.03
+    error = np.sqrt(np.sum(1 - expected**2)) / len(out)
+    assert abs(gap - expected.sum() / len(out)) < 4 * error < 0.05
     assert result["holdout_accuracy"].value - 0.5 > 3 * result["holdout_accuracy"].error
 
 
