@@ -46,9 +46,7 @@ def test_a_task_that_cannot_be_sent_leaves_nothing(tmp_path):
     class Locked(toy_tasks.Walk):
         lock = threading.Lock()
 
-    with pytest.raises(
-        hs.RequestError, match=r"Locked cannot be sent to .*lock"
-    ):
+    with pytest.raises(hs.RequestError, match=r"Locked cannot be sent to .*lock"):
         hs.start(Locked(), on="here", store=tmp_path / "store")
     assert not (tmp_path / "store").exists()
 
