@@ -9,9 +9,9 @@ from __future__ import annotations
 import math
 import shlex
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
-INCONCLUSIVE = "INCONCLUSIVE"
+INCONCLUSIVE: Final = "INCONCLUSIVE"
 """Word for a verification or a law that could not be tried to its end."""
 
 

@@ -35,6 +35,15 @@ class StoreError(RuntimeError):
     """
 
 
+class Unreadable(StoreError):
+    """A part of a store that this machine cannot read now; it says nothing of the part.
+
+    Example:
+        >>> issubclass(Unreadable, StoreError)
+        True
+    """
+
+
 class RunFailed(RuntimeError):
     """A run that ended as failed; its commits are kept. Exit status 1.
 

@@ -214,6 +214,26 @@ def test_no_attribute_of_an_array_changes_its_values(run):
         _ = run.rows
 
 
+def test_a_file_that_this_machine_cannot_read_is_no_contradiction(run):
+    state = max(run.path.rglob("*.npz"))
+    state.unlink()
+    state.symlink_to("/proc/self/mem")  # reads end with EIO, as on a bad disk
+    verdict = hs.verify(run, segments=0, on="here")
+    assert verdict.status == "INCONCLUSIVE"
+    assert "cannot be read (Input/output error)" in verdict.reasons[0]
+
+
+@pytest.mark.parametrize("value", [0, -1, True])
+@pytest.mark.parametrize("name", ["width", "stride"])
+def test_a_spec_that_somebody_wrote_has_no_stride_of_zero(run, name, value):
+    spec = json.loads((run.path / "spec.json").read_text())
+    spec["identity"][name] = value
+    (run.path / "spec.json").unlink()
+    (run.path / "spec.json").write_text(json.dumps(spec))
+    with pytest.raises(hs.StoreError, match=f"{name} is {value}, expected at least 1"):
+        _ = hs.Run(run.path, run.task).spec
+
+
 def test_a_verdict_lists_what_no_digest_binds(run):
     _edit(run.path / "record.zarr", lambda meta: meta["attributes"].update(created=0))
     verdict = hs.verify(run, segments=0, on="here")

@@ -36,7 +36,7 @@ DRIVER = textwrap.dedent(
 )
 
 
-def driver(store, task="Slow", steps=200):
+def driver(store, task="Slow", steps=100):
     tests = str(Path(toy_tasks.__file__).parents[1])
     code = DRIVER.format(tests=tests, store=str(store), task=task, steps=steps)
     return subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)
@@ -66,12 +66,12 @@ def test_a_killed_driver_resumes_to_the_same_rows(tmp_path):
     process.kill()
     process.wait()
     run = stored(tmp_path / "a")
-    assert run.status == "interrupted" and 0 < run.steps < 200
+    assert run.status == "interrupted" and 0 < run.steps < 100
     resumed = hs.resume(
         run.id, on="here", store=tmp_path / "a", task=toy_tasks.Slow, progress=silent
     )
-    assert resumed.status == "complete" and resumed.steps == 200
-    whole = run_here(toy_tasks.Slow(), steps=200, store=tmp_path / "b")
+    assert resumed.status == "complete" and resumed.steps == 100
+    whole = run_here(toy_tasks.Slow(), steps=100, store=tmp_path / "b")
     assert resumed.record.strides(0, 5) == whole.record.strides(0, 5)
 
 
@@ -82,7 +82,7 @@ def test_a_second_driver_is_refused_and_stop_stops_the_first(tmp_path):
         run_here(toy_tasks.Slow(), store=tmp_path)
     run = hs.stop(stored(tmp_path), wait=30)
     assert process.wait(timeout=30) == 0
-    assert run.status == "stopped" and 0 < run.steps < 200
+    assert run.status == "stopped" and 0 < run.steps < 100
     assert hs.stop(run).status == "stopped"  # again: nothing is left to do
 
 
@@ -101,7 +101,7 @@ def test_sigterm_leaves_a_resumable_run_and_no_lock(tmp_path):
     process.send_signal(signal.SIGTERM)
     process.wait(timeout=60)
     run = stored(tmp_path)
-    assert run.record.attrs["status"] == "interrupted" and run.steps < 200
+    assert run.record.attrs["status"] == "interrupted" and run.steps < 100
     assert run.events()[-1]["event"] == "interrupted"
     assert not (run.path / "lock.json").exists()
 

@@ -22,8 +22,8 @@ TASKS = "bilevel discrete learn preferences provenance sycophancy vmc"
 ANEW = "bilevel child code grid provenance sycophancy"
 """Runs and a sweep that are computed anew by default; the others are slow."""
 
-COSTLY = {"discrete", "file", "learn", "preferences", "vmc", "x64"}
-"""Runs whose programs take long to compile; ``file`` is much like ``code``."""
+COSTLY = {"code", "discrete", "file", "learn", "preferences", "vmc", "x64"}
+"""Runs whose programs take long to compile."""
 
 PACKED = next(iter(SWEEPS["grid"]["cells"]))
 FIRST = {name: next(iter(SWEEPS[name]["cells"])) for name in SWEEPS}

@@ -33,6 +33,7 @@ def _modules() -> dict[str, Path]:
 
 MODULES = _modules()
 LONG = {
+    "heliostat.driver.verbs",
     "heliostat.kernels.discrete.annealing",
     "heliostat.kernels.discrete.chain",
     "heliostat.kernels.discrete.chromatic",
@@ -50,7 +51,7 @@ LONG = {
     "heliostat_tasks.preferences.plots",
     "heliostat_tasks.preferences.scales",
 }
-"""Modules whose examples compile for long."""
+"""Modules whose examples take long: most compile, and the verbs start processes."""
 
 
 def _examples(path: Path) -> list[doctest.DocTest]:

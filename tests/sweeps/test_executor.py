@@ -99,6 +99,7 @@ def test_a_killed_sweep_continues(tmp_path, words):
     xr.testing.assert_identical(resumed.dataset.load(), whole.dataset.load())
 
 
+@pytest.mark.slow
 def test_cells_are_the_same_on_workers_and_here(fleet_ray, tmp_path):
     over = {"sigma": [0.5, 1.0, 2.0], "seed": [0, 1]}
     shared = hs.sweep(

@@ -52,10 +52,20 @@ def test_gc_removes_the_sessions_that_have_ended_and_are_ours(session, tmp_path)
     assert not (tmp_path / "ray" / "session_latest").is_symlink()
 
 
+def test_failed_starts_of_this_process_are_claimed(session):
+    failed, other = session(f"1_{os.getpid()}", None), session("1_1", None)
+    sessions.claim_failed()
+    assert json.loads((failed / sessions.OWNER).read_text()) == list(this_process())
+    assert not (other / sessions.OWNER).exists()
+
+
 def test_a_session_stays_while_a_process_of_it_lives(session):
     dead = session("dead", ended())
-    words = [sys.executable, "-c", "input()", str(dead / "sockets" / "raylet")]
-    with subprocess.Popen(words, stdin=subprocess.PIPE) as process:
+    code = "print(flush=True); input()"
+    words = [sys.executable, "-c", code, str(dead / "sockets" / "raylet")]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(words, stdin=pipe, stdout=pipe) as process:
+        process.stdout.readline()  # its command line is there now
         assert not sessions.has_ended(dead) and hs.gc() == []
         process.communicate(b"\n")
     assert hs.gc() == [dead]

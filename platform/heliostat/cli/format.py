@@ -130,7 +130,7 @@ def stop_answer(run: Run) -> Answer:
 
 def verdict_answer(path: Path, verdict: Verdict) -> Answer:
     """Report a verification."""
-    status = {"ACCEPT": 0, "REJECT": 1, "INCONCLUSIVE": 3}[verdict.status]
+    status = {"ACCEPT": 0, "REJECT": 1, INCONCLUSIVE: 3}[verdict.status]
     data = {"id": path.name, "path": path, **verdict._asdict()}
     return Answer(str(verdict).splitlines(), data, status)
 

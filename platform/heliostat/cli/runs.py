@@ -89,12 +89,17 @@ def _with_advice(path: Path, built: Task) -> Generator[None]:
     except (RequestError, StoreError) as error:
         raise _with_run_id(error, run) from error.__cause__
     except Exception as error:
-        if not path.exists() or hs.Run(path).status != "failed":
-            raise _with_run_id(error, run) from error.__cause__
         own = isinstance(error, RunFailed)
+        if not own and f"run {run} failed" not in "".join(_notes(error)):
+            raise _with_run_id(error, run) from error.__cause__  # not of the run
         line = str(error) if own else f"run {run}: {error_with_line(error, built)}"
         failure = RunFailed(f"{line}; {details_of(path)}")
         raise _with_run_id(failure, run) from error
+
+
+def _notes(error: BaseException) -> list[str]:
+    """Return the notes of an error; the driver notes those that end a run."""
+    return getattr(error, "__notes__", [])
 
 
 def _with_run_id(error: BaseException, run: str) -> BaseException:

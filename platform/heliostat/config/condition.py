@@ -64,7 +64,7 @@ class Condition:
 
         Args:
             look_up: returns the value of a name: a number, or a column of numbers or
-                texts. All comparisons with what is missing are false.
+                texts. Comparisons with what is missing are false; ``not in`` is true.
             true: the value of a true condition: True, or a column of True.
 
         Example:

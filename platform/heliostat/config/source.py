@@ -55,7 +55,7 @@ def _texts(cls: type) -> Iterator[str]:
         yield from _texts_of_file(cls)
         return
     file = getattr(sys.modules.get(cls.__module__), "__file__", None)
-    if file and os.path.isfile(file):  # a sweep comes by for each of its cells
+    if file and os.path.isfile(file):  # a sweep asks for each of its cells
         with open(file, encoding="utf-8") as text:
             yield text.read()
         return

@@ -59,7 +59,7 @@ def drive(
             return
         before = record.attrs
         job = _start_job(record, task, goal, placement, progress)
-        with finish_on_error(record, task, before):
+        with finish_on_error(record, task, before, progress):
             stream = source(job, placement, _event_sink(record, progress), goal)
             if _commit_all(record, task, stream, goal, progress, lock):
                 complete(record, task, goal)

@@ -10,6 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from heliostat.config.lines import error_with_line
+from heliostat.driver.progress import Progress, silent
 from heliostat.errors import Busy, Paused, RequestError, RunFailed, StoreError
 from heliostat.results.commands import details_of
 from heliostat.results.encoding import estimate_to_json
@@ -27,7 +28,7 @@ HEADLINE = "headline"
 
 @contextmanager
 def finish_on_error(
-    record: Record, task: Task, before: dict[str, Any]
+    record: Record, task: Task, before: dict[str, Any], progress: Progress = silent
 ) -> Generator[None]:
     """Write the status of a driver that an exception ends.
 
@@ -36,6 +37,7 @@ def finish_on_error(
         task: the task of the run.
         before: attributes before this driver; restored if the request is refused before
             the first commit.
+        progress: observer that an interrupt is shown to at once.
 
     Raises:
         RunFailed: if a task raised, or workers were lost again and again.
@@ -44,8 +46,8 @@ def finish_on_error(
     try:
         yield
     except KeyboardInterrupt:
-        record.update(status="interrupted")  # SIGKILL may follow within seconds
-        finish(record, task, "interrupted")
+        _interrupted(record, progress)
+        _write_headline(record, task)
         raise
     except Busy:
         raise  # the record belongs to another driver now
@@ -93,15 +95,27 @@ def missing_status(record: Record, goal: Goal) -> bool:
 
 def finish(record: Record, task: Task, status: str, **attrs: Any) -> None:
     """Write the final status of a driver, and the headline of the rows so far."""
+    _write_headline(record, task, status=status, ended=time.time(), **attrs)
+    record.log.append(status, at=record.steps)
+
+
+def _interrupted(record: Record, progress: Progress) -> None:
+    """Write and show the status before the headline: SIGKILL may follow in seconds."""
+    steps = record.steps
+    record.update(status="interrupted", ended=time.time())
+    record.log.append("interrupted", at=steps)
+    progress.on_event("interrupted", {"reason": f"{steps} steps are stored"})
+
+
+def _write_headline(record: Record, task: Task, **attrs: Any) -> None:
+    """Write the headline of the rows so far, and other attributes with it."""
     try:
         headline = record.headline_attrs(task, partial(_headline_attrs, record))
     except Exception as error:  # unreadable rows must not hide the status
         record.log.append(HEADLINE, reason=str(error))
         headline = {"headline": {}, "headline_errors": [f"no estimates: {error}"]}
     attrs = {"headline_errors": None, **headline, **attrs}
-    attrs["headline_version"] = task.headline_version
-    record.update(status=status, ended=time.time(), **attrs)
-    record.log.append(status, at=record.steps)
+    record.update(**attrs, headline_version=task.headline_version)
 
 
 def _headline_attrs(

@@ -15,13 +15,14 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from heliostat.answer import INCONCLUSIVE
 from heliostat.driver.finish import error_line
 from heliostat.driver.integrity import contradictions, stride_start
 from heliostat.driver.parent import stored_parent
 from heliostat.driver.placement import Placement
 from heliostat.driver.progress import Progress, display_of
 from heliostat.driver.replay import replay
-from heliostat.errors import RequestError, StoreError
+from heliostat.errors import RequestError, StoreError, Unreadable
 from heliostat.loop.state import StrideDigests
 from heliostat.loop.work import Chunk, Span, block_count
 from heliostat.results.lookup import as_run
@@ -113,13 +114,15 @@ def verify(
         view = as_run(run, store, None, code)
         run = Run(view.path, view.task)  # in full: a view may be its beginning
         return _verdict(run, segments, placement, seed, display_of(progress))
+    except Unreadable as error:
+        return Verdict(INCONCLUSIVE, [str(error)], [])
     except StoreError as error:
         return Verdict("REJECT", [str(error)], [])
     except RequestError:
         raise
     except Exception as error:  # a hostile record or a task may raise anything
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
-        return Verdict("INCONCLUSIVE", [f"it could not be checked ({reason})"], [])
+        return Verdict(INCONCLUSIVE, [f"it could not be checked ({reason})"], [])
 
 
 def _verdict(
@@ -130,7 +133,7 @@ def _verdict(
     progress: Progress,
 ) -> Verdict:
     if not run.record.steps:
-        return Verdict("INCONCLUSIVE", ["the run has no committed steps"], [])
+        return Verdict(INCONCLUSIVE, ["the run has no committed steps"], [])
     reasons = contradictions(run)
     if reasons or segments == 0:
         return Verdict("REJECT" if reasons else "ACCEPT", reasons, [])
@@ -206,7 +209,7 @@ class _Comparison:
             reason = error_line(failure)
             self.undecided.append(f"the replay could not be finished: {reason}")
         status = (
-            "REJECT" if self.reasons else "INCONCLUSIVE" if self.undecided else "ACCEPT"
+            "REJECT" if self.reasons else INCONCLUSIVE if self.undecided else "ACCEPT"
         )
         return Verdict(status, self.reasons + self.undecided, self.replayed)
 

@@ -101,6 +101,7 @@ def _start_embedded(workers: int | None, attempts: int = START_ATTEMPTS) -> Path
         context: Any = ray.init(**options, **QUIET)
     except Exception as error:  # Ray raises many types
         ray.shutdown()
+        sessions.claim_failed()
         if attempts > 1:
             return _start_embedded(workers, attempts - 1)
         raise RayUnavailable(

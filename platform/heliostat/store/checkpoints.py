@@ -50,11 +50,10 @@ class Checkpoints:
             StoreError: naming the file, if it is missing or damaged.
         """
         path = self._path(block, step)
-        try:
+        if not path.is_file():
+            raise StoreError(f"{path}: this state is missing")
+        with as_store_error(f"{path}: this state"):
             content = path.read_bytes()
-        except OSError as error:
-            reason = error.strerror
-            raise StoreError(f"{path}: this state is missing ({reason})") from error
         if hashlib.sha256(content[:-32]).digest() != content[-32:]:
             raise StoreError(f"{path}: this state is damaged")
         with (

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any
@@ -15,10 +17,22 @@ from xarray.core.indexing import (
     explicit_indexing_adapter,
 )
 
-from heliostat.errors import RequestError, StoreError
+from heliostat.errors import RequestError, StoreError, Unreadable
 
 END_OF_TIME = 2.5e11
 """Seconds of the last time that Python can format, in the year 9892."""
+
+FAULTS_OF_MACHINES = {
+    errno.EACCES,
+    errno.EPERM,
+    errno.EMFILE,
+    errno.ENFILE,
+    errno.ENOMEM,
+    errno.EIO,
+    errno.ESTALE,
+    errno.ETIMEDOUT,
+}
+"""Errors of a system that cannot read a file now, whatever the file holds."""
 
 
 @contextmanager
@@ -27,6 +41,8 @@ def as_store_error(subject: str) -> Generator[None]:
 
     Raises:
         StoreError: "``subject`` is damaged", with the reason, in one line.
+        Unreadable: "``subject`` cannot be read", if permissions, memory or the disk are
+            to blame.
         RequestError: as it is.
     """
     try:
@@ -34,8 +50,18 @@ def as_store_error(subject: str) -> Generator[None]:
     except (StoreError, RequestError):
         raise
     except Exception as error:
+        if reason := _fault_of_machine(error):
+            raise Unreadable(f"{subject} cannot be read ({reason})") from error
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise StoreError(f"{subject} is damaged ({reason})") from error
+
+
+def _fault_of_machine(error: Exception) -> str:
+    """Return why this machine cannot read; empty if what it read is wrong."""
+    if isinstance(error, MemoryError):
+        return "out of memory"
+    number = getattr(error, "errno", None)
+    return os.strerror(number) if number in FAULTS_OF_MACHINES else ""
 
 
 def with_store_errors(data: xr.Dataset, subject: str) -> xr.Dataset:

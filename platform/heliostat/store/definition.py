@@ -100,4 +100,8 @@ def _spec(stored: dict[str, Any]) -> Spec:
     """
     check_types(stored, {"identity": (dict,), "passed": (dict,)}, "it")
     check_types(stored["identity"], IDENTITY, "its identity")
+    for name in ("width", "stride"):
+        if stored["identity"][name] is True or stored["identity"][name] < 1:
+            reason = f"{name} is {stored['identity'][name]}, expected at least 1"
+            raise StoreError(f"its identity is damaged ({reason})")
     return Spec(stored["identity"], stored["passed"])

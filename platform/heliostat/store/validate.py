@@ -96,7 +96,7 @@ def check_headline(headline: Any, subject: str) -> None:
 def check_types(
     values: Mapping[str, Any], types: Mapping[str, tuple[type, ...]], subject: str
 ) -> None:
-    """Check that values are there, and of their types.
+    """Check that values are there and have their types.
 
     Raises:
         StoreError: "``subject`` is damaged", naming the first value that is not.

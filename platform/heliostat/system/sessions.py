@@ -25,6 +25,16 @@ def claim(session: Path) -> None:
         (session / OWNER).write_text(json.dumps(this_process()))
 
 
+def claim_failed() -> None:
+    """Claim sessions that this process began to start; their names end with its number.
+
+    ``heliostat gc`` removes them later; until then their logs may say what failed.
+    """
+    for session in ray_folder().glob(f"session_*_{os.getpid()}"):
+        if not (session / OWNER).exists():
+            claim(session)
+
+
 def remove(session: Path) -> bool:
     """Remove the folder of a session that has ended; the file of its owner goes last.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import io
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import replace
@@ -15,6 +16,7 @@ from heliostat import Answer
 from heliostat.answer import command, format_estimate
 from heliostat.assistants import Budget, Prices, ReplyCache, Spent
 from heliostat.cli import to_argv
+from heliostat.results.output import write_output
 from heliostat_tasks.preferences import labels
 from heliostat_tasks.preferences.conversations import (
     ResponsePair,
@@ -187,13 +189,18 @@ def _label(
 
 def _write(table: pd.DataFrame, output: Path) -> None:
     try:
-        table.to_csv(output, index=False, mode="x")
-    except OSError as error:
-        if not isinstance(error, FileExistsError):
-            output.unlink(missing_ok=True)  # half of it, on a full disk
-        reason = error.strerror or error
-        line = f"{output} cannot be written: {reason}; {RESUMABLE}"
-        raise hs.StoreError(line) from error
+        _check_output(output)  # it may have been made meanwhile
+        write_output(output, _csv(table, output.suffix == ".gz"))
+    except hs.RequestError as error:
+        raise hs.StoreError(f"{error}; {RESUMABLE}") from error
+
+
+def _csv(table: pd.DataFrame, compressed: bool) -> bytes:
+    """Return a table as CSV; equal tables give equal bytes, compressed or not."""
+    stream = io.BytesIO()
+    method = {"method": "gzip", "mtime": 0} if compressed else None
+    table.to_csv(stream, index=False, compression=method)
+    return stream.getvalue()
 
 
 def _answer(

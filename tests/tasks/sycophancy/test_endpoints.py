@@ -71,6 +71,7 @@ def unreliable(call, prompt):
     }.get(kind, answer)
 
 
+@pytest.mark.slow
 def test_every_item_ends_graded_or_failed_with_the_reason(tmp_path):
     with FakeChat(unreliable) as chat:
         run = run_here(endpoint_task(chat, timeout=5.0), tmp_path)
