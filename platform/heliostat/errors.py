@@ -35,11 +35,11 @@ class StoreError(RuntimeError):
     """
 
 
-class Unreadable(StoreError):
+class CannotRead(StoreError):
     """A part of a store that this machine cannot read now; it says nothing of the part.
 
     Example:
-        >>> issubclass(Unreadable, StoreError)
+        >>> issubclass(CannotRead, StoreError)
         True
     """
 

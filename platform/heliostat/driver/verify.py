@@ -22,7 +22,7 @@ from heliostat.driver.parent import stored_parent
 from heliostat.driver.placement import Placement
 from heliostat.driver.progress import Progress, display_of
 from heliostat.driver.replay import replay
-from heliostat.errors import RequestError, StoreError, Unreadable
+from heliostat.errors import RequestError, StoreError, CannotRead
 from heliostat.loop.state import StrideDigests
 from heliostat.loop.work import Chunk, Span, block_count
 from heliostat.results.lookup import as_run
@@ -114,7 +114,7 @@ def verify(
         view = as_run(run, store, None, code)
         run = Run(view.path, view.task)  # in full: a view may be its beginning
         return _verdict(run, segments, placement, seed, display_of(progress))
-    except Unreadable as error:
+    except CannotRead as error:
         return Verdict(INCONCLUSIVE, [str(error)], [])
     except StoreError as error:
         return Verdict("REJECT", [str(error)], [])

@@ -17,7 +17,7 @@ from xarray.core.indexing import (
     explicit_indexing_adapter,
 )
 
-from heliostat.errors import RequestError, StoreError, Unreadable
+from heliostat.errors import RequestError, StoreError, CannotRead
 
 END_OF_TIME = 2.5e11
 """Seconds of the last time that Python can format, in the year 9892."""
@@ -41,7 +41,7 @@ def as_store_error(subject: str) -> Generator[None]:
 
     Raises:
         StoreError: "``subject`` is damaged", with the reason, in one line.
-        Unreadable: "``subject`` cannot be read", if permissions, memory or the disk are
+        CannotRead: "``subject`` cannot be read", if permissions, memory or the disk are
             to blame.
         RequestError: as it is.
     """
@@ -51,7 +51,7 @@ def as_store_error(subject: str) -> Generator[None]:
         raise
     except Exception as error:
         if reason := _fault_of_machine(error):
-            raise Unreadable(f"{subject} cannot be read ({reason})") from error
+            raise CannotRead(f"{subject} cannot be read ({reason})") from error
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise StoreError(f"{subject} is damaged ({reason})") from error
 

@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
-from heliostat.errors import Unreadable
+from heliostat.errors import CannotRead
 from heliostat.store.damage import END_OF_TIME
 
 COMMON: dict[str, Any] = {"time": int | float, "event": str}
@@ -60,14 +60,14 @@ class EventLog:
         A line that is not an event, as a crash leaves, is skipped.
 
         Raises:
-            Unreadable: if the file cannot be read.
+            CannotRead: if the file cannot be read.
         """
         try:
             lines = self.path.read_bytes().splitlines()
         except FileNotFoundError:
             return []
         except OSError as error:
-            raise Unreadable(f"{self.path}: {error.strerror}") from error
+            raise CannotRead(f"{self.path}: {error.strerror}") from error
         events = []
         for line in lines:
             if name.encode() not in line:
