@@ -22,7 +22,7 @@ from heliostat.driver.parent import stored_parent
 from heliostat.driver.placement import Placement
 from heliostat.driver.progress import Progress, display_of
 from heliostat.driver.replay import replay
-from heliostat.errors import RequestError, StoreError, CannotRead
+from heliostat.errors import CannotRead, RequestError, StoreError
 from heliostat.loop.state import StrideDigests
 from heliostat.loop.work import Chunk, Span, block_count
 from heliostat.results.lookup import as_run

@@ -17,7 +17,7 @@ from xarray.core.indexing import (
     explicit_indexing_adapter,
 )
 
-from heliostat.errors import RequestError, StoreError, CannotRead
+from heliostat.errors import CannotRead, RequestError, StoreError
 
 END_OF_TIME = 2.5e11
 """Seconds of the last time that Python can format, in the year 9892."""
