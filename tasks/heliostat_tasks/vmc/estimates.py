@@ -9,7 +9,7 @@ import numpy as np
 
 from heliostat import Estimate
 from heliostat.kernels.diagnostics.blocking import blocked_mean
-from heliostat_tasks.vmc.molecule import Molecule
+from heliostat_tasks.vmc.molecules import Molecule
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -63,7 +63,7 @@ def compare_energies(energy: Estimate, molecule: Molecule) -> dict[str, Estimate
 
     CCSD(T) replaces an exact energy that is not known.
     """
-    from heliostat_tasks.vmc.references import references
+    from heliostat_tasks.vmc.chemistry.references import references
 
     known = references(molecule)
     best = known.get("exact", known.get("ccsd(t)"))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float, Int
 
-from heliostat_tasks.vmc.slater import slater_exponents
+from heliostat_tasks.vmc.wavefunction.slater import slater_exponents
 
 
 def assign_electrons(

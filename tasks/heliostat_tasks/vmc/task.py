@@ -19,13 +19,13 @@ from heliostat.kernels.vmc.metropolis import adapt_width, metropolis_sweep
 from heliostat.kernels.vmc.sharding import replicate
 from heliostat.kernels.vmc.sortlet import SignedLog
 from heliostat_tasks.vmc import estimates
-from heliostat_tasks.vmc.ansatz import Ansatz, Params
 from heliostat_tasks.vmc.hamiltonian import LocalEnergy
 from heliostat_tasks.vmc.initial_positions import assign_electrons, widths
-from heliostat_tasks.vmc.molecule import Molecule
+from heliostat_tasks.vmc.molecules import Molecule
 from heliostat_tasks.vmc.training import Update, schedule, scores, spring_update
 from heliostat_tasks.vmc.validate import check_fields
-from heliostat_tasks.vmc.wavefunction import (
+from heliostat_tasks.vmc.wavefunction.ansatz import Ansatz, Params
+from heliostat_tasks.vmc.wavefunction.evaluation import (
     Data,
     compiled,
     energy_function,

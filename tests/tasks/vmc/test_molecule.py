@@ -8,8 +8,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from heliostat_tasks.vmc.geometries import BOHR, BUILTIN, SYMBOLS
-from heliostat_tasks.vmc.molecule import CLOSEST, Molecule
+from heliostat_tasks.vmc.molecules.geometries import BOHR, BUILTIN, SYMBOLS
+from heliostat_tasks.vmc.molecules.molecule import CLOSEST, Molecule
 
 GROUND = {
     "H": (1, 0),

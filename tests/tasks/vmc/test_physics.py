@@ -15,8 +15,8 @@ from heliostat.system.jit import jit
 from heliostat_tasks.vmc import VMC
 from heliostat_tasks.vmc.hamiltonian import coulomb, local_energy
 from heliostat_tasks.vmc.initial_positions import assign_electrons
-from heliostat_tasks.vmc.slater import slater_exponents
 from heliostat_tasks.vmc.task import SETTLE
+from heliostat_tasks.vmc.wavefunction.slater import slater_exponents
 
 TINY = {"features": 8, "layers": 1, "heads": 2, "terms": 3}
 SMALL = TINY | {"walkers": 16, "train": SETTLE + 3, "moves": 2, "burn_in": 40}

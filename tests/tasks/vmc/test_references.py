@@ -10,12 +10,12 @@ import pytest
 
 pytest.importorskip("pyscf")
 
-from heliostat_tasks.vmc import references as module
-from heliostat_tasks.vmc.basis import choose
-from heliostat_tasks.vmc.exact import EXACT, exact
-from heliostat_tasks.vmc.geometries import BUILTIN
-from heliostat_tasks.vmc.molecule import Molecule
-from heliostat_tasks.vmc.references import references
+from heliostat_tasks.vmc.chemistry import references as module
+from heliostat_tasks.vmc.chemistry.basis import choose
+from heliostat_tasks.vmc.chemistry.exact import EXACT, exact
+from heliostat_tasks.vmc.chemistry.references import references
+from heliostat_tasks.vmc.molecules import Molecule
+from heliostat_tasks.vmc.molecules.geometries import BUILTIN
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from itertools import combinations
 
 from heliostat.errors import did_you_mean
-from heliostat_tasks.vmc.geometries import BUILTIN, SYMBOLS
-from heliostat_tasks.vmc.nuclei import (
+from heliostat_tasks.vmc.molecules.geometries import BUILTIN, SYMBOLS
+from heliostat_tasks.vmc.molecules.nuclei import (
     UNITS,
     Nucleus,
     from_file,

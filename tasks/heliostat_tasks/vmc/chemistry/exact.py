@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from heliostat import Estimate
-from heliostat_tasks.vmc.molecule import Molecule
+from heliostat_tasks.vmc.molecules import Molecule
 
 SAME = 1e-5
 """Largest difference of distances in one geometry, bohr; near a minimum it changes the

@@ -15,7 +15,7 @@ from contextlib import suppress
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from heliostat_tasks.vmc.molecule import Molecule
+from heliostat_tasks.vmc.molecules import Molecule
 
 LIGHT = ("H", "He")
 """Elements without a core, for which cc-pVXZ is complete."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from heliostat.errors import did_you_mean
-from heliostat_tasks.vmc.geometries import BOHR, SYMBOLS
+from heliostat_tasks.vmc.molecules.geometries import BOHR, SYMBOLS
 
 UNITS = {"angstrom": 1 / BOHR, "bohr": 1.0}
 """Length units by name, in bohr."""

@@ -16,7 +16,7 @@ from jax import Array
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Float, Key
 
-from heliostat_tasks.vmc.slater import Shell
+from heliostat_tasks.vmc.wavefunction.slater import Shell
 
 Params = dict[str, Any]
 

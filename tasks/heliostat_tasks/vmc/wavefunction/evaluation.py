@@ -18,8 +18,8 @@ from jax.typing import ArrayLike
 from jaxtyping import Float
 
 from heliostat.kernels.vmc.sortlet import SignedLog
-from heliostat_tasks.vmc.ansatz import Ansatz, Params
 from heliostat_tasks.vmc.hamiltonian import LocalEnergy, coulomb, local_energy
+from heliostat_tasks.vmc.wavefunction.ansatz import Ansatz, Params
 
 
 class Data(NamedTuple):

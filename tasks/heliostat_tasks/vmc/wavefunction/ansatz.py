@@ -35,8 +35,14 @@ from jax import Array
 from jaxtyping import Float, Key
 
 from heliostat.kernels.vmc.sortlet import SignedLog, signed_logsumexp, sortlet
-from heliostat_tasks.vmc.first_guess import Guess, Params, dense, draw_params, orbitals
-from heliostat_tasks.vmc.slater import Shell, shells_of
+from heliostat_tasks.vmc.wavefunction.first_guess import (
+    Guess,
+    Params,
+    dense,
+    draw_params,
+    orbitals,
+)
+from heliostat_tasks.vmc.wavefunction.slater import Shell, shells_of
 
 
 @dataclass(frozen=True)

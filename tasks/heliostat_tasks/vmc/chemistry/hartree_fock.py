@@ -1,0 +1,110 @@
+"""The Hartree-Fock calculation of a molecule by PySCF, made once per process.
+
+Closed shells are restricted, as published limits are, unless an unrestricted solution
+lies 10 mHa lower: bonds are then so stretched that the closed shell misleads (H4).
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+from heliostat_tasks.vmc.chemistry.basis import Basis, choose
+from heliostat_tasks.vmc.molecules import Molecule
+
+CLOSED, OPEN = 100, 60
+"""Most basis functions for CCSD(T), by the kind of shell."""
+
+HUGE = 200
+"""Most basis functions for Hartree-Fock; more would take too much memory and time."""
+
+BROKEN = 1e-2
+"""Energy difference, hartree, at which an unrestricted solution is preferred."""
+
+
+class Solution(NamedTuple):
+    """A self-consistent field of PySCF, and the basis that it was solved in."""
+
+    field: Any
+    basis: Basis
+
+
+@lru_cache(maxsize=16)
+def hartree_fock(molecule: Molecule) -> Solution:
+    """Solve the Hartree-Fock equations in the largest basis that is affordable.
+
+    Args:
+        molecule: in bohr.
+
+    Returns:
+        The field, restricted or unrestricted, and its basis; look at ``converged``.
+
+    Raises:
+        LookupError: if an element has no basis.
+        MemoryError: if the molecule needs too many functions.
+    """
+    basis = choose(molecule, OPEN if molecule.spin else CLOSED)
+    if basis.size > HUGE:
+        raise MemoryError(f"{basis.size} functions in {basis.name}, at most {HUGE}")
+    field = _solve(molecule, basis)
+    broken = field.istype("UHF") and molecule.spin == 0
+    if broken and basis.size > OPEN:  # CCSD then costs as much as for an open shell
+        basis = choose(molecule, OPEN)
+        field = _solve(molecule, basis)
+    return Solution(field, basis)
+
+
+def _solve(molecule: Molecule, basis: Basis) -> Any:
+    from pyscf import gto, scf
+
+    mol = gto.M(
+        atom=list(zip(molecule.symbols, molecule.positions, strict=True)),
+        unit="Bohr",
+        basis=basis.shells,
+        charge=molecule.charge,
+        spin=molecule.spin,
+        verbose=0,
+    )
+    if molecule.spin:
+        return _leave_saddle(_converge(scf.UHF(mol)))
+    closed = _converge(scf.RHF(mol))
+    # the search for a broken solution costs more than the energy of a large molecule
+    return _break_symmetry(closed) if basis.affordable and closed.converged else closed
+
+
+def _break_symmetry(closed: Any) -> Any:
+    """Return the unrestricted solution if it lies well below the restricted one."""
+    from pyscf import scf
+
+    _, mixed, _, stable = closed.stability(external=True, return_status=True)
+    if stable:
+        return closed
+    open_shell, half = scf.UHF(closed.mol), closed.mo_occ / 2
+    density = open_shell.make_rdm1(mixed, (half, half))
+    open_shell = _leave_saddle(_converge(open_shell, density))
+    lower = open_shell.converged and open_shell.e_tot < closed.e_tot - BROKEN
+    return open_shell if lower else closed
+
+
+def _converge(hf: Any, density: Any = None) -> Any:
+    """Converge SCF by DIIS, or by Newton's method if DIIS does not converge."""
+    hf.chkfile = None
+    hf.conv_tol = 1e-9
+    hf.kernel(density)
+    if not hf.converged:
+        newton = hf.newton()
+        newton.kernel(hf.mo_coeff, hf.mo_occ)
+        hf.converged, hf.e_tot = newton.converged, newton.e_tot
+        hf.mo_coeff, hf.mo_occ = newton.mo_coeff, newton.mo_occ
+        hf.mo_energy = newton.mo_energy
+    return hf
+
+
+def _leave_saddle(hf: Any) -> Any:
+    """Follow an unstable direction to a lower energy, at most twice."""
+    for _ in range(2):
+        orbitals, _, stable, _ = hf.stability(return_status=True)
+        if stable or not hf.converged:
+            break
+        _converge(hf, hf.make_rdm1(orbitals, hf.mo_occ))
+    return hf
