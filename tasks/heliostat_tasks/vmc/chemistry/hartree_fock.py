@@ -2,12 +2,20 @@
 
 Closed shells are restricted, as published limits are, unless an unrestricted solution
 lies 10 mHa lower: bonds are then so stretched that the closed shell misleads (H4).
+
+Orbitals are the same bits in every process of a machine, since first guesses of runs
+are taken from them: one thread sums in one order, and a small field orients the first
+density, because the open shell of an atom such as boron has no direction of its own.
 """
 
 from __future__ import annotations
 
 from functools import lru_cache
+from importlib import import_module
 from typing import Any, NamedTuple
+
+import numpy as np
+from threadpoolctl import threadpool_limits
 
 from heliostat_tasks.vmc.chemistry.basis import Basis, choose
 from heliostat_tasks.vmc.molecules import Molecule
@@ -20,6 +28,11 @@ HUGE = 200
 
 BROKEN = 1e-2
 """Energy difference, hartree, at which an unrestricted solution is preferred."""
+
+
+FIELD = (3e-3, 2e-3, 1e-3)
+"""Curvatures along x, y and z of the potential in which the first density is oriented,
+hartree/bohr²: orbitals along z are filled first."""
 
 
 class Solution(NamedTuple):
@@ -43,6 +56,12 @@ def hartree_fock(molecule: Molecule) -> Solution:
         LookupError: if an element has no basis.
         MemoryError: if the molecule needs too many functions.
     """
+    import_module("pyscf.scf")  # threads of a loaded library only can be limited
+    with threadpool_limits(1):
+        return _largest_affordable(molecule)
+
+
+def _largest_affordable(molecule: Molecule) -> Solution:
     basis = choose(molecule, OPEN if molecule.spin else CLOSED)
     if basis.size > HUGE:
         raise MemoryError(f"{basis.size} functions in {basis.name}, at most {HUGE}")
@@ -65,6 +84,7 @@ def _solve(molecule: Molecule, basis: Basis) -> Any:
         spin=molecule.spin,
         verbose=0,
     )
+    mol.incore_anyway = True  # else the memory in use would choose the order of sums
     if molecule.spin:
         return _leave_saddle(_converge(scf.UHF(mol)))
     closed = _converge(scf.RHF(mol))
@@ -89,8 +109,8 @@ def _break_symmetry(closed: Any) -> Any:
 def _converge(hf: Any, density: Any = None) -> Any:
     """Converge SCF by DIIS, or by Newton's method if DIIS does not converge."""
     hf.chkfile = None
-    hf.conv_tol = 1e-9
-    hf.kernel(density)
+    hf.conv_tol = 1e-11
+    hf.kernel(_oriented_density(hf) if density is None else density)
     if not hf.converged:
         newton = hf.newton()
         newton.kernel(hf.mo_coeff, hf.mo_occ)
@@ -98,6 +118,16 @@ def _converge(hf: Any, density: Any = None) -> Any:
         hf.mo_coeff, hf.mo_occ = newton.mo_coeff, newton.mo_occ
         hf.mo_energy = newton.mo_energy
     return hf
+
+
+def _oriented_density(hf: Any) -> Any:
+    """Return the density of PySCF's guess after one step in the orienting field."""
+    charges, positions = hf.mol.atom_charges(), hf.mol.atom_coords()
+    with hf.mol.with_common_origin(charges @ positions / charges.sum()):
+        squares = hf.mol.intor("int1e_rr")[[0, 4, 8]]  # ⟨a|x²|b⟩, y², z²
+    fock = hf.get_fock(dm=hf.get_init_guess()) + np.tensordot(FIELD, squares, 1)
+    energies, orbitals = hf.eig(fock, hf.get_ovlp())
+    return hf.make_rdm1(orbitals, hf.get_occ(energies, orbitals))
 
 
 def _leave_saddle(hf: Any) -> Any:
