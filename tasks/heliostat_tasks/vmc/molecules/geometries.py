@@ -9,16 +9,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-# fmt: off
-SYMBOLS = (
-    "H", "He",
-    "Li", "Be", "B", "C", "N", "O", "F", "Ne",
-    "Na", "Mg", "Al", "Si", "P", "S", "Cl", "Ar",
-    "K", "Ca", "Sc", "Ti", "V", "Cr", "Mn", "Fe", "Co", "Ni", "Cu", "Zn",
-    "Ga", "Ge", "As", "Se", "Br", "Kr",
-)
-# fmt: on
-"""Chemical symbols in the order of their charge: ``SYMBOLS[0]`` is hydrogen."""
+from heliostat_tasks.vmc.molecules.elements import SYMBOLS
+from heliostat_tasks.vmc.molecules.spin import hund
 
 BOHR = 0.529177210903
 """One bohr in angstrom, CODATA 2018."""
@@ -32,8 +24,9 @@ class Geometry(NamedTuple):
     source: str  # source of the geometry
 
 
-def _atom(symbol: str, spin: int) -> Geometry:
-    return Geometry(f"{symbol} 0 0 0", spin, "one nucleus; spin by Hund's rules")
+def _atom(symbol: str, charge: int) -> Geometry:
+    source = "one nucleus; spin by Hund's rule"
+    return Geometry(f"{symbol} 0 0 0", hund(charge, charge), source)
 
 
 def _diatomic(a: str, b: str, length: str, source: str) -> Geometry:
@@ -41,10 +34,9 @@ def _diatomic(a: str, b: str, length: str, source: str) -> Geometry:
 
 
 _PFAU = "Pfau et al., Phys. Rev. Research 2, 033429 (2020), in its public code"
-_SPINS = (1, 0, 1, 0, 1, 2, 3, 2, 1, 0)  # Hund, H … Ne
 
 BUILTIN: dict[str, Geometry] = {
-    **{s: _atom(s, spin) for s, spin in zip(SYMBOLS[:10], _SPINS, strict=True)},
+    **{s: _atom(s, charge) for charge, s in enumerate(SYMBOLS, start=1)},
     "H2": _diatomic(
         "H", "H", "1.4", "the length of the published energy, R = 1.4 bohr"
     ),

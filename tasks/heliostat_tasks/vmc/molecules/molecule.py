@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import combinations
 
 from heliostat.errors import did_you_mean
-from heliostat_tasks.vmc.molecules.geometries import BUILTIN, SYMBOLS
+from heliostat_tasks.vmc.molecules import files, names
+from heliostat_tasks.vmc.molecules.elements import SYMBOLS
+from heliostat_tasks.vmc.molecules.geometries import BUILTIN
 from heliostat_tasks.vmc.molecules.nuclei import (
     UNITS,
-    Nucleus,
-    from_file,
+    Structure,
+    check_distances,
     from_text,
-    is_file,
 )
-
-CLOSEST = 0.1
-"""Least distance of two nuclei, bohr. No molecule is so tight (H2 has 1.4); a mistaken
-unit or a repeated line is."""
+from heliostat_tasks.vmc.molecules.spin import hund, split
 
 
 @dataclass(frozen=True)
@@ -40,6 +37,8 @@ class Molecule:
     n_up: int
     n_down: int
     name: str  # the built-in's or the formula, with the sign of an ion
+    # sentences on what was assumed, read in a comment line, or not used
+    remarks: tuple[str, ...] = field(default=(), compare=False)
 
     @property
     def electrons(self) -> int:
@@ -60,20 +59,25 @@ class Molecule:
     def parse(
         cls,
         text: str,
-        charge: int = 0,
+        charge: int | None = None,
         spin: int | None = None,
         unit: str | None = None,
+        frame: int | None = None,
     ) -> Molecule:
         """Parse a molecule as users write it.
 
         Args:
             text: a built-in name (``"LiH"``), a path (it ends in .xyz or holds a path
                 separator), or inline text ``"Li 0 0 0; H 0 0 1.595"``.
-            charge: net charge, elementary charges.
-            spin: n_up − n_down, not negative; ``None`` means that of the ground state
-                for a neutral built-in, and the lowest possible, 0 or 1, otherwise.
+            charge: net charge, elementary charges; ``None`` means that of the comment
+                line of a file, and 0 otherwise.
+            spin: 2S_z = n_up − n_down, not negative; ``None`` means that of the comment
+                line if its charge is used, of the ground state for an atom, an ion or a
+                neutral built-in, and the lowest possible, 0 or 1, otherwise.
             unit: unit of lengths, ``"angstrom"`` (also for ``None``) or ``"bohr"``.
                 Built-ins are defined in bohr and refuse ``"angstrom"``.
+            frame: index of the geometry in a file of several, from 0, or from −1 for
+                the last.
 
         Returns:
             The molecule, in bohr.
@@ -86,20 +90,25 @@ class Molecule:
             'H2'
         """
         text = str(text).strip()
-        nuclei = _read(text, unit)
-        _check_distances(nuclei)
-        electrons = sum(_charge(n) for n in nuclei) - charge
+        structure = _read(text, charge, spin, unit, frame)
+        nuclei, remarks = structure.nuclei, structure.remarks
+        check_distances(nuclei)
+        charges = tuple(SYMBOLS.index(n.symbol) + 1 for n in nuclei)
+        if charge is None:
+            charge = structure.charge or 0
+            remarks += _used("charge", structure.charge)
         if spin is None:
-            ground = BUILTIN[text].spin if text in BUILTIN and charge == 0 else None
-            spin = electrons % 2 if ground is None else ground
-        up, down = _spins(electrons, charge, spin)
+            spin, origin = _spin(structure, charges, charge)
+            remarks += origin
+        up, down = split(sum(charges) - charge, charge, spin)
         return cls(
             symbols=tuple(n.symbol for n in nuclei),
-            charges=tuple(_charge(n) for n in nuclei),
+            charges=charges,
             positions=tuple(n.position for n in nuclei),
             n_up=up,
             n_down=down,
-            name=_name(nuclei, charge),
+            name=names.name(nuclei, charge),
+            remarks=remarks,
         )
 
     def text(self) -> str:
@@ -126,13 +135,23 @@ class Molecule:
             yield a, b, math.dist(position_a, position_b)
 
 
-def _read(text: str, unit: str | None) -> list[Nucleus]:
+def _read(
+    text: str,
+    charge: int | None,
+    spin: int | None,
+    unit: str | None,
+    frame: int | None,
+) -> Structure:
     if unit is not None and unit not in UNITS:
         raise ValueError(
             f"unknown unit '{unit}'{did_you_mean(unit, UNITS)} (angstrom or bohr)"
         )
     if not text.strip("; \n"):
         raise ValueError("no molecule given; name one like LiH, a .xyz file or nuclei")
+    if text not in BUILTIN and files.is_file(text):
+        return files.read(text, unit or "angstrom", frame, charge is None, spin is None)
+    if frame is not None:
+        raise ValueError(f"frame {frame} is for .xyz files; leave it out")
     if text in BUILTIN:
         if unit not in (None, "bohr"):
             raise ValueError(
@@ -140,69 +159,33 @@ def _read(text: str, unit: str | None) -> list[Nucleus]:
                 "in bohr; leave unit out, or write the nuclei inline"
             )
         return from_text(BUILTIN[text].nuclei, "bohr")
-    if is_file(text):
-        return from_file(text, unit or "angstrom")
     if len(text.replace(";", " ").split()) == 1:
-        raise ValueError(_unknown(text))
+        raise ValueError(names.advice(text))
     return from_text(text, unit or "angstrom")
 
 
-def _unknown(text: str) -> str:
-    if text in SYMBOLS:
-        return f"atom '{text}' is not built in (H to Ne are); write it '{text} 0 0 0'"
-    return (
-        f"unknown molecule '{text}'{did_you_mean(text, BUILTIN)} "
-        f"(built in: {', '.join(BUILTIN)}; or a .xyz file, or 'Li 0 0 0; H 0 0 1.595')"
-    )
-
-
-def _check_distances(nuclei: list[Nucleus]) -> None:
-    for (i, a), (j, b) in combinations(enumerate(nuclei, start=1), 2):
-        distance = math.dist(a.position, b.position)
-        if distance < CLOSEST:
+def _spin(
+    structure: Structure, charges: tuple[int, ...], charge: int
+) -> tuple[int, tuple[str, ...]]:
+    """Return n_up − n_down where the user gives none, and remarks on its origin."""
+    electrons = sum(charges) - charge
+    stated = structure.multiplicity
+    if stated is not None and charge == (structure.charge or 0):
+        if (electrons - stated + 1) % 2:
             raise ValueError(
-                f"nuclei {i} ({a.symbol}) and {j} ({b.symbol}) are too close: "
-                f"{distance:.3g} bohr, expected at least {CLOSEST}; move one, or check "
-                "the unit"
+                f"multiplicity {stated} in the comment line does not fit {electrons} "
+                "electrons; correct it, or give spin = n_up - n_down"
             )
+        return stated - 1, _used("multiplicity", stated)
+    if len(charges) == 1:
+        return hund(charges[0], electrons), ()
+    builtin = names.builtin(structure.nuclei)
+    if builtin and charge == 0:
+        return BUILTIN[builtin].spin, ()
+    lowest = electrons % 2
+    assumed = f"2S_z = {lowest} is assumed, the lowest; --spin sets it"
+    return lowest, (assumed,) if electrons > 1 else ()
 
 
-def _spins(electrons: int, charge: int, spin: int) -> tuple[int, int]:
-    """Return n_up and n_down."""
-    if electrons < 1:
-        raise ValueError(
-            f"charge {charge} leaves {electrons} electrons; at least 1 is needed, "
-            "lower the charge"
-        )
-    if spin < 0:
-        raise ValueError(
-            f"spin must be n_up - n_down >= 0, got {spin}; {-spin} has the same energy"
-        )
-    if spin > electrons:
-        raise ValueError(
-            f"spin {spin} needs at least {spin} electrons but there are {electrons}; "
-            f"spin is n_up - n_down, at most {electrons}"
-        )
-    if (electrons - spin) % 2:
-        kind = "even" if electrons % 2 == 0 else "odd"
-        raise ValueError(
-            f"spin {spin} does not fit {electrons} electrons: n_up - n_down must be "
-            f"{kind}; set spin to {electrons % 2} or change the charge"
-        )
-    return (electrons + spin) // 2, (electrons - spin) // 2
-
-
-def _name(nuclei: list[Nucleus], charge: int) -> str:
-    """Name the built-in with these nuclei, or return the formula: ``Li+``, ``O2-``."""
-    counts = Counter(n.symbol for n in nuclei)
-    name = "".join(f"{s}{n if n > 1 else ''}" for s, n in counts.items())
-    for builtin, geometry in BUILTIN.items():
-        name = builtin if from_text(geometry.nuclei, "bohr") == nuclei else name
-    if charge == 0:
-        return name
-    size = "" if abs(charge) == 1 else str(abs(charge))
-    return f"{name}{'+' if charge > 0 else '-'}{size}"
-
-
-def _charge(nucleus: Nucleus) -> int:
-    return SYMBOLS.index(nucleus.symbol) + 1
+def _used(name: str, value: int | None) -> tuple[str, ...]:
+    return () if value is None else (f"{name} {value} is from the comment line",)

@@ -1,17 +1,33 @@
-"""Nuclei as users write them: inline text or an .xyz file."""
+"""Nuclei as users write them in text, and the numbers that count as coordinates."""
 
 from __future__ import annotations
 
 import math
-import os
-from pathlib import Path
+import re
+from collections.abc import Sequence
+from itertools import combinations
 from typing import NamedTuple
 
-from heliostat.errors import did_you_mean
-from heliostat_tasks.vmc.molecules.geometries import BOHR, SYMBOLS
+from heliostat_tasks.vmc.molecules.elements import element, remarks, shorten
+from heliostat_tasks.vmc.molecules.geometries import BOHR
 
 UNITS = {"angstrom": 1 / BOHR, "bohr": 1.0}
 """Length units by name, in bohr."""
+
+CLOSEST = 0.1
+"""Least distance of two nuclei, bohr. No molecule is so tight (H2 has 1.4); a mistaken
+unit or a repeated line is."""
+
+MOST = 1000
+"""Most nuclei of a molecule: a larger file is a protein or a trajectory by mistake."""
+
+MINUS = str.maketrans("\N{MINUS SIGN}\N{EN DASH}", "--")
+"""Signs that a text processor writes for minus."""
+
+_NUMBER = re.compile(
+    r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:(?:[eEdD]|\*\^)[+-]?[0-9]+)?"
+)
+_EXPONENT = re.compile(r"[dD]|\*\^")  # of Fortran, and of Mathematica in QM9
 
 
 class Nucleus(NamedTuple):
@@ -21,96 +37,83 @@ class Nucleus(NamedTuple):
     position: tuple[float, float, float]
 
 
-def is_file(text: str) -> bool:
-    """Return true for a path: text that ends in .xyz or has a path separator."""
-    return text.lower().endswith(".xyz") or "/" in text or os.sep in text
+class Structure(NamedTuple):
+    """Nuclei, and the rest of a file or text that belongs to a molecule."""
+
+    nuclei: list[Nucleus]
+    charge: int | None = None  # of the comment line, elementary charges
+    multiplicity: int | None = None  # of the comment line, 2S + 1
+    remarks: tuple[str, ...] = ()  # sentences for the reader of results
 
 
-def from_file(path: str, unit: str) -> list[Nucleus]:
-    """Read an .xyz file: a count, a comment, then ``symbol x y z`` on each line.
+def nucleus(fields: Sequence[str], location: str, unit: str) -> Nucleus:
+    """Return the nucleus of a label and three coordinates.
 
-    Columns after the third coordinate (charges, forces) are ignored.
-
-    Args:
-        path: ``~`` is expanded.
-        unit: ``"angstrom"``, which the format prescribes, or ``"bohr"``.
-
-    Returns:
-        The nuclei, in bohr.
+    Example:
+        >>> nucleus(["he1", "0", "1.0D-1", "0"], "line 3", "bohr")
+        Nucleus(symbol='He', position=(0.0, 0.1, 0.0))
 
     Raises:
-        ValueError: one line that names the file and its faulty line.
+        ValueError: one line that begins with the location.
     """
-    try:
-        lines = Path(path).expanduser().read_text(encoding="utf-8").splitlines()
-    except OSError as error:
+    if len(fields) != 4:
         raise ValueError(
-            f"cannot read molecule file '{path}': {error.strerror or error}; "
-            "check the path"
-        ) from None
-    except UnicodeDecodeError:
-        raise ValueError(f"cannot read '{path}': not a text file; give .xyz") from None
-    count = _count(path, lines)
-    rows = [(k, line) for k, line in enumerate(lines[2:], start=3) if line.strip()]
-    if len(rows) != count:
-        raise ValueError(
-            f"'{path}' line 1 announces {count} nuclei but {len(rows)} lines follow "
-            "the comment; correct the count or the lines"
+            f"{location} must be 'symbol x y z' like 'H 0 0 1.4', "
+            f"got '{shorten(' '.join(fields))}'"
         )
-    return [_nucleus(line.split()[:4], f"'{path}' line {k}", unit) for k, line in rows]
+    label, *numbers = fields
+    try:
+        symbol = element(label)
+    except ValueError as error:
+        raise ValueError(f"{location}: {error}") from None
+    x, y, z = (_coordinate(number, location, unit) for number in numbers)
+    return Nucleus(symbol, (x, y, z))
 
 
-def from_text(text: str, unit: str) -> list[Nucleus]:
+def from_text(text: str, unit: str) -> Structure:
     """Read ``"Li 0 0 0; H 0 0 1.595"``; newlines may replace semicolons.
 
     Example:
-        >>> from_text("Li 0 0 0; H 0 0 3.015", "bohr")[1]
+        >>> from_text("Li 0 0 0; H 0 0 3.015", "bohr").nuclei[1]
         Nucleus(symbol='H', position=(0.0, 0.0, 3.015))
 
     Raises:
         ValueError: one line that names the faulty nucleus.
     """
     lines = [line for line in text.replace("\n", ";").split(";") if line.strip()]
-    return [
-        _nucleus(line.replace(",", " ").split(), f"nucleus {k}", unit)
-        for k, line in enumerate(lines, start=1)
-    ]
+    rows = [line.replace(",", " ").split() for line in lines]
+    nuclei = [nucleus(row, f"nucleus {k}", unit) for k, row in enumerate(rows, start=1)]
+    return Structure(nuclei, remarks=tuple(remarks(row[0] for row in rows)))
 
 
-def _count(path: str, lines: list[str]) -> int:
-    head = lines[0].strip() if lines else ""
-    if not head.isdecimal() or int(head) < 1:
-        raise ValueError(
-            f"'{path}' line 1 must be the number of nuclei, got '{head}'; "
-            "an .xyz file is a count, a comment, then 'symbol x y z' lines"
-        )
-    return int(head)
+def check_distances(nuclei: list[Nucleus]) -> None:
+    """Refuse nuclei that are too many, or too close to each other.
 
-
-def _nucleus(fields: list[str], location: str, unit: str) -> Nucleus:
-    if len(fields) != 4:
-        raise ValueError(
-            f"{location} must be 'symbol x y z' like 'H 0 0 1.4', "
-            f"got '{' '.join(fields)}'"
-        )
-    symbol, *numbers = fields
-    if symbol not in SYMBOLS:
-        raise ValueError(
-            f"{location}: unknown element '{symbol}'{did_you_mean(symbol, SYMBOLS)} "
-            "(elements H to Kr are known)"
-        )
-    x, y, z = (_coordinate(number, location, unit) for number in numbers)
-    return Nucleus(symbol, (x, y, z))
+    Raises:
+        ValueError: one line.
+    """
+    if len(nuclei) > MOST:
+        raise ValueError(f"{len(nuclei)} nuclei, but a molecule has at most {MOST}")
+    for (i, a), (j, b) in combinations(enumerate(nuclei, start=1), 2):
+        distance = math.dist(a.position, b.position)
+        if distance < CLOSEST:
+            raise ValueError(
+                f"nuclei {i} ({a.symbol}) and {j} ({b.symbol}) are too close: "
+                f"{distance:.3g} bohr, expected at least {CLOSEST}; move one, or check "
+                "the unit"
+            )
 
 
 def _coordinate(number: str, location: str, unit: str) -> float:
     """Convert a coordinate to bohr."""
-    try:
-        value = float(number) * UNITS[unit]
-    except ValueError:
+    plain = number.translate(MINUS)
+    if not _NUMBER.fullmatch(plain):
+        advice = "write a point, like 1.595" if "," in number else "like 1.595"
         raise ValueError(
-            f"{location}: '{number}' is not a number; give coordinates like 1.595"
-        ) from None
+            f"{location}: '{shorten(number)}' is not a number; give finite "
+            f"coordinates, {advice}"
+        )
+    value = float(_EXPONENT.sub("e", plain)) * UNITS[unit]
     if not math.isfinite(value):
-        raise ValueError(f"{location}: coordinate '{number}' must be finite")
+        raise ValueError(f"{location}: coordinate '{shorten(number)}' must be finite")
     return value + 0.0  # -0.0 becomes 0.0: one spelling of one position
