@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 import linecache
 import os
 import sys
@@ -101,6 +102,23 @@ def test_data_that_code_reads_belong_to_its_digest(reader, folder):
         references.append(read.reference)
         assert read.load()(1.0) == 3 * value
     assert references[0] == references[2] != references[1]
+
+
+LISTED = {
+    "a listing": "import os\nJ = np.ones(len(os.listdir(BESIDE)))\n",
+    "a pattern": "J = np.array([len(list(BESIDE.glob('*.txt')))])\n",
+    "a program": "import subprocess\nJ = np.ones(len(subprocess.check_output('ls')))\n",
+    "an argument": "import sys\nJ = np.ones(len(sys.argv))\n",
+}
+
+
+@pytest.mark.parametrize("case", LISTED)
+def test_what_no_opened_file_shows_belongs_to_the_digest(case, folder, monkeypatch):
+    before = code(folder, HEAD + LISTED[case] + RULE).reference
+    assert code(folder, HEAD + LISTED[case] + RULE).reference == before
+    (folder / "more.txt").touch()
+    monkeypatch.setattr(sys, "argv", ["mine", "more"])
+    assert code(folder, HEAD + LISTED[case] + RULE).reference != before
 
 
 def test_files_count_by_content_and_name_wherever_they_are(folder):
@@ -232,6 +250,38 @@ def test_prepare_reads_only_files_that_fields_name(folder):
     with pytest.raises(hs.RequestError, match=r"reads J.txt .* field of type hs.File"):
         run_here(Reader(known="J.txt"))
     assert hs.runs().empty
+
+
+def imported(folder, J):
+    """Return the digest of a task that Python itself imports, as a script's is."""
+    (folder / "script.py").write_text(TASK.format(J=J))
+    for name in ("script", "neighbour"):
+        sys.modules.pop(name, None)
+    return source.source_digest(importlib.import_module("script").Drift)
+
+
+def test_data_that_a_script_reads_belong_to_its_identity(folder, monkeypatch):
+    monkeypatch.syspath_prepend(folder)
+    digests = []
+    for value in (1, 2, 1):
+        write_data(folder, value)
+        digests.append(imported(folder, READERS["array"]))
+    assert digests[0] == digests[2] != digests[1]
+    text = TASK.format(J=FIXED["seeded"])
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    assert imported(folder, FIXED["seeded"]) == digest
+
+
+@pytest.mark.parametrize("line", ["from neighbour import J", "import neighbour as J"])
+def test_modules_beside_a_script_belong_to_its_identity(line, folder, monkeypatch):
+    monkeypatch.syspath_prepend(folder)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    digests = []
+    for value in ("1", "22", "1"):
+        (folder / "neighbour.py").write_text(f"def J(): return {value}\n")
+        importlib.invalidate_caches()
+        digests.append(imported(folder, line))
+    assert digests[0] == digests[2] != digests[1]
 
 
 NOTEBOOK = """

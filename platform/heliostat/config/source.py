@@ -56,13 +56,37 @@ def _texts(cls: type) -> Iterator[str]:
         return
     file = getattr(sys.modules.get(cls.__module__), "__file__", None)
     if file and os.path.isfile(file):  # a sweep asks for each of its cells
-        with open(file, encoding="utf-8") as text:
-            yield text.read()
+        yield from _texts_of_module(cls, Path(file))
         return
     yield inspect.cleandoc(_source(cls))
     seen: set[str] = set()
     for method in _written(cls):
         yield from _named(method, seen)
+
+
+def _texts_of_module(cls: type, file: Path) -> Iterator[str]:
+    """Yield the text of a script or module, of those beside it, and what it reads."""
+    yield (text := file.read_text(encoding="utf-8"))
+    modules = {cls.__module__}
+    for value in list(vars(sys.modules[cls.__module__]).values()):
+        yield from _texts_of_neighbours(value, file.parent, modules)
+    if audit.READS.search(text):
+        yield digest(leaves(cls, cls.__name__, cls.__module__))
+
+
+def _texts_of_neighbours(value: object, folder: Path, seen: set[str]) -> Iterator[str]:
+    """Yield the text of a module in a user's folder, and of what it imports there."""
+    own = isinstance(value, ModuleType)
+    name = value.__name__ if own else getattr(value, "__module__", None)
+    module = sys.modules.get(name) if isinstance(name, str) else None
+    path = Path(getattr(module, "__file__", None) or "/").absolute()
+    if not path.is_relative_to(folder) or not audit.is_of_user(path) or name in seen:
+        return
+    if path.suffix == ".py" and not str(name).startswith("heliostat"):
+        seen.add(str(name))
+        yield path.read_text(encoding="utf-8")
+        for part in list(vars(module).values()):
+            yield from _texts_of_neighbours(part, folder, seen)
 
 
 @cache
@@ -90,6 +114,8 @@ def _named(function: FunctionType, seen: set[str]) -> Iterator[str]:
         seen.add(name)
         value = function.__globals__[name]
         own = inspect.unwrap(value) if callable(value) else value
+        modules = {str(function.__module__)}
+        yield from _texts_of_neighbours(own, Path.cwd(), modules)
         if getattr(own, "__module__", None) != function.__module__:
             own = None
         if isinstance(own, FunctionType):

@@ -24,9 +24,19 @@ from heliostat.system.cache import cache_folder
 
 UNSEEN = re.compile(
     r"\b(h5py|netCDF4|h5netcdf|pyarrow|read_(parquet|feather|hdf|orc)|polars|zarr|"
-    r"(open|load)_(dataset|dataarray|zarr|datatree)|safetensors|mmread)\b"
+    r"(open|load)_(dataset|dataarray|zarr|datatree)|safetensors|mmread|"
+    r"subprocess|popen|urlopen|urlretrieve|httpx|argv|getcwd|cpu_count|gethostname|"
+    r"(listdir|scandir|r?i?glob|iterdir|exists|getmtime|requests\.get|"
+    r"(?<=os\.)walk|cwd|today|(?<=\.)now)(?=\())\b"
 )
-"""Words of libraries whose reads raise no event."""
+"""Words of libraries whose reads raise no event, and of values that no file fixes."""
+
+READS = re.compile(
+    rf"{UNSEEN.pattern}|(?<!hs\.)\bopen\(|\b(read_\w+|(np|numpy|jnp|json|pickle|yaml|"
+    r"tomllib|joblib|torch|xr)\.load\w*|loadtxt|loadmat|genfromtxt|fromfile|memmap|"
+    r"sqlite3|environ|getenv|argparse|(np|numpy)\.random\.(?!seed|default_rng\(\d)\w+)\b"
+)
+"""Words of values that are not fixed by the text of a file that Python imports."""
 
 Observer = Callable[[Path], None]
 
@@ -75,7 +85,7 @@ def _on_event(event: str, args: tuple[Any, ...]) -> None:
         return
     if observer := _observer_of(inspect.currentframe()):
         file = Path(os.path.abspath(os.fsdecode(path)))
-        if _is_data(file):
+        if is_of_user(file):
             observer(file)
 
 
@@ -96,7 +106,7 @@ def _observer_of(frame: FrameType | None) -> Observer | None:
     return None
 
 
-def _is_data(file: Path) -> bool:
+def is_of_user(file: Path) -> bool:
     """Return True for a regular file that belongs to no library, cache or system."""
     try:
         regular = stat.S_ISREG(file.stat().st_mode)

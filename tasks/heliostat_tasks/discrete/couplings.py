@@ -99,6 +99,8 @@ def _from_matrix(table: FileContent) -> IsingCouplings:
             f"{len(j)} lines of three numbers: expected a line 'i j J' above a list of "
             "edges, or '# vartype=BINARY' or SPIN above a QUBO or an energy of spins"
         )
+    if not np.isfinite(j).all():
+        raise ValueError("J has NaN or infinite entries: expected finite numbers")
     if j.ndim == 2 and j.shape[0] == j.shape[1] and np.diag(j).any():
         site = int(np.argmax(np.diag(j) != 0))
         raise ValueError(

@@ -118,6 +118,12 @@ def test_without_a_number_a_file_has_its_own_couplings(tmp_path):
         Discrete(target="rbm", coupling=0.5)
 
 
+def test_a_matrix_with_nan_is_refused_for_that_reason(tmp_path):
+    np.save(tmp_path / "N.npy", np.where(J == 0, np.nan, J))
+    with pytest.raises(ValueError, match=r"N\.npy: J has NaN or infinite entries"):
+        Discrete(couplings=hs.File(tmp_path / "N.npy"))
+
+
 def test_the_hint_for_a_triangle_keeps_each_edge_once(tmp_path):
     np.save(tmp_path / "U.npy", np.triu(J))
     with pytest.raises(ValueError, match=r"of each edge once.* give J \+ J\.T$"):
