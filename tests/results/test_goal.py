@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from dataclasses import dataclass
 
 import pytest
 import xarray as xr
@@ -234,6 +235,22 @@ def test_a_task_that_does_not_say_what_it_finds_refuses_no_name(tmp_path):
         progress=silent,
     )
     assert run.steps == 20 and run.until is not None and run.until.met is False
+
+
+@dataclass(frozen=True)
+class Mute(toy_tasks.Walk):
+    """A task that defines no headline."""
+
+    headline = hs.Task.headline
+
+
+def test_without_a_headline_every_name_is_refused_before_the_first_step(tmp_path):
+    options = {"on": "here", "store": tmp_path, "progress": silent}
+    with pytest.raises(hs.RequestError, match="has no 'no_such_name'; it has steps"):
+        hs.run(Mute(), until="no_such_name > 1", steps=20, **options)
+    with pytest.raises(hs.RequestError, match="metric 'los': mute defines no headline"):
+        hs.sweep(Mute(), over={"seed": [0, 1]}, metric="los", **options)
+    assert not any(tmp_path.rglob("spec.json"))
 
 
 numbers = st.sampled_from(["x", "y", "1", "-2.5", "0"])

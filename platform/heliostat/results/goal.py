@@ -139,7 +139,8 @@ def _parse_condition(task: Task, text: str) -> Condition:
     condition = Condition(text, "until", EXAMPLE)
     known = [*task.finds, *(f"{name}_error" for name in task.finds), "steps"]
     of = f"the headline of {registry.name_of(type(task))} with these fields"
-    if task.finds and (line := _unknown_name(condition, of, known)):
+    certain = bool(task.finds) or type(task).headline is Task.headline
+    if certain and (line := _unknown_name(condition, of, known)):
         raise condition.error(line)
     if condition.texts:
         raise condition.error(f"expected numbers, got '{condition.texts[0]}'")

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from heliostat.config import registry
 from heliostat.driver.ensure import check_steps
 from heliostat.errors import RequestError, did_you_mean
 from heliostat.sweeps.axes import SEED, Range, check_axes
@@ -142,6 +143,9 @@ def _check_headline(plan: Plan, metric: str) -> None:
     Raises:
         RequestError: if it is known that no cell has it.
     """
+    if type(plan.task).headline is Task.headline:
+        name = registry.name_of(type(plan.task))
+        raise RequestError(f"metric '{metric}': {name} defines no headline to judge by")
     finds = [task.finds for task in listed_tasks(plan)]
     if all(finds):  # the headline may depend on fields that are listed
         check_name("metric", metric, sorted(set().union(*finds)))
