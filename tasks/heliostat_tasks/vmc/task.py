@@ -16,6 +16,7 @@ from jaxtyping import Float, Int, Key
 
 import heliostat as hs
 from heliostat.kernels.vmc.metropolis import adapt_width, metropolis_sweep
+from heliostat.kernels.vmc.proposals import Nuclei
 from heliostat.kernels.vmc.sharding import replicate
 from heliostat.kernels.vmc.sortlet import SignedLog
 from heliostat_tasks.vmc import estimates
@@ -52,7 +53,7 @@ class State(NamedTuple):
     energies: Float[Array, " walkers"]  # hartree
     params: Params
     momentum: Float[Array, " params"]  # SPRING's φ, the last direction
-    width: Float[Array, ""]  # bohr, standard deviation of a proposed move
+    width: Float[Array, ""]  # of small steps, in lengths of the density
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ class VMC(hs.Task):
     unit: str | None = None  # unit of lengths in a file or text: angstrom or bohr
     walkers: int = 256  # Markov chains moved in parallel
     train: int = 3000  # steps that optimise; later ones only evaluate
-    moves: int = 10  # Metropolis moves of every walker between two energies
+    moves: int = 10  # small steps of every walker between two energies
     burn_in: int = 300  # moves in the first 20 steps, and before evaluation
     terms: int = 8  # sortlets in the sum
     features: int = 32  # numbers per electron in the attention backbone
@@ -95,7 +96,7 @@ class VMC(hs.Task):
     momentum: float = 0.95  # SPRING's decay of the last direction, in [0, 1)
     norm: float = 1e-3  # largest squared length of one parameter update
 
-    task_version = 2
+    task_version = 3
     sharded = ("walkers", "energies")
     stride = 10
     finds = estimates.FINDS
@@ -103,8 +104,8 @@ class VMC(hs.Task):
         "energy": hs.Var(units="hartree", about="mean local energy"),
         "variance": hs.Var(units="hartree^2", about="variance of the local energy"),
         "kinetic": hs.Var(units="hartree", about="mean kinetic energy"),
-        "acceptance": hs.Var(about="accepted Metropolis moves"),
-        "proposal": hs.Var(units="bohr", about="standard deviation of a move"),
+        "acceptance": hs.Var(about="accepted small steps"),
+        "proposal": hs.Var(about="width of small steps, in lengths of the density"),
         "update": hs.Var(about="length of the parameter update"),
         "nonfinite": hs.Var(dtype="int32", about="walkers left out as not finite"),
         "skipped": hs.Var(dtype="int32", about="updates skipped as not finite"),
@@ -200,8 +201,15 @@ class VMC(hs.Task):
         regular = jnp.where(settling, -(-self.burn_in // SETTLE), self.moves)
         moves = jnp.where(state.step == self.train + 1, self.burn_in, regular)
         logpsi = partial(self._log, state.params, data=data)
+        nuclei = Nuclei(*(jnp.asarray(v, float) for v in (data.nuclei, data.charges)))
         walkers, accepted = metropolis_sweep(
-            logpsi, key, state.walkers, state.width, moves
+            logpsi,
+            key,
+            state.walkers,
+            state.width,
+            moves,
+            nuclei,
+            self.molecular.n_up,
         )
         energy_of = energy_function(self.ansatz, state.params, data)
         energy = jax.vmap(energy_of)(walkers)

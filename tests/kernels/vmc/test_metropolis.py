@@ -13,6 +13,7 @@ from heliostat.kernels.vmc.metropolis import (
     adapt_width,
     metropolis,
 )
+from heliostat.kernels.vmc.proposals import small_step
 from heliostat.system.jit import jit
 
 sweep = jit(module.metropolis_sweep, static_argnums=(0, 4))  # op by op it takes seconds
@@ -51,8 +52,9 @@ def test_acceptance_is_the_exact_one():
 
 
 def one_move(logpsi, position, log, seed=0):
-    walker = Walker(position, log)
-    return metropolis(logpsi, jax.random.key(seed), walker, jnp.array(0.5))
+    moving, deciding = jax.random.split(jax.random.key(seed))
+    proposal = small_step(moving, position, jnp.array(0.5))
+    return metropolis(logpsi, deciding, Walker(position, log), proposal)
 
 
 @pytest.mark.parametrize("bad", [jnp.nan, jnp.inf, -jnp.inf])

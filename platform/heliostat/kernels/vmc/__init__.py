@@ -1,6 +1,7 @@
 """Variational Monte Carlo: sampling of |ψ|², local energies, and the update.
 
-metropolis  random-walk Metropolis for |ψ|²
+metropolis  Metropolis-Hastings for |ψ|²
+proposals   small steps, hops between nuclei, swaps of spins
 laplacian   value, gradient and Laplacian of log|ψ|
 sortlet     an antisymmetric product from sorted scores
 spring      the SPRING update direction
