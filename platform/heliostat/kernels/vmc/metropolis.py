@@ -22,8 +22,8 @@ from jax import Array
 from jaxtyping import Bool, Float, Int, Key
 
 from heliostat.kernels.vmc.proposals import (
+    Move,
     Nuclei,
-    Proposal,
     nucleus_hop,
     small_step,
     spin_swap,
@@ -53,7 +53,7 @@ class Walker(NamedTuple):
 
 
 def metropolis(
-    logpsi: LogPsi, key: Key[Array, ""], walker: Walker, proposal: Proposal
+    logpsi: LogPsi, key: Key[Array, ""], walker: Walker, proposal: Move
 ) -> tuple[Walker, Bool[Array, ""]]:
     """Accept a proposed move of one walker, or reject it.
 
@@ -72,7 +72,7 @@ def metropolis(
         >>> def logpsi(x):
         ...     return -jnp.sum(x**2)
         >>> start = Walker(jnp.ones((2, 3)), jnp.array(-6.0))
-        >>> inwards = Proposal(jnp.zeros((2, 3)), jnp.array(0.0))
+        >>> inwards = Move(jnp.zeros((2, 3)), jnp.array(0.0))
         >>> walker, moved = metropolis(logpsi, jax.random.key(0), start, inwards)
         >>> bool(moved)
         True
@@ -133,7 +133,7 @@ def metropolis_sweep(
         if jumps:
             jump = _either(jumping, walker.position, jumps)
             proposal = _where(i % PERIOD == 1, jump, proposal)
-        stay = Proposal(walker.position, jnp.zeros_like(proposal.log_ratio))
+        stay = Move(walker.position, jnp.zeros_like(proposal.log_ratio))
         # move 0 goes nowhere: it computes log|ψ| without a second copy of the program
         return metropolis(logpsi, deciding, walker, _where(i == 0, stay, proposal))
 
@@ -154,7 +154,7 @@ def metropolis_sweep(
     return walkers.position, count / jnp.asarray(moves, positions.dtype)
 
 
-Jump = Callable[[Array, Array], Proposal]
+Jump = Callable[[Array, Array], Move]
 
 
 def _jumps(nuclei: Nuclei | None, up: int | None, electrons: int) -> list[Jump]:
@@ -167,14 +167,14 @@ def _jumps(nuclei: Nuclei | None, up: int | None, electrons: int) -> list[Jump]:
     return jumps
 
 
-def _either(key: Array, x: Array, jumps: list[Jump]) -> Proposal:
+def _either(key: Array, x: Array, jumps: list[Jump]) -> Move:
     """Propose one of one or two jumps, by a coin that does not look at x."""
     coin, *keys = jax.random.split(key, 3)
     first, *rest = (jump(k, x) for jump, k in zip(jumps, keys, strict=False))
     return _where(jax.random.bernoulli(coin), first, rest[0]) if rest else first
 
 
-def _where(condition: Array, yes: Proposal, no: Proposal) -> Proposal:
+def _where(condition: Array, yes: Move, no: Move) -> Move:
     return jax.tree.map(lambda a, b: jnp.where(condition, a, b), yes, no)
 
 

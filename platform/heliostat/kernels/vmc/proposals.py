@@ -29,11 +29,11 @@ class Nuclei(NamedTuple):
     charges: Float[Array, " nuclei"]  # elementary charges
 
 
-class Proposal(NamedTuple):
+class Move(NamedTuple):
     """A position x' that a walker at x may take.
 
     Example:
-        >>> Proposal(jnp.zeros((2, 3)), jnp.zeros(())).position.shape
+        >>> Move(jnp.zeros((2, 3)), jnp.zeros(())).position.shape
         (2, 3)
     """
 
@@ -46,7 +46,7 @@ def small_step(
     x: Float[Array, "n d"],
     width: Float[Array, ""],
     nuclei: Nuclei | None = None,
-) -> Proposal:
+) -> Move:
     """Propose a step of all electrons, short near nuclei and long far from them.
 
         x' = x + w s(x) ε,   ε ~ N(0, 1),   s(x) = min_A (|x − R_A| + 1/Z_A)
@@ -72,19 +72,17 @@ def small_step(
     """
     noise = jax.random.normal(key, x.shape, x.dtype)
     if nuclei is None:
-        return Proposal(x + width * noise, jnp.zeros((), x.dtype))
+        return Move(x + width * noise, jnp.zeros((), x.dtype))
     before = width * _scale(x, nuclei)
     position = x + before[:, None] * noise
     after = width * _scale(position, nuclei)
     ratio = before / after
     log_normal = x.shape[1] * jnp.log(ratio)
     log_normal += 0.5 * (1 - ratio**2) * jnp.sum(noise**2, axis=1)
-    return Proposal(position, jnp.sum(log_normal))
+    return Move(position, jnp.sum(log_normal))
 
 
-def nucleus_hop(
-    key: Key[Array, ""], x: Float[Array, "n d"], nuclei: Nuclei
-) -> Proposal:
+def nucleus_hop(key: Key[Array, ""], x: Float[Array, "n d"], nuclei: Nuclei) -> Move:
     """Propose that one electron moves from its nearest nucleus A to another, B.
 
         x'_i = x_i + R_B − R_A
@@ -113,10 +111,10 @@ def nucleus_hop(
     shift = nuclei.positions[end] - nuclei.positions[start]
     position = jnp.where(chosen[:, None], x + shift[None], x)
     returns = _pick(_nearest(position, nuclei), chosen) == end
-    return Proposal(position, jnp.where(returns, 0.0, -jnp.inf).astype(x.dtype))
+    return Move(position, jnp.where(returns, 0.0, -jnp.inf).astype(x.dtype))
 
 
-def spin_swap(key: Key[Array, ""], x: Float[Array, "n d"], up: int) -> Proposal:
+def spin_swap(key: Key[Array, ""], x: Float[Array, "n d"], up: int) -> Move:
     """Propose that one electron of spin up and one of spin down exchange places.
 
     Args:
@@ -138,7 +136,7 @@ def spin_swap(key: Key[Array, ""], x: Float[Array, "n d"], up: int) -> Proposal:
     two = index == jax.random.randint(second, (), up, len(x))
     position = jnp.where(one[:, None], _pick(x, two), x)
     position = jnp.where(two[:, None], _pick(x, one), position)
-    return Proposal(position, jnp.zeros((), x.dtype))
+    return Move(position, jnp.zeros((), x.dtype))
 
 
 def _scale(x: Float[Array, "n d"], nuclei: Nuclei) -> Float[Array, " n"]:
