@@ -48,7 +48,9 @@ def headline(rows: xr.Dataset, molecule: Molecule) -> Mapping[str, Estimate]:
         return {}
     energy, variance = blocked_mean(energies[chosen]), blocked_mean(variances[chosen])
     estimates = {
-        "energy": Estimate(energy.mean, energy.error, "hartree"),
+        "energy": Estimate(
+            energy.mean, energy.error, "hartree", note="; ".join(molecule.remarks)
+        ),
         "variance": Estimate(variance.mean, variance.error, "hartree^2"),
     }
     if not frozen.any():

@@ -79,8 +79,8 @@ class VMC(hs.Task):
     """
 
     molecule: str = "LiH"  # built-in name, .xyz file or "Li 0 0 0; H 0 0 1.595"
-    charge: int = 0  # net charge, elementary charges
-    spin: int | None = None  # n_up - n_down; lowest of the element or molecule
+    charge: int | None = None  # net charge; else of a file's comment line, or 0
+    spin: int | None = None  # 2S_z = n_up - n_down; else of a file, by Hund, or lowest
     unit: str | None = None  # unit of lengths in a file or text: angstrom or bohr
     walkers: int = 256  # Markov chains moved in parallel
     train: int = 3000  # steps that optimise; later ones only evaluate

@@ -57,8 +57,8 @@ def parse(line: str, location: str, charge: bool, spin: bool) -> Comment:
     Args:
         line: the second line of a frame.
         location: file and line, with which messages begin.
-        charge: true to read the charge, false where the user gives another.
-        spin: true to read multiplicity and spin.
+        charge: true if the charge counts, false where the user gives another.
+        spin: true if the multiplicity counts.
 
     Returns:
         The statements.
@@ -82,31 +82,31 @@ def parse(line: str, location: str, charge: bool, spin: bool) -> Comment:
         stated, multiplicity = map(int, numbers.groups())
     else:
         rest = re.sub(r"(?i)properties=\S+", "", line)
-        stated = _stated(_CHARGE, rest, f"{location}: charge") if charge else None
-        multiplicity = None
-        if spin:
-            multiplicity = _stated(_MULTIPLICITY, rest, f"{location}: multiplicity")
-            multiplicity = multiplicity or _singlet(rest, location)
+        stated = _stated(_CHARGE, rest, location, "charge", charge)
+        multiplicity = _stated(_MULTIPLICITY, rest, location, "multiplicity", spin)
+        if spin and multiplicity is None:
+            multiplicity = _singlet(rest, location)
     if spin and multiplicity is not None and multiplicity < 1:
         raise ValueError(f"{location}: multiplicity {multiplicity} is not 2S + 1 >= 1")
-    return Comment(columns, stated if charge else None, multiplicity if spin else None)
+    return Comment(columns, stated, multiplicity)
 
 
-def _stated(words: str, line: str, subject: str) -> int | None:
+def _stated(
+    words: str, line: str, location: str, name: str, needed: bool
+) -> int | None:
     """Return the whole number after one of some words, None without such words."""
     pattern = re.compile(_STATEMENT.format(words=words), re.IGNORECASE)
-    texts = {a or b for a, b in pattern.findall(line)}
-    numbers = set()
-    for text in texts:
-        if not (match := _WHOLE.fullmatch(text)):
-            raise ValueError(
-                f"{subject} '{shorten(text)}' is not a whole number; correct the line, "
-                f"or give {'charge' if 'charge' in subject else 'spin'} yourself"
-            )
-        numbers.add(int(match[1]))
-    if len(numbers) > 1:
-        raise ValueError(f"{subject} is stated twice, as {sorted(numbers)}")
-    return numbers.pop() if numbers else None
+    texts = [a or b for a, b in pattern.findall(line)]
+    wrong = [text for text in texts if not _WHOLE.fullmatch(text)]
+    numbers = {int(match[1]) for text in texts if (match := _WHOLE.fullmatch(text))}
+    if needed and wrong:
+        raise ValueError(
+            f"{location}: {name} '{shorten(wrong[0])}' is not a whole number; correct "
+            "the line, or give charge and spin yourself"
+        )
+    if needed and len(numbers) > 1:
+        raise ValueError(f"{location}: {name} is stated twice, as {sorted(numbers)}")
+    return numbers.pop() if len(numbers) == 1 else None
 
 
 def _singlet(line: str, location: str) -> int | None:

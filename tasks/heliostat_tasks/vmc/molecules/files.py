@@ -42,8 +42,8 @@ def read(
         unit: ``"angstrom"``, which the format prescribes, or ``"bohr"``.
         frame: index of the geometry from 0, or from −1 for the last, as in ASE; needed
             if there are several.
-        charge: true to read a charge in the comment line.
-        spin: true to read a multiplicity there.
+        charge: true if a charge in the comment line counts.
+        spin: true if a multiplicity there counts.
 
     Returns:
         The nuclei, in bohr, with the charge and multiplicity of the comment line.

@@ -13,6 +13,7 @@ from heliostat_tasks.vmc.molecules.elements import SYMBOLS
 from heliostat_tasks.vmc.molecules.geometries import BUILTIN
 from heliostat_tasks.vmc.molecules.nuclei import (
     UNITS,
+    Nucleus,
     Structure,
     check_distances,
     from_text,
@@ -91,16 +92,20 @@ class Molecule:
         """
         text = str(text).strip()
         structure = _read(text, charge, spin, unit, frame)
-        nuclei, remarks = structure.nuclei, structure.remarks
+        nuclei, used = structure.nuclei, []
         check_distances(nuclei)
         charges = tuple(SYMBOLS.index(n.symbol) + 1 for n in nuclei)
         if charge is None:
             charge = structure.charge or 0
-            remarks += _used("charge", structure.charge)
+            used += [f"charge {charge}"] if structure.charge is not None else []
+        electrons, assumed = sum(charges) - charge, ()
+        if spin is None and (stated := _stated_spin(structure, electrons, charge)):
+            spin, multiplicity = stated
+            used.append(multiplicity)
         if spin is None:
-            spin, origin = _spin(structure, charges, charge)
-            remarks += origin
-        up, down = split(sum(charges) - charge, charge, spin)
+            spin, assumed = _default_spin(nuclei, charges, electrons)
+        origin = (f"of the comment line: {', '.join(used)}",) if used else ()
+        up, down = split(electrons, charge, spin)
         return cls(
             symbols=tuple(n.symbol for n in nuclei),
             charges=charges,
@@ -108,7 +113,7 @@ class Molecule:
             n_up=up,
             n_down=down,
             name=names.name(nuclei, charge),
-            remarks=remarks,
+            remarks=(*origin, *structure.remarks, *assumed),
         )
 
     def text(self) -> str:
@@ -164,28 +169,30 @@ def _read(
     return from_text(text, unit or "angstrom")
 
 
-def _spin(
-    structure: Structure, charges: tuple[int, ...], charge: int
-) -> tuple[int, tuple[str, ...]]:
-    """Return n_up − n_down where the user gives none, and remarks on its origin."""
-    electrons = sum(charges) - charge
+def _stated_spin(
+    structure: Structure, electrons: int, charge: int
+) -> tuple[int, str] | None:
+    """Return n_up − n_down of the comment line, unless the charge is another."""
     stated = structure.multiplicity
-    if stated is not None and charge == (structure.charge or 0):
-        if (electrons - stated + 1) % 2:
-            raise ValueError(
-                f"multiplicity {stated} in the comment line does not fit {electrons} "
-                "electrons; correct it, or give spin = n_up - n_down"
-            )
-        return stated - 1, _used("multiplicity", stated)
-    if len(charges) == 1:
+    if stated is None or charge != (structure.charge or 0):
+        return None
+    if (electrons - stated + 1) % 2:
+        raise ValueError(
+            f"multiplicity {stated} in the comment line does not fit {electrons} "
+            "electrons; correct it, or give spin = n_up - n_down"
+        )
+    return stated - 1, f"multiplicity {stated}"
+
+
+def _default_spin(
+    nuclei: list[Nucleus], charges: tuple[int, ...], electrons: int
+) -> tuple[int, tuple[str, ...]]:
+    """Return n_up − n_down where nothing states it, and a remark if it is assumed."""
+    if len(nuclei) == 1:
         return hund(charges[0], electrons), ()
-    builtin = names.builtin(structure.nuclei)
-    if builtin and charge == 0:
+    builtin = names.builtin(nuclei)
+    if builtin and electrons == sum(charges):
         return BUILTIN[builtin].spin, ()
     lowest = electrons % 2
     assumed = f"2S_z = {lowest} is assumed, the lowest; --spin sets it"
     return lowest, (assumed,) if electrons > 1 else ()
-
-
-def _used(name: str, value: int | None) -> tuple[str, ...]:
-    return () if value is None else (f"{name} {value} is from the comment line",)

@@ -57,8 +57,8 @@ def structure(
         frame: one geometry.
         path: for messages.
         unit: of the coordinates, ``"angstrom"`` or ``"bohr"``.
-        charge: true to read a charge in the comment line.
-        spin: true to read a multiplicity there.
+        charge: true if a charge in the comment line counts.
+        spin: true if a multiplicity there counts.
 
     Raises:
         ValueError: one line that names the file and its faulty line.
