@@ -82,6 +82,7 @@ class VMC(hs.Task):
     charge: int | None = None  # net charge; else of a file's comment line, or 0
     spin: int | None = None  # 2S_z = n_up - n_down; else of a file, by Hund, or lowest
     unit: str | None = None  # unit of lengths in a file or text: angstrom or bohr
+    frame: int | None = None  # geometry in a file of several: from 0, or -1, the last
     walkers: int = 256  # Markov chains moved in parallel
     train: int = 3000  # steps that optimise; later ones only evaluate
     moves: int = 10  # small steps of every walker between two energies
@@ -125,7 +126,7 @@ class VMC(hs.Task):
     def molecular(self) -> Molecule:
         """Molecule that the fields describe."""
         return Molecule.parse(
-            self.molecule, charge=self.charge, spin=self.spin, unit=self.unit
+            self.molecule, self.charge, self.spin, self.unit, self.frame
         )
 
     @cached_property
@@ -146,7 +147,7 @@ class VMC(hs.Task):
     def canonical(self) -> dict[str, Any]:
         """Return one spelling per molecule: inline text in bohr, charge and spin."""
         m = self.molecular
-        fields = {"charge": m.charge, "spin": m.spin, "unit": "bohr"}
+        fields = {"charge": m.charge, "spin": m.spin, "unit": "bohr", "frame": None}
         return {"molecule": m.text(), **fields}
 
     def prepare(self) -> Data:

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from heliostat_tasks.vmc import VMC
 from heliostat_tasks.vmc.molecules import Molecule
 from heliostat_tasks.vmc.molecules.elements import SYMBOLS
 
@@ -129,6 +130,12 @@ def test_a_frame_is_chosen_by_its_index_as_in_ase(file, frame, name):
 def test_a_file_with_one_frame_has_frame_0_and_the_last(file):
     path = file(f"2\n\n{ROWS}")
     assert Molecule.parse(path, frame=0) == Molecule.parse(path, frame=-1) == LIH
+
+
+def test_a_frame_and_its_text_are_the_same_run(file):
+    task = VMC(molecule=file(TRAJECTORY), frame=2)
+    assert task.canonical() == VMC(molecule="Li 0 0 0; H 0 0 1.595").canonical()
+    assert VMC(**task.canonical()).canonical() == task.canonical()
 
 
 REFUSED = [

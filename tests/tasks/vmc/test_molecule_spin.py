@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
+import xarray as xr
 from hypothesis import given
 from hypothesis import strategies as st
 
+from heliostat_tasks.vmc import VMC
 from heliostat_tasks.vmc.molecules import Molecule
 from heliostat_tasks.vmc.molecules.elements import SYMBOLS
 from heliostat_tasks.vmc.molecules.spin import hund
@@ -106,3 +109,11 @@ def test_remarks_belong_to_no_identity():
     assert assumed.remarks != given.remarks
     assert assumed == given
     assert hash(assumed) == hash(given)
+
+
+def test_the_energy_of_a_run_says_what_was_assumed():
+    columns = {"energy": -1.0, "variance": 0.1, "evaluating": 0}
+    rows = xr.Dataset({n: ("step", np.full(9, value)) for n, value in columns.items()})
+    task = VMC(molecule="O 0 0 0; O 0 0 1.2")
+    assert task.headline(rows)["energy"].note == ASSUMED.format(0)
+    assert VMC(molecule="O").headline(rows)["energy"].note == ""
