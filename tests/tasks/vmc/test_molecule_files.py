@@ -200,6 +200,7 @@ WORDS = [
     ("coord", {}, "ase convert coord coord.xyz"),
     ("LiH.cml", {}, "obabel LiH.cml -O LiH.xyz"),
     ("NaCl.cif", {}, "'NaCl.cif' describes a crystal, but vmc computes molecules"),
+    ("N2 0 0 0", {}, "nucleus 1: N2 is no atom; write 'N2' alone"),
     ("LiH", {"frame": 0}, "frame 0 is for .xyz files; leave it out"),
     ("H 0 0 0\nH 0 0 1/2", {}, "nucleus 2: '1/2' is not a number"),
     ("~nobody-has-this-name/a.xyz", {}, "cannot read molecule file .*home dir"),

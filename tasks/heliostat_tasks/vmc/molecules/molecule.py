@@ -90,22 +90,12 @@ class Molecule:
             >>> Molecule.parse("H 0 0 0; H 0 0 1.4", unit="bohr").name
             'H2'
         """
-        text = str(text).strip()
-        structure = _read(text, charge, spin, unit, frame)
-        nuclei, used = structure.nuclei, []
+        structure = _read(str(text).strip(), charge, spin, unit, frame)
+        nuclei = structure.nuclei
         check_distances(nuclei)
         charges = tuple(SYMBOLS.index(n.symbol) + 1 for n in nuclei)
-        if charge is None:
-            charge = structure.charge or 0
-            used += [f"charge {charge}"] if structure.charge is not None else []
-        electrons, assumed = sum(charges) - charge, ()
-        if spin is None and (stated := _stated_spin(structure, electrons, charge)):
-            spin, multiplicity = stated
-            used.append(multiplicity)
-        if spin is None:
-            spin, assumed = _default_spin(nuclei, charges, electrons)
-        origin = (f"of the comment line: {', '.join(used)}",) if used else ()
-        up, down = split(electrons, charge, spin)
+        charge, spin, remarks = _charge_and_spin(structure, sum(charges), charge, spin)
+        up, down = split(sum(charges) - charge, charge, spin)
         return cls(
             symbols=tuple(n.symbol for n in nuclei),
             charges=charges,
@@ -113,7 +103,7 @@ class Molecule:
             n_up=up,
             n_down=down,
             name=names.name(nuclei, charge),
-            remarks=(*origin, *structure.remarks, *assumed),
+            remarks=(*structure.remarks, *remarks),
         )
 
     def text(self) -> str:
@@ -169,30 +159,49 @@ def _read(
     return from_text(text, unit or "angstrom")
 
 
-def _stated_spin(
-    structure: Structure, electrons: int, charge: int
-) -> tuple[int, str] | None:
-    """Return n_up − n_down of the comment line, unless the charge is another."""
-    stated = structure.multiplicity
-    if stated is None or charge != (structure.charge or 0):
-        return None
-    if (electrons - stated + 1) % 2:
+def _charge_and_spin(
+    structure: Structure, total: int, charge: int | None, spin: int | None
+) -> tuple[int, int, list[str]]:
+    """Return charge and spin, the user's or else others, and remarks on the others.
+
+    Args:
+        structure: nuclei and the comment line's statements.
+        total: ΣZ, elementary charges.
+        charge: that of the user, or None.
+        spin: that of the user, or None.
+    """
+    used, assumed = [], []
+    if charge is None and structure.charge is not None:
+        used.append(f"charge {structure.charge}")
+    stated = structure.charge or 0
+    charge = stated if charge is None else charge
+    if spin is None and structure.multiplicity and charge == stated:
+        spin = _spin_of(structure.multiplicity, total - charge)
+        used.append(f"multiplicity {structure.multiplicity}")
+    if spin is None:
+        spin, assumed = _default_spin(structure.nuclei, total, total - charge)
+    origin = [f"of the comment line: {', '.join(used)}"] if used else []
+    return charge, spin, [*origin, *assumed]
+
+
+def _spin_of(multiplicity: int, electrons: int) -> int:
+    if (electrons - multiplicity + 1) % 2:
         raise ValueError(
-            f"multiplicity {stated} in the comment line does not fit {electrons} "
+            f"multiplicity {multiplicity} in the comment line does not fit {electrons} "
             "electrons; correct it, or give spin = n_up - n_down"
         )
-    return stated - 1, f"multiplicity {stated}"
+    return multiplicity - 1
 
 
 def _default_spin(
-    nuclei: list[Nucleus], charges: tuple[int, ...], electrons: int
-) -> tuple[int, tuple[str, ...]]:
+    nuclei: list[Nucleus], total: int, electrons: int
+) -> tuple[int, list[str]]:
     """Return n_up − n_down where nothing states it, and a remark if it is assumed."""
     if len(nuclei) == 1:
-        return hund(charges[0], electrons), ()
+        return hund(total, electrons), []
     builtin = names.builtin(nuclei)
-    if builtin and electrons == sum(charges):
-        return BUILTIN[builtin].spin, ()
+    if builtin and electrons == total:
+        return BUILTIN[builtin].spin, []
     lowest = electrons % 2
     assumed = f"2S_z = {lowest} is assumed, the lowest; --spin sets it"
-    return lowest, (assumed,) if electrons > 1 else ()
+    return lowest, [assumed] if electrons > 1 else []

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from itertools import combinations
 from typing import NamedTuple
 
-from heliostat_tasks.vmc.molecules.elements import element, remarks, shorten
-from heliostat_tasks.vmc.molecules.geometries import BOHR
+from heliostat_tasks.vmc.molecules.elements import SYMBOLS, element, remarks, shorten
+from heliostat_tasks.vmc.molecules.geometries import BOHR, BUILTIN
 
 UNITS = {"angstrom": 1 / BOHR, "bohr": 1.0}
 """Length units by name, in bohr."""
@@ -82,6 +82,8 @@ def from_text(text: str, unit: str) -> Structure:
     """
     lines = [line for line in text.replace("\n", ";").split(";") if line.strip()]
     rows = [line.replace(",", " ").split() for line in lines]
+    if len(rows) == 1 and (label := rows[0][0]) in BUILTIN and label not in SYMBOLS:
+        raise ValueError(f"nucleus 1: {label} is no atom; write '{label}' alone")
     nuclei = [nucleus(row, f"nucleus {k}", unit) for k, row in enumerate(rows, start=1)]
     return Structure(nuclei, remarks=tuple(remarks(row[0] for row in rows)))
 
