@@ -31,7 +31,6 @@ FIELD_GERUNDS = {
     "annealing": "simulated annealing",
     "batching": "automatic batching",
     "bit_packing": "bit packing",
-    "blocking": "blocking analysis of correlated series",
     "compiled": "the engine of compiled programs, beside `python`",
     "encoding": "an encoding",
     "grading": "model grading",

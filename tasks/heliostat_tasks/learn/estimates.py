@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from heliostat import Estimate
-from heliostat.kernels.diagnostics.blocking import blocked_mean
+from heliostat.kernels.diagnostics.correlated_mean import correlated_mean
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -64,8 +64,8 @@ def _loss(rows: xr.Dataset) -> dict[str, Estimate]:
     recent = recent[np.isfinite(recent)]
     if not len(recent):
         return {}
-    mean = blocked_mean(recent)
-    return {"loss": Estimate(mean.mean, mean.error, "nat")}
+    mean = correlated_mean(recent)
+    return {"loss": Estimate(mean.mean, mean.error, "nat", note=mean.note)}
 
 
 def _likelihood(rows: xr.Dataset, index: int, site: str) -> dict[str, Estimate]:

@@ -231,7 +231,7 @@ class VMC(hs.Task):
         Returns:
             Energies in hartree by name, the variance, and the correlation fraction.
         """
-        return estimates.headline(rows, self.molecular)
+        return estimates.headline(rows, self.molecular, self.walkers)
 
     def logpsi(self, state: State, x: Float[Array, "*batch n 3"]) -> SignedLog:
         """Evaluate the wavefunction of a state.
@@ -305,7 +305,7 @@ def _row(energy: LocalEnergy, accepted: Array, width: Array) -> dict[str, Array]
     average = mean(total)
     return {
         "energy": average,
-        "variance": mean((total - average) ** 2),
+        "variance": mean((total - average) ** 2) * (count / (count - 1)),
         "kinetic": mean(kinetic),
         "acceptance": jnp.mean(accepted),
         "proposal": width,
