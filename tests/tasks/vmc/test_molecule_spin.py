@@ -113,7 +113,7 @@ def test_remarks_belong_to_no_identity():
 
 def test_the_energy_of_a_run_says_what_was_assumed():
     columns = {"energy": -1.0, "variance": 0.1, "evaluating": 0}
-    rows = xr.Dataset({n: ("step", np.full(9, value)) for n, value in columns.items()})
+    rows = xr.Dataset({n: ("step", np.full(20, value)) for n, value in columns.items()})
     task = VMC(molecule="O 0 0 0; O 0 0 1.2")
     assert task.headline(rows)["energy"].note == ASSUMED.format(0)
     assert VMC(molecule="O").headline(rows)["energy"].note == ""

@@ -120,7 +120,7 @@ def test_exact_does_not_care_how_the_molecule_lies():
         Molecule.parse("LiH", charge=1),
         Molecule.parse("LiH", spin=2),
         Molecule.parse("Li 0 0 0; H 0 0 1.595"),  # 3.0141 bohr, not 3.015
-        Molecule.parse("N 0 0 0"),  # spin 1, the doublet
+        Molecule.parse("N", spin=1),
         Molecule.parse("Be 0 0 0; H 0 0 3.015", unit="bohr"),
     ],
     ids=["ion", "triplet", "length", "doublet", "element"],
