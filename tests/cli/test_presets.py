@@ -56,6 +56,6 @@ def test_a_file_is_checked_like_options(run_cli, tmp_path, text, line):
 
 def test_yaml_is_version_1_2(tmp_path):
     file = tmp_path / "one.yaml"
-    file.write_text("molecule: NO\nlr: 1e-3\nsmooth: true\nterms: 8\n")
-    fields = {"molecule": "NO", "lr": 0.001, "smooth": True, "terms": 8}
+    file.write_text("molecule: NO\nlr: 1e-3\nhead: smooth\nterms: 8\n")
+    fields = {"molecule": "NO", "lr": 0.001, "head": "smooth", "terms": 8}
     assert presets.read(file) == presets.Preset(fields, None)

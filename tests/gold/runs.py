@@ -39,7 +39,7 @@ HELIUM = VMC(
     terms=2,
     features=4,
     layers=1,
-    heads=1,
+    attention_heads=1,
 )
 LATTICE = Learn(
     size=3,

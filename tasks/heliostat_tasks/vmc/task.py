@@ -18,14 +18,14 @@ import heliostat as hs
 from heliostat.kernels.vmc.metropolis import adapt_width, metropolis_sweep
 from heliostat.kernels.vmc.proposals import Nuclei
 from heliostat.kernels.vmc.sharding import replicate
-from heliostat.kernels.vmc.sortlet import SignedLog
+from heliostat.kernels.vmc.signed_log import SignedLog
 from heliostat_tasks.vmc import estimates
 from heliostat_tasks.vmc.hamiltonian import LocalEnergy
 from heliostat_tasks.vmc.initial_positions import assign_electrons, widths
 from heliostat_tasks.vmc.molecules import Molecule
 from heliostat_tasks.vmc.training import Update, schedule, scores, spring_update
 from heliostat_tasks.vmc.validate import check_fields
-from heliostat_tasks.vmc.wavefunction.ansatz import Ansatz, Params
+from heliostat_tasks.vmc.wavefunction.ansatz import Ansatz
 from heliostat_tasks.vmc.wavefunction.evaluation import (
     Data,
     compiled,
@@ -33,6 +33,9 @@ from heliostat_tasks.vmc.wavefunction.evaluation import (
     evaluate,
     wavefunction,
 )
+from heliostat_tasks.vmc.wavefunction.first_guess import Params
+from heliostat_tasks.vmc.wavefunction.heads.choice import resolve
+from heliostat_tasks.vmc.wavefunction.projection import project
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -87,11 +90,12 @@ class VMC(hs.Task):
     train: int = 3000  # steps that optimise; later ones only evaluate
     moves: int = 10  # small steps of every walker between two energies
     burn_in: int = 300  # moves in the first 20 steps, and before evaluation
+    head: str = "auto"  # sortlet, smooth, banded, vandermonde, determinant, or A+B
     terms: int = 8  # sortlets in the sum
+    determinants: int = 1  # determinants in the sum
     features: int = 32  # numbers per electron in the attention backbone
     layers: int = 2  # attention layers
-    heads: int = 4  # attention heads per layer
-    smooth: bool = False  # gaps l tanh(g/l) instead of g
+    attention_heads: int = 4  # attention heads per layer
     lr: float = 0.05  # learning rate, dimensionless
     damping: float = 1e-3  # added to the Gram matrix of the scores
     momentum: float = 0.95  # SPRING's decay of the last direction, in [0, 1)
@@ -139,16 +143,17 @@ class VMC(hs.Task):
             down=m.n_down,
             features=self.features,
             layers=self.layers,
-            heads=self.heads,
+            attention_heads=self.attention_heads,
+            head=resolve(self.head, m.n_up, m.n_down),
             terms=self.terms,
-            smooth=self.smooth,
+            determinants=self.determinants,
         )
 
     def canonical(self) -> dict[str, Any]:
         """Return one spelling per molecule: inline text in bohr, charge and spin."""
         m = self.molecular
         fields = {"charge": m.charge, "spin": m.spin, "unit": "bohr", "frame": None}
-        return {"molecule": m.text(), **fields}
+        return {"molecule": m.text(), "head": self.ansatz.head, **fields}
 
     def prepare(self) -> Data:
         """Return the molecule as arrays, and where its electrons start."""
@@ -156,7 +161,10 @@ class VMC(hs.Task):
         nuclei = np.array(m.positions, dtype=float)
         assigned = assign_electrons(m.charges, m.n_up, m.n_down)
         width = widths(m.charges, assigned, m.n_up)
-        return Data(nuclei, np.array(m.charges, dtype=float), nuclei[assigned], width)
+        charges = np.array(m.charges, dtype=float)
+        orbitals = self.ansatz.orbitals
+        fitted = project(m, orbitals) if orbitals else ()
+        return Data(nuclei, charges, nuclei[assigned], width, fitted)
 
     def init(self, key: Key[Array, ""], replica: Array, data: Data) -> State:
         """Draw walkers around the nuclei, and the parameters of the first guess.
@@ -172,7 +180,8 @@ class VMC(hs.Task):
         walker_key, params_key = jax.random.split(key)
         centres, width = (jnp.asarray(v, float) for v in (data.centres, data.widths))
         noise = jax.random.normal(walker_key, (self.walkers, *centres.shape))
-        params = self.ansatz.init(params_key, jnp.asarray(data.nuclei, float))
+        nuclei = jnp.asarray(data.nuclei, float)
+        params = self.ansatz.init(params_key, nuclei, data.orbitals)
         return State(
             step=jnp.zeros((), jnp.int32),
             walkers=centres[None] + width[None, :, None] * noise,

@@ -11,7 +11,7 @@ from jax import Array
 from jaxtyping import Float, Int
 
 from heliostat.kernels.vmc.spring import constrain_norm, spring
-from heliostat_tasks.vmc.wavefunction.ansatz import Params
+from heliostat_tasks.vmc.wavefunction.first_guess import Params
 
 
 class Update(NamedTuple):

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-AT_LEAST_ONE = ("walkers", "moves", "burn_in", "terms", "features", "layers", "heads")
+AT_LEAST_ONE = (
+    *("walkers", "moves", "burn_in", "terms", "determinants"),
+    *("features", "layers", "attention_heads"),
+)
 NOT_NEGATIVE = ("train", "lr", "damping", "norm")
 
 
@@ -31,8 +34,8 @@ def check_fields(task: Any, settling: int) -> None:
             raise ValueError(f"{name} must not be negative, got {getattr(task, name)}")
     if not 0 <= task.momentum < 1:
         raise ValueError(f"momentum must be in [0, 1), got {task.momentum}")
-    if task.features % task.heads:
+    if task.features % task.attention_heads:
         raise ValueError(
-            "features must be a multiple of heads, "
-            f"got {task.features} and {task.heads}"
+            "features must be a multiple of attention_heads, "
+            f"got {task.features} and {task.attention_heads}"
         )

@@ -10,10 +10,8 @@ import pytest
 
 from heliostat.kernels.vmc import sortlet as module
 from heliostat.kernels.vmc.sortlet import (
-    SignedLog,
     parity,
     ranks,
-    signed_logsumexp,
     sortlet,
 )
 from heliostat.system.jit import jit
@@ -58,6 +56,17 @@ def test_value_is_the_product_of_sorted_gaps(n, small):
     scores = random_scores(n)
     expected = brute_parity(np.argsort(scores)) * np.prod(np.diff(np.sort(scores)))
     assert value(scores) == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("band", [1, 2, 4])
+def test_a_band_has_the_gaps_of_more_neighbours(band, small):
+    scores = random_scores(5)
+    ordered = np.sort(scores)
+    expected = brute_parity(np.argsort(scores)) * np.prod(
+        [ordered[j] - ordered[i] for j in range(5) for i in range(max(0, j - band), j)]
+    )
+    product = jit(lambda scores: sortlet(scores, band=band))(jnp.asarray(scores))
+    assert float(product.sign * jnp.exp(product.log)) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("length", [None, 0.3])
@@ -112,28 +121,3 @@ def test_smoothing_tames_the_jump_of_the_second_derivative():
 def test_long_smoothing_length_gives_back_the_bare_gaps():
     scores = random_scores(5)
     assert value(scores, 1e4) == pytest.approx(value(scores), rel=1e-6)
-
-
-def test_signed_sum_equals_the_plain_sum():
-    terms = np.array([3.0, -5.0, 0.5])
-    total = signed_logsumexp(SignedLog(jnp.sign(terms), jnp.log(jnp.abs(terms))))
-    assert float(total.sign * jnp.exp(total.log)) == pytest.approx(terms.sum())
-
-
-def test_signed_sum_neither_over_nor_underflows():
-    logs = jnp.array([2000.0, 2000.0 + jnp.log(2.0)])
-    total = signed_logsumexp(SignedLog(jnp.array([-1.0, 1.0]), logs))
-    assert float(total.sign) == 1 and float(total.log) == pytest.approx(2000.0)
-    nothing = signed_logsumexp(SignedLog(jnp.zeros(2), jnp.full(2, -jnp.inf)))
-    assert float(nothing.log) == -np.inf
-
-
-def test_derivative_of_the_signed_sum_is_that_of_the_sum():
-    def log(t):
-        return signed_logsumexp(
-            SignedLog(jnp.array([1.0, -1.0]), jnp.stack([t, 0.5 * t]))
-        ).log
-
-    t = 0.7
-    exact = (np.exp(t) - 0.5 * np.exp(t / 2)) / (np.exp(t) - np.exp(t / 2))
-    assert float(jax.grad(log)(t)) == pytest.approx(exact, rel=1e-12)

@@ -18,7 +18,7 @@ from heliostat_tasks.vmc.initial_positions import assign_electrons
 from heliostat_tasks.vmc.task import SETTLE
 from heliostat_tasks.vmc.wavefunction.slater import slater_exponents
 
-TINY = {"features": 8, "layers": 1, "heads": 2, "terms": 3}
+TINY = {"features": 8, "layers": 1, "attention_heads": 2, "terms": 3}
 SMALL = TINY | {"walkers": 16, "train": SETTLE + 3, "moves": 2, "burn_in": 40}
 
 
@@ -49,12 +49,28 @@ def psi(task, state, points):
     return task.logpsi(state, jnp.stack(padded))
 
 
-@pytest.mark.parametrize(
-    ("molecule", "smooth"),
-    [("LiH", False), pytest.param("N", True, marks=pytest.mark.slow)],
-)
-def test_psi_changes_sign_under_every_swap_of_equal_spins(x64, molecule, smooth):
-    task = VMC(molecule=molecule, smooth=smooth, **TINY)
+HEADS = [
+    ("LiH", "sortlet"),
+    ("B", "determinant+smooth"),
+    *(
+        pytest.param(*case, marks=pytest.mark.slow)
+        for case in [
+            ("LiH", "vandermonde"),
+            ("N", "sortlet"),
+            ("N", "banded"),
+            ("N", "vandermonde"),
+            ("C", "determinant"),
+            ("Be", "hybrid"),
+            ("B", "determinant+banded"),
+            ("B", "smooth+vandermonde"),
+        ]
+    ),
+]
+
+
+@pytest.mark.parametrize(("molecule", "head"), HEADS)
+def test_psi_changes_sign_under_every_swap_of_equal_spins(x64, molecule, head):
+    task = VMC(molecule=molecule, head=head, determinants=2, **TINY)
     state, [x] = stirred(task), sample(task, 1)
     up, n = task.ansatz.up, len(x)
     same = [(i, j) for i in range(n) for j in range(i) if (i < up) == (j < up)]
@@ -74,8 +90,9 @@ def test_opposite_spins_are_told_apart(x64):
 
 
 @pytest.mark.slow
-def test_forward_laplacian_equals_the_hessian(x64):
-    task = VMC(molecule="LiH", **TINY)
+@pytest.mark.parametrize(("molecule", "head"), [h for h in HEADS if len(h) == 2])
+def test_forward_laplacian_equals_the_hessian(x64, molecule, head):
+    task = VMC(molecule=molecule, head=head, **TINY)
     state, x = stirred(task), sample(task)
     fast, slow = task.local_energy(state, x), task.local_energy(state, x, "hessian")
     np.testing.assert_allclose(fast.kinetic, slow.kinetic, rtol=1e-8)
@@ -297,7 +314,7 @@ def test_an_update_that_is_not_finite_is_skipped_and_counted():
         pytest.param({"molecule": "H"}, marks=pytest.mark.slow),
         pytest.param({"molecule": "H2", "spin": 2}, marks=pytest.mark.slow),
         pytest.param(
-            {"molecule": "O 0 0 0; H 0 0 0.97", "charge": -1, "smooth": True},
+            {"molecule": "O 0 0 0; H 0 0 0.97", "charge": -1, "head": "smooth"},
             marks=pytest.mark.slow,
         ),
         pytest.param({"molecule": "He", "charge": 1}, marks=pytest.mark.slow),
@@ -331,7 +348,10 @@ def test_one_molecule_has_one_canonical_form(tmp_path):
         ({"molecule": "H", "spin": 0}, "spin"),
         ({"walkers": -4}, "walkers must be positive, got -4"),
         ({"momentum": 1.0}, r"momentum must be in \[0, 1\), got 1.0"),
-        ({"features": 30, "heads": 4}, "multiple of heads, got 30 and 4"),
+        (
+            {"features": 30, "attention_heads": 4},
+            "multiple of attention_heads, got 30 and 4",
+        ),
         ({"lr": float("nan")}, "lr=nan: expected a finite number"),
     ],
     ids=str,

@@ -9,7 +9,14 @@ import heliostat as hs
 from heliostat.driver.progress import silent
 from heliostat_tasks.vmc import VMC
 
-TINY = {"features": 8, "layers": 1, "heads": 2, "terms": 2, "moves": 3, "burn_in": 20}
+TINY = {
+    "features": 8,
+    "layers": 1,
+    "attention_heads": 2,
+    "terms": 2,
+    "moves": 3,
+    "burn_in": 20,
+}
 
 
 def local(task, store, **options):

@@ -4,6 +4,8 @@ metropolis  Metropolis-Hastings for |ψ|²
 proposals   small steps, hops between nuclei, swaps of spins
 laplacian   value, gradient and Laplacian of log|ψ|
 sortlet     an antisymmetric product from sorted scores
+determinant determinants of orbitals, and the Vandermonde product
+signed_log  numbers as sign and log, and their sums
 spring      the SPRING update direction
 sharding    layouts of arrays over devices
 """

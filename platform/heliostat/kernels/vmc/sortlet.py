@@ -12,40 +12,32 @@ Reference: Richter-Powell, Thiede, Aspuru-Guzik, Duvenaud, arXiv:2311.05598, sec
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import jax
 import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Float, Int
 
+from heliostat.kernels.vmc.signed_log import SignedLog
+
 MAX_COMPARED = 24
 """Up to this many scores, ranks by comparison are faster than XLA's sort on CPUs."""
 
 
-class SignedLog(NamedTuple):
-    """A real number as (sign, log|x|), so that products neither over- nor underflow.
-
-    Example:
-        >>> float(SignedLog(jnp.array(-1.0), jnp.array(0.0)).sign)
-        -1.0
-    """
-
-    sign: Float[Array, "*shape"]  # −1, 0 or 1
-    log: Float[Array, "*shape"]  # log|x|, −inf for 0
-
-
 def sortlet(
-    scores: Float[Array, " n"], length: Float[Array, ""] | float | None = None
+    scores: Float[Array, " n"],
+    length: Float[Array, ""] | float | None = None,
+    band: int = 1,
 ) -> SignedLog:
     """Return the antisymmetric product S(a) of one set of scores.
 
-        S(a) = σ(π) · Π_{i<n} φ(a_{π(i+1)} − a_{π(i)})
+        S(a) = σ(π) · Π_{0<j−i≤band} φ(a_π(j) − a_π(i))
 
     Args:
         scores: ``(n,)`` one real number per particle; n = 0 and 1 give S = 1.
         length: ℓ of the smoothed gap ℓ tanh(g/ℓ), in units of the scores; None keeps
             the bare gap g.
+        band: number of neighbours above each score whose gaps count. 1 is the published
+            product; n − 1 has all pairs, the Vandermonde product, which is smooth.
 
     Returns:
         Sign (0 where two scores are equal) and log|S|.
@@ -57,38 +49,43 @@ def sortlet(
 
     Reference: arXiv:2311.05598, eq. 3 with the open chain.
     """
-    steps, sign = gaps(scores)
+    steps, sign = gaps(scores, band)
     steps = steps if length is None else length * jnp.tanh(steps / length)
     closed = jnp.any(steps <= 0)
     return SignedLog(jnp.where(closed, 0.0, sign), jnp.sum(jnp.log(steps)))
 
 
 def gaps(
-    scores: Float[Array, " n"],
+    scores: Float[Array, " n"], band: int = 1
 ) -> tuple[Float[Array, " gaps"], Float[Array, ""]]:
-    """Return the gaps of the sorted scores, and the parity of the sort.
+    """Return gaps of the sorted scores, and the parity of the sort.
 
     The order is taken from ``stop_gradient(scores)``: the sort is piecewise linear, so
     derivatives of any order are those of the gather.
 
     Args:
         scores: ``(n,)``.
+        band: largest difference of two ranks whose gap is returned.
 
     Returns:
-        Gaps, ``(n − 1,)`` and not negative, and the parity, () −1 or 1.
+        Gaps, not negative, those of neighbours first, and the parity, () −1 or 1.
 
     Example:
         >>> steps, sign = gaps(jnp.array([2.0, 0.0, 3.0]))
         >>> steps.tolist(), float(sign)
         ([2.0, 1.0], -1.0)
     """
+    distances = range(1, min(band, scores.shape[0] - 1) + 1) or (1,)
     if scores.shape[0] > MAX_COMPARED:
         order = jnp.argsort(jax.lax.stop_gradient(scores))
-        return jnp.diff(scores[order]), parity(order).astype(scores.dtype)
+        ordered = scores[order]
+        steps = [ordered[d:] - ordered[:-d] for d in distances]
+        return jnp.concatenate(steps), parity(order).astype(scores.dtype)
     rank = ranks(jax.lax.stop_gradient(scores))
     place = (rank[None, :] == jnp.arange(len(rank))[:, None]).astype(scores.dtype)
-    # one product with rows e_{π(i+1)} − e_{π(i)}: exact, as all else is multiplied by 0
-    return (place[1:] - place[:-1]) @ scores, _parity_of_ranks(rank, scores.dtype)
+    # one product with rows e_{π(j)} − e_{π(i)}: exact, as all else is multiplied by 0
+    rows = jnp.concatenate([place[d:] - place[:-d] for d in distances])
+    return rows @ scores, _parity_of_ranks(rank, scores.dtype)
 
 
 def ranks(scores: Float[Array, " n"]) -> Int[Array, " n"]:
@@ -139,27 +136,3 @@ def parity(permutation: Int[Array, " n"]) -> Int[Array, ""]:
         pointer = pointer[pointer]
     cycles = jnp.sum(smallest == own)
     return 1 - 2 * ((n - cycles) % 2)
-
-
-def signed_logsumexp(terms: SignedLog) -> SignedLog:
-    """Return the sum Σ_k s_k exp(l_k) of signed terms, as sign and log.
-
-    The shift by the largest log is a constant to differentiation: the result does not
-    depend on it.
-
-    Args:
-        terms: sign and log, ``(K,)`` each.
-
-    Returns:
-        Sign and log of the sum, () each.
-
-    Example:
-        >>> logs = jnp.log(jnp.array([5.0, 2.0]))
-        >>> total = signed_logsumexp(SignedLog(jnp.array([1.0, -1.0]), logs))
-        >>> round(float(total.sign * jnp.exp(total.log)), 5)
-        3.0
-    """
-    top = jax.lax.stop_gradient(jnp.max(terms.log))
-    top = jnp.where(jnp.isfinite(top), top, 0.0)
-    total = jnp.sum(terms.sign * jnp.exp(terms.log - top))
-    return SignedLog(jnp.sign(total), jnp.log(jnp.abs(total)) + top)

@@ -17,9 +17,10 @@ from jax import Array
 from jax.typing import ArrayLike
 from jaxtyping import Float
 
-from heliostat.kernels.vmc.sortlet import SignedLog
+from heliostat.kernels.vmc.signed_log import SignedLog
 from heliostat_tasks.vmc.hamiltonian import LocalEnergy, coulomb, local_energy
-from heliostat_tasks.vmc.wavefunction.ansatz import Ansatz, Params
+from heliostat_tasks.vmc.wavefunction.ansatz import Ansatz
+from heliostat_tasks.vmc.wavefunction.first_guess import Params
 
 
 class Data(NamedTuple):
@@ -29,6 +30,7 @@ class Data(NamedTuple):
     charges: Float[np.ndarray, " nuclei"]  # elementary charges
     centres: Float[np.ndarray, "n 3"]  # bohr, the nucleus that each electron starts at
     widths: Float[np.ndarray, " n"]  # bohr, standard deviation of the start around it
+    orbitals: tuple[np.ndarray, ...] = ()  # coefficients of spin up and down, if any
 
 
 def wavefunction(
@@ -72,7 +74,7 @@ def evaluate(
 
     It computes in the precision of the parameters, which is that of their run.
     """
-    dtype = params["weight"].dtype
+    dtype = params["jastrow"]["beta"].dtype
     with jax.enable_x64(dtype == jnp.float64):
         x = jnp.asarray(x, dtype)
         values = program(params, x.reshape(-1, *x.shape[-2:]), data)

@@ -50,7 +50,7 @@ def dense(inputs: int, outputs: int) -> Params:
     return {"w": weights, "b": Guess(jnp.zeros(outputs))}
 
 
-def orbitals(
+def guess_shells(
     shells: Sequence[Shell],
     electrons: tuple[int, int],
     terms: int,
