@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
+from heliostat.errors import RequestError
 from heliostat.fields import presets
 from heliostat.fields.conversion import TaskType
 
@@ -207,9 +208,9 @@ class Task(metaclass=TaskType):
             A NamedTuple of arrays.
 
         Raises:
-            NotImplementedError: if the task does not define it.
+            RequestError: if the task does not define it.
         """
-        raise NotImplementedError(f"{type(self).__name__} must define init")
+        raise RequestError(f"{type(self).__name__} must define init")
 
     def step(self, key: Any, state: Any, data: Any) -> tuple[Any, dict[str, Any]]:
         """Take one step of one replica.
@@ -223,9 +224,9 @@ class Task(metaclass=TaskType):
             The next state, and a row: a value for each name in ``emits``.
 
         Raises:
-            NotImplementedError: if the task does not define it.
+            RequestError: if the task does not define it.
         """
-        raise NotImplementedError(f"{type(self).__name__} must define step")
+        raise RequestError(f"{type(self).__name__} must define step")
 
     def refresh(self, state: Any, data: Any) -> Any:
         """Return a stored state of one replica, with all that it caches computed anew.
@@ -253,9 +254,9 @@ class Task(metaclass=TaskType):
             A value for each name in ``observes``.
 
         Raises:
-            NotImplementedError: if the task does not define it.
+            RequestError: if the task does not define it.
         """
-        raise NotImplementedError(f"{type(self).__name__} must define observe")
+        raise RequestError(f"{type(self).__name__} must define observe")
 
     def validation(self, state: Any, data: Any) -> Any:
         """Return the validation loss of one replica, a float of shape ().
@@ -272,7 +273,7 @@ class Task(metaclass=TaskType):
             The loss, () float.
 
         Raises:
-            NotImplementedError: if the task does not define it.
+            RequestError: if the task does not define it.
 
         Example:
             >>> def validation(self, state, data):      # examples that step never saw

@@ -59,6 +59,24 @@ def test_attributes_that_look_like_fields_and_are_none_are_refused(task, line):
     assert hs.runs().empty
 
 
+@pytest.mark.parametrize(
+    ("attribute", "value", "line"),
+    [
+        ("stride", 1e2, "stride=100.0: expected an int"),
+        ("width", "2", "width='2': expected an int"),
+        ("emits", {"x": "position"}, "emits={'x': 'position'}: expected hs.Var"),
+        ("observes", ["x"], r"observes=\['x'\]: expected hs.Var by name"),
+        ("finds", "energy", r"finds='energy': expected several names, \('energy',\)"),
+        ("packable", "sigma", r"packable='sigma': .* \('sigma',\)"),
+    ],
+)
+def test_class_attributes_of_another_type_are_refused(attribute, value, line):
+    task = type("Declared", (Walk,), {attribute: value})
+    with pytest.raises(hs.RequestError, match=line):
+        hs.run(task(), on="here")
+    assert hs.runs().empty
+
+
 def test_a_field_without_a_dataclass_is_refused_with_the_remedy():
     with pytest.raises(hs.RequestError, match=r"'sigma'; write @dataclass"):
         Plain(sigma=1.0)

@@ -67,6 +67,11 @@ def test_no_plugin_takes_a_verb_away(plugins, capsys):
     assert "did you mean 'vmc'?" in capsys.readouterr().err
 
 
+def test_a_file_without_a_class_is_refused_with_the_spelling():
+    with pytest.raises(hs.RequestError, match="a task in a file is walk"):
+        registry.load_task("walk.py")
+
+
 def test_an_interrupt_is_no_fault_of_a_plugin(plugins, tmp_path):
     (tmp_path / "plugin_raises.py").write_text("raise KeyboardInterrupt")
     with pytest.raises(KeyboardInterrupt):

@@ -16,6 +16,7 @@ import xarray as xr
 from support import toy_tasks
 
 import heliostat as hs
+from heliostat import config
 from heliostat.driver.progress import silent
 
 
@@ -55,6 +56,12 @@ def test_the_same_request_returns_the_stored_run(run, tmp_path):
     before = run.events()
     again = run_here(toy_tasks.Walk(), store=tmp_path)
     assert again.id == run.id and again.events() == before
+
+
+def test_numbers_of_numpy_are_seeds_and_steps(run, tmp_path):
+    seed, steps = np.int64(run.spec.identity["seed"]), np.int32(run.steps)
+    assert run_here(run.task, seed=seed, steps=steps, store=tmp_path).id == run.id
+    json.dumps(config.specify(run.task, np.int64(1)).identity)
 
 
 def test_fewer_steps_return_the_beginning(run, tmp_path):
@@ -173,7 +180,15 @@ def test_the_catalog_is_a_table(run, tmp_path):
 
 @pytest.mark.parametrize(
     "where",
-    ["sigm > 1", "__import__('os')", "sigma", "sigma > 1 +", "x.y > 2", "id < 3"],
+    [
+        "sigm > 1",
+        "__import__('os')",
+        "sigma",
+        "sigma > 1 +",
+        "x.y > 2",
+        "id < 3",
+        ["sigma > 1"],
+    ],
 )
 def test_conditions_are_a_small_safe_grammar(run, tmp_path, where):
     with pytest.raises(hs.RequestError, match="where"):
@@ -193,6 +208,10 @@ def test_conditions_are_a_small_safe_grammar(run, tmp_path, where):
         (lambda s: hs.run(toy_tasks.Walk(), workers=0, store=s), "workers 0"),
         (lambda s: hs.run(toy_tasks.Walk(), on="", store=s), "on ''"),
         (lambda s: hs.open("abc", store=s), "no run 'abc'"),
+        (lambda s: hs.extend(toy_tasks.Walk(), steps=9, store=s), "expected a run or"),
+        (lambda s: hs.verify([None], store=s), r"expected a run or its id, got \[None"),
+        (lambda s: run_here(toy_tasks.Walk(), until=max, store=s), "not a condition"),
+        (lambda s: hs.sweep(toy_tasks.Walk(), over="seed=0", store=s), "over 'seed=0'"),
         (lambda s: hs.stop("abc", store=s), "no run 'abc'"),
         (lambda s: run_here(toy_tasks.Walk(chains=0), store=s), "replicas"),
         (lambda s: run_here(toy_tasks.Walk(chains="5"), store=s), "expected an int"),

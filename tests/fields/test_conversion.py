@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -71,6 +72,8 @@ def test_files_are_text_or_paths(tmp_path):
         ("word", "colt", "word='colt': expected one of cold, warm; did you mean"),
         ("word", density, "word=function density: expected FILE.py:NAME, as word='"),
         ("word", hs.Task, "expected"),
+        ("word", partial(density), "as word='log_p.py:log_p'"),
+        ("word", np, "<module 'numpy'"),
         ("table", np.eye(3), "(3, 3): expected the path of a file; write np.save("),
         ("table", np.eye(3).tolist(), "expected a file"),
         ("name", b"x", "name=b'x': expected a str"),

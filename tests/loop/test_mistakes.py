@@ -78,6 +78,8 @@ MISTAKES = {
     "masks": lambda x: (One(x), {"x": x[x > 0].sum()}),
     "numpy": lambda x: (One(x), {"x": np.sin(x).sum()}),
     "floats": lambda x: (One(x), {"x": float(x[0])}),
+    "spells": lambda x: (One(x), {"x": "abc"}),
+    "omits": lambda x: (One(x), {"x": None}),
 }
 
 LINE = r" \(test_mistakes.py:\d+: .+\)"
@@ -102,6 +104,8 @@ HEAD = r" \(test_mistakes.py:\d+: def step\(self, key, state, data\):\)"
         ("masks", r"step: x\[mask\] has a length .*" + LINE),
         ("numpy", r"step: NumPy cannot compute .* jnp in place of np.*" + LINE),
         ("floats", r"step: float\(\), int\(\) or .item\(\) .*" + LINE),
+        ("spells", "step returns x of type str, expected an array.*" + LINE),
+        ("omits", "step returns x of type NoneType, expected an array.*" + LINE),
         ("counts", r"init: a Python branch .*: if self.mistake == .*"),
     ],
 )
@@ -112,6 +116,20 @@ def test_what_jax_cannot_take_is_refused_with_the_line_of_the_task(
     with pytest.raises(hs.RequestError) as error:
         loop.compile(with_init=False)
     assert re.fullmatch(f"Mistaken: {line}", str(error.value))
+
+
+def test_a_method_that_is_missing_is_refused():
+    with pytest.raises(hs.RequestError, match="Task must define init"):
+        Loop(hs.Task(), 0).compile()
+
+
+def test_a_task_that_exits_fails_and_ends_no_process(tmp_path):
+    class Exiting(Untraced):
+        def step(self, key, state, data):
+            raise SystemExit(3)
+
+    with pytest.raises(RuntimeError, match=r"the task ends the process, exit\(3\)"):
+        hs.run(Exiting("later"), on="here", store=tmp_path, progress=False)
 
 
 def test_observe_is_refused_as_step_is():

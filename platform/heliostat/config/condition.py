@@ -42,7 +42,8 @@ class Condition:
     """
 
     def __init__(self, text: str, option: str, example: str = "x > 1") -> None:
-        self.text, self.option, self.example = " ".join(text.split()), option, example
+        words = text.split() if isinstance(text, str) else [repr(text)]
+        self.text, self.option, self.example = " ".join(words), option, example
         self.names: list[str] = []
         self.texts: list[str] = []
         try:

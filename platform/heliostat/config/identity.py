@@ -12,7 +12,7 @@ from heliostat.config.references import codes_in, to_references
 from heliostat.config.validate import check_declarations
 from heliostat.config.values import canonical_json, json_value
 from heliostat.errors import RequestError
-from heliostat.fields.conversion import File
+from heliostat.fields.conversion import File, plain
 from heliostat.task import Task
 
 SCHEMA = 1
@@ -49,6 +49,7 @@ def specify(
         RequestError: for a seed that is no integer in [0, 2^63), or a malformed task.
     """
     registry.check_is_task(task)
+    seed = plain(seed)
     if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**63:
         raise RequestError(f"seed {seed!r}: expected an integer from 0 to 2^63 - 1")
     task = with_declared_types(task)

@@ -47,6 +47,8 @@ def find_task(name: str) -> type[Task]:
 def unknown_task(name: str, names: Iterable[str]) -> RequestError:
     """Return the error to raise for a name that is none of ``names``."""
     hint = did_you_mean(name, names) or "; `heliostat tasks` lists them"
+    if name.endswith(".py"):
+        hint = f"; a task in a file is {name}:CLASS"
     return RequestError(f"unknown task '{name}'{hint}")
 
 
@@ -112,7 +114,7 @@ def check_is_task(task: Any) -> None:
         raise RequestError(
             f"'{task}' is a name: expected a task, {name}(), after {line}"
         )
-    raise RequestError(f"expected a task, got {task!r:.40}")
+    raise RequestError(f"expected a task, got {' '.join(repr(task).split()):.40}")
 
 
 def address_of(task: type[Task]) -> str | None:

@@ -14,16 +14,18 @@ from heliostat.config.packable import number_type, traced_fields
 from heliostat.errors import RequestError, did_you_mean
 from heliostat.fields.conversion import File
 from heliostat.system import audit
-from heliostat.task import Task
+from heliostat.task import Task, Var
 
 
 def check_declarations(task: Task) -> None:
     """Check sizes, packable fields and coordinates of a task.
 
     Raises:
-        RequestError: for an invalid size, packable field or coordinate.
+        RequestError: for an attribute of another type, and for an invalid size,
+            packable field or coordinate.
     """
     name = registry.name_of(type(task))
+    _check_types(task, name)
     if task.replicas < 1 or task.width < 1 or task.stride < 1:
         raise RequestError(
             f"{name}: replicas, width and stride must be >= 1, "
@@ -34,6 +36,27 @@ def check_declarations(task: Task) -> None:
     if task.packable:
         _check_packable(task, name)
     _check_coords(task, name)
+
+
+def _check_types(task: Task, name: str) -> None:
+    """Check the types of class attributes: sizes, declarations and lists of names."""
+    for attribute in ("replicas", "width", "stride", "task_version"):
+        if type(value := getattr(task, attribute)) is not int:
+            raise RequestError(f"{name}: {attribute}={value!r}: expected an int")
+    for attribute in ("emits", "observes"):
+        declared = getattr(task, attribute)
+        if not isinstance(declared, Mapping) or any(
+            not isinstance(var, Var) for var in declared.values()
+        ):
+            raise RequestError(
+                f"{name}: {attribute}={declared!r}: expected hs.Var by name, such as "
+                '{"x": hs.Var()}'
+            )
+    for attribute in ("sharded", "packable", "finds", "asks"):
+        if isinstance(value := getattr(task, attribute), str):
+            raise RequestError(
+                f"{name}: {attribute}={value!r}: expected several names, ({value!r},)"
+            )
 
 
 def _check_coords(task: Task, name: str) -> None:

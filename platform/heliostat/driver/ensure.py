@@ -16,6 +16,7 @@ from heliostat.driver.parent import Parent
 from heliostat.driver.placement import ChunkSource, Placement, chunks
 from heliostat.driver.progress import Progress
 from heliostat.errors import RequestError, StoreError
+from heliostat.fields.conversion import plain
 from heliostat.results.goal import Goal
 from heliostat.results.lookup import store_folder
 from heliostat.results.run import Run
@@ -87,7 +88,7 @@ def plan_run(
     """
     spec = config.specify(task, seed, x64, parent and parent.identity)
     length = (task.preset_steps or task.steps) if steps is None else steps
-    check_steps(length)
+    length = whole_steps(length)
     return spec, Goal(task, length, until)
 
 
@@ -141,14 +142,16 @@ def run_up_to_goal(record: Record, task: Task, goal: Goal) -> Run:
     return Run(record.path, task, limit, goal.outcome, record)
 
 
-def check_steps(steps: Any) -> None:
-    """Check a number of steps.
+def whole_steps(steps: Any) -> int:
+    """Return a number of steps, also one of NumPy's, as an int.
 
     Raises:
         RequestError: if it is no whole number of at least 1.
     """
+    steps = plain(steps)
     if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
         raise RequestError(f"steps {steps!r}: expected a whole number of at least 1")
+    return steps
 
 
 def find_or_create(

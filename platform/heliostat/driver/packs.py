@@ -13,7 +13,7 @@ from typing import NamedTuple
 from heliostat import config
 from heliostat.config import Spec
 from heliostat.driver.driver import drive
-from heliostat.driver.ensure import check_steps, initial_attrs
+from heliostat.driver.ensure import initial_attrs, whole_steps
 from heliostat.driver.placement import ChunkSource, Placement, chunks
 from heliostat.driver.progress import Progress, silent
 from heliostat.errors import RequestError
@@ -69,7 +69,7 @@ def ensure_pack(
         RequestError: if the cells make no pack; nothing is stored then.
         RunFailed: if the task raised; the runs keep what they have committed.
     """
-    check_steps(steps)
+    steps = whole_steps(steps)
     task = _common_task(cells)
     pack = _find_or_create(cells, store, _members_per_batch(len(cells), workers))
     goal = Goal(task, steps)

@@ -10,7 +10,6 @@ from typing import Any
 from heliostat.config import registry
 from heliostat.driver.driver import stop_file
 from heliostat.driver.ensure import (
-    check_steps,
     compute_missing,
     delete_run,
     find_or_create,
@@ -19,6 +18,7 @@ from heliostat.driver.ensure import (
     plan_run,
     rollback_on_error,
     run_up_to_goal,
+    whole_steps,
 )
 from heliostat.driver.parent import parent_of
 from heliostat.driver.placement import Placement
@@ -212,8 +212,7 @@ def resume(
     opened = as_run(run, store, task, code)
     attrs = opened.record.attrs
     planned = int(attrs.get("steps") or opened.task.steps)
-    length = planned if steps is None else steps
-    check_steps(length)
+    length = planned if steps is None else whole_steps(steps)
     outcome = attrs.get("until")
     if until is None and outcome and outcome["met"] is None:
         until = outcome["condition"]

@@ -6,6 +6,7 @@ lists are tuples, a path is text, and text is a file where a file is declared.
 
 from __future__ import annotations
 
+import functools
 import inspect
 import math
 import os
@@ -224,15 +225,17 @@ def _code_address(function: Callable[..., Any]) -> str:
     """Return ``FILE.py:NAME`` of a function, as far as its file is known."""
     name = getattr(function, "__name__", "")
     name = name if name.isidentifier() else "log_p"
-    module = sys.modules.get(getattr(function, "__module__", None) or "")
+    wrapper = isinstance(function, functools.partial)  # its module is functools
+    module_name = None if wrapper else getattr(function, "__module__", None)
+    module = sys.modules.get(module_name or "")
     file = getattr(module, "__file__", None)
     return f"{os.path.relpath(file) if file else f'{name}.py'}:{name}"
 
 
 def _shown(value: Any) -> str:
     """Return a value as text for a message: an array by its shape, a long one cut."""
-    if shape := getattr(value, "shape", None):
-        return f"{type(value).__name__} of shape {tuple(shape)}"
+    if isinstance(shape := getattr(value, "shape", None), tuple) and shape:
+        return f"{type(value).__name__} of shape {shape}"
     if callable(value):
         return f"{type(value).__name__} {getattr(value, '__name__', value)}"
     text = " ".join(repr(value).split())

@@ -38,7 +38,7 @@ def load(task: type, name: str) -> Preset:
     Raises:
         RequestError: if the preset does not exist (with a suggestion) or is unreadable.
     """
-    known = names(task)
+    name, known = str(name), names(task)
     if name not in known:
         listed = f"; it has {', '.join(known)}" if known else "; it has none"
         hint = did_you_mean(name, known) or listed

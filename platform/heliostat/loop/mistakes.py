@@ -35,6 +35,38 @@ def traceable(task: Task, method: str) -> Generator[None]:
         raise
 
 
+@contextmanager
+def exit_refused() -> Generator[None]:
+    """Fail where the code of a task ends the process, which would look like an answer.
+
+    Raises:
+        RuntimeError: in place of ``SystemExit``.
+    """
+    try:
+        yield
+    except SystemExit as error:
+        raise RuntimeError(f"the task ends the process, exit({error.code})") from error
+
+
+def check_arrays(task: Task, method: str, tree: Any) -> None:
+    """Check that a state of ``init``, or a row, has arrays and numbers alone.
+
+    Raises:
+        RequestError: for the first leaf of another type.
+    """
+    leaves = jax.tree_util.tree_leaves_with_path(
+        tree, is_leaf=lambda leaf: leaf is None
+    )
+    for path, leaf in leaves:
+        number = hasattr(leaf, "dtype") or isinstance(leaf, int | float | complex)
+        if not number and not (leaf is None and method == "init"):
+            raise RequestError(
+                f"{_name(task)}: {method} returns {leaf_name(path) or 'a state'} of "
+                f"type {type(leaf).__name__}, expected an array or a number"
+                f"{definition(task, method)}"
+            )
+
+
 def check_pair(task: Task, result: Any) -> None:
     """Check that ``step`` returns a state and a row.
 

@@ -24,7 +24,12 @@ from heliostat.loop.batching import (
     with_traced_fields,
 )
 from heliostat.loop.keys import step_key
-from heliostat.loop.mistakes import check_next_state, check_pair, traceable
+from heliostat.loop.mistakes import (
+    check_arrays,
+    check_next_state,
+    check_pair,
+    traceable,
+)
 from heliostat.loop.schema import OBSERVE, STEP, check_rows
 from heliostat.loop.sharding import ShardLayout
 from heliostat.loop.work import MAX_MEMBERS, Member, block_replicas
@@ -162,7 +167,9 @@ class Programs:
 
         def one(replica: Any) -> Any:
             with traceable(task, "init"):
-                return task.init(step_key(args.root, replica, 0), replica, data)
+                state = task.init(step_key(args.root, replica, 0), replica, data)
+            check_arrays(task, "init", state)
+            return state
 
         return self._over_block(one)(replicas)
 
@@ -175,6 +182,7 @@ class Programs:
             with traceable(task, "step"):
                 pair = task.step(step_key(args.root, replica, t), state, data)
             check_pair(task, pair)
+            check_arrays(task, "step", pair[1])
             return pair
 
         return self._over_block(one)(state, replicas)

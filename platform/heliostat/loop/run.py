@@ -28,6 +28,7 @@ from jax.sharding import AxisType, Mesh
 from heliostat.config import declared_reads, traced_fields
 from heliostat.errors import RequestError
 from heliostat.loop.engine import Engine
+from heliostat.loop.mistakes import exit_refused
 from heliostat.loop.python import PythonEngine
 from heliostat.loop.sharding import AXIS
 from heliostat.loop.state import (
@@ -119,6 +120,7 @@ class Loop:
         mesh: devices over which ``task.sharded`` fields are split; default one device.
     """
 
+    @exit_refused()
     def __init__(self, task: Task, seed: int, mesh: Mesh | None = None) -> None:
         self.task = task
         with declared_reads(task):
@@ -138,11 +140,13 @@ class Loop:
         """Continue with another seed; the compiled programs stay the same."""
         self._alone = (Member(seed, traced_fields(self.task)),)
 
+    @exit_refused()
     def compile(self, with_init: bool = True) -> None:
         """Compile all programs; that of ``init`` only if ``with_init``."""
         with declared_reads(self.task):  # it traces ``init`` and ``step``
             self._engine.compile(with_init)
 
+    @exit_refused()
     def seek(self, span: Span) -> Cursor:
         """Return a cursor at the start of a span: at its state, or after ``init``."""
         state, members = span.load(), span.members or self._alone
@@ -174,6 +178,7 @@ class Loop:
             )
         return fresh if name else held
 
+    @exit_refused()
     def next_chunk(
         self, cursor: Cursor, strides: int, until: int
     ) -> tuple[Chunk, Cursor]:

@@ -94,6 +94,9 @@ def find_run(run: str, store: str | Path | None = None) -> Path:
         RequestError: if there is no such store, or if no run or several runs have these
             digits.
     """
+    if not isinstance(run, str | os.PathLike):
+        thing = " ".join(repr(run).split())
+        raise RequestError(f"expected a run or its id, got {thing:.60}")
     root, digits = existing_store(store), str(run).rpartition("/")[2]
     paths = run_paths(root)
     matches = {id_: path for path, id_ in paths.items() if path.name == digits}

@@ -100,8 +100,11 @@ def check_axes(
         RequestError: for an unknown field (with a suggestion), no or repeated values,
             an invalid range, and a value outside the type of its field.
     """
-    if not over:
-        raise RequestError("over: expected at least one field with its values")
+    if not (isinstance(over, Mapping) and over):
+        example = "over={'seed': [0, 1]}"
+        raise RequestError(
+            f"over {over!r}: expected at least one field with its values, as {example}"
+        )
     fields = config.fields_of(task)
     axes: dict[str, Axis] = {}
     for name, values in over.items():

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from heliostat.config import registry
-from heliostat.driver.ensure import check_steps
+from heliostat.driver.ensure import whole_steps
 from heliostat.errors import RequestError, did_you_mean
+from heliostat.fields.conversion import plain
 from heliostat.sweeps.axes import SEED, Range, check_axes
 from heliostat.sweeps.cells import Cell
 from heliostat.sweeps.outcomes import CellOutcome
@@ -46,8 +47,8 @@ def build_plan(
     Raises:
         RequestError: if the request makes no sense, or needs a package that is missing.
     """
-    rule = find_search(search, scheduler)
-    trials = rule.trials if trials is None else trials
+    rule, rest = find_search(search, scheduler), {n: plain(v) for n, v in rest.items()}
+    trials = rule.trials if trials is None else plain(trials)
     plan = Plan(
         task,
         check_axes(type(task), over, rule.draws),
@@ -64,9 +65,7 @@ def build_plan(
     _check_metrics(plan, rule)
     _check_schedule(plan)
     rule.check(plan)
-    if plan.steps is not None:
-        check_steps(plan.steps)
-    return plan
+    return plan if plan.steps is None else plan._replace(steps=whole_steps(plan.steps))
 
 
 def _metrics(
