@@ -279,7 +279,7 @@ class Task(metaclass=TaskType):
             >>> def validation(self, state, data):      # examples that step never saw
             ...     return jnp.mean((data.x @ state.w - data.y) ** 2)
         """
-        raise NotImplementedError(f"{type(self).__name__} has no validation")
+        raise RequestError(f"{type(self).__name__} must define validation")
 
     def canonical(self) -> dict[str, Any]:
         """Return the hashed spelling of fields that have several with one meaning.

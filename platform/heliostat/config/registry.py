@@ -46,9 +46,10 @@ def find_task(name: str) -> type[Task]:
 
 def unknown_task(name: str, names: Iterable[str]) -> RequestError:
     """Return the error to raise for a name that is none of ``names``."""
-    hint = did_you_mean(name, names) or "; `heliostat tasks` lists them"
+    listed = "; `heliostat tasks` lists them"
     if name.endswith(".py"):
-        hint = f"; a task in a file is {name}:CLASS"
+        listed = f"; a task in a file is {name}:CLASS"
+    hint = did_you_mean(name, names) or listed
     return RequestError(f"unknown task '{name}'{hint}")
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import fields
 from inspect import isfunction
+from typing import Any
 
 from heliostat.config import registry
 from heliostat.config.execution import EXECUTED, refuse_reads
@@ -15,6 +16,32 @@ from heliostat.errors import RequestError, did_you_mean
 from heliostat.fields.conversion import File
 from heliostat.system import audit
 from heliostat.task import Task, Var
+
+
+def _is_declaration(value: Any) -> bool:
+    return isinstance(value, Mapping) and all(
+        isinstance(var, Var) for var in value.values()
+    )
+
+
+ATTRIBUTES: tuple[tuple[tuple[str, ...], Callable[[Any], bool], str], ...] = (
+    (
+        ("replicas", "width", "stride", "task_version"),
+        lambda value: type(value) is int,
+        "an int",
+    ),
+    (
+        ("emits", "observes"),
+        _is_declaration,
+        'hs.Var by name, such as {"x": hs.Var()}',
+    ),
+    (
+        ("sharded", "packable", "finds", "asks"),
+        lambda value: not isinstance(value, str),
+        'a tuple of names, such as ("x",)',
+    ),
+)
+"""Class attributes, a condition on their values, and its words."""
 
 
 def check_declarations(task: Task) -> None:
@@ -40,23 +67,12 @@ def check_declarations(task: Task) -> None:
 
 def _check_types(task: Task, name: str) -> None:
     """Check the types of class attributes: sizes, declarations and lists of names."""
-    for attribute in ("replicas", "width", "stride", "task_version"):
-        if type(value := getattr(task, attribute)) is not int:
-            raise RequestError(f"{name}: {attribute}={value!r}: expected an int")
-    for attribute in ("emits", "observes"):
-        declared = getattr(task, attribute)
-        if not isinstance(declared, Mapping) or any(
-            not isinstance(var, Var) for var in declared.values()
-        ):
-            raise RequestError(
-                f"{name}: {attribute}={declared!r}: expected hs.Var by name, such as "
-                '{"x": hs.Var()}'
-            )
-    for attribute in ("sharded", "packable", "finds", "asks"):
-        if isinstance(value := getattr(task, attribute), str):
-            raise RequestError(
-                f"{name}: {attribute}={value!r}: expected several names, ({value!r},)"
-            )
+    for attributes, is_valid, expected in ATTRIBUTES:
+        for attribute in attributes:
+            if not is_valid(value := getattr(task, attribute)):
+                raise RequestError(
+                    f"{name}: {attribute}={value!r}: expected {expected}"
+                )
 
 
 def _check_coords(task: Task, name: str) -> None:
