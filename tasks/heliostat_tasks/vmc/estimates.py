@@ -68,7 +68,8 @@ def headline(
         return estimates
     time = Estimate(round(energy.tau, 2), units="steps", note=energy.note)
     comparison = _compare_or_warn(estimates["energy"], molecule)
-    return estimates | comparison | {"autocorrelation_time": time}
+    above = {"energy": warn_above_hf(estimates["energy"], comparison.get("hf"))}
+    return estimates | above | comparison | {"autocorrelation_time": time}
 
 
 def _means(
@@ -101,6 +102,19 @@ def _compare_or_warn(energy: Estimate, molecule: Molecule) -> dict[str, Estimate
         message = f"no references for {molecule.name}: {reason}"
         warnings.warn(message, RuntimeWarning, stacklevel=3)
         return {}
+
+
+def warn_above_hf(energy: Estimate, hf: Estimate | None) -> Estimate:
+    """Return the energy, with a warning if it is 3 sigma above that of Hartree-Fock.
+
+    Example:
+        >>> warn_above_hf(Estimate(-2.80, 1e-2), Estimate(-2.86)).warning
+        '0.06 hartree above Hartree-Fock: train longer'
+    """
+    if hf is None or not energy.value - hf.value > 3 * energy.error:
+        return energy
+    excess = f"{energy.value - hf.value:.2g} hartree above Hartree-Fock"
+    return energy._replace(warning=f"{excess}: train longer")
 
 
 def compare_energies(energy: Estimate, molecule: Molecule) -> dict[str, Estimate]:

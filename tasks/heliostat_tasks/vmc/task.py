@@ -20,6 +20,7 @@ from heliostat.kernels.vmc.proposals import Nuclei
 from heliostat.kernels.vmc.sharding import replicate
 from heliostat.kernels.vmc.signed_log import SignedLog
 from heliostat_tasks.vmc import estimates
+from heliostat_tasks.vmc.chemistry.populations import populations
 from heliostat_tasks.vmc.hamiltonian import LocalEnergy
 from heliostat_tasks.vmc.initial_positions import assign_electrons, widths
 from heliostat_tasks.vmc.molecules import Molecule
@@ -128,10 +129,10 @@ class VMC(hs.Task):
 
     @cached_property
     def molecular(self) -> Molecule:
-        """Molecule that the fields describe."""
+        """Molecule that the fields describe, the same in any order of its nuclei."""
         return Molecule.parse(
             self.molecule, self.charge, self.spin, self.unit, self.frame
-        )
+        ).ordered()
 
     @cached_property
     def ansatz(self) -> Ansatz:
@@ -159,7 +160,7 @@ class VMC(hs.Task):
         """Return the molecule as arrays, and where its electrons start."""
         m = self.molecular
         nuclei = np.array(m.positions, dtype=float)
-        assigned = assign_electrons(m.charges, m.n_up, m.n_down)
+        assigned = assign_electrons(nuclei, populations(m), m.n_up, m.n_down)
         width = widths(m.charges, assigned, m.n_up)
         charges = np.array(m.charges, dtype=float)
         orbitals = self.ansatz.orbitals

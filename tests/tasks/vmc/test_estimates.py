@@ -122,3 +122,14 @@ def test_references_that_fail_leave_the_energy(monkeypatch):
     with pytest.warns(RuntimeWarning, match="no references for He: float division"):
         headline = estimates.headline(rows_of(100), HELIUM, WALKERS)
     assert {"energy", "variance", "autocorrelation_time"} == set(headline)
+
+
+@pytest.mark.parametrize(
+    ("sigma", "warned"), [(4, True), (2, False), (-9, False), (math.nan, False)]
+)
+def test_energy_significantly_above_hartree_fock_says_so(known, sigma, warned):
+    known()
+    energy = estimates.headline(rows_of(100), HELIUM, WALKERS)["energy"]
+    known(hf=Estimate(energy.value - sigma * energy.error))
+    warning = estimates.headline(rows_of(100), HELIUM, WALKERS)["energy"].warning
+    assert ("above Hartree-Fock" in warning) == warned

@@ -14,7 +14,6 @@ from heliostat.kernels.vmc.spring import spring
 from heliostat.system.jit import jit
 from heliostat_tasks.vmc import VMC
 from heliostat_tasks.vmc.hamiltonian import coulomb, local_energy
-from heliostat_tasks.vmc.initial_positions import assign_electrons
 from heliostat_tasks.vmc.task import SETTLE
 from heliostat_tasks.vmc.wavefunction.slater import slater_exponents
 
@@ -360,12 +359,6 @@ def test_what_makes_no_sense_is_said_in_one_line(fields, message):
     with pytest.raises(ValueError, match=message) as error:
         VMC(**fields)
     assert "\n" not in str(error.value)
-
-
-def test_electrons_are_dealt_by_charge_with_spins_alternating():
-    assert assign_electrons((3, 1), 2, 2).tolist() == [0, 0, 0, 1]
-    assert assign_electrons((1, 1, 1, 1), 2, 2).tolist() == [0, 2, 1, 3]
-    assert assign_electrons((7, 7), 7, 7).tolist().count(0) == 7
 
 
 def test_slater_rules():

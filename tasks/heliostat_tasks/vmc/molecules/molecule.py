@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import combinations
 
 from heliostat.errors import did_you_mean
@@ -105,6 +105,21 @@ class Molecule:
             name=names.name(nuclei, charge),
             remarks=(*structure.remarks, *remarks),
         )
+
+    def ordered(self) -> Molecule:
+        """Return the molecule with nuclei by falling charge, then by position.
+
+        It is the same for every order in which they were given.
+
+        Example:
+            >>> Molecule.parse("H 0 0 1.6; Li 0 0 0").ordered().symbols
+            ('Li', 'H')
+        """
+        nuclei = zip(self.charges, self.positions, self.symbols, strict=True)
+        charges, positions, symbols = zip(
+            *sorted(nuclei, key=lambda n: (-n[0], n[1])), strict=True
+        )
+        return replace(self, charges=charges, positions=positions, symbols=symbols)
 
     def text(self) -> str:
         """Return inline text in bohr that parses to exactly the same numbers.

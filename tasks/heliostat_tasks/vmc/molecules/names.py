@@ -15,8 +15,8 @@ from heliostat_tasks.vmc.molecules.nuclei import Nucleus, from_text
 
 
 def builtin(nuclei: Sequence[Nucleus]) -> str | None:
-    """Return the name of the built-in with exactly these nuclei, or None."""
-    return _names().get(tuple(nuclei))
+    """Return the name of the built-in with these nuclei in any order, or None."""
+    return _names().get(tuple(sorted(nuclei)))
 
 
 def name(nuclei: Sequence[Nucleus], charge: int) -> str:
@@ -69,4 +69,6 @@ def _ion(word: str) -> tuple[str, int] | None:
 
 @cache
 def _names() -> dict[tuple[Nucleus, ...], str]:
-    return {tuple(from_text(g.nuclei, "bohr").nuclei): n for n, g in BUILTIN.items()}
+    return {
+        tuple(sorted(from_text(g.nuclei, "bohr").nuclei)): n for n, g in BUILTIN.items()
+    }
