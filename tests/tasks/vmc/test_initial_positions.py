@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import permutations
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from heliostat.kernels.vmc.metropolis import metropolis_sweep
+from heliostat.kernels.vmc.proposals import Nuclei
+from heliostat.system.jit import jit
 from heliostat_tasks.vmc import VMC
 from heliostat_tasks.vmc.chemistry.hartree_fock import hartree_fock
 from heliostat_tasks.vmc.chemistry.populations import populations
@@ -149,3 +155,32 @@ def test_without_hartree_fock_a_nucleus_gets_electrons_by_its_charge():
     with pytest.raises(MemoryError):
         hartree_fock(molecule)
     assert counts(molecule) == [[18] * 8 + [1]] * 2
+
+
+def share(walkers):
+    """Fraction of walkers with one electron of each spin at each of two molecules."""
+    first = np.asarray(walkers)[:, :, 2] < 10
+    return ((first[:, :2].sum(1) == 1) & (first[:, 2:].sum(1) == 1)).mean()
+
+
+@pytest.mark.slow
+def test_walkers_leave_the_worst_start():
+    """Both up electrons at one H2 and both down ones at the other, all walkers alike.
+
+    With the first guess of the wavefunction all end with one of each at each, as those
+    of the right start do; small steps alone would never lead there.
+    """
+    task = inline(["H 0 0 0", "H 1.4 0 0", "H 0 0 20", "H 1.4 0 20"], walkers=256)
+    data = task.prepare()
+    worst = np.array([[0, 0, 0], [1.4, 0, 0], [0, 0, 20.0], [1.4, 0, 20]])
+
+    @jit
+    def settled(data):
+        state = task.init(jax.random.key(0), 0, data)
+        nuclei = Nuclei(jnp.asarray(data.nuclei, float), jnp.ones(4))
+        logpsi = partial(task._log, state.params, data=data)
+        key, width = jax.random.key(1), state.width
+        return metropolis_sweep(logpsi, key, state.walkers, width, 300, nuclei, 2)[0]
+
+    assert share(settled(data)) > 0.98
+    assert share(settled(data._replace(centres=worst))) > 0.98
