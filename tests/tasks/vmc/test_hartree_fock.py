@@ -12,6 +12,7 @@ from threadpoolctl import threadpool_limits
 
 pytest.importorskip("pyscf")
 
+from heliostat_tasks.vmc.chemistry import hartree_fock as module
 from heliostat_tasks.vmc.chemistry.hartree_fock import hartree_fock
 from heliostat_tasks.vmc.molecules import Molecule
 
@@ -42,6 +43,41 @@ def test_threads_do_not_change_the_bits_of_orbitals():
     np.testing.assert_array_equal(one.mo_coeff, two.mo_coeff)
     up, _ = squares(one)
     assert up[2] > 1.5 * up[0] == pytest.approx(1.5 * up[1], rel=1e-4)
+
+
+@pytest.mark.parametrize("length", [1.4, 4.0])
+def test_instabilities_are_followed_to_the_lowest_energy(length):
+    """Hydrogen breaks its symmetry between 2 and 3 bohr, and is stable either way."""
+    molecule = Molecule.parse(f"H 0 0 0; H 0 0 {length}", unit="bohr")
+    solution = hartree_fock(molecule)
+    assert solution.note == ""
+    assert bool(solution.field.istype("UHF")) == (length > 2)
+    assert solution.field.stability(return_status=True)[2]
+
+
+def test_a_saddle_is_left():
+    """Lithium in 1s²2p is stationary, by symmetry, and 68 mHa above 1s²2s."""
+    from pyscf import gto, scf
+
+    mol = gto.M(atom="Li 0 0 0", spin=1, basis="cc-pvdz", verbose=0)
+    ground = scf.UHF(mol).run()
+    occupied = ground.mo_occ.copy()
+    occupied[0, 1:3] = 0, 1
+    excited = scf.addons.mom_occ(scf.UHF(mol), ground.mo_coeff, occupied)
+    excited.run(ground.make_rdm1(ground.mo_coeff, occupied), conv_tol=1e-11)
+    saddle = scf.UHF(mol)
+    for name in ("mo_coeff", "mo_occ", "mo_energy", "e_tot", "converged"):
+        setattr(saddle, name, getattr(excited, name))
+    assert saddle.e_tot > ground.e_tot + 0.06
+    lower, stable = module._stabilised(saddle)
+    assert stable
+    assert lower.e_tot == pytest.approx(ground.e_tot, abs=1e-6)
+
+
+def test_an_unfollowed_instability_is_noted(monkeypatch):
+    monkeypatch.setattr(module, "FOLLOWED", 0)
+    solution = hartree_fock.__wrapped__(Molecule.parse("Li"))
+    assert solution.note == "not stable: a lower solution may exist"
 
 
 @pytest.mark.slow

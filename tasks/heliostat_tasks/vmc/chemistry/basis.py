@@ -4,6 +4,10 @@ The family is cc-pCVXZ, whose tight functions also correlate the core.  H and He
 core and take cc-pVXZ, as do elements without cc-pCVXZ.  Elements with neither take
 def2, and the name of the basis says so.
 
+Anions, and spins that valence shells cannot hold, need functions further out: two
+even-tempered shells of s, p and d continue each of these series of exponents, and
+"+2spd" in the name says so.
+
 Reference: Dunning, J. Chem. Phys. 90, 1007 (1989); Woon and Dunning, J. Chem. Phys.
 103, 4572 (1995); Weigend and Ahlrichs, Phys. Chem. Chem. Phys. 7, 3297 (2005).
 """
@@ -16,9 +20,13 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from heliostat_tasks.vmc.molecules import Molecule
+from heliostat_tasks.vmc.molecules.spin import hund
 
 LIGHT = ("H", "He")
 """Elements without a core, for which cc-pVXZ is complete."""
+
+DIFFUSE = 2
+"""Shells of s, p and d that continue a basis outwards where electrons need it."""
 
 _FAMILIES = {
     "5": ("cc-pv5z",),
@@ -43,18 +51,21 @@ def choose(molecule: Molecule, limit: int) -> Basis:
     Example:
         >>> [choose(Molecule.parse(m), 100).name for m in ("H2", "LiH")]
         ['cc-pVQZ', 'cc-pCVTZ']
+        >>> choose(Molecule.parse("H", charge=-1), 100).name
+        'cc-pV5Z+2spd'
 
     Raises:
         LookupError: if an element has no basis here.
     """
-    basis = None
+    basis, spread = None, needs_diffuse(molecule)
     for size in _FAMILIES:
-        sets = {symbol: _element(symbol, size) for symbol in molecule.symbols}
+        sets = {symbol: _element(symbol, size, spread) for symbol in molecule.symbols}
         if all(shells for _, shells in sets.values()):
             shells = {symbol: element for symbol, (_, element) in sets.items()}
             count = sum(_count(shells[symbol]) for symbol in molecule.symbols)
             used = {symbol: name for symbol, (name, _) in sets.items()}
-            basis = Basis(_title(used), shells, count, count <= limit)
+            name = _title(used) + (f"+{DIFFUSE}spd" if spread else "")
+            basis = Basis(name, shells, count, count <= limit)
             if basis.affordable:
                 return basis
     if basis is None:
@@ -62,9 +73,38 @@ def choose(molecule: Molecule, limit: int) -> Basis:
     return basis
 
 
+def needs_diffuse(molecule: Molecule) -> bool:
+    """Return if electrons are far out: an anion, or more spin than open atoms have.
+
+    Example:
+        >>> [needs_diffuse(Molecule.parse("He", spin=s)) for s in (0, 2)]
+        [False, True]
+    """
+    open_shells = sum(hund(charge, charge) for charge in molecule.charges)
+    return molecule.charge < 0 or molecule.spin > open_shells + abs(molecule.charge)
+
+
+def _widened(shells: list[Any]) -> list[Any]:
+    """Add a shell of s, p and d each, whose exponent continues those that are there."""
+    added: list[Any] = []
+    for momentum in {shell[0] for shell in shells} & {0, 1, 2}:
+        primitives = (p for shell in shells if shell[0] == momentum for p in shell[1:])
+        last, *inner = sorted({primitive[0] for primitive in primitives})
+        ratio = last / inner[0] if inner else 1 / 3
+        added.append([momentum, [last * ratio, 1.0]])
+    return shells + added
+
+
 @lru_cache(maxsize=256)
-def _element(symbol: str, size: str) -> tuple[str, Any]:
+def _element(symbol: str, size: str, diffuse: bool) -> tuple[str, Any]:
     """Load the shells of an element from the first family that has it, or None."""
+    name, shells = _loaded(symbol, size)
+    for _ in range(DIFFUSE if diffuse and shells else 0):
+        shells = _widened(shells)
+    return name, shells
+
+
+def _loaded(symbol: str, size: str) -> tuple[str, Any]:
     from pyscf import gto
     from pyscf.lib.exceptions import BasisNotFoundError
 

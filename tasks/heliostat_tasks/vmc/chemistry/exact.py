@@ -12,6 +12,8 @@ energy by 1e-10 hartree."""
 _CHAKRAVORTY = "Chakravorty et al., Phys. Rev. A 47, 3649 (1993)"
 _FILIPPI = "Filippi and Umrigar, J. Chem. Phys. 105, 213 (1996)"
 
+_NAKATSUJI = "Nakashima and Nakatsuji, J. Chem. Phys. 127, 224104 (2007)"
+
 EXACT: dict[str, tuple[float, str]] = {
     "H": (-0.5, "analytic"),
     "He": (-2.903724377034, "Schwartz, via arXiv:1810.11288"),
@@ -38,22 +40,43 @@ CH4 and H4 have no energy that could be traced to its publication.
 """
 
 
+ATOMS: dict[tuple[str, int, int], tuple[float, str]] = {
+    ("H", -1, 0): (-0.527751017, _NAKATSUJI),
+    ("He", 0, 2): (-2.175229378, "2 3S: Pekeris, Phys. Rev. 115, 1216 (1959)"),
+    ("Li", 1, 0): (-7.2799134, _NAKATSUJI),
+    ("Be", 2, 0): (-13.655566, _NAKATSUJI),
+    ("C", 0, 4): (-37.691751, "5S, lowest of its spin: arXiv:2009.08723"),
+}
+"""Energies of ions, and of the lowest state of a higher spin, by charge and 2S."""
+
+
 def exact(molecule: Molecule) -> Estimate | None:
-    """Return the exact energy if the molecule is the ground state of a built-in.
+    """Return the exact energy of a molecule or atom if it is known.
 
     Distances are compared, so nuclei may be reordered, rotated, shifted or mirrored.
-    Charge and spin must be those of the table.
+    Charge and spin must be those of the tables.  One electron at one nucleus has −Z²/2.
 
     Example:
         >>> exact(Molecule.parse("H 9 0 3.015; Li 9 0 0", unit="bohr")).value
         -8.070548
-        >>> exact(Molecule.parse("Li", charge=1)) is None
+        >>> [exact(Molecule.parse("Li", charge=q)).value for q in (1, 2)]
+        [-7.2799134, -4.5]
+        >>> exact(Molecule.parse("LiH", charge=1)) is None
         True
     """
-    for name, (energy, source) in EXACT.items():
-        if _same(molecule, Molecule.parse(name)):
-            return Estimate(energy, units="hartree", source=source)
-    return None
+    energy, source = _known(molecule)
+    return None if energy is None else Estimate(energy, units="hartree", source=source)
+
+
+def _known(molecule: Molecule) -> tuple[float | None, str]:
+    if len(molecule.charges) == 1:
+        if molecule.electrons == 1:
+            return -(molecule.charges[0] ** 2) / 2, "analytic"
+        atom = (molecule.symbols[0], molecule.charge, molecule.spin)
+        if atom in ATOMS:
+            return ATOMS[atom]
+    same = (entry for n, entry in EXACT.items() if _same(molecule, Molecule.parse(n)))
+    return next(same, (None, ""))
 
 
 def _same(a: Molecule, b: Molecule) -> bool:

@@ -20,7 +20,7 @@ from threadpoolctl import threadpool_limits
 from heliostat_tasks.vmc.chemistry.basis import Basis, choose
 from heliostat_tasks.vmc.molecules import Molecule
 
-CLOSED, OPEN = 100, 60
+CLOSED, OPEN = 100, 64
 """Most basis functions for CCSD(T), by the kind of shell."""
 
 HUGE = 200
@@ -35,11 +35,19 @@ FIELD = (3e-3, 2e-3, 1e-3)
 hartree/bohr²: orbitals along z are filled first."""
 
 
+SAME = 1e-6
+"""Energy difference, hartree, that is no lower solution: turning an atom has none."""
+
+FOLLOWED = 10
+"""Most unstable directions that are followed, one after the other."""
+
+
 class Solution(NamedTuple):
     """A self-consistent field of PySCF, and the basis that it was solved in."""
 
     field: Any
     basis: Basis
+    note: str = ""  # what is not known of its stability
 
 
 @lru_cache(maxsize=16)
@@ -65,15 +73,16 @@ def _largest_affordable(molecule: Molecule) -> Solution:
     basis = choose(molecule, OPEN if molecule.spin else CLOSED)
     if basis.size > HUGE:
         raise MemoryError(f"{basis.size} functions in {basis.name}, at most {HUGE}")
-    field = _solve(molecule, basis)
+    field, note = _solve(molecule, basis)
     broken = field.istype("UHF") and molecule.spin == 0
     if broken and basis.size > OPEN:  # CCSD then costs as much as for an open shell
         basis = choose(molecule, OPEN)
-        field = _solve(molecule, basis)
-    return Solution(field, basis)
+        field, note = _solve(molecule, basis)
+    return Solution(field, basis, note)
 
 
-def _solve(molecule: Molecule, basis: Basis) -> Any:
+def _solve(molecule: Molecule, basis: Basis) -> tuple[Any, str]:
+    """Return a field, stable if that is affordable, and a note if it may not be."""
     from pyscf import gto, scf
 
     mol = gto.M(
@@ -85,30 +94,50 @@ def _solve(molecule: Molecule, basis: Basis) -> Any:
         verbose=0,
     )
     mol.incore_anyway = True  # else the memory in use would choose the order of sums
-    if molecule.spin:
-        return _leave_saddle(_converge(scf.UHF(mol)))
-    closed = _converge(scf.RHF(mol))
-    # the search for a broken solution costs more than the energy of a large molecule
-    return _break_symmetry(closed) if basis.affordable and closed.converged else closed
+    field = _converge(scf.UHF(mol) if molecule.spin else scf.RHF(mol))
+    # the search for a lower solution costs more than the energy of a large molecule
+    if not basis.affordable:
+        return field, "its stability is not known"
+    field, stable = _stabilised(field)
+    if molecule.spin == 0 and field.converged:
+        field, stable = _broken_symmetry(field, stable)
+    return field, "" if stable else "not stable: a lower solution may exist"
 
 
-def _break_symmetry(closed: Any) -> Any:
+def _broken_symmetry(closed: Any, stable: bool) -> tuple[Any, bool]:
     """Return the unrestricted solution if it lies well below the restricted one."""
     from pyscf import scf
 
-    _, mixed, _, stable = closed.stability(external=True, return_status=True)
-    if stable:
-        return closed
+    _, mixed, _, singlet = closed.stability(
+        internal=False, external=True, return_status=True
+    )
+    if singlet:
+        return closed, stable
     open_shell, half = scf.UHF(closed.mol), closed.mo_occ / 2
     density = open_shell.make_rdm1(mixed, (half, half))
-    open_shell = _leave_saddle(_converge(open_shell, density))
+    open_shell, settled = _stabilised(_converge(open_shell, density))
     lower = open_shell.converged and open_shell.e_tot < closed.e_tot - BROKEN
-    return open_shell if lower else closed
+    return (open_shell, settled) if lower else (closed, stable)
+
+
+def _stabilised(field: Any) -> tuple[Any, bool]:
+    """Follow unstable directions to lower energies until none is left."""
+    for _ in range(FOLLOWED):
+        if not field.converged:
+            return field, False
+        orbitals, _, stable, _ = field.stability(return_status=True)
+        if stable:
+            return field, True
+        lower = _converge(field.copy(), field.make_rdm1(orbitals, field.mo_occ))
+        if not lower.e_tot < field.e_tot - SAME:
+            return field, lower.converged
+        field = lower
+    return field, False
 
 
 def _converge(hf: Any, density: Any = None) -> Any:
     """Converge SCF by DIIS, or by Newton's method if DIIS does not converge."""
-    hf.chkfile = None
+    hf.chkfile = hf._chkfile = None  # else its file lives as long as the field
     hf.conv_tol = 1e-11
     hf.kernel(_oriented_density(hf) if density is None else density)
     if not hf.converged:
@@ -128,13 +157,3 @@ def _oriented_density(hf: Any) -> Any:
     fock = hf.get_fock(dm=hf.get_init_guess()) + np.tensordot(FIELD, squares, 1)
     energies, orbitals = hf.eig(fock, hf.get_ovlp())
     return hf.make_rdm1(orbitals, hf.get_occ(energies, orbitals))
-
-
-def _leave_saddle(hf: Any) -> Any:
-    """Follow an unstable direction to a lower energy, at most twice."""
-    for _ in range(2):
-        orbitals, _, stable, _ = hf.stability(return_status=True)
-        if stable or not hf.converged:
-            break
-        _converge(hf, hf.make_rdm1(orbitals, hf.mo_occ))
-    return hf
