@@ -1,8 +1,8 @@
 """Reference energies: Hartree-Fock, CCSD(T), and the exact energy where it is known.
 
 The basis is the largest from quintuple to double zeta with at most 100 functions for a
-closed shell, or 64 for an open one, where CCSD costs four times more.  LiH takes 2 s on
-one core, N2 14 s and CH4 17 s.  A molecule that exceeds this in double zeta gets
+closed shell, or 64 for an open one, where CCSD costs four times more.  LiH takes 3 s on
+one core, N2 and CO 25 s.  A molecule that exceeds this in double zeta gets
 Hartree-Fock only, and one with more than 200 functions gets no reference.
 """
 
