@@ -185,6 +185,7 @@ import heliostat as hs
 {J}
 @dataclass(frozen=True)
 class Drift(hs.Task):
+    rate: float = 1.0
     emits = {{"x": hs.Var()}}
     traced, stride, steps = False, 1, 2
     def init(self, key, replica, data): return 0.0
@@ -209,7 +210,7 @@ def test_data_that_a_file_of_a_task_reads_belong_to_its_identity(folder):
         last.append(float(run.rows.x[-1]))
     assert ids[0] == ids[2] != ids[1] and last == [6.0, 12.0, 6.0]
     write_data(folder, 2)
-    with pytest.raises(hs.RequestError, match="source is now"):
+    with pytest.raises(hs.RequestError, match="its source, or data that"):
         hs.extend(ids[0], steps=4, on="here", task=drift(folder, READERS["array"]))
 
 
@@ -270,6 +271,18 @@ def test_data_that_a_script_reads_belong_to_its_identity(folder, monkeypatch):
     text = TASK.format(J=FIXED["seeded"])
     digest = hashlib.sha256(text.encode()).hexdigest()
     assert imported(folder, FIXED["seeded"]) == digest
+
+
+def test_a_run_of_a_script_is_continued_as_a_file_of_a_task(folder, monkeypatch):
+    monkeypatch.syspath_prepend(folder)
+    imported(folder, READERS["array"])
+    run = run_here(sys.modules["script"].Drift(), steps=2)
+    cls = registry.load_task("script.py:Drift")
+    longer = hs.extend(run.id, steps=4, on="here", task=cls, progress=False)
+    assert longer.steps == 4 and len(hs.runs()) == 1
+    write_data(folder, 2)
+    with pytest.raises(hs.RequestError, match="data that the source reads"):
+        hs.open(run.id, task="script.py:Drift").task  # noqa: B018
 
 
 @pytest.mark.parametrize("line", ["from neighbour import J", "import neighbour as J"])

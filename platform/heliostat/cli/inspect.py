@@ -34,14 +34,15 @@ def show(
     /,
     *,
     store: Store = None,
+    task: TaskClass = None,
 ) -> Answer:
     """Describe a task (its fields, presets and rows), a stored run or a sweep."""
     if ":" in what or what in registry.available():
         return describe_task(class_of(what))
     if _is_sweep(what, store):
-        return sweep_answer(hs.open_sweep(what, store=store))
+        return sweep_answer(hs.open_sweep(what, store=store, task=task))
     try:
-        return describe_run(hs.open(what, store=store))
+        return describe_run(hs.open(what, store=store, task=task))
     except RequestError:
         if set(what) - set("0123456789abcdef"):
             registry.find_task(what)  # suggests a name
@@ -92,8 +93,7 @@ def plot(
 ) -> Answer:
     """Plot a variable of a run over its steps, or a number of a sweep's headlines."""
     if _is_sweep(run, store):
-        cls = class_of(task) if task else None
-        sweep = hs.open_sweep(run, store=store, task=cls)
+        sweep = hs.open_sweep(run, store=store, task=task)
         kind = "auto" if kind == "trace" else kind
         return Answer([str(sweep.plot(var, output or f"{sweep.id}.png", kind=kind))])
     opened = open_run(run, store, task, code)

@@ -104,7 +104,8 @@ def execute(text: str | bytes, file: Path, name: str = "") -> Execution:
     sys.modules[module.__name__] = module  # dataclasses look up their module
     try:
         with _EXECUTING, audit.observed(str(file), opened.setdefault):
-            exec(compile(text, str(file), "exec"), vars(module))
+            code = compile(text, str(file), "exec", dont_inherit=True)
+            exec(code, vars(module))  # as Python imports it
         _refuse_neighbours(set(sys.modules) - before, file)
     except BaseException:
         del sys.modules[module.__name__]

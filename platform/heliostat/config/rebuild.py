@@ -8,9 +8,11 @@ from typing import Any, Literal, get_args, get_origin
 
 from heliostat.config import registry
 from heliostat.config.code import REFERENCE, Code
+from heliostat.config.execution import EXECUTED
 from heliostat.config.fields import build, fields_of
 from heliostat.config.identity import Spec, specify
 from heliostat.config.references import codes_in, substitute
+from heliostat.config.source import source_digest
 from heliostat.errors import RequestError
 from heliostat.task import Task
 
@@ -70,10 +72,26 @@ def _rebuild_as(cls: type[Task], spec: Spec, code: Sequence[Code]) -> Task:
         except RequestError as error:
             reason = str(error)
             continue
-        if candidate_spec.identity == spec.identity:
+        identity = _as_in_script(cls, candidate_spec.identity, spec.identity)
+        if identity == spec.identity:
             return candidate
-        reason = _mismatch(candidate_spec.identity, spec.identity)
+        reason = _mismatch(identity, spec.identity)
     raise RequestError(f"run {spec.id} cannot be rebuilt: {reason}")
+
+
+def _as_in_script(
+    cls: type[Task], candidate: Mapping[str, Any], stored: Mapping[str, Any]
+) -> Mapping[str, Any]:
+    """Return an identity, with the source as in a script if the run is of the script.
+
+    A script is hashed by what it reads, ``FILE.py:CLASS`` by the files.
+    """
+    source = stored.get("source")
+    if cls not in EXECUTED or candidate.get("source") == source:
+        return candidate
+    if source_digest(cls, in_script=True) == source:
+        return {**candidate, "source": source}
+    return candidate
 
 
 def _mismatch(candidate: Mapping[str, Any], stored: Mapping[str, Any]) -> str:
@@ -81,6 +99,8 @@ def _mismatch(candidate: Mapping[str, Any], stored: Mapping[str, Any]) -> str:
         new, old = candidate.get(name), stored.get(name)
         if isinstance(new, dict) and isinstance(old, dict) and new != old:
             return f"{name}.{_mismatch(new, old)}"
+        if new != old and name == "source":
+            return "its source, or data that the source reads, have changed"
         if new != old:
             return f"{name} is now {new!r}, the store has {old!r}"
     return "nothing differs"

@@ -29,19 +29,24 @@ _TRIES = 9
 _ADDRESS = r" at 0x[0-9a-f]+"
 
 
-def source_digest(task: type[Task]) -> str:
+def source_digest(task: type[Task], in_script: bool = False) -> str:
     """Hash the source of a task that is not installed.
 
     For a task in a file the text is the file, with the data that it reads if it was
     given as ``FILE.py:CLASS``; for a task in a notebook, the class and, recursively,
     the globals that its methods name.  Base classes are included.
 
+    Args:
+        task: the class.
+        in_script: hash a class that was given as ``FILE.py:CLASS`` as it is hashed in
+            the script itself, which hashes what the data became.
+
     Raises:
         RequestError: if there is no text, as for a class defined at a prompt.
     """
     bases = [c for c in task.__mro__ if issubclass(c, Task) and c is not Task]
     try:
-        texts = [text for cls in bases for text in _texts(cls)]
+        texts = [text for cls in bases for text in _texts(cls, in_script)]
     except (OSError, TypeError) as error:
         raise RequestError(
             f"the source of {task.__name__} cannot be read; define it in a file, a "
@@ -50,8 +55,8 @@ def source_digest(task: type[Task]) -> str:
     return hashlib.sha256("\0".join(texts).encode()).hexdigest()
 
 
-def _texts(cls: type) -> Iterator[str]:
-    if cls in EXECUTED:
+def _texts(cls: type, in_script: bool) -> Iterator[str]:
+    if cls in EXECUTED and not in_script:
         yield from _texts_of_file(cls)
         return
     file = getattr(sys.modules.get(cls.__module__), "__file__", None)

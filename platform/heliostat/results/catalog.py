@@ -203,7 +203,7 @@ def _line(
         "status": status,
         "steps": steps,
         "seed": spec.identity["seed"],
-        "created": pd.Timestamp(attrs["created"], unit="s").round("s"),
+        "created": pd.Timestamp(round(attrs["created"]), unit="s"),
     }
     for name, (value, error, *_) in (attrs.get("headline") or {}).items():
         pair = {name: value, f"{name}_error": error}
