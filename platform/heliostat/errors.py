@@ -79,8 +79,13 @@ class Busy(StoreError):
     """
 
 
-def did_you_mean(name: str, choices: Iterable[str]) -> str:
+def did_you_mean(name: str, choices: Iterable[str], likeness: float = 0.5) -> str:
     """Suggest the choice that is most like a mistyped name, whatever the case.
+
+    Args:
+        name: the mistyped name.
+        choices: names that exist.
+        likeness: least share of common letters, in [0, 1].
 
     Returns:
         The end of an error message; empty if no choice is similar.
@@ -90,5 +95,5 @@ def did_you_mean(name: str, choices: Iterable[str]) -> str:
         "; did you mean 'walkers'?"
     """
     by_lower = {choice.lower(): choice for choice in reversed(list(choices))}
-    near = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.5)
+    near = difflib.get_close_matches(name.lower(), by_lower, 1, likeness)
     return f"; did you mean '{by_lower[near[0]]}'?" if near else ""

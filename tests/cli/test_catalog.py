@@ -78,7 +78,8 @@ def test_an_unknown_store_is_an_error(verb, tmp_path, run_cli, monkeypatch):
     with pytest.raises(hs.RequestError, match="expected a folder, got a file"):
         verb(store=tmp_path / "file")
     assert not len(verb(store=tmp_path / "results")) and not len(verb())
-    missing = run_cli(verb.__name__, "--store", tmp_path / "nowhere")
+    (tmp_path / "new").mkdir()
+    missing = run_cli(verb.__name__, "--store", tmp_path / "nope")
     assert missing.status == 2 and "it appears with its first run" in missing.error
 
 

@@ -44,8 +44,8 @@ def existing_store(store: str | Path | None = None) -> Path:
         raise RequestError(f"store {folder}: expected a folder, got a file")
     parent = folder.absolute().parent
     near = [p.name for p in parent.iterdir() if p.is_dir()] if parent.is_dir() else []
-    hint = did_you_mean(folder.name, near) or "; it appears with its first run"
-    raise RequestError(f"no store {folder}{hint}")
+    hint = did_you_mean(folder.name, near, likeness=0.7)
+    raise RequestError(f"no store {folder}{hint or '; it appears with its first run'}")
 
 
 def open_run(

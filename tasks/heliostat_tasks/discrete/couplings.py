@@ -69,13 +69,20 @@ def read_couplings(path: str) -> IsingCouplings:
         raise ValueError(f"{path}: {error}") from error
 
 
-def read_numbers(path: str) -> Num[np.ndarray, " ..."]:
-    """Read the numbers of a file: a state, or a field per site.
+def read_sites(path: str) -> Num[np.ndarray, " sites"]:
+    """Read a number for each site: a state or a field, of a lattice row by row.
 
     Raises:
-        ValueError: with the file's name, if it cannot be read.
+        ValueError: with the file's name, if it cannot be read, or numbers its sites.
     """
-    return _read(path).numbers
+    numbers = _read(path).numbers
+    pairs = numbers.ndim == 2 and numbers.shape[1] == 2 < len(numbers)
+    if pairs and (numbers[:, 0] == np.arange(len(numbers))).all():
+        raise ValueError(
+            f"{path} has {len(numbers)} lines of a site and its number: expected the "
+            "number alone, in the order of sites"
+        )
+    return numbers.ravel()
 
 
 def is_edge_header(header: str) -> bool:
@@ -94,6 +101,9 @@ def is_edge_header(header: str) -> bool:
 
 def _from_matrix(table: FileContent) -> IsingCouplings:
     j = np.asarray(table.numbers, float)
+    columns = np.arange(j.shape[1] if j.ndim == 2 else 0)
+    if len(columns) and len(j) == len(columns) + 1 and (j[0] == columns).all():
+        j = j[1:]  # pandas writes the numbers of the columns above them
     if j.ndim == 2 and j.shape[1] == 3 != j.shape[0]:
         raise ValueError(
             f"{len(j)} lines of three numbers: expected a line 'i j J' above a list of "

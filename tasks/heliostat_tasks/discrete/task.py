@@ -25,7 +25,7 @@ from heliostat_tasks.discrete.chain import (
     refresh_state,
     transition,
 )
-from heliostat_tasks.discrete.couplings import read_numbers
+from heliostat_tasks.discrete.couplings import read_sites
 from heliostat_tasks.discrete.exact import references
 from heliostat_tasks.discrete.samplers import SamplerName, build_kernel
 from heliostat_tasks.discrete.targets import (
@@ -262,7 +262,7 @@ class Discrete(hs.Task):
     def model_values(self) -> dict[str, Any]:
         """Values of all fields, with the numbers that the model is built from."""
         field: Any = self.field
-        h = read_numbers(field).ravel() if isinstance(field, str) else field
+        h = read_sites(field) if isinstance(field, str) else field
         return self.field_values | {"coupling": self._coupling, "field": h}
 
     @property
@@ -277,7 +277,7 @@ class Discrete(hs.Task):
         """State of ``begin_at``, from which all chains start, if it is given."""
         if self.begin_at is None:
             return None
-        return checked_state(self.model, read_numbers(self.begin_at).ravel())
+        return checked_state(self.model, read_sites(self.begin_at))
 
 
 @lru_cache(maxsize=16)

@@ -53,6 +53,7 @@ WRITTEN = {
     "J.txt": lambda path: np.savetxt(path, J, header="couplings"),
     "J.csv": lambda path: np.savetxt(path, J, delimiter=","),
     "named.csv": lambda path: pd.DataFrame(J, [*"abcd"], [*"abcd"]).to_csv(path),
+    "numbered.csv": lambda path: pd.DataFrame(J).to_csv(path, index=False),
     "edges.csv": lambda path: path.write_text(f"source,target,weight\n{COMMAS}"),
     "edges.txt": lambda path: path.write_text(f"# from a lattice\n# i j J\n{LINES}"),
 }
@@ -169,6 +170,9 @@ def test_a_field_of_other_sites_is_refused(tmp_path):
     np.save(tmp_path / "h.npy", np.ones(5))
     with pytest.raises(ValueError, match=r"field of shape \(5,\): expected .* \(16,\)"):
         Discrete(size=4, field=hs.File(tmp_path / "h.npy"))
+    (tmp_path / "h.csv").write_text("site,h\n" + "".join(f"{i},1\n" for i in range(16)))
+    with pytest.raises(ValueError, match="16 lines of a site and its number"):
+        Discrete(size=4, field=hs.File(tmp_path / "h.csv"))
 
 
 def test_a_start_of_spins_is_the_start_of_their_bits(tmp_path):
