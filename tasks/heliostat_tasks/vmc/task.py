@@ -17,14 +17,15 @@ from jaxtyping import Float, Int, Key
 import heliostat as hs
 from heliostat.kernels.vmc.metropolis import adapt_width, metropolis_sweep
 from heliostat.kernels.vmc.proposals import Nuclei
-from heliostat.kernels.vmc.sharding import replicate
 from heliostat.kernels.vmc.signed_log import SignedLog
 from heliostat_tasks.vmc import estimates
 from heliostat_tasks.vmc.chemistry.populations import populations
 from heliostat_tasks.vmc.hamiltonian import LocalEnergy
 from heliostat_tasks.vmc.initial_positions import assign_electrons, widths
 from heliostat_tasks.vmc.molecules import Molecule
-from heliostat_tasks.vmc.training import Update, schedule, scores, spring_update
+from heliostat_tasks.vmc.phases import SETTLE, Phase, phase_at
+from heliostat_tasks.vmc.rows import averages
+from heliostat_tasks.vmc.training import Update, scores, spring_update
 from heliostat_tasks.vmc.validate import check_fields
 from heliostat_tasks.vmc.wavefunction.ansatz import Ansatz
 from heliostat_tasks.vmc.wavefunction.evaluation import (
@@ -40,10 +41,6 @@ from heliostat_tasks.vmc.wavefunction.projection import project
 
 if TYPE_CHECKING:
     import xarray as xr
-
-
-SETTLE = 20
-"""First steps, in which walkers reach |ψ|² and the width adapts; parameters wait."""
 
 
 class State(NamedTuple):
@@ -205,31 +202,15 @@ class VMC(hs.Task):
         Returns:
             The next state, and the row of its walkers.
         """
-        state = state._replace(step=state.step + 1)
-        training = state.step <= self.train
-        state, update = self._update(state, data, training)
-        settling = state.step <= SETTLE
-        regular = jnp.where(settling, -(-self.burn_in // SETTLE), self.moves)
-        moves = jnp.where(state.step == self.train + 1, self.burn_in, regular)
-        logpsi = partial(self._log, state.params, data=data)
-        nuclei = Nuclei(*(jnp.asarray(v, float) for v in (data.nuclei, data.charges)))
-        walkers, accepted = metropolis_sweep(
-            logpsi,
-            key,
-            state.walkers,
-            state.width,
-            moves,
-            nuclei,
-            self.molecular.n_up,
-        )
+        step = state.step + 1
+        phase = phase_at(step, train=self.train, moves=self.moves, burn_in=self.burn_in)
+        state, update = self._update(state._replace(step=step), data, phase)
+        walkers, accepted = self._move(key, state, data, phase)
         energy_of = energy_function(self.ansatz, state.params, data)
         energy = jax.vmap(energy_of)(walkers)
-        row = _row(energy, accepted, state.width) | update
-        row["evaluating"] = 1 - training.astype(jnp.int32)
-        adapted = adapt_width(
-            state.width, row["acceptance"], jnp.where(settling, 1.0, 0.1)
-        )
-        width = jnp.where(training, adapted, state.width)
+        row = averages(energy, accepted, state.width) | update
+        row["evaluating"] = 1 - phase.training.astype(jnp.int32)
+        width = adapt_width(state.width, row["acceptance"], phase.adapting)
         return state._replace(walkers=walkers, energies=energy.total, width=width), row
 
     def headline(self, rows: xr.Dataset) -> Mapping[str, hs.Estimate]:
@@ -274,8 +255,17 @@ class VMC(hs.Task):
     def _log(self, params: Params, x: Array, data: Data) -> Array:
         return wavefunction(self.ansatz, params, x, data).log
 
+    def _move(
+        self, key: Key[Array, ""], state: State, data: Data, phase: Phase
+    ) -> tuple[Float[Array, "walkers n 3"], Float[Array, " walkers"]]:
+        """Move the walkers by Metropolis under |Ψ|²."""
+        logpsi = partial(self._log, state.params, data=data)
+        nuclei = Nuclei(*(jnp.asarray(v, float) for v in (data.nuclei, data.charges)))
+        settings = state.width, phase.moves, nuclei, self.molecular.n_up
+        return metropolis_sweep(logpsi, key, state.walkers, *settings)
+
     def _update(
-        self, state: State, data: Data, training: Array
+        self, state: State, data: Data, phase: Phase
     ) -> tuple[State, dict[str, Array]]:
         """Take one SPRING step while training, none after."""
         flat, unravel = ravel_pytree(state.params)
@@ -283,13 +273,12 @@ class VMC(hs.Task):
 
         def train(flat: Array, direction: Array) -> Update:
             score = scores(logpsi, state.params, state.walkers)
-            rate = self.lr * schedule(state.step, self.train, SETTLE)
             return spring_update(
                 flat,
                 direction,
                 score,
                 state.energies,
-                rate=rate,
+                rate=self.lr * phase.rate,
                 damping=self.damping,
                 momentum=self.momentum,
                 max_squared_norm=self.norm,
@@ -298,26 +287,6 @@ class VMC(hs.Task):
         def freeze(flat: Array, direction: Array) -> Update:
             return Update(flat, direction, jnp.zeros(()), jnp.zeros((), jnp.int32))
 
-        update = jax.lax.cond(training, train, freeze, flat, state.momentum)
+        update = jax.lax.cond(phase.training, train, freeze, flat, state.momentum)
         state = state._replace(params=unravel(update.params), momentum=update.direction)
         return state, {"update": update.length, "skipped": update.skipped}
-
-
-def _row(energy: LocalEnergy, accepted: Array, width: Array) -> dict[str, Array]:
-    """Average over the walkers; those that are not finite are left out and counted."""
-    # three numbers per walker are gathered, so that every layout sums in one order
-    total, kinetic, accepted = replicate(
-        jnp.stack([energy.total, energy.kinetic, accepted])
-    )
-    valid = jnp.isfinite(total)
-    count = jnp.sum(valid)  # 0 gives NaN, not a number that looks like an energy
-    mean = lambda v: jnp.sum(jnp.where(valid, v, 0.0)) / count  # noqa: E731
-    average = mean(total)
-    return {
-        "energy": average,
-        "variance": mean((total - average) ** 2) * (count / (count - 1)),
-        "kinetic": mean(kinetic),
-        "acceptance": jnp.mean(accepted),
-        "proposal": width,
-        "nonfinite": jnp.sum(~valid).astype(jnp.int32),
-    }

@@ -1,4 +1,4 @@
-"""Training of the parameters: scores, one SPRING update, the learning-rate schedule."""
+"""Training of the parameters: scores, and one SPRING update."""
 
 from __future__ import annotations
 
@@ -82,26 +82,3 @@ def spring_update(
     following = jnp.where(finite, following, 0.0)
     length = jnp.linalg.norm(change)
     return Update(params + change, following, length, 1 - finite.astype(jnp.int32))
-
-
-def schedule(
-    step: Int[Array, ""] | int, train: int, settling: int, warm: int = 50
-) -> Float[Array, ""]:
-    """Scale the learning rate: 0 while walkers settle, a rise, a plateau, a fall.
-
-    Args:
-        step: counted from 1.
-        train: last training step.
-        settling: first steps, at rate 0.
-        warm: steps of the linear rise; the first directions are the noisiest.
-
-    Returns:
-        The factor on the learning rate, in [0, 1].
-
-    Example:
-        >>> [round(float(schedule(t, 1000, 20)), 3) for t in (20, 45, 400, 700, 1000)]
-        [0.0, 0.5, 1.0, 0.5, 0.02]
-    """
-    progress = step / max(train, 1)
-    fall = jnp.clip((1 - progress) / 0.6, 0.02, 1.0)
-    return jnp.clip((step - settling) / warm, 0.0, 1.0) * fall

@@ -72,10 +72,12 @@ def test_variance_is_that_of_the_local_energy(known, walkers):
 
 def test_row_of_walkers_has_the_unbiased_variance():
     from heliostat_tasks.vmc.hamiltonian import LocalEnergy
-    from heliostat_tasks.vmc.task import _row
+    from heliostat_tasks.vmc.rows import averages
 
     total = np.array([1.0, 2.0, np.nan, 6.0], np.float32)
-    row = _row(LocalEnergy(total, total, total), np.ones(4, np.float32), np.float32(1))
+    row = averages(
+        LocalEnergy(total, total, total), np.ones(4, np.float32), np.float32(1)
+    )
     assert row["variance"] == pytest.approx(np.var([1, 2, 6], ddof=1))
     assert row["nonfinite"] == 1
 

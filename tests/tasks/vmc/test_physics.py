@@ -14,7 +14,7 @@ from heliostat.kernels.vmc.spring import spring
 from heliostat.system.jit import jit
 from heliostat_tasks.vmc import VMC
 from heliostat_tasks.vmc.hamiltonian import coulomb, local_energy
-from heliostat_tasks.vmc.task import SETTLE
+from heliostat_tasks.vmc.phases import SETTLE
 from heliostat_tasks.vmc.wavefunction.slater import slater_exponents
 
 TINY = {"features": 8, "layers": 1, "attention_heads": 2, "terms": 3}

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import factorial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
@@ -116,16 +116,19 @@ class Orbitals:
         """Functions that the orbitals are sums of."""
         return slater_functions(self.charges)
 
+    def first_exponents(self, dtype: Any) -> Float[Array, " functions"]:
+        """Return log ζ before training."""
+        return jnp.asarray(np.log([f.exponent for f in self.functions]), dtype)
+
     def guess(self, coefficients: Sequence[Float[ArrayLike, "functions _"]]) -> Params:
         """Guess all sets alike; random backflow tells them apart.
 
         Args:
             coefficients: c of spin up and down, from :func:`projection.project`.
         """
-        exponents = np.log([f.exponent for f in self.functions])
         spread = BACKFLOW * self.features**-0.5
         return {
-            "zeta": Guess(jnp.asarray(exponents, float)),
+            "zeta": Guess(self.first_exponents(float)),
             "coefficients": [
                 Guess(jnp.repeat(jnp.asarray(c, float)[None], self.sets, axis=0))
                 for c in coefficients

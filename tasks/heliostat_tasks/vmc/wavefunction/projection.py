@@ -89,12 +89,11 @@ def _functions(
     molecule: Molecule, orbitals: Orbitals, points: Float[np.ndarray, "points 3"]
 ) -> Float[np.ndarray, "points functions"]:
     """Compute e^{−Σ Z u} χ_f at points, in float64."""
-    exponents = np.log([f.exponent for f in orbitals.functions])
     with jax.enable_x64(True), jax.ensure_compile_time_eval():
         charges = jnp.asarray(molecule.charges, float)
         one = see(jnp.asarray(points), jnp.asarray(molecule.positions), charges, 0)
         cusp = jnp.exp(-one.u @ charges)[:, None]
-        return np.asarray(orbitals.basis(jnp.asarray(exponents), one) * cusp)
+        return np.asarray(orbitals.basis(orbitals.first_exponents(float), one) * cusp)
 
 
 def _occupied(field: Any, molecule: Molecule) -> list[Float[np.ndarray, "gaussians _"]]:
