@@ -23,7 +23,7 @@ WARM = 50
 
 
 class Phase(NamedTuple):
-    """What one step does."""
+    """Work of one step."""
 
     training: Bool[Array, ""]  # parameters change
     rate: Float[Array, ""]  # factor on the learning rate, in [0, 1]
