@@ -87,6 +87,8 @@ def test_a_swapped_state_is_found(run):
     shutil.copy(folder / "block-0001" / last.name, last)
     result = verdict(run)
     assert result.reasons == ["the state of block 0 at step 40 differs"]
+    with pytest.raises(hs.StoreError, match="step 40: the kept state is damaged, or"):
+        hs.resume(reopened(run), steps=50, on="here", progress=False)
 
 
 def test_a_changed_spec_is_found(run):

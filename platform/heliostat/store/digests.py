@@ -17,7 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from heliostat.loop.state import StrideDigests
+from heliostat.errors import StoreError
+from heliostat.loop.state import NamedArrays, StrideDigests, batch_digests
 from heliostat.loop.work import Chunk
 from heliostat.store.zarr_format import cell_index, write_all_chunks
 
@@ -67,6 +68,25 @@ def entries(
         (StrideDigests(s, row[0].tobytes(), row[1].tobytes()), row[2].tobytes())
         for s, row in zip(stops, table, strict=True)
     ]
+
+
+def checked_state(
+    state: NamedArrays, expected: np.ndarray, subject: str
+) -> NamedArrays:
+    """Return a state, if the chain has its digests.
+
+    Args:
+        state: arrays of all members, ``(members, ...)``.
+        expected: digests of their states in the chain, ``(members, 32)`` uint8.
+        subject: beginning of the message.
+
+    Raises:
+        StoreError: if a digest differs.
+    """
+    digests = b"".join(batch_digests(state, len(expected)))
+    if digests != np.ascontiguousarray(expected).tobytes():
+        raise StoreError(f"{subject}: the kept state is damaged, or of another run")
+    return state
 
 
 def _chained(link: bytes, strides: Sequence[StrideDigests]) -> np.ndarray:

@@ -27,6 +27,7 @@ import xarray as xr
 from heliostat.config import Spec, traced_fields
 from heliostat.loop.state import NamedArrays
 from heliostat.loop.work import MAX_MEMBERS, Chunk, Job, Member, Span, block_count
+from heliostat.store import digests
 from heliostat.store.arrays import EVERY_STRIDE
 from heliostat.store.damage import as_store_error
 from heliostat.store.definition import pack_text, read_specs
@@ -116,11 +117,24 @@ class Pack(Record):
                 sequence = self.sequence(first, block)
                 come = int(committed[first, block])
                 start = self._resume_step(sequence, come, task.stride)
-                load = partial(self.checkpoints.load, sequence, start)
+                load = partial(self._checked_state, first, block, start, task.stride)
                 state = load if start else None
                 spans.append(Span(block, start, until, state, members, True))
         identity = self.specs[0].identity
         return Job(task, identity["seed"], identity["x64"], tuple(spans))
+
+    def _checked_state(
+        self, first: int, block: int, step: int, stride: int
+    ) -> NamedArrays:
+        """Return the kept state of cells that are computed together.
+
+        Raises:
+            StoreError: if it is missing, damaged or of other cells.
+        """
+        state = self.checkpoints.load(self.sequence(first, block), step)
+        cells = slice(first, first + self.members_together)
+        expected = self.read("digests", (cells, block, step // stride - 1, 0))
+        return digests.checked_state(state, expected, f"{self.path}: step {step}")
 
     def _members(self, first: int) -> tuple[Member, ...]:
         """Return the cells that are computed together, from the first one on."""

@@ -188,6 +188,9 @@ class Record:
             start = self._resume_step(block, int(self.committed[block]), task.stride)
             stored = start or "parent" in identity
             state = self.load_state(block, start) if stored else None
+            if state and start:
+                own = self.read("digests", (block, start // task.stride - 1, 0))
+                digests.checked_state(state, own[None], f"{self.path}: step {start}")
             spans.append(Span(block, start, until, state, resumed=True))
         return Job(task, identity["seed"], identity["x64"], tuple(spans))
 
