@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+import importlib.util
 import linecache
 import os
 import sys
@@ -253,30 +254,37 @@ def test_prepare_reads_only_files_that_fields_name(folder):
     assert hs.runs().empty
 
 
-def imported(folder, J):
-    """Return the digest of a task that Python itself imports, as a script's is."""
-    (folder / "script.py").write_text(TASK.format(J=J))
-    for name in ("script", "neighbour"):
-        sys.modules.pop(name, None)
-    return source.source_digest(importlib.import_module("script").Drift)
-
-
-def test_data_that_a_script_reads_belong_to_its_identity(folder, monkeypatch):
+@pytest.fixture
+def script(folder, monkeypatch):
+    """Function that runs a script as Python does, and returns its task."""
     monkeypatch.syspath_prepend(folder)
+
+    def run(J):
+        file = folder / "script.py"
+        file.write_text(TASK.format(J=J))
+        sys.modules.pop("neighbour", None)
+        spec = importlib.util.spec_from_file_location("__main__", file)
+        module = importlib.util.module_from_spec(spec)
+        monkeypatch.setitem(sys.modules, "__main__", module)
+        exec(compile(file.read_text(), file, "exec"), vars(module))
+        return module.Drift
+
+    return run
+
+
+def test_data_that_a_script_reads_belong_to_its_identity(folder, script):
     digests = []
     for value in (1, 2, 1):
         write_data(folder, value)
-        digests.append(imported(folder, READERS["array"]))
+        digests.append(source.source_digest(script(READERS["array"])))
     assert digests[0] == digests[2] != digests[1]
     text = TASK.format(J=FIXED["seeded"])
     digest = hashlib.sha256(text.encode()).hexdigest()
-    assert imported(folder, FIXED["seeded"]) == digest
+    assert source.source_digest(script(FIXED["seeded"])) == digest
 
 
-def test_a_run_of_a_script_is_continued_as_a_file_of_a_task(folder, monkeypatch):
-    monkeypatch.syspath_prepend(folder)
-    imported(folder, READERS["array"])
-    run = run_here(sys.modules["script"].Drift(), steps=2)
+def test_a_run_of_a_script_is_continued_as_a_file_of_a_task(folder, script):
+    run = run_here(script(READERS["array"])(), steps=2)
     cls = registry.load_task("script.py:Drift")
     longer = hs.extend(run.id, steps=4, on="here", task=cls, progress=False)
     assert longer.steps == 4 and len(hs.runs()) == 1
@@ -285,15 +293,28 @@ def test_a_run_of_a_script_is_continued_as_a_file_of_a_task(folder, monkeypatch)
         hs.open(run.id, task="script.py:Drift").task  # noqa: B018
 
 
-@pytest.mark.parametrize("line", ["from neighbour import J", "import neighbour as J"])
-def test_modules_beside_a_script_belong_to_its_identity(line, folder, monkeypatch):
+def test_an_imported_task_is_the_one_in_a_file(folder, monkeypatch):
+    """Words of reading in a step that does not run at import change nothing."""
     monkeypatch.syspath_prepend(folder)
+    monkeypatch.setitem(sys.modules, "imported", None)
+    text = TASK.format(J="len('exists')")
+    (folder / "imported.py").write_text(text)
+    sys.modules.pop("imported")
+    cls = importlib.import_module("imported").Drift
+    in_file = registry.load_task("imported.py:Drift")
+    assert source.source_digest(cls) == source.source_digest(in_file)
+
+
+@pytest.mark.parametrize("line", ["from neighbour import J", "import neighbour as J"])
+def test_modules_beside_a_script_belong_to_its_identity(
+    line, folder, script, monkeypatch
+):
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
     digests = []
     for value in ("1", "22", "1"):
         (folder / "neighbour.py").write_text(f"def J(): return {value}\n")
         importlib.invalidate_caches()
-        digests.append(imported(folder, line))
+        digests.append(source.source_digest(script(line)))
     assert digests[0] == digests[2] != digests[1]
 
 

@@ -329,7 +329,7 @@ class Task_(Walk):
         linecache.cache[name] = (len(text), None, text.splitlines(True), name)
         space = {"Walk": toy_tasks.Walk, "__name__": "a_notebook"}
         exec(compile(text, name, "exec"), space)
-        texts.append(list(source._texts(space["Task_"])))
+        texts.append(list(source._texts(space["Task_"], False)))
     assert texts[0] == texts[1] != texts[2]
 
 

@@ -111,8 +111,8 @@ class _Content:
     def _class(self, cls: type) -> Iterator[Leaf]:
         if cls.__module__ != self.module:
             return
-        for name, part in vars(cls).items():
-            if name != "__module__":
+        for name, part in list(vars(cls).items()):  # to look at a class may extend it
+            if name not in ("__module__", "__annotations__"):
                 part = getattr(part, "__func__", getattr(part, "fget", part))
                 yield from self.walk(part, name)
 

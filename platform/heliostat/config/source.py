@@ -61,7 +61,7 @@ def _texts(cls: type, in_script: bool) -> Iterator[str]:
         return
     file = getattr(sys.modules.get(cls.__module__), "__file__", None)
     if file and os.path.isfile(file):  # a sweep asks for each of its cells
-        yield from _texts_of_module(cls, Path(file))
+        yield from _texts_of_module(cls, Path(file), in_script)
         return
     yield inspect.cleandoc(_source(cls))
     seen: set[str] = set()
@@ -69,14 +69,31 @@ def _texts(cls: type, in_script: bool) -> Iterator[str]:
         yield from _named(method, seen)
 
 
-def _texts_of_module(cls: type, file: Path) -> Iterator[str]:
-    """Yield the text of a script or module, of those beside it, and what it reads."""
+def _texts_of_module(cls: type, file: Path, in_script: bool) -> Iterator[str]:
+    """Yield the text of a module; of a script also modules beside it and its data.
+
+    An imported module is its text, as FILE.py:CLASS is if it reads nothing: its globals
+    may have been changed since, and differ between processes.
+    """
     yield (text := file.read_text(encoding="utf-8"))
+    if not in_script and cls.__module__ != "__main__":
+        return
     modules = {cls.__module__}
     for value in list(vars(sys.modules[cls.__module__]).values()):
         yield from _texts_of_neighbours(value, file.parent, modules)
-    if audit.READS.search(text):
+    if audit.READS.search(_outside_methods(text)):
         yield digest(leaves(cls, cls.__name__, cls.__module__))
+
+
+def _outside_methods(text: str) -> str:
+    """Return the code without methods, which do not run while a file is loaded."""
+    tree = ast.parse(text)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ClassDef):
+            methods = ast.FunctionDef | ast.AsyncFunctionDef
+            rest = [part for part in node.body if not isinstance(part, methods)]
+            node.body = rest or [ast.Pass()]
+    return ast.unparse(tree)
 
 
 def _texts_of_neighbours(value: object, folder: Path, seen: set[str]) -> Iterator[str]:
@@ -108,7 +125,7 @@ def _texts_of_file(cls: type) -> tuple[str, ...]:
     except RequestError as error:
         raise RequestError(f"{file.name}: {error}") from error
     inputs, decoded = execution.inputs, io.StringIO(text.decode(), None).getvalue()
-    if audit.UNSEEN.search(decoded):
+    if audit.UNSEEN.search(_outside_methods(decoded)):
         inputs = inputs._replace(content=digest(execution.leaves(cls.__name__)))
     return decoded, *([inputs.suffix.decode()] if inputs.suffix else [])
 

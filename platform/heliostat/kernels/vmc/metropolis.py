@@ -126,8 +126,11 @@ def metropolis_sweep(
     jumps = _jumps(nuclei, up, positions.shape[1])
 
     def move_one(
-        key: Array, walker: Walker, i: Array, width: Array
-    ) -> tuple[Walker, Array]:
+        key: Key[Array, ""],
+        walker: Walker,
+        i: Int[Array, ""],
+        width: Float[Array, ""],
+    ) -> tuple[Walker, Bool[Array, ""]]:
         moving, jumping, deciding = jax.random.split(key, 3)
         proposal = small_step(moving, walker.position, width, nuclei)
         if jumps:
@@ -167,14 +170,14 @@ def _jumps(nuclei: Nuclei | None, up: int | None, electrons: int) -> list[Jump]:
     return jumps
 
 
-def _either(key: Array, x: Array, jumps: list[Jump]) -> Move:
+def _either(key: Key[Array, ""], x: Float[Array, "n d"], jumps: list[Jump]) -> Move:
     """Propose one of one or two jumps, by a coin that does not look at x."""
     coin, *keys = jax.random.split(key, 3)
     first, *rest = (jump(k, x) for jump, k in zip(jumps, keys, strict=False))
     return _where(jax.random.bernoulli(coin), first, rest[0]) if rest else first
 
 
-def _where(condition: Array, yes: Move, no: Move) -> Move:
+def _where(condition: Bool[Array, ""], yes: Move, no: Move) -> Move:
     return jax.tree.map(lambda a, b: jnp.where(condition, a, b), yes, no)
 
 

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import Array
-from jaxtyping import Float, Int, Key
+from jaxtyping import Bool, Float, Int, Key, Shaped
 
 
 class Nuclei(NamedTuple):
@@ -152,7 +152,9 @@ def _distances(x: Float[Array, "n d"], nuclei: Nuclei) -> Float[Array, "n nuclei
     return jnp.linalg.norm(x[:, None] - nuclei.positions[None], axis=-1)
 
 
-def _pick(values: Array, chosen: Array) -> Array:
+def _pick(
+    values: Shaped[Array, "n ..."], chosen: Bool[Array, " n"]
+) -> Shaped[Array, "..."]:
     """Return the value where ``chosen``; a sum, which walkers split over devices do."""
     mask = chosen.reshape(-1, *[1] * (values.ndim - 1))
     return jnp.sum(jnp.where(mask, values, 0), axis=0)

@@ -8,6 +8,6 @@ orbitals     sums of Slater-type functions
 heads/       antisymmetric terms: sortlets, determinants
 first_guess  parameters before training
 slater       exponents of shells by Slater's rules
-projection   Hartree-Fock orbitals as sums of Slater-type functions
+projection   Hartree-Fock orbitals as coefficients, which `Orbitals.guess` takes
 evaluation   sign, log|Ψ| and the local energy at electrons
 """

@@ -51,7 +51,7 @@ def resolve(head: str, up: int, down: int) -> str:
 
 
 class HeadSizes(NamedTuple):
-    """HeadSizes that the heads of a wavefunction share."""
+    """Sizes that the heads of a wavefunction share."""
 
     charges: tuple[int, ...]
     up: int
@@ -74,7 +74,7 @@ def make_heads(head: str, sizes: HeadSizes) -> tuple[Head, ...]:
 def _make(name: str, sizes: HeadSizes, shells: bool, weight: float) -> Head:
     charges, up, down, features, terms, determinants = sizes
     if name == "determinant":
-        return Determinants(determinants, features)
+        return Determinants(determinants, features, weight)
     if shells:
         return ShellSortlets(name, terms, up, down, features, charges)
     return OrbitalSortlets(name, terms, up, down, features, weight)

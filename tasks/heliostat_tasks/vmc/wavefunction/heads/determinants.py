@@ -21,16 +21,21 @@ from heliostat_tasks.vmc.wavefunction.heads.head import HeadInputs
 
 @dataclass(frozen=True)
 class Determinants:
-    """Products of a determinant of each spin; the first one starts with all weight."""
+    """Products of a determinant of each spin; the others of a sum start at a tenth.
+
+    ``weight`` is the first weight: 0 beside another head, which then starts alone.
+    """
 
     terms: int
     features: int
+    weight: float = 1.0
     needs_orbitals: bool = True
 
     def guess(self, nuclei: Float[Array, "nuclei 3"]) -> Params:
-        """Guess the determinant of the given orbitals, and nothing of the others."""
+        """Guess the determinant of the given orbitals, with a little of the others."""
+        shares = jnp.where(jnp.arange(self.terms) == 0, 1.0, 0.1)
         return {
-            "weight": Guess(jnp.where(jnp.arange(self.terms) == 0, 1.0, 0.1)),
+            "weight": Guess(self.weight * shares),
             "factor": Guess(jnp.zeros((self.features, self.terms))),
         }
 
