@@ -14,7 +14,7 @@ import threading
 import tokenize
 from collections.abc import Iterator
 from contextlib import suppress
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from types import BuiltinFunctionType, FunctionType, ModuleType
 
@@ -85,6 +85,7 @@ def _texts_of_module(cls: type, file: Path, in_script: bool) -> Iterator[str]:
         yield digest(leaves(cls, cls.__name__, cls.__module__))
 
 
+@lru_cache(maxsize=16)  # a sweep asks for each of its cells
 def _outside_methods(text: str) -> str:
     """Return the code without methods, which do not run while a file is loaded."""
     tree = ast.parse(text)

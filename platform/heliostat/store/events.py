@@ -15,8 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
-from heliostat.errors import CannotRead
-from heliostat.store.damage import END_OF_TIME
+from heliostat.store.damage import END_OF_TIME, as_store_error
 
 COMMON: dict[str, Any] = {"time": int | float, "event": str}
 DETAILS: dict[str, dict[str, Any]] = {
@@ -60,14 +59,12 @@ class EventLog:
         A line that is not an event, as a crash leaves, is skipped.
 
         Raises:
-            CannotRead: if the file cannot be read.
+            StoreError: if the file is none, or cannot be read.
         """
-        try:
-            lines = self.path.read_bytes().splitlines()
-        except FileNotFoundError:
+        if not self.path.exists():
             return []
-        except OSError as error:
-            raise CannotRead(f"{self.path}: {error.strerror}") from error
+        with as_store_error(f"{self.path}: the log"):
+            lines = self.path.read_bytes().splitlines()
         events = []
         for line in lines:
             if name.encode() not in line:

@@ -74,7 +74,7 @@ def test_one_electron_has_no_coupled_cluster():
     ids=["He 2³S", "H⁻"],
 )
 def test_electrons_far_out_have_their_functions(name, charge, spin, energy):
-    """What is missing is the correlation that the basis cannot describe: 0.3 mHa.
+    """Only correlation that the basis cannot describe is missing, 0.3 mHa.
     Without diffuse functions 12 mHa are missing in H⁻ and 133 in the triplet."""
     energies = references(Molecule.parse(name, charge=charge, spin=spin))
     assert energies["hf"].source.endswith("+2spd, PySCF")
