@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import heliostat as hs
 from heliostat.system.jit import jit
 from heliostat_tasks.vmc import VMC
 from heliostat_tasks.vmc.chemistry.hartree_fock import hartree_fock
@@ -92,3 +93,9 @@ def test_a_head_by_another_name_is_the_same_run():
     assert resolve("auto", 5, 2) == resolve("determinant", 5, 2)
     one, other = VMC(molecule="N"), VMC(molecule="N", head="determinant")
     assert one.canonical() == other.canonical()
+
+
+def test_a_molecule_too_large_for_hartree_fock_is_refused():
+    rows = "; ".join(f"C {2 * i} 0 0" for i in range(12))
+    with pytest.raises(hs.RequestError, match=r"of C12 to start from \(216 functions"):
+        VMC(molecule=rows, unit="bohr").prepare()

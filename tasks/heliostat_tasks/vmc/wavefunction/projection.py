@@ -18,6 +18,7 @@ import numpy as np
 from jaxtyping import Float
 from threadpoolctl import threadpool_limits
 
+from heliostat.errors import RequestError
 from heliostat_tasks.vmc.chemistry.hartree_fock import hartree_fock
 from heliostat_tasks.vmc.molecules import Molecule
 from heliostat_tasks.vmc.wavefunction.electrons import see
@@ -46,7 +47,7 @@ def project(molecule: Molecule, orbitals: Orbitals) -> Coefficients:
         Coefficients of spin up and down.
 
     Raises:
-        ValueError: if there is no Hartree-Fock solution to start from.
+        RequestError: if there is no Hartree-Fock solution to start from.
     """
     with threadpool_limits(1):  # bits must not depend on the number of threads
         field = _solution(molecule)
@@ -67,9 +68,10 @@ def _solution(molecule: Molecule) -> Any:
     try:
         field = hartree_fock(molecule).field
     except (LookupError, MemoryError) as error:
-        raise ValueError(
-            f"no Hartree-Fock orbitals of {molecule.name} to start from ({error}); "
-            "use --head sortlet, which needs none"
+        raise RequestError(
+            f"no Hartree-Fock orbitals of {molecule.name} to start from ({error}): "
+            "with more than two electrons of a spin, vmc needs them; expected a "
+            "smaller molecule, of elements with a basis"
         ) from error
     return field
 
