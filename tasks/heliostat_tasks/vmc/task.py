@@ -155,14 +155,21 @@ class VMC(hs.Task):
 
     def prepare(self) -> Data:
         """Return the molecule as arrays, and where its electrons start."""
-        m = self.molecular
-        nuclei = np.array(m.positions, dtype=float)
-        assigned = assign_electrons(nuclei, populations(m), m.n_up, m.n_down)
+        m, data = self.molecular, self._nuclei
+        assigned = assign_electrons(data.nuclei, populations(m), m.n_up, m.n_down)
         width = widths(m.charges, assigned, m.n_up)
-        charges = np.array(m.charges, dtype=float)
         orbitals = self.ansatz.orbitals
-        fitted = project(m, orbitals) if orbitals else ()
-        return Data(nuclei, charges, nuclei[assigned], width, fitted)
+        return data._replace(
+            centres=data.nuclei[assigned],
+            widths=width,
+            orbitals=project(m, orbitals) if orbitals else (),
+        )
+
+    @property
+    def _nuclei(self) -> Data:
+        """Nuclei and charges, without Hartree-Fock."""
+        m = self.molecular
+        return Data(np.array(m.positions, float), np.array(m.charges, float))
 
     def init(self, key: Key[Array, ""], replica: Array, data: Data) -> State:
         """Draw walkers around the nuclei, and the parameters of the first guess.
@@ -234,7 +241,7 @@ class VMC(hs.Task):
         Returns:
             Sign and log|Ψ|, each ``(*batch)``.
         """
-        return evaluate(compiled(self.ansatz), self.prepare(), state.params, x)
+        return evaluate(compiled(self.ansatz), self._nuclei, state.params, x)
 
     def local_energy(
         self, state: State, x: Float[Array, "*batch n 3"], method: str = "forward"
@@ -250,7 +257,7 @@ class VMC(hs.Task):
             Total, kinetic and potential energy in hartree, each ``(*batch)``.
         """
         program = compiled(self.ansatz, method)
-        return evaluate(program, self.prepare(), state.params, x)
+        return evaluate(program, self._nuclei, state.params, x)
 
     def _log(self, params: Params, x: Array, data: Data) -> Array:
         return wavefunction(self.ansatz, params, x, data).log

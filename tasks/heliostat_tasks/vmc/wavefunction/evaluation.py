@@ -24,12 +24,12 @@ from heliostat_tasks.vmc.wavefunction.first_guess import Params
 
 
 class Data(NamedTuple):
-    """The molecule as arrays."""
+    """The molecule as arrays; Ψ and E_L need nuclei and charges, a start needs all."""
 
     nuclei: Float[np.ndarray, "nuclei 3"]  # bohr
     charges: Float[np.ndarray, " nuclei"]  # elementary charges
-    centres: Float[np.ndarray, "n 3"]  # bohr, the nucleus that each electron starts at
-    widths: Float[np.ndarray, " n"]  # bohr, standard deviation of the start around it
+    centres: Float[np.ndarray, "n 3"] = np.zeros((0, 3))  # bohr, where electrons start
+    widths: Float[np.ndarray, " n"] = np.zeros(0)  # bohr, standard deviations of that
     orbitals: tuple[np.ndarray, ...] = ()  # coefficients of spin up and down, if any
 
 
