@@ -48,11 +48,10 @@ CHECKED = [
     "heliostat_tasks.provenance.verify.comparison",
     "heliostat_tasks.provenance.verify.distances",
     "heliostat_tasks.provenance.verify.memorisation",
-    "heliostat_tasks.vmc.wavefunction.ansatz",
-    "heliostat_tasks.vmc.wavefunction.first_guess",
     "heliostat_tasks.vmc.hamiltonian",
     "heliostat_tasks.vmc.initial_positions",
-    "heliostat_tasks.vmc.wavefunction.slater",
+    "heliostat_tasks.vmc.phases",
+    "heliostat_tasks.vmc.rows",
     "heliostat_tasks.vmc.training",
     "heliostat_tasks.vmc.wavefunction",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import xarray as xr
@@ -11,7 +12,9 @@ import xarray as xr
 from heliostat import Estimate
 from heliostat_tasks.vmc import estimates
 from heliostat_tasks.vmc.chemistry import references as module
+from heliostat_tasks.vmc.hamiltonian import LocalEnergy
 from heliostat_tasks.vmc.molecules import Molecule
+from heliostat_tasks.vmc.rows import averages
 
 HELIUM = Molecule.parse("He")
 WALKERS, SPREAD = 64, 0.3  # hartree, standard deviation of the local energy
@@ -71,13 +74,8 @@ def test_variance_is_that_of_the_local_energy(known, walkers):
 
 
 def test_row_of_walkers_has_the_unbiased_variance():
-    from heliostat_tasks.vmc.hamiltonian import LocalEnergy
-    from heliostat_tasks.vmc.rows import averages
-
-    total = np.array([1.0, 2.0, np.nan, 6.0], np.float32)
-    row = averages(
-        LocalEnergy(total, total, total), np.ones(4, np.float32), np.float32(1)
-    )
+    total = jnp.array([1.0, 2.0, jnp.nan, 6.0])
+    row = averages(LocalEnergy(total, total, total), jnp.ones(4), jnp.array(1.0))
     assert row["variance"] == pytest.approx(np.var([1, 2, 6], ddof=1))
     assert row["nonfinite"] == 1
 
