@@ -144,7 +144,8 @@ def test_the_ansatz_holds_the_hydrogen_ground_state(x64):
     """With ζ = 1 the envelope and the cusp make e^{−r}, whatever the cusp's range."""
     task = VMC(molecule="H", **TINY)
     state = first(task)
-    exact = state.params | {"zeta": jnp.zeros_like(state.params["zeta"])}
+    (head,) = state.params["heads"]
+    exact = state.params | {"heads": [head | {"zeta": jnp.zeros_like(head["zeta"])}]}
     energy = task.local_energy(state._replace(params=exact), sample(task, 20))
     np.testing.assert_allclose(energy.total, -0.5, atol=1e-9)
 
