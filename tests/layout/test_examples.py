@@ -32,26 +32,6 @@ def _modules() -> dict[str, Path]:
 
 
 MODULES = _modules()
-LONG = {
-    "heliostat.driver.verbs",
-    "heliostat.kernels.discrete.annealing",
-    "heliostat.kernels.discrete.chain",
-    "heliostat.kernels.discrete.chromatic",
-    "heliostat.kernels.discrete.densities",
-    "heliostat.kernels.discrete.gibbs",
-    "heliostat.kernels.discrete.kawasaki",
-    "heliostat.kernels.discrete.moves",
-    "heliostat.kernels.discrete.proposals",
-    "heliostat.kernels.discrete.sequential",
-    "heliostat.kernels.discrete.tempering",
-    "heliostat.kernels.vmc.spring",
-    "heliostat_tasks.bilevel.plots",
-    "heliostat_tasks.learn.plots",
-    "heliostat_tasks.preferences.nuts",
-    "heliostat_tasks.preferences.plots",
-    "heliostat_tasks.preferences.scales",
-}
-"""Modules whose examples take long: most compile, and the verbs start processes."""
 
 
 def _examples(path: Path) -> list[doctest.DocTest]:
@@ -87,10 +67,8 @@ def _own_store(_folder, monkeypatch):
     monkeypatch.setenv("MPLBACKEND", "agg")
 
 
-@pytest.mark.parametrize(
-    "name",
-    [pytest.param(n, marks=[pytest.mark.slow] * (n in LONG)) for n in MODULES],
-)
+@pytest.mark.slow  # together: most compile, and some start processes
+@pytest.mark.parametrize("name", MODULES)
 def test_examples_print_what_they_say(name):
     module = importlib.import_module(name)
     runner = doctest.DocTestRunner(optionflags=OPTIONS, verbose=False)

@@ -39,7 +39,8 @@ def test_a_grid_is_one_record_and_its_cells_are_runs(tmp_path):
         for block in range(2):
             strides = [r.record.strides(block, 10) for r in (alone, result)]
             assert strides[0] == strides[1]
-        assert hs.verify(result, segments="all", on="here").status == "ACCEPT"
+        if cell is grid.cells[-1]:
+            assert hs.verify(result, segments="all", on="here").status == "ACCEPT"
 
 
 def test_other_fields_make_other_packs(tmp_path):

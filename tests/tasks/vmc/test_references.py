@@ -64,12 +64,13 @@ def test_one_electron_has_no_coupled_cluster():
     assert energies["hf"].value == pytest.approx(-0.5698, abs=5e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "charge", "spin", "energy"),
     [
         # no spin-down electron at all, an edge that libraries trip over
         ("He", 0, 2, -2.175229378),
-        pytest.param("H", -1, 0, -0.527751017, marks=pytest.mark.slow),
+        ("H", -1, 0, -0.527751017),
     ],
     ids=["He 2³S", "H⁻"],
 )
