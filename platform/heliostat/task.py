@@ -99,8 +99,7 @@ class Task(metaclass=TaskType):
     """Number of replicas in a block, which one worker holds and XLA vectorises."""
 
     stride: ClassVar[int] = 100
-    """Steps between digests; commits and kept states lie on its multiples, except at
-    the end of a run."""
+    """Steps between digests; commits and kept states but the last lie on multiples."""
 
     steps: ClassVar[int] = 1000
     """Default length of a run; may be a property."""
@@ -231,8 +230,7 @@ class Task(metaclass=TaskType):
     def refresh(self, state: Any, data: Any) -> Any:
         """Return a stored state of one replica, with all that it caches computed anew.
 
-        A run whose own state caches something else, beyond rounding, is not resumed. A
-        run with a parent starts from the parent's state as this method returns it.
+        A run whose own state caches something else, beyond rounding, is not resumed.
 
         Args:
             state: state after any step.
@@ -242,6 +240,28 @@ class Task(metaclass=TaskType):
             The state, as :meth:`step` returns it.
         """
         return state
+
+    def adopt(self, state: Any, data: Any) -> Any:
+        """Return the first state of one replica from that of its parent.
+
+        Args:
+            state: of the parent, whose other fields may have given it other shapes.
+            data: result of :meth:`prepare`.
+
+        Returns:
+            A state with the shapes of :meth:`init`; by default :meth:`refresh` of it.
+        """
+        return self.refresh(state, data)
+
+    def check_parent(self, parent: Self) -> None:
+        """Refuse a parent whose states :meth:`adopt` cannot start from.
+
+        Args:
+            parent: its task, of this class, width and number of replicas.
+
+        Raises:
+            RequestError: for what differs, such as "its size is 3, expected 4".
+        """
 
     def observe(self, state: Any, data: Any) -> dict[str, Any]:
         """Compute wide or costly variables of one replica once per stride.
@@ -274,10 +294,6 @@ class Task(metaclass=TaskType):
 
         Raises:
             RequestError: if the task does not define it.
-
-        Example:
-            >>> def validation(self, state, data):      # examples that step never saw
-            ...     return jnp.mean((data.x @ state.w - data.y) ** 2)
         """
         raise RequestError(f"{type(self).__name__} must define validation")
 

@@ -78,3 +78,17 @@ def test_a_task_may_live_in_a_file(run_cli, tmp_path):
     result = run_cli("run", f"{file}:Walk", "--steps", "10", *HERE, "--json")
     words = ("--steps", "20", *HERE, "--task", f"{file}:Walk")
     assert run_cli("extend", result.object["id"], *words).status == 0
+
+
+def test_a_run_starts_from_the_parent_that_is_named(run_cli, store):
+    stroll = ("run", toy_tasks.STROLL, *HERE, "--json")
+    parent = run_cli(*stroll, "--steps", "20").object["id"]
+    child = (*stroll, "--steps", "5", "--seed", "1", "--parent", parent)
+    planned = run_cli(*child, "--dry-run").object
+    answer = run_cli(*child, "--parent-step", "20").object
+    run = hs.open(answer["id"])
+    assert planned["id"] == run.id and run.spec.identity["parent"]["run"] == parent
+    assert run.state(0) == hs.open(parent).state(20)
+    assert "no state of step 3 is kept" in run_cli(*child, "--parent-step", "3").error
+    alone = run_cli(*stroll, "--parent-step", "3")
+    assert alone.status == 2 and "of which --parent?" in alone.error

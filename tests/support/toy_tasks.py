@@ -164,6 +164,12 @@ class Drift(hs.Task):
         row = {"mean": jnp.mean(points), "spread": spread}
         return Cloud(points, 0.5 * state.scale + spread), row
 
+    def adopt(self, state, data):
+        count = len(state.points)
+        return state._replace(
+            points=state.points[np.arange(self.points) * count // self.points]
+        )
+
     def observe(self, state, data):
         return {"points": state.points}
 

@@ -10,7 +10,11 @@ from typing import Annotated, Any
 from cyclopts import Parameter, Token
 from cyclopts.validators import Number
 
+import heliostat as hs
+from heliostat.config import registry
+from heliostat.errors import RequestError
 from heliostat.system import device
+from heliostat.task import Task
 
 
 def _to_int(_: Any, tokens: Sequence[Token]) -> int:
@@ -103,9 +107,40 @@ class PlacementOptions:
             device.configure_process(() if gpus else device.cores()[:1], gpus)
 
 
-DEFAULT_RUN, DEFAULT_SOURCE, DEFAULT_PLACEMENT = (
+@Parameter(name="*")
+@dataclass(frozen=True)
+class ParentOptions:
+    """Run whose state another one starts from."""
+
+    parent: str | None = None
+    """Id of a run whose last state is the start of this one; its fields may differ."""
+    parent_step: Annotated[int, Parameter(converter=_to_int)] = -1
+    """A kept step of the parent, whose state is the start instead; -1 is the last."""
+
+    def kwargs(self, cls: type[Task], store: str | None) -> dict[str, Any]:
+        """Return keyword arguments of ``hs.run``: none without a parent.
+
+        Args:
+            cls: the class of the parent's task.
+            store: the folder of runs.
+
+        Raises:
+            RequestError: if there is no such run, or a step of no run.
+        """
+        if self.parent is None:
+            if self.parent_step != -1:
+                message = f"parent-step {self.parent_step}: of which --parent?"
+                raise RequestError(message)
+            return {}
+        own = None if registry.is_registered(cls) else cls
+        run = hs.open(self.parent, store=store, task=own)
+        return {"parent": run, "parent_step": self.parent_step}
+
+
+DEFAULT_RUN, DEFAULT_SOURCE, DEFAULT_PLACEMENT, NO_PARENT = (
     RunOptions(),
     ConfigSource(),
     PlacementOptions(),
+    ParentOptions(),
 )
 """Options that the command line does not give."""

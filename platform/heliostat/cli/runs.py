@@ -10,7 +10,6 @@ from typing import Annotated, Any, NamedTuple
 from cyclopts import Parameter
 
 import heliostat as hs
-from heliostat import config
 from heliostat.answer import Answer
 from heliostat.cli.build import build_task, open_run
 from heliostat.cli.fields import NO_FIELDS, Fields
@@ -24,8 +23,10 @@ from heliostat.cli.options import (
     COUNT,
     DEFAULT_PLACEMENT,
     DEFAULT_RUN,
+    NO_PARENT,
     CodeFiles,
     DryRun,
+    ParentOptions,
     PlacementOptions,
     RunId,
     RunOptions,
@@ -55,19 +56,25 @@ class RunRequest(NamedTuple):
 
 
 def _request(
-    task: str, fields: Fields, options: RunOptions, store: str | None
+    task: str,
+    fields: Fields,
+    options: RunOptions,
+    store: str | None,
+    parent: ParentOptions = NO_PARENT,
 ) -> RunRequest:
     """Build the task from all sources of fields, and check the request."""
-    from heliostat.results.goal import Goal
+    from heliostat.driver.ensure import plan_run
+    from heliostat.driver.parent import parent_of
     from heliostat.results.lookup import store_folder
 
     built, steps = build_task(task, fields, options)
-    spec = config.specify(built, options.seed, options.x64)
+    about = parent.kwargs(type(built), store)
+    state = parent_of(built, options.x64, *about.values()) if about else None
+    request = options.seed, options.x64, steps, options.until
+    spec, _ = plan_run(built, *request, state)  # --dry-run, too, checks it
     path = store_folder(store) / spec.identity["task"] / spec.id
-    Goal(built, steps or built.steps, options.until)  # --dry-run, too, checks it
-    args = {"seed": options.seed, "x64": options.x64}
-    args |= {"steps": steps, "until": options.until}
-    return RunRequest(built, steps, path, args)
+    args = dict(zip(("seed", "x64", "steps", "until"), request, strict=True))
+    return RunRequest(built, steps, path, args | about)
 
 
 def _dry_run(request: RunRequest, options: RunOptions) -> Answer:
@@ -115,13 +122,14 @@ def run(
     options: RunOptions = DEFAULT_RUN,
     placement: PlacementOptions = DEFAULT_PLACEMENT,
     fresh: Annotated[bool, option("Compute a stored run again, and compare.")] = False,
+    parent: ParentOptions = NO_PARENT,
     dry_run: DryRun = False,
 ) -> Answer:
     """Compute a run; a stored run is only read.
 
     `heliostat run TASK --help` lists the fields of a task, which are options too.
     """
-    request = _request(task, fields, options, placement.store)
+    request = _request(task, fields, options, placement.store, parent)
     if dry_run:
         return _dry_run(request, options)
     placement.apply()

@@ -77,6 +77,8 @@ def parent_of(task: Task, x64: bool, run: Run, step: int = -1) -> Parent:
     ]
     if not differs and run.task.replicas != task.replicas:
         differs = [f"it has {run.task.replicas} replicas, expected {task.replicas}"]
+    if not differs:
+        differs = _refusals(task, run.task)
     if differs:
         raise RequestError(f"run {run.id} cannot be the parent: {differs[0]}")
     blocks = range(block_count(task))
@@ -88,6 +90,15 @@ def parent_of(task: Task, x64: bool, run: Run, step: int = -1) -> Parent:
             where = f"block {block} at step {at}"
             raise StoreError(f"run {run.id}: the state of {where} is not its own")
     return Parent(run.id, at, tuple(states), run.path)
+
+
+def _refusals(task: Task, parent: Task) -> list[str]:
+    """Return the reason why a task does not start from a parent's, if there is one."""
+    try:
+        task.check_parent(parent)
+    except RequestError as error:
+        return [str(error)]
+    return []
 
 
 def stored_parent(run: Run) -> Parent | None:

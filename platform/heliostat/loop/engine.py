@@ -48,6 +48,9 @@ class Engine(Protocol):
     def refresh(self, block: int, state: Any) -> Any:
         """Return the state of a block with all that it caches computed anew."""
 
+    def adopt(self, block: int, stored: NamedArrays, members: Sequence[Member]) -> Any:
+        """Return the first state of a block from the stored state of a parent."""
+
     def replica_state(self, stored: NamedArrays, index: int) -> Any:
         """Return one replica of a block from the stored state of one member."""
 

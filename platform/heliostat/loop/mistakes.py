@@ -111,6 +111,30 @@ def check_next_state(task: Task, program: Any, before: Any, after: Any) -> None:
             )
 
 
+def check_first_state(expected: Any, state: Any) -> None:
+    """Check that a stored state, or what ``adopt`` makes of it, fits the task.
+
+    Args:
+        expected: shapes of the state of a block, ``(width, ...)``.
+        state: the same of the state to start from.
+
+    Raises:
+        RequestError: for the first leaf that differs.
+    """
+    pairs = zip(
+        jax.tree_util.tree_leaves_with_path(state),
+        jax.tree.leaves(expected),
+        strict=True,
+    )
+    for (path, leaf), like in pairs:
+        if (leaf.shape[1:], leaf.dtype) != (like.shape[1:], like.dtype):
+            raise RequestError(
+                f"the state to start from has {leaf_name(path)} {_type(leaf)}, the "
+                f"task expects {_type(like)}: give its fields the values of the run "
+                "that the state is from"
+            )
+
+
 def check_json(task: Task, state: Any) -> None:
     """Check that the state of an untraced task comes back from JSON as it is.
 

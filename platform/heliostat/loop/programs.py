@@ -26,6 +26,7 @@ from heliostat.loop.batching import (
 from heliostat.loop.keys import step_key
 from heliostat.loop.mistakes import (
     check_arrays,
+    check_first_state,
     check_next_state,
     check_pair,
     traceable,
@@ -84,6 +85,20 @@ class Programs:
         """``((state, args), [count], data)`` to the state, its caches computed anew."""
         refresh = self._batched(self._refresh, self.template)
         return jit(refresh, out_shardings=self.shards.split(self.template))
+
+    def adopt(self, parent: Any) -> Any:
+        """Return ``((state, args), [count], data)`` to the state before the first step.
+
+        Args:
+            parent: a parent's state of one member, ``(width, ...)``, or its shapes.
+
+        Raises:
+            RequestError: if the first state has other shapes than that of ``init``.
+        """
+        args = ((parent, self._member_args), self.data)
+        check_first_state(self.template, jax.eval_shape(self._adopt, *args))
+        adopt = self._batched(self._adopt, self.template)
+        return jit(adopt, out_shardings=self.shards.split(self.template))
 
     # -- arguments ----------------------------------------------------------------
 
@@ -201,6 +216,16 @@ class Programs:
         state, args = state_and_args
         task = with_traced_fields(self.task, args.traced_fields)
         return self._over_block(lambda one: task.refresh(one, data))(state)
+
+    def _adopt(self, state_and_args: tuple[Any, BatchArgs], data: Any) -> Any:
+        state, args = state_and_args
+        task = with_traced_fields(self.task, args.traced_fields)
+
+        def one(state: Any) -> Any:
+            with traceable(task, "adopt"):
+                return task.adopt(state, data)
+
+        return self._over_block(one)(state)
 
     def _over_block(self, one: Any) -> Any:
         """Map a function of one replica over a block: by ``vmap``, or directly at width

@@ -93,6 +93,14 @@ class PythonEngine:
         states = [self.task.refresh(one, self.data) for one in state.states]
         return state._replace(states=states)
 
+    def adopt(
+        self, block: int, stored: NamedArrays, members: Sequence[Member]
+    ) -> PythonStates:
+        parent = self.from_host(block, stored, members)
+        states = [self.task.adopt(one, self.data) for one in parent.states]
+        self._check(states)
+        return parent._replace(states=states)
+
     def replica_state(self, stored: NamedArrays, index: int) -> Any:
         return _states(stored["json"])[index]
 

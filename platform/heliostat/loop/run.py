@@ -128,6 +128,7 @@ class Loop:
         self.mesh = mesh or mesh_of(jax.devices()[:1])
         self.reseed(seed)
         self._caches = type(task).refresh is not Task.refresh
+        self._adopts = self._caches or type(task).adopt is not Task.adopt
         engine = XLAEngine if task.traced else PythonEngine
         self._engine: Engine = engine(task, self.data, self.mesh)
 
@@ -149,34 +150,43 @@ class Loop:
     @exit_refused()
     def seek(self, span: Span) -> Cursor:
         """Return a cursor at the start of a span: at its state, or after ``init``."""
-        state, members = span.load(), span.members or self._alone
-        if state is None:
-            return Cursor(
-                span.block, 0, self._engine.init(span.block, members), members
-            )
-        held = self._engine.from_host(span.block, state, members)
-        if self._caches and (span.resumed or not span.start):
-            held = self._without_old_caches(span, state, held)
-        return Cursor(span.block, span.start, held, members)
+        block, start = span.block, span.start
+        stored, members = span.load(), span.members or self._alone
+        if stored is None:
+            return Cursor(block, 0, self._engine.init(block, members), members)
+        if not start and self._adopts:
+            return Cursor(block, 0, self._adopted(block, stored, members), members)
+        held = self._engine.from_host(block, stored, members)
+        if start and span.resumed and self._caches:
+            self._check_caches(span, stored, held)
+        return Cursor(block, start, held, members)
 
-    def _without_old_caches(self, span: Span, stored: NamedArrays, held: Any) -> Any:
-        """Return a state whose caches are those of this task.
+    def _adopted(
+        self, block: int, stored: NamedArrays, members: Sequence[Member]
+    ) -> Any:
+        """Return the first state of a run from a parent's state, whose bits stay if
+        the task changes nothing beyond rounding."""
+        first = self._engine.adopt(block, stored, members)
+        if contradiction(stored, self._engine.to_host(block, first)):
+            return first
+        return self._engine.from_host(block, stored, members)
+
+    def _check_caches(self, span: Span, stored: NamedArrays, held: Any) -> None:
+        """Check that the state of a run caches what this task gives for it.
 
         Rounding keeps the stored bits, so that a resumed run equals an uninterrupted
-        one. A parent may have had other fields.
+        one.
 
         Raises:
-            RequestError: if the run's own state caches something else.
+            RequestError: if it caches something else.
         """
         fresh = self._engine.refresh(span.block, held)
-        name = contradiction(stored, self._engine.to_host(span.block, fresh))
-        if name and span.start:
+        if name := contradiction(stored, self._engine.to_host(span.block, fresh)):
             raise RequestError(
                 f"the state of step {span.start} holds another {name} than the task "
                 "now gives for it: its code or its data have changed since; start a "
                 "new run"
             )
-        return fresh if name else held
 
     @exit_refused()
     def next_chunk(

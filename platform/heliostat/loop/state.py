@@ -63,7 +63,7 @@ def contradiction(stored: NamedArrays, fresh: NamedArrays) -> str:
 
 
 def _close(stored: np.ndarray, fresh: np.ndarray) -> bool:
-    if stored.dtype.kind != "f":
+    if stored.dtype.kind != "f" or stored.shape != fresh.shape:
         return np.array_equal(stored, fresh)
     finite = np.abs(fresh[np.isfinite(fresh)])
     limit = float(np.finfo(stored.dtype).eps) ** 0.5 * (1 + finite.max(initial=0.0))

@@ -12,6 +12,7 @@ from jax.sharding import Mesh
 
 from heliostat.errors import RequestError
 from heliostat.loop.batching import BatchArgs, batch_args, pad_members
+from heliostat.loop.mistakes import check_first_state
 from heliostat.loop.programs import Programs
 from heliostat.loop.sharding import ShardLayout, leaf_name, put_global
 from heliostat.loop.state import NamedArrays
@@ -103,15 +104,10 @@ class XLAEngine:
         self, block: int, stored: NamedArrays, members: Sequence[Member]
     ) -> BlockState:
         """Return named arrays as the sharded pytree, padded with the first replica."""
-        padding = self.task.width - valid_replicas(self.task, block)
         tree = self._tree(stored)
-        self._check_shapes(tree)
-        padded = jax.tree.map(
-            lambda x: self._to_device(np.concatenate([x, *[x[:, :1]] * padding], 1)),
-            tree,
-        )
+        check_first_state(self._programs.template, _first_member(tree))
         shardings = self._shards.split(self._programs.template)
-        arrays = jax.tree.map(put_global, padded, shardings)
+        arrays = jax.tree.map(put_global, self._padded(block, tree), shardings)
         return BlockState(arrays, batch_args(self.task, members), len(members))
 
     def refresh(self, block: int, state: BlockState) -> BlockState:
@@ -120,6 +116,20 @@ class XLAEngine:
         with jax.set_mesh(self.mesh):
             arrays = self._programs.refresh((arrays, args), *counted)
         return BlockState(arrays, args, members)
+
+    def adopt(
+        self, block: int, stored: NamedArrays, members: Sequence[Member]
+    ) -> BlockState:
+        tree = self._tree(stored)
+        if type(self.task).adopt is Task.adopt:  # other shapes cannot be refreshed
+            check_first_state(self._programs.template, _first_member(tree))
+        padded = self._padded(block, tree)
+        one = jax.tree.map(lambda x: x[0], padded) if self.task.packable else padded
+        args = batch_args(self.task, members)
+        counted = (*self._count(len(members)), self.data)
+        with jax.set_mesh(self.mesh):
+            arrays = self._programs.adopt(one)((padded, args), *counted)
+        return BlockState(arrays, args, len(members))
 
     def replica_state(self, stored: NamedArrays, index: int) -> Any:
         return jax.tree.map(lambda x: jnp.asarray(x[index]), self._tree(stored))
@@ -151,23 +161,20 @@ class XLAEngine:
         names = [leaf_name(path) for path, _ in paths]
         missing = [name for name in names if name not in stored]
         if missing:
-            raise RequestError(f"the stored state has no {', '.join(missing)}")
+            raise RequestError(
+                f"the stored state has no {', '.join(missing)}: it is of other fields "
+                "or another version of the task; start a new run"
+            )
         return jax.tree.unflatten(tree, [stored[name] for name in names])
 
-    def _check_shapes(self, tree: Any) -> None:
-        """Refuse a state whose shape is that of other fields of the task.
+    def _padded(self, block: int, tree: Any) -> Any:
+        """Return a pytree padded to the width by its first replica, for a program."""
+        padding = self.task.width - valid_replicas(self.task, block)
+        return jax.tree.map(
+            lambda x: self._to_device(np.concatenate([x, *[x[:, :1]] * padding], 1)),
+            tree,
+        )
 
-        Args:
-            tree: leaves ``(members, replicas, ...)``.
 
-        Raises:
-            RequestError: for the first leaf that does not fit.
-        """
-        leaves = jax.tree_util.tree_leaves_with_path(tree)
-        templates = jax.tree.leaves(self._programs.template)
-        for (path, leaf), template in zip(leaves, templates, strict=True):
-            if leaf.shape[2:] != template.shape[1:]:
-                raise RequestError(
-                    f"the stored state has {leaf_name(path)} of shape "
-                    f"{leaf.shape[2:]}, the task expects {template.shape[1:]}"
-                )
+def _first_member(tree: Any) -> Any:
+    return jax.tree.map(lambda x: x[0], tree)
