@@ -1,10 +1,13 @@
-"""Phases of a run: walkers settle, parameters are trained, then frozen.
+"""Phases of a run: pretraining if the head needs it, training, evaluation.
 
 | step | parameters | walkers sample |
 |---|---|---|
-| the first 20 | wait | the first density, by many moves |
-| up to ``train`` | lower the energy | |Ψ|² |
-| later | frozen | |Ψ|², after ``burn_in`` moves |
+| up to ``pretrain`` | fit Hartree-Fock | Ψ² + D² |
+| up to ``train`` | lower the energy | Ψ² |
+| later | frozen | Ψ², after ``burn_in`` moves |
+
+In the first 20 steps of a phase that changes parameters these wait, while walkers reach
+the density by many moves.
 """
 
 from __future__ import annotations
@@ -16,7 +19,7 @@ from jax import Array
 from jaxtyping import Bool, Float, Int
 
 SETTLE = 20
-"""First steps, in which walkers reach the density and the width adapts."""
+"""First steps of a phase, in which walkers reach the density and the width adapts."""
 
 WARM = 50
 """Steps of the linear rise of the rate; the first directions are the noisiest."""
@@ -25,33 +28,47 @@ WARM = 50
 class Phase(NamedTuple):
     """Work of one step."""
 
+    pretraining: Bool[Array, ""]  # parameters fit Hartree-Fock
     training: Bool[Array, ""]  # parameters change
     rate: Float[Array, ""]  # factor on the learning rate, in [0, 1]
     moves: Int[Array, ""]  # Metropolis moves of every walker
     adapting: Float[Array, ""]  # rate at which the width adapts, 0 once it is frozen
 
 
-def phase_at(step: Int[Array, ""], *, train: int, moves: int, burn_in: int) -> Phase:
+def phase_at(
+    step: Int[Array, ""],
+    *,
+    pretrain: Int[Array, ""] | int = 0,
+    train: int,
+    moves: int,
+    burn_in: int,
+) -> Phase:
     """Return the phase of a step.
 
     Args:
         step: counted from 1.
+        pretrain: last step of pretraining.
         train: last step of training.
         moves: moves of a usual step.
-        burn_in: moves of the first steps together, and before evaluation.
+        burn_in: moves of the first steps of a phase together, and before evaluation.
     """
-    settling = step <= SETTLE
+    pretraining, training = step <= pretrain, step <= train
+    since = jnp.where(pretraining, step, step - pretrain)
+    settling = training & (since <= SETTLE)
     usual = jnp.where(settling, -(-burn_in // SETTLE), moves)
-    training = step <= train
+    rise = jnp.clip((since - SETTLE) / WARM, 0.0, 1.0)
     return Phase(
+        pretraining=pretraining,
         training=training,
-        rate=schedule(step, train),
+        rate=jnp.where(pretraining, rise, schedule(since, train - pretrain)),
         moves=jnp.where(step == train + 1, burn_in, usual),
         adapting=jnp.where(training, jnp.where(settling, 1.0, 0.1), 0.0),
     )
 
 
-def schedule(step: Int[Array, ""] | int, train: int) -> Float[Array, ""]:
+def schedule(
+    step: Int[Array, ""] | int, train: Int[Array, ""] | int
+) -> Float[Array, ""]:
     """Scale the learning rate: 0 while walkers settle, a rise, a plateau, a fall.
 
     Args:
@@ -65,6 +82,6 @@ def schedule(step: Int[Array, ""] | int, train: int) -> Float[Array, ""]:
         >>> [round(float(schedule(t, 1000)), 3) for t in (20, 45, 400, 700, 1000)]
         [0.0, 0.5, 1.0, 0.5, 0.02]
     """
-    progress = step / max(train, 1)
+    progress = step / jnp.maximum(train, 1)
     fall = jnp.clip((1 - progress) / 0.6, 0.02, 1.0)
     return jnp.clip((step - SETTLE) / WARM, 0.0, 1.0) * fall

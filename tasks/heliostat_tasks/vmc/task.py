@@ -20,12 +20,13 @@ from heliostat.kernels.vmc.proposals import Nuclei
 from heliostat.kernels.vmc.signed_log import SignedLog
 from heliostat_tasks.vmc import estimates
 from heliostat_tasks.vmc.chemistry.populations import populations
+from heliostat_tasks.vmc.density import Density
 from heliostat_tasks.vmc.hamiltonian import LocalEnergy
 from heliostat_tasks.vmc.initial_positions import assign_electrons, widths
 from heliostat_tasks.vmc.molecules import Molecule
+from heliostat_tasks.vmc.optimiser import Batch, Learned, Optimiser
 from heliostat_tasks.vmc.phases import SETTLE, Phase, phase_at
-from heliostat_tasks.vmc.rows import averages
-from heliostat_tasks.vmc.training import Update, scores, spring_update
+from heliostat_tasks.vmc.rows import averages, mean_shares
 from heliostat_tasks.vmc.validate import check_fields
 from heliostat_tasks.vmc.wavefunction.ansatz import Ansatz
 from heliostat_tasks.vmc.wavefunction.evaluation import (
@@ -55,6 +56,7 @@ class State(NamedTuple):
     params: Params
     momentum: Float[Array, " params"]  # SPRING's φ, the last direction
     width: Float[Array, ""]  # of small steps, in lengths of the density
+    scale: Float[Array, ""]  # log of a factor of Ψ in the density while pretraining
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,7 @@ class VMC(hs.Task):
     train: int = 3000  # steps that optimise; later ones only evaluate
     moves: int = 10  # small steps of every walker between two energies
     burn_in: int = 300  # moves in the first 20 steps, and before evaluation
+    pretrain: int = 150  # first steps, at most a third, that fit sortlets alone to HF
     head: str = "auto"  # sortlet, smooth, banded, vandermonde, determinant, or A+B
     terms: int = 8  # sortlets in the sum
     determinants: int = 1  # determinants in the sum
@@ -112,6 +115,8 @@ class VMC(hs.Task):
         "update": hs.Var(about="length of the parameter update"),
         "nonfinite": hs.Var(dtype="int32", about="walkers left out as not finite"),
         "skipped": hs.Var(dtype="int32", about="updates skipped as not finite"),
+        "share": hs.Var(("head",), about="part of each head in the wavefunction"),
+        "overlap": hs.Var(about="squared overlap with Hartree-Fock in pretraining"),
         "evaluating": hs.Var(dtype="int32", about="1 where parameters are frozen"),
     }
 
@@ -147,11 +152,24 @@ class VMC(hs.Task):
             determinants=self.determinants,
         )
 
+    @property
+    def coords(self) -> Mapping[str, tuple[str, ...]]:  # pyright: ignore
+        """Names of the heads."""
+        return {"head": tuple(self.ansatz.head.split("+"))}
+
+    @property
+    def pretrained(self) -> int:
+        """Last step of pretraining; 0 for a head that starts as Hartree-Fock does."""
+        if not self.ansatz.orbitals or "determinant" in self.ansatz.head:
+            return 0
+        return min(self.pretrain, self.train // 3)
+
     def canonical(self) -> dict[str, Any]:
         """Return one spelling per molecule: inline text in bohr, charge and spin."""
         m = self.molecular
         fields = {"charge": m.charge, "spin": m.spin, "unit": "bohr", "frame": None}
-        return {"molecule": m.text(), "head": self.ansatz.head, **fields}
+        fields |= {"head": self.ansatz.head, "pretrain": self.pretrained}
+        return {"molecule": m.text(), **fields}
 
     def prepare(self) -> Data:
         """Return the molecule as arrays, and where its electrons start."""
@@ -194,6 +212,7 @@ class VMC(hs.Task):
             params=params,
             momentum=jnp.zeros_like(ravel_pytree(params)[0]),
             width=jnp.asarray(0.3, float),
+            scale=jnp.zeros(()),
         )
 
     def step(
@@ -210,12 +229,22 @@ class VMC(hs.Task):
             The next state, and the row of its walkers.
         """
         step = state.step + 1
-        phase = phase_at(step, train=self.train, moves=self.moves, burn_in=self.burn_in)
+        phase = phase_at(
+            step,
+            pretrain=self.pretrained,
+            train=self.train,
+            moves=self.moves,
+            burn_in=self.burn_in,
+        )
         state, update = self._update(state._replace(step=step), data, phase)
-        walkers, accepted = self._move(key, state, data, phase)
+        density = Density(self.ansatz, data, phase, state.scale, self.pretrained > 0)
+        walkers, accepted = self._move(key, state, density)
         energy_of = energy_function(self.ansatz, state.params, data)
         energy = jax.vmap(energy_of)(walkers)
-        row = averages(energy, accepted, state.width) | update
+        weights = density.weights(state.params, walkers)
+        row = averages(energy, accepted, state.width, weights) | update
+        nuclei = jnp.asarray(data.nuclei, walkers.dtype)
+        row["share"] = mean_shares(self.ansatz, state.params, walkers, nuclei)
         row["evaluating"] = 1 - phase.training.astype(jnp.int32)
         width = adapt_width(state.width, row["acceptance"], phase.adapting)
         return state._replace(walkers=walkers, energies=energy.total, width=width), row
@@ -263,37 +292,22 @@ class VMC(hs.Task):
         return wavefunction(self.ansatz, params, x, data).log
 
     def _move(
-        self, key: Key[Array, ""], state: State, data: Data, phase: Phase
+        self, key: Key[Array, ""], state: State, density: Density
     ) -> tuple[Float[Array, "walkers n 3"], Float[Array, " walkers"]]:
-        """Move the walkers by Metropolis under |Ψ|²."""
-        logpsi = partial(self._log, state.params, data=data)
+        """Move the walkers by Metropolis."""
+        data, moves = density.data, density.phase.moves
         nuclei = Nuclei(*(jnp.asarray(v, float) for v in (data.nuclei, data.charges)))
-        settings = state.width, phase.moves, nuclei, self.molecular.n_up
-        return metropolis_sweep(logpsi, key, state.walkers, *settings)
+        settings = state.width, moves, nuclei, self.molecular.n_up
+        log = partial(density.log, state.params)
+        return metropolis_sweep(log, key, state.walkers, *settings)
 
     def _update(
         self, state: State, data: Data, phase: Phase
     ) -> tuple[State, dict[str, Array]]:
-        """Take one SPRING step while training, none after."""
-        flat, unravel = ravel_pytree(state.params)
-        logpsi = partial(self._log, data=data)
-
-        def train(flat: Array, direction: Array) -> Update:
-            score = scores(logpsi, state.params, state.walkers)
-            return spring_update(
-                flat,
-                direction,
-                score,
-                state.energies,
-                rate=self.lr * phase.rate,
-                damping=self.damping,
-                momentum=self.momentum,
-                max_squared_norm=self.norm,
-            )
-
-        def freeze(flat: Array, direction: Array) -> Update:
-            return Update(flat, direction, jnp.zeros(()), jnp.zeros((), jnp.int32))
-
-        update = jax.lax.cond(phase.training, train, freeze, flat, state.momentum)
-        state = state._replace(params=unravel(update.params), momentum=update.direction)
-        return state, {"update": update.length, "skipped": update.skipped}
+        """Take one step of the optimiser."""
+        rates = self.lr, self.damping, self.momentum, self.norm
+        optimiser = Optimiser(self.ansatz, *rates, self.pretrained > 0)
+        learned = Learned(state.params, state.momentum, state.scale)
+        batch = Batch(state.walkers, state.energies)
+        (params, momentum, scale), row = optimiser.update(learned, batch, data, phase)
+        return state._replace(params=params, momentum=momentum, scale=scale), row

@@ -56,8 +56,6 @@ def spring_update(
 ) -> Update:
     """Move the parameters by SPRING (stochastic reconfiguration with momentum).
 
-    A change that is not finite is skipped: θ stays, and φ restarts at zero.
-
     Args:
         params: θ, flat.
         direction: the previous φ.
@@ -76,9 +74,20 @@ def spring_update(
     following = spring(
         score, energies, direction=direction, damping=damping, decay=momentum
     )
-    change = constrain_norm(following, rate, max_squared_norm)
+    return take(params, following, rate, max_squared_norm)
+
+
+def take(
+    params: Float[Array, " params"],
+    direction: Float[Array, " params"],
+    rate: Float[Array, ""],
+    max_squared_norm: Float[Array, ""] | float,
+) -> Update:
+    """Move the parameters against a direction; a change that is not finite is skipped:
+    θ stays, and φ restarts at zero."""
+    change = constrain_norm(direction, rate, max_squared_norm)
     finite = jnp.all(jnp.isfinite(change))
     change = jnp.where(finite, change, 0.0)
-    following = jnp.where(finite, following, 0.0)
+    direction = jnp.where(finite, direction, 0.0)
     length = jnp.linalg.norm(change)
-    return Update(params + change, following, length, 1 - finite.astype(jnp.int32))
+    return Update(params + change, direction, length, 1 - finite.astype(jnp.int32))

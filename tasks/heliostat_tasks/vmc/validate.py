@@ -8,7 +8,7 @@ AT_LEAST_ONE = (
     *("walkers", "moves", "burn_in", "terms", "determinants"),
     *("features", "layers", "attention_heads"),
 )
-NOT_NEGATIVE = ("train", "lr", "damping", "norm")
+NOT_NEGATIVE = ("train", "pretrain", "lr", "damping", "norm")
 
 
 def check_fields(task: Any, settling: int) -> None:

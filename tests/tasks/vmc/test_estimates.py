@@ -75,7 +75,8 @@ def test_variance_is_that_of_the_local_energy(known, walkers):
 
 def test_row_of_walkers_has_the_unbiased_variance():
     total = jnp.array([1.0, 2.0, jnp.nan, 6.0])
-    row = averages(LocalEnergy(total, total, total), jnp.ones(4), jnp.array(1.0))
+    energy, one = LocalEnergy(total, total, total), jnp.ones(4)
+    row = averages(energy, one, jnp.array(1.0), one)
     assert row["variance"] == pytest.approx(np.var([1, 2, 6], ddof=1))
     assert row["nonfinite"] == 1
 

@@ -7,5 +7,6 @@ sortlet     an antisymmetric product from sorted scores
 determinant determinants of orbitals, and the Vandermonde product
 signed_log  numbers as sign and log, and their sums
 spring      the SPRING update direction
+overlap     fit of a wavefunction to another one
 sharding    layouts of arrays over devices
 """

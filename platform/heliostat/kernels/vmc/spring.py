@@ -73,17 +73,47 @@ def spring(
     clip = clip_outliers(small[0], small[1])
     alive = clip.shrink > 0
     count = jnp.maximum(jnp.sum(alive), 1).astype(scores.dtype)
-    pad = -scores.shape[1] % device_count()
-    columns = shard_columns(jnp.pad(scores, ((0, 0), (0, pad))))
+    columns = _by_parameter(scores)
     columns = jnp.where(alive[:, None], columns, 0.0) * clip.shrink[:, None]
     columns = _centred(columns, alive, count)
-    last = shard_columns(jnp.pad(direction, (0, pad)))
     residual = _centred(jnp.where(alive, clip.energies, 0.0)[:, None], alive, count)[
         :, 0
     ]
-    solution = _solve(columns, last, residual, alive, damping, decay)
-    following = decay * last + solution.astype(columns.dtype) @ columns
-    return replicate(following[: direction.shape[0]])
+    return _follow(columns, residual, direction, alive, damping, decay)
+
+
+def least_squares(
+    rows: Float[Array, "walkers parameters"],
+    residual: Float[Array, " walkers"],
+    direction: Float[Array, " parameters"],
+    damping: Float[Array, ""] | float = 1e-3,
+    decay: Float[Array, ""] | float = 0.95,
+) -> Float[Array, " parameters"]:
+    """Return the direction φ that fits residuals by given rows, as SPRING does.
+
+        φ ← μ φ + Aᵀ (A Aᵀ + λ)⁻¹ (r − μ A φ)
+
+    Args:
+        rows: A, ``(B, P)``, not centred; zeros leave a walker out.
+        residual: r, ``(B,)``.
+        direction: ``(P,)`` the last φ, zeros at first.
+        damping: λ, in the units of A Aᵀ.
+        decay: μ in [0, 1); 0 is a damped Gauss-Newton step.
+
+    Returns:
+        φ, ``(P,)``.  Not finite if the solve fails; the caller then keeps its θ.
+
+    Example:
+        >>> A = jax.random.normal(jax.random.key(0), (8, 3))
+        >>> r = A @ jnp.array([1.0, 0.0, 0.0])
+        >>> least_squares(A, r, jnp.zeros(3), 1e-6).round(2).tolist()
+        [1.0, 0.0, 0.0]
+
+    Reference: arXiv:2401.10190, eq. 28.
+    """
+    uncentred = jnp.zeros(len(rows), bool)
+    columns = _by_parameter(rows)
+    return _follow(columns, residual, direction, uncentred, damping, decay)
 
 
 def clip_outliers(
@@ -150,6 +180,29 @@ def constrain_norm(
     return -rate * direction * jnp.minimum(1.0, longest / jnp.maximum(length, 1e-30))
 
 
+def _by_parameter(
+    rows: Float[Array, "walkers parameters"],
+) -> Float[Array, "walkers columns"]:
+    """Split rows over devices by parameter, padded with zeros."""
+    pad = -rows.shape[1] % device_count()
+    return shard_columns(jnp.pad(rows, ((0, 0), (0, pad))))
+
+
+def _follow(
+    columns: Float[Array, "walkers columns"],
+    residual: Float[Array, " walkers"],
+    direction: Float[Array, " parameters"],
+    centred: Bool[Array, " walkers"],
+    damping: Float[Array, ""] | float,
+    decay: Float[Array, ""] | float,
+) -> Float[Array, " parameters"]:
+    pad = columns.shape[1] - len(direction)
+    last = shard_columns(jnp.pad(direction, (0, pad)))
+    solution = _solve(columns, last, residual, centred, damping, decay)
+    following = decay * last + solution.astype(columns.dtype) @ columns
+    return replicate(following[: len(direction)])
+
+
 def _centred(
     rows: Float[Array, "walkers columns"],
     alive: Bool[Array, " walkers"],
@@ -163,15 +216,18 @@ def _solve(
     columns: Float[Array, "walkers columns"],
     last: Float[Array, " columns"],
     residual: Float[Array, " walkers"],
-    alive: Bool[Array, " walkers"],
+    centred: Bool[Array, " walkers"],
     damping: Float[Array, ""] | float,
     decay: Float[Array, ""] | float,
 ) -> Float64[Array, " walkers"]:
-    """Solve (T + λ + 11ᵀ/B)⁻¹ (ε − μ Ō φ) in float64, at any precision."""
+    """Solve (T + λ + 11ᵀ/B)⁻¹ (ε − μ Ō φ) in float64, at any precision.
+
+    Centred rows sum to zero; 11ᵀ/B makes that direction regular.
+    """
     projected = replicate(columns @ last)
     with jax.enable_x64(True):
         wide = columns.astype(jnp.float64)
-        ones = alive.astype(jnp.float64)
+        ones = centred.astype(jnp.float64)
         matrix = replicate(wide @ wide.T) + jnp.outer(ones, ones) / jnp.maximum(
             ones.sum(), 1
         )

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
 from jaxtyping import Float, Key
@@ -100,6 +101,22 @@ class Ansatz:
         weights = jnp.concatenate([head["weight"] for head in params["heads"]])
         total = signed_logsumexp(terms, weights)
         return SignedLog(total.sign, total.log + cusps)
+
+    def shares(
+        self, params: Params, x: Float[Array, "n 3"], nuclei: Float[Array, "nuclei 3"]
+    ) -> Float[Array, " heads"]:
+        """Compute the part of each head in Ψ at one walker, Ψ_head/Ψ; together 1.
+
+        Averaged over |Ψ|² it is the overlap ⟨Ψ_head|Ψ⟩/⟨Ψ|Ψ⟩, whose variance is finite.
+        """
+        if len(self.heads) == 1:
+            return jnp.ones(1, x.dtype)
+        (sign, log), _ = self.terms_of(params, x, nuclei)
+        weights = [head["weight"] for head in params["heads"]]
+        values = jnp.concatenate(weights) * sign * jnp.exp(log - jnp.max(log))
+        ends = np.cumsum([len(weight) for weight in weights])[:-1]
+        parts = jnp.stack([jnp.sum(part) for part in jnp.split(values, ends)])
+        return parts / jnp.sum(parts)
 
     def terms_of(
         self, params: Params, x: Float[Array, "n 3"], nuclei: Float[Array, "nuclei 3"]
