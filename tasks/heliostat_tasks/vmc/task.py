@@ -97,10 +97,10 @@ class VMC(hs.Task):
     features: int = 32  # numbers per electron in the attention backbone
     layers: int = 2  # attention layers
     attention_heads: int = 4  # attention heads per layer
-    lr: float = 0.05  # learning rate, dimensionless
+    lr: float = 0.02  # learning rate, dimensionless
     damping: float = 1e-3  # added to the Gram matrix of the scores
     momentum: float = 0.95  # SPRING's decay of the last direction, in [0, 1)
-    norm: float = 1e-3  # largest squared length of one parameter update
+    norm: float = 1e-2  # largest squared length of one parameter update
 
     task_version = 3
     sharded = ("walkers", "energies")
