@@ -29,7 +29,7 @@ RATE = 0.3
 FOLLOW = 0.5
 """Rate at which the scale follows the ratio of |D| and |Ψ|."""
 
-MAX_SQUARED_NORM = 0.1
+MAX_SQUARED_NORM = 1.0
 """Largest squared length of an update while pretraining."""
 
 

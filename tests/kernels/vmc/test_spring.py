@@ -6,7 +6,11 @@ import numpy as np
 import pytest
 
 from heliostat.kernels.vmc import spring as module
-from heliostat.kernels.vmc.spring import clip_outliers, constrain_norm
+from heliostat.kernels.vmc.spring import (
+    clip_outliers,
+    constrain_norm,
+    least_squares,
+)
 from heliostat.system.jit import jit
 
 pytestmark = pytest.mark.usefixtures("x64")
@@ -82,6 +86,16 @@ def test_float32_scores_are_solved_in_float64(batch):
     assert result.dtype == jnp.float32
     wide = spring(scores, energies, last, 1e-6, 0.0)
     np.testing.assert_allclose(result, wide, rtol=1e-2, atol=1e-3)
+
+
+def test_uncentred_rows_are_the_least_squares_problem_as_it_stands(batch):
+    """argmin |A φ − r|² + λ|φ − μ φ'|², solved over the parameters (P × P)."""
+    rows, residual, last = *batch, np.linspace(-1, 1, PARAMETERS)
+    A, r = np.asarray(rows), np.asarray(residual)
+    matrix = A.T @ A + DAMPING * np.eye(PARAMETERS)
+    expected = np.linalg.solve(matrix, A.T @ r + DAMPING * 0.9 * last)
+    result = least_squares(rows, residual, jnp.asarray(last), DAMPING, 0.9)
+    np.testing.assert_allclose(result, expected, rtol=1e-8)
 
 
 def test_outliers_are_clipped():

@@ -24,6 +24,7 @@ def local(task, store, **options):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_two_workers_equal_one_to_1e_9_in_float64(fleet_ray, tmp_path):
     """Over thirty steps, the last ten of which move parameters."""
     task = VMC(molecule="LiH", walkers=16, train=40, **TINY)
@@ -38,6 +39,7 @@ def test_two_workers_equal_one_to_1e_9_in_float64(fleet_ray, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_here_equals_one_worker_bit_for_bit(fleet_ray, tmp_path):
     task = VMC(molecule="He", walkers=16, train=25, **TINY)
     here = hs.run(task, store=tmp_path / "h", steps=30, on="here", progress=silent)
@@ -88,6 +90,7 @@ def test_the_default_run_of_lih_is_within_4_millihartree(fleet_ray, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_start_drives_in_the_background_and_watch_follows(tmp_path):
     from heliostat.cli import main
 
