@@ -50,6 +50,7 @@ CHECKED = [
     "heliostat_tasks.provenance.verify.memorisation",
     "heliostat_tasks.vmc.hamiltonian",
     "heliostat_tasks.vmc.initial_positions",
+    "heliostat_tasks.vmc.parents",
     "heliostat_tasks.vmc.phases",
     "heliostat_tasks.vmc.rows",
     "heliostat_tasks.vmc.training",

@@ -253,7 +253,7 @@ class Task(metaclass=TaskType):
         """
         return self.refresh(state, data)
 
-    def check_parent(self, parent: Self) -> None:
+    def check_parent(self, parent: Any) -> None:
         """Refuse a parent whose states :meth:`adopt` cannot start from.
 
         Args:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from jax.flatten_util import ravel_pytree
-from jaxtyping import Float, Int, Key
+from jaxtyping import Float, Key
 
 import heliostat as hs
 from heliostat.kernels.vmc.metropolis import adapt_width, metropolis_sweep
@@ -25,8 +25,10 @@ from heliostat_tasks.vmc.hamiltonian import LocalEnergy
 from heliostat_tasks.vmc.initial_positions import assign_electrons, widths
 from heliostat_tasks.vmc.molecules import Molecule
 from heliostat_tasks.vmc.optimiser import Batch, Learned, Optimiser
+from heliostat_tasks.vmc.parents import adopt_state, check_ansatz
 from heliostat_tasks.vmc.phases import SETTLE, Phase, phase_at
 from heliostat_tasks.vmc.rows import averages, mean_shares
+from heliostat_tasks.vmc.state import State
 from heliostat_tasks.vmc.validate import check_fields
 from heliostat_tasks.vmc.wavefunction.ansatz import Ansatz
 from heliostat_tasks.vmc.wavefunction.evaluation import (
@@ -42,21 +44,6 @@ from heliostat_tasks.vmc.wavefunction.projection import project
 
 if TYPE_CHECKING:
     import xarray as xr
-
-
-class State(NamedTuple):
-    """Walkers and the wavefunction whose density they sample.
-
-    ``energies`` belong to ``walkers`` and ``params``; their mean is the last row.
-    """
-
-    step: Int[Array, ""]  # steps taken
-    walkers: Float[Array, "walkers n 3"]  # bohr, spin up first
-    energies: Float[Array, " walkers"]  # hartree
-    params: Params
-    momentum: Float[Array, " params"]  # SPRING's φ, the last direction
-    width: Float[Array, ""]  # of small steps, in lengths of the density
-    scale: Float[Array, ""]  # log of a factor of Ψ in the density while pretraining
 
 
 @dataclass(frozen=True)
@@ -102,7 +89,7 @@ class VMC(hs.Task):
     momentum: float = 0.95  # SPRING's decay of the last direction, in [0, 1)
     norm: float = 1e-2  # largest squared length of one parameter update
 
-    task_version = 3
+    task_version = 4
     sharded = ("walkers", "energies")
     stride = 10
     finds = estimates.FINDS
@@ -207,12 +194,14 @@ class VMC(hs.Task):
         params = self.ansatz.init(params_key, nuclei, data.orbitals)
         return State(
             step=jnp.zeros((), jnp.int32),
+            nuclei=nuclei,
             walkers=centres[None] + width[None, :, None] * noise,
             energies=jnp.zeros(self.walkers),  # all equal: the first update is zero
             params=params,
             momentum=jnp.zeros_like(ravel_pytree(params)[0]),
             width=jnp.asarray(0.3, float),
             scale=jnp.zeros(()),
+            pretrain=jnp.asarray(self.pretrained, jnp.int32),
         )
 
     def step(
@@ -228,10 +217,10 @@ class VMC(hs.Task):
         Returns:
             The next state, and the row of its walkers.
         """
-        step = state.step + 1
+        data, step = data._replace(nuclei=state.nuclei), state.step + 1
         phase = phase_at(
             step,
-            pretrain=self.pretrained,
+            pretrain=state.pretrain,
             train=self.train,
             moves=self.moves,
             burn_in=self.burn_in,
@@ -248,6 +237,29 @@ class VMC(hs.Task):
         row["evaluating"] = 1 - phase.training.astype(jnp.int32)
         width = adapt_width(state.width, row["acceptance"], phase.adapting)
         return state._replace(walkers=walkers, energies=energy.total, width=width), row
+
+    def adopt(self, state: State, data: Data) -> State:
+        """Start from a trained wavefunction; training, if any, begins anew.
+
+        Args:
+            state: of the parent, perhaps with other nuclei, or more walkers.
+            data: from :meth:`prepare`.
+
+        Returns:
+            The state before the first step.
+        """
+        return adopt_state(state, self.ansatz, data, self.walkers)
+
+    def check_parent(self, parent: VMC) -> None:
+        """Refuse a parent whose wavefunction has other nuclei, electrons or sizes.
+
+        Args:
+            parent: its task.
+
+        Raises:
+            RequestError: for the first of them that differs.
+        """
+        check_ansatz(parent.ansatz, self.ansatz)
 
     def headline(self, rows: xr.Dataset) -> Mapping[str, hs.Estimate]:
         """Estimate the energy, and compare it with quantum chemistry.
@@ -270,7 +282,8 @@ class VMC(hs.Task):
         Returns:
             Sign and log|Ψ|, each ``(*batch)``.
         """
-        return evaluate(compiled(self.ansatz), self._nuclei, state.params, x)
+        data = self._nuclei._replace(nuclei=state.nuclei)
+        return evaluate(compiled(self.ansatz), data, state.params, x)
 
     def local_energy(
         self, state: State, x: Float[Array, "*batch n 3"], method: str = "forward"
@@ -285,8 +298,8 @@ class VMC(hs.Task):
         Returns:
             Total, kinetic and potential energy in hartree, each ``(*batch)``.
         """
-        program = compiled(self.ansatz, method)
-        return evaluate(program, self._nuclei, state.params, x)
+        data = self._nuclei._replace(nuclei=state.nuclei)
+        return evaluate(compiled(self.ansatz, method), data, state.params, x)
 
     def _log(self, params: Params, x: Array, data: Data) -> Array:
         return wavefunction(self.ansatz, params, x, data).log

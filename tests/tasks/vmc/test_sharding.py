@@ -39,6 +39,22 @@ def test_two_workers_equal_one_to_1e_9_in_float64(fleet_ray, tmp_path):
 
 
 @pytest.mark.slow
+def test_two_workers_adopt_a_parent_of_other_walkers_as_one_does(fleet_ray, tmp_path):
+    """Fifteen walkers do not divide by two; the sixteen of the child do."""
+    sizes = TINY | {"unit": "bohr", "train": 0}
+    parent = VMC(molecule="H 0 0 0; H 0 0 1.4", walkers=15, **sizes)
+    task = VMC(molecule="H 0 0 0; H 0 0 1.5", walkers=16, **sizes)
+    start = local(parent, tmp_path, workers=1, steps=10, x64=True)
+    one, two = (
+        local(task, tmp_path / str(n), workers=n, steps=10, x64=True, parent=start)
+        for n in (1, 2)
+    )
+    assert two.events()[1]["layout"] == "2 cpu in 2 processes"
+    for name, row in one.rows.load().items():
+        np.testing.assert_allclose(two.rows[name].values, row.values, rtol=1e-9)
+
+
+@pytest.mark.slow
 @pytest.mark.timeout(1200)
 def test_here_equals_one_worker_bit_for_bit(fleet_ray, tmp_path):
     task = VMC(molecule="He", walkers=16, train=25, **TINY)
