@@ -19,7 +19,7 @@ from heliostat.system.environment import fingerprint
 GOLD = json.loads(EXPECTED.read_text())
 NAMED, RUNS, SWEEPS = GOLD["named"], GOLD["runs"], GOLD["sweeps"]
 TASKS = "bilevel discrete learn preferences provenance sycophancy vmc"
-ANEW = "child code grid"
+ANEW = "bilevel child code grid"
 """Runs and a sweep that are computed anew by default; the others are slow."""
 
 COSTLY = {"code", "discrete", "file", "learn", "preferences", "vmc", "x64"}
