@@ -80,7 +80,7 @@ class VMC(hs.Task):
     pretrain: int = 150  # first steps, at most a third, that fit sortlets alone to HF
     head: str = "auto"  # sortlet, smooth, banded, vandermonde, determinant, or A+B
     terms: int = 8  # sortlets in the sum
-    determinants: int = 1  # determinants in the sum
+    determinants: int = 4  # determinants in the sum
     features: int = 32  # numbers per electron in the attention backbone
     layers: int = 2  # attention layers
     attention_heads: int = 4  # attention heads per layer
@@ -152,11 +152,14 @@ class VMC(hs.Task):
         return min(self.pretrain, self.train // 3)
 
     def canonical(self) -> dict[str, Any]:
-        """Return one spelling per molecule: inline text in bohr, charge and spin."""
-        m = self.molecular
+        """Return one spelling per run: inline text in bohr, charge and spin, the names
+        of the heads, and 1 for the size of a head that is not there."""
+        m, head = self.molecular, self.ansatz.head
         fields = {"charge": m.charge, "spin": m.spin, "unit": "bohr", "frame": None}
-        fields |= {"head": self.ansatz.head, "pretrain": self.pretrained}
-        return {"molecule": m.text(), **fields}
+        unused = {"terms": 1} if head == "determinant" else {}
+        unused |= {} if "determinant" in head else {"determinants": 1}
+        kept = {"molecule": m.text(), "head": head, "pretrain": self.pretrained}
+        return kept | fields | unused
 
     def prepare(self) -> Data:
         """Return the molecule as arrays, and where its electrons start."""

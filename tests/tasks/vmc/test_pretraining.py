@@ -24,8 +24,9 @@ def test_only_sortlets_of_many_electrons_are_pretrained():
     assert VMC("B", head="smooth").pretrained == 150
     assert VMC("B", head="smooth", train=120).pretrained == 40  # a third at most
     assert VMC("B", head="smooth", train=0).pretrained == 0
-    same = VMC("B", pretrain=7).canonical()
+    same = VMC("B", pretrain=7, terms=3).canonical()
     assert same == VMC("B").canonical() and same["pretrain"] == 0
+    assert VMC("Li", determinants=2).canonical() == VMC("Li").canonical()
 
 
 def test_phases_follow_each_other():
