@@ -2,6 +2,7 @@
 
     python benchmarks/vmc_heads.py                                # hours: B, N, H2O
     python benchmarks/vmc_heads.py --molecules B --train 300 --seeds 1
+    python benchmarks/vmc_heads.py --heads auto --molecules He Li Be LiH B C N --train 3000
 
 It continues where it was interrupted.  The table has the energy above the exact one,
 mean and standard error over seeds, and the share of Ψ that each head of a sum carries.
@@ -34,7 +35,8 @@ def line(runs: Sequence[hs.Run], exact_energy: float) -> str:
     rows = [run.rows.share.where(run.rows.evaluating == 1) for run in runs]
     shares = np.mean([row.mean(("replica", "step")).values for row in rows], axis=0)
     carried = " ".join(f"{share:.3f}" for share in shares)
-    return f"{1e3 * excess:10.1f} ± {1e3 * error:4.1f} mHa  {carried}"
+    each = " ".join(f"{1e3 * (energy - exact_energy):.1f}" for energy in energies)
+    return f"{1e3 * excess:10.1f} ± {1e3 * error:4.1f} mHa  {carried}  ({each})"
 
 
 def parse() -> argparse.Namespace:
@@ -49,7 +51,7 @@ def parse() -> argparse.Namespace:
 
 def main() -> None:
     chosen = parse()
-    print(f"{'molecule':10}{'head':26}above the exact energy  shares", flush=True)
+    print(f"{'molecule':10}{'head':26}above the exact energy  shares  (seeds)", flush=True)
     for molecule in chosen.molecules:
         known = exact(VMC(molecule=molecule).molecular)
         assert known, f"no exact energy of {molecule}"
