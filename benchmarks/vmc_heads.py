@@ -2,7 +2,7 @@
 
     python benchmarks/vmc_heads.py                                # hours: B, N, H2O
     python benchmarks/vmc_heads.py --molecules B --train 300 --seeds 1
-    python benchmarks/vmc_heads.py --heads auto --molecules He Li Be LiH B C N --train 3000
+    python benchmarks/vmc_heads.py --heads auto --molecules He Be B N --train 3000
 
 It continues where it was interrupted.  The table has the energy above the exact one,
 mean and standard error over seeds, and the share of Ψ that each head of a sum carries.
@@ -51,7 +51,7 @@ def parse() -> argparse.Namespace:
 
 def main() -> None:
     chosen = parse()
-    print(f"{'molecule':10}{'head':26}above the exact energy  shares  (seeds)", flush=True)
+    print(f"{'molecule':10}{'head':26}above exact  shares  (seeds)", flush=True)
     for molecule in chosen.molecules:
         known = exact(VMC(molecule=molecule).molecular)
         assert known, f"no exact energy of {molecule}"
