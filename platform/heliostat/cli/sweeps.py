@@ -60,7 +60,8 @@ class SchedulerOptions:
     """Scheduler: the length of each trial."""
 
     scheduler: str | None = None
-    """asha stops the worst trials at rungs; pbt trains a population of trials."""
+    """asha stops the worst trials at rungs; pbt trains a population of trials;
+    continuation starts each cell from its neighbour, along the first field."""
     grace: Annotated[int | None, COUNT] = None
     """Steps before the first rung, or per segment; default the stride."""
     factor: int | None = None

@@ -75,12 +75,9 @@ def parent_of(task: Task, x64: bool, run: Run, step: int = -1) -> Parent:
         for name, value in expected.items()
         if identity[name] != value
     ]
-    if not differs and run.task.replicas != task.replicas:
-        differs = [f"it has {run.task.replicas} replicas, expected {task.replicas}"]
-    if not differs:
-        differs = _refusals(task, run.task)
-    if differs:
-        raise RequestError(f"run {run.id} cannot be the parent: {differs[0]}")
+    reason = differs[0] if differs else refusal(task, run.task)
+    if reason:
+        raise RequestError(f"run {run.id} cannot be the parent: {reason}")
     blocks = range(block_count(task))
     kept = sorted(set.intersection(*(set(run.kept(block)) for block in blocks)))
     at = run.resolve_step(step, kept)
@@ -92,13 +89,17 @@ def parent_of(task: Task, x64: bool, run: Run, step: int = -1) -> Parent:
     return Parent(run.id, at, tuple(states), run.path)
 
 
-def _refusals(task: Task, parent: Task) -> list[str]:
-    """Return the reason why a task does not start from a parent's, if there is one."""
+def refusal(task: Task, parent: Task) -> str:
+    """Return the reason why a task cannot start from a parent of its class, or ""."""
+    for name in ("width", "replicas"):
+        there, own = getattr(parent, name), getattr(task, name)
+        if there != own:
+            return f"it has {there} {name}, expected {own}"
     try:
         task.check_parent(parent)
     except RequestError as error:
-        return [str(error)]
-    return []
+        return str(error)
+    return ""
 
 
 def stored_parent(run: Run) -> Parent | None:

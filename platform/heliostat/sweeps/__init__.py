@@ -5,7 +5,7 @@ In reading order:
     axes       fields and the values or ranges that they are varied over
     plan       a valid request, with its identity; ``validate`` builds it
     cells      the runs of a sweep, and where each lies in it
-    search/    the rules that choose cells: grid, draws, Optuna, ASHA, PBT, descent
+    search/    the rules that choose cells: grid, draws, Optuna, ASHA, PBT, descent, …
     run        runs a sweep; ``preview`` says what it would compute
     executor   brings cells to their goals, alone or packed, here or on a fleet
     outcomes   of cells: done, pruned, failed or stopped
@@ -84,7 +84,10 @@ def sweep(
         mode: ``"min"`` or ``"max"``, for each metric or for all.
         scheduler: ``"asha"`` prunes cells that are among the worst at a rung;
             ``"pbt"`` trains ``trials`` members in turn, the worst of which continue
-            from the best with other values, see :mod:`heliostat.sweeps.search.pbt`.
+            from the best with other values, see :mod:`heliostat.sweeps.search.pbt`;
+            ``"continuation"`` starts each cell of a grid from the last state of the one
+            before it, along the first axis that is not seed, see
+            :mod:`heliostat.sweeps.search.continuation`.
         grace: steps before the first rung, or of one segment; default the stride.
         factor: ratio of successive rungs; default 3.
         seed: seed of every cell, where seeds are not varied.

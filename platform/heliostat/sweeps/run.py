@@ -13,7 +13,7 @@ from heliostat.results.goal import Goal
 from heliostat.sweeps.cells import Cell
 from heliostat.sweeps.executor import run_cells
 from heliostat.sweeps.journal import Journal
-from heliostat.sweeps.outcomes import CellOutcome, RunContext
+from heliostat.sweeps.outcomes import WAITING, CellOutcome, RunContext
 from heliostat.sweeps.plan import Plan
 from heliostat.sweeps.progress import SweepProgress
 from heliostat.sweeps.results import Sweep
@@ -65,7 +65,8 @@ def run_sweep(request: SweepRequest, progress: SweepProgress) -> Sweep:
         cells = search_of(plan).cells(plan, journal, request.placement)
         context = run_context(request, journal, progress)
         outcomes = _run_cells(plan, cells, context, journal, progress)
-    return Sweep(plan, cells.all, outcomes, request.store)
+    waiting = {cell.id: WAITING for cell in cells.all}
+    return Sweep(plan, cells.all, waiting | outcomes, request.store)
 
 
 def run_context(

@@ -55,7 +55,7 @@ def build_plan(
         search,
         trials or 0,
         metrics=_metrics(metric or rule.metric, mode),
-        schedule=_schedule(task, scheduler, grace, factor),
+        schedule=_schedule(task, rule, scheduler, grace, factor),
         depends_on=rule.depends_on,
         **rest,
     )
@@ -63,7 +63,7 @@ def build_plan(
     _check_seeds(plan, rule)
     _check_size(plan, rule)
     _check_metrics(plan, rule)
-    _check_schedule(plan)
+    _check_schedule(plan, rule)
     rule.check(plan)
     return plan if plan.steps is None else plan._replace(steps=whole_steps(plan.steps))
 
@@ -84,13 +84,19 @@ def _metrics(
 
 
 def _schedule(
-    task: Task, scheduler: str | None, grace: int | None, factor: int | None
+    task: Task,
+    rule: Search,
+    scheduler: str | None,
+    grace: int | None,
+    factor: int | None,
 ) -> SweepSchedule | None:
-    if scheduler is None:
+    if not rule.judges:
         for name, value in (("grace", grace), ("factor", factor)):
             if value is not None:
-                message = f"{name} {value}: it is for a scheduler, such as asha"
+                compares = "that compares cells, such as asha"
+                message = f"{name} {value}: it is for a scheduler {compares}"
                 raise RequestError(message)
+    if scheduler is None:
         return None
     grace = task.stride if grace is None else grace
     return SweepSchedule(scheduler, grace, FACTOR if factor is None else factor)
@@ -178,8 +184,8 @@ def check_metrics_of(plan: Plan, cell: Cell, outcome: CellOutcome) -> bool:
     return True
 
 
-def _check_schedule(plan: Plan) -> None:
-    if plan.schedule is None:
+def _check_schedule(plan: Plan, rule: Search) -> None:
+    if plan.schedule is None or not rule.judges:
         return
     name, grace, factor = plan.schedule
     if len(plan.metrics) != 1:

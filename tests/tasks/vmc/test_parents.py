@@ -158,3 +158,24 @@ def test_evaluation_alone_measures_the_trained_wavefunction(parent, tmp_path):
         row = rows.energy.sel(step=step)
         np.testing.assert_allclose(row, energy.mean(), rtol=1e-4)
     assert hs.verify(child, segments="all", on="here").status == "ACCEPT"
+
+
+@pytest.mark.slow
+def test_a_potential_curve_is_one_sweep_of_neighbours(tmp_path):
+    """H2 over four lengths; a later point starts at the energy of a trained one."""
+    molecules = [h2(length).molecule for length in (1.0, 1.4, 2.0, 3.0)]
+    task = h2(1.0, train=SETTLE + 5, walkers=32)
+    about = {"over": {"molecule": molecules}, "scheduler": "continuation"}
+    curve = hs.sweep(task, steps=50, store=tmp_path, on="here", progress=False, **about)
+    assert curve.states == {"done": 4} and len(curve.lineage(curve.cells[-1])) == 4
+    energy = curve.summary.energy.values
+    assert np.argmin(energy) == 1 and energy.max() < -0.9
+    for before, after in zip(curve.cells, curve.cells[1:], strict=False):
+        parent, child = curve.runs[before.id], curve.runs[after.id]
+        jax.tree.map(
+            np.testing.assert_array_equal,
+            child.state(0).params,
+            parent.state(50).params,
+        )
+        assert child.rows["update_"].values[SETTLE] > 0
+    assert hs.verify(child, on="here").status == "ACCEPT"

@@ -9,6 +9,7 @@ order:
     hypergradient    descent through whole runs; ``rprop`` chooses its steps
     asha             a scheduler that prunes the worst cells at rungs
     pbt              a scheduler that trains a population; ``selection`` is its rule
+    continuation     a scheduler that starts each cell from its neighbour
 
 To add a search, write one module in this folder, with a table ``SEARCHES`` of its name
 and its :class:`Search`; nothing else changes.  A search that draws all trials at once
@@ -118,6 +119,8 @@ class Search:
     """The number that it minimises by itself, if the user chooses none."""
     depends_on: tuple[str, ...] = ()
     """Fields of the plan that belong to the identity, because cells depend on them."""
+    judges: bool = False
+    """It is a scheduler that compares runs by one metric, after ``grace`` steps."""
     packs: bool = True
     """All cells end at the same step, so that they may share one program."""
     no_until: str = ""
@@ -180,6 +183,7 @@ class WrappedSearch(Search):
     the inner search, and runs end where the scheduler decides."""
 
     depends_on = ("metrics", "schedule", "steps")
+    judges = True
     packs = False
     no_until = "until: a scheduler ends runs already, give one of the two"
 
