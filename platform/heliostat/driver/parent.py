@@ -92,9 +92,9 @@ def parent_of(task: Task, x64: bool, run: Run, step: int = -1) -> Parent:
 def refusal(task: Task, parent: Task) -> str:
     """Return the reason why a task cannot start from a parent of its class, or ""."""
     for name in ("width", "replicas"):
-        there, own = getattr(parent, name), getattr(task, name)
-        if there != own:
-            return f"it has {there} {name}, expected {own}"
+        given, expected = getattr(parent, name), getattr(task, name)
+        if given != expected:
+            return f"it has {given} {name}, expected {expected}"
     try:
         task.check_parent(parent)
     except RequestError as error:

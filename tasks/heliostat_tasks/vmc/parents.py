@@ -33,11 +33,13 @@ def check_ansatz(parent: Ansatz, own: Ansatz) -> None:
         own: that of the run that would start from it.
 
     Raises:
-        RequestError: for the first size that differs.
+        RequestError: for the first size in use that differs.
     """
     expected = asdict(own)
+    unused = {"terms"} if own.head == "determinant" else set[str]()
+    unused |= set() if own.orbitals else {"determinants"}
     for name, size in asdict(parent).items():
-        if size != expected[name]:
+        if size != expected[name] and name not in unused:
             words = SPINS.get(name, name.replace("_", " "))
             raise RequestError(
                 f"its wavefunction has {words} {size}, expected {expected[name]}"

@@ -127,6 +127,12 @@ def test_a_wavefunction_of_anything_else_is_refused(molecule, fields, says):
         task.check_parent(h2(1.4))
 
 
+def test_sizes_of_heads_that_are_not_there_may_differ():
+    h2(1.4, determinants=2).check_parent(h2(1.4))
+    many = {"molecule": "N", "head": "determinant", "unit": None}
+    VMC(**(SIZES | many | {"terms": 3})).check_parent(VMC(**(SIZES | many)))
+
+
 @pytest.mark.slow
 def test_a_child_trains_at_its_own_geometry_and_needs_its_parent_no_more(
     parent, tmp_path

@@ -123,8 +123,8 @@ class Chains:
         try:
             return parent_of(following.task, self.plan.x64, outcome.run)
         except RequestError:  # it was extended since, and keeps other states
-            found = self._journal, self._recorded, cell, following
-            return _recorded_parent(self.plan, *found)
+            known = self._journal, self._recorded
+            return _recorded_parent(self.plan, *known, cell, following)
 
     def _record(self, cell: Cell, parent: Parent) -> None:
         """Write the parent of a cell into the journal, unless it is there."""
