@@ -23,7 +23,7 @@ from heliostat.driver.placement import Placement
 from heliostat.driver.progress import Progress, display_of
 from heliostat.driver.replay import replay
 from heliostat.errors import CannotRead, RequestError, StoreError
-from heliostat.loop.state import StrideDigests
+from heliostat.loop.state import StrideDigests, relative_difference
 from heliostat.loop.work import Chunk, Span, block_count
 from heliostat.results.lookup import as_run
 from heliostat.results.run import Run
@@ -249,24 +249,12 @@ class _Comparison:
         first = slice(stop - chunk.start)
         names = [name for name in stored if not self.task.emits[name].exact]
         pairs = [(chunk.rows[name][0][:, first], stored[name]) for name in names]
-        return max((_difference(*pair) for pair in pairs), default=np.inf)
+        return max((relative_difference(*pair) for pair in pairs), default=np.inf)
 
 
 def _differing(replayed: StrideDigests, stored: StrideDigests) -> list[str]:
     names = ("state", "rows")
     return [n for n in names if getattr(replayed, n) != getattr(stored, n)]
-
-
-def _difference(replayed: np.ndarray, stored: np.ndarray) -> float:
-    """Return the largest difference, relative to the largest stored value."""
-    if stored.dtype.kind not in "fiu":
-        return 0.0 if np.array_equal(replayed, stored) else np.inf
-    replayed, stored = replayed.astype(float), stored.astype(float)
-    scale = max(float(np.nanmax(np.abs(stored), initial=0.0)), 1e-12)
-    gap = np.abs(replayed - stored)
-    gap = np.where(np.isnan(replayed) & np.isnan(stored), 0.0, gap)
-    gap = np.where(np.isnan(gap), np.inf, gap)
-    return float(np.max(gap, initial=0.0)) / scale
 
 
 def _layouts(run: Run) -> dict[tuple[int, int], tuple[str, str]]:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from heliostat import config
 from heliostat.driver.placement import Placement, chunks
 from heliostat.laws.harness import BlockResult, Harness, first_difference
 from heliostat.loop.run import run
+from heliostat.loop.state import relative_difference
 from heliostat.loop.work import Span
 
 SHARDED = {False: 2e-3, True: 1e-8}
@@ -111,9 +110,7 @@ def _sharded_difference(bench: Harness, actual: dict[int, BlockResult]) -> str |
     for name, rows in bench.expected[0].rows.items():
         if rows.dtype.kind != "f":
             continue
-        new, old = actual[0].rows[name][:, :3], rows[:, :3]
-        scale = max(float(np.abs(old).max(initial=0)), 1e-12)
-        gap = float(np.abs(new - old).max(initial=0)) / scale
-        if not gap <= SHARDED[False]:
+        gap = relative_difference(actual[0].rows[name][:, :3], rows[:, :3])
+        if gap > SHARDED[False]:
             return f"{name} is off by {gap:.1e} (relative) within three steps"
     return None

@@ -62,6 +62,26 @@ def contradiction(stored: NamedArrays, fresh: NamedArrays) -> str:
     return next(names, "")
 
 
+def relative_difference(new: np.ndarray, stored: np.ndarray) -> float:
+    """Return the largest difference, relative to the largest stored value.
+
+    Two NaN at the same place are equal; one NaN, or another text, is infinitely far.
+
+    Example:
+        >>> import numpy as np
+        >>> relative_difference(np.array([1.5, np.nan]), np.array([2.0, np.nan]))
+        0.25
+    """
+    if stored.dtype.kind not in "fiu":
+        return 0.0 if np.array_equal(new, stored) else np.inf
+    new, stored = new.astype(float), stored.astype(float)
+    scale = max(float(np.nanmax(np.abs(stored), initial=0.0)), 1e-12)
+    gap = np.abs(new - stored)
+    gap = np.where(np.isnan(new) & np.isnan(stored), 0.0, gap)
+    gap = np.where(np.isnan(gap), np.inf, gap)
+    return float(np.max(gap, initial=0.0)) / scale
+
+
 def _close(stored: np.ndarray, fresh: np.ndarray) -> bool:
     if stored.dtype.kind != "f" or stored.shape != fresh.shape:
         return np.array_equal(stored, fresh)
