@@ -51,11 +51,11 @@ CHECKED = [
     "heliostat_tasks.vmc.density",
     "heliostat_tasks.vmc.hamiltonian",
     "heliostat_tasks.vmc.initial_positions",
-    "heliostat_tasks.vmc.optimiser",
     "heliostat_tasks.vmc.parents",
     "heliostat_tasks.vmc.phases",
     "heliostat_tasks.vmc.pretraining",
     "heliostat_tasks.vmc.rows",
+    "heliostat_tasks.vmc.trainer",
     "heliostat_tasks.vmc.training",
     "heliostat_tasks.vmc.wavefunction",
 ]

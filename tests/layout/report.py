@@ -45,6 +45,7 @@ FIELD_GERUNDS = {
     "spring": "SPRING, an acronym",
     "tempering": "parallel tempering",
     "training": "training of a model",
+    "pretraining": "training before training, of a wavefunction",
 }
 """Words in -ing and -ed that are nouns of their field."""
 

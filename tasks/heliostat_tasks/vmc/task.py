@@ -24,11 +24,11 @@ from heliostat_tasks.vmc.density import Density
 from heliostat_tasks.vmc.hamiltonian import LocalEnergy
 from heliostat_tasks.vmc.initial_positions import assign_electrons, widths
 from heliostat_tasks.vmc.molecules import Molecule
-from heliostat_tasks.vmc.optimiser import Batch, Learned, Optimiser
 from heliostat_tasks.vmc.parents import adopt_state, check_ansatz
 from heliostat_tasks.vmc.phases import SETTLE, Phase, phase_at
 from heliostat_tasks.vmc.rows import averages, mean_shares
 from heliostat_tasks.vmc.state import State
+from heliostat_tasks.vmc.trainer import Batch, Learned, Trainer
 from heliostat_tasks.vmc.validate import check_fields
 from heliostat_tasks.vmc.wavefunction.ansatz import Ansatz
 from heliostat_tasks.vmc.wavefunction.evaluation import (
@@ -320,10 +320,10 @@ class VMC(hs.Task):
     def _update(
         self, state: State, data: Data, phase: Phase
     ) -> tuple[State, dict[str, Array]]:
-        """Take one step of the optimiser."""
+        """Take one step of the trainer."""
         rates = self.lr, self.damping, self.momentum, self.norm
-        optimiser = Optimiser(self.ansatz, *rates, self.pretrained > 0)
+        trainer = Trainer(self.ansatz, *rates, self.pretrained > 0)
         learned = Learned(state.params, state.momentum, state.scale)
         batch = Batch(state.walkers, state.energies)
-        (params, momentum, scale), row = optimiser.update(learned, batch, data, phase)
+        (params, momentum, scale), row = trainer.update(learned, batch, data, phase)
         return state._replace(params=params, momentum=momentum, scale=scale), row

@@ -44,12 +44,17 @@ class OverlapFit(NamedTuple):
     log_ratio: Float[Array, ""]  # log of |D|/|Ψ|, root mean squares
 
 
-def log_mixture(psi: Float[Array, "*b"], target: Float[Array, "*b"]) -> Array:
+def log_mixture(
+    psi: Float[Array, "*b"], target: Float[Array, "*b"]
+) -> Float[Array, "*b"]:
     """Return ½ log(Ψ² + D²), the log of the amplitude that walkers sample.
 
     Args:
         psi: log|Ψ|.
         target: log|D|.
+
+    Returns:
+        The log, of the shape of both.
 
     Example:
         >>> round(float(jnp.exp(log_mixture(jnp.log(3.0), jnp.log(4.0)))), 4)

@@ -63,7 +63,7 @@ class Ansatz:
         """Orbitals that all heads share; None if no head is made of them."""
         if not any(head.needs_orbitals for head in self.heads):
             return None
-        sets = self.determinants
+        sets = self.determinants if "determinant" in self.head else 1
         return Orbitals(self.charges, self.up, self.down, self.features, sets)
 
     def init(

@@ -1,4 +1,4 @@
-"""Optimiser of a run: pretraining if the head needs it, SPRING, then nothing."""
+"""Trainer of a run: pretraining if the head needs it, SPRING, then nothing."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Step(NamedTuple):
 
 
 class Learned(NamedTuple):
-    """What an optimiser changes."""
+    """Parameters, and what goes with them from step to step."""
 
     params: Params  # θ
     direction: Float[Array, " params"]  # φ, the last direction
@@ -43,7 +43,7 @@ class Batch(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Optimiser:
+class Trainer:
     """Rates of a run; :meth:`update` takes one step."""
 
     ansatz: Ansatz
