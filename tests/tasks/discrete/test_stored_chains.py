@@ -44,6 +44,7 @@ def run_here(discrete, steps=100, **options):
     return hs.run(discrete, steps=steps, on="here", progress=silent, **options)
 
 
+@pytest.mark.slow
 def test_changed_data_are_another_run_and_a_chain_of_others_is_not_extended(
     density, monkeypatch
 ):

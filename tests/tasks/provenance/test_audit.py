@@ -39,10 +39,10 @@ def kinds(result):
 
 
 def test_an_honest_training_is_accepted_bit_for_bit(honest, judge, tmp_path):
-    """By one worker and by two, with reports of the same bytes."""
+    """In this process and by two workers, with reports of the same bytes."""
     reports = []
-    for workers in (1, 2):
-        result = judge(honest, "local", workers, points=64)
+    for place in (("here", None), ("local", 2)):
+        result = judge(honest, *place, points=64)
         assert result.verdict == "ACCEPT" and kinds(result) == ["bitwise"] * 4
         publish_report(result, tmp_path / "report", tmp_path, load_key("verifier"))
         reports.append((tmp_path / "report" / report.STATEMENT).read_bytes())
