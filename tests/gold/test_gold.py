@@ -164,6 +164,7 @@ def test_a_cell_of_every_sweep_is_verified(store, name):
     accepted(FIRST[name], store, segments=2, on="here", seed=0)
 
 
+@pytest.mark.slow
 def test_the_chains_of_all_runs_are_verified(store):
     for id_ in RUNS:
         accepted(id_, store, segments=0)
@@ -221,6 +222,7 @@ def computed(folder, *names):
     return json.loads((folder / "expected.json").read_text())
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_runs_that_are_computed_anew_have_the_same_digests(tmp_path, store):
     found = computed(tmp_path, *ANEW.split())
