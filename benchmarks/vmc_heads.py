@@ -33,7 +33,7 @@ def line(runs: Sequence[hs.Run], exact_energy: float) -> str:
     spread = energies.std(ddof=1) if len(runs) > 1 else found[0].error
     excess, error = energies.mean() - exact_energy, spread / len(runs) ** 0.5
     rows = [run.rows.share.where(run.rows.evaluating == 1) for run in runs]
-    shares = np.mean([row.mean(("replica", "step")).values for row in rows], axis=0)
+    shares = np.mean([row.mean("step").values for row in rows], axis=0)
     carried = " ".join(f"{share:.3f}" for share in shares)
     each = " ".join(f"{1e3 * (energy - exact_energy):.1f}" for energy in energies)
     return f"{1e3 * excess:10.1f} ± {1e3 * error:4.1f} mHa  {carried}  ({each})"
