@@ -20,7 +20,7 @@ GOLD = json.loads(EXPECTED.read_text())
 NAMED, RUNS, SWEEPS = GOLD["named"], GOLD["runs"], GOLD["sweeps"]
 TASKS = "bilevel discrete learn preferences provenance sycophancy vmc"
 ANEW = "grid"
-"""Runs and sweeps that are computed anew by default; the others are slow."""
+"""Runs and sweeps that a test of their own computes anew, in seconds."""
 
 COSTLY = {"code", "discrete", "file", "learn", "preferences", "vmc", "x64"}
 """Runs whose programs take long to compile."""

@@ -75,15 +75,15 @@ class Programs:
         Compiled separately from ``advance``, because it runs once a stride.
         """
         args = ((self.template, self._member_args), self.data)
-        shapes = jax.eval_shape(self._observe, *args)
+        shapes = jax.eval_shape(self._hook("observe"), *args)
         check_rows(self.task, OBSERVE, shapes)
-        observe = self._batched(self._observe, shapes)
+        observe = self._batched(self._hook("observe"), shapes)
         return jit(observe, out_shardings=self.shards.replicated)
 
     @property
     def refresh(self) -> Any:
         """``((state, args), [count], data)`` to the state, its caches computed anew."""
-        refresh = self._batched(self._refresh, self.template)
+        refresh = self._batched(self._hook("refresh"), self.template)
         return jit(refresh, out_shardings=self.shards.split(self.template))
 
     def adopt(self, parent: Any) -> Any:
@@ -96,8 +96,8 @@ class Programs:
             RequestError: if the first state has other shapes than that of ``init``.
         """
         args = ((parent, self._member_args), self.data)
-        check_first_state(self.template, jax.eval_shape(self._adopt, *args))
-        adopt = self._batched(self._adopt, self.template)
+        check_first_state(self.template, jax.eval_shape(self._hook("adopt"), *args))
+        adopt = self._batched(self._hook("adopt"), self.template)
         return jit(adopt, out_shardings=self.shards.split(self.template))
 
     # -- arguments ----------------------------------------------------------------
@@ -202,30 +202,20 @@ class Programs:
 
         return self._over_block(one)(state, replicas)
 
-    def _observe(self, state_and_args: tuple[Any, BatchArgs], data: Any) -> Any:
-        state, args = state_and_args
-        task = with_traced_fields(self.task, args.traced_fields)
+    def _hook(self, name: str) -> Any:
+        """Return a hook of the task, ``(state, data)``, for a block of states."""
 
-        def one(state: Any) -> Any:
-            with traceable(task, "observe"):
-                return task.observe(state, data)
+        def of_block(state_and_args: tuple[Any, BatchArgs], data: Any) -> Any:
+            state, args = state_and_args
+            task = with_traced_fields(self.task, args.traced_fields)
 
-        return self._over_block(one)(state)
+            def one(state: Any) -> Any:
+                with traceable(task, name):
+                    return getattr(task, name)(state, data)
 
-    def _refresh(self, state_and_args: tuple[Any, BatchArgs], data: Any) -> Any:
-        state, args = state_and_args
-        task = with_traced_fields(self.task, args.traced_fields)
-        return self._over_block(lambda one: task.refresh(one, data))(state)
+            return self._over_block(one)(state)
 
-    def _adopt(self, state_and_args: tuple[Any, BatchArgs], data: Any) -> Any:
-        state, args = state_and_args
-        task = with_traced_fields(self.task, args.traced_fields)
-
-        def one(state: Any) -> Any:
-            with traceable(task, "adopt"):
-                return task.adopt(state, data)
-
-        return self._over_block(one)(state)
+        return of_block
 
     def _over_block(self, one: Any) -> Any:
         """Map a function of one replica over a block: by ``vmap``, or directly at width

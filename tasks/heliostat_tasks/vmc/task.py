@@ -36,9 +36,7 @@ from heliostat_tasks.vmc.wavefunction.evaluation import (
     compiled,
     energy_function,
     evaluate,
-    wavefunction,
 )
-from heliostat_tasks.vmc.wavefunction.first_guess import Params
 from heliostat_tasks.vmc.wavefunction.heads.choice import resolve
 from heliostat_tasks.vmc.wavefunction.projection import project
 
@@ -303,9 +301,6 @@ class VMC(hs.Task):
         """
         data = self._nuclei._replace(nuclei=state.nuclei)
         return evaluate(compiled(self.ansatz, method), data, state.params, x)
-
-    def _log(self, params: Params, x: Array, data: Data) -> Array:
-        return wavefunction(self.ansatz, params, x, data).log
 
     def _move(
         self, key: Key[Array, ""], state: State, density: Density
