@@ -181,11 +181,12 @@ def _run_in_thread(walk: Coroutine[Any, Any, Any]) -> Any:
             return asyncio.run(main())
 
     with ThreadPoolExecutor(1) as thread:
-        future = thread.submit(run)
-        try:
-            return future.result()
+        try:  # an interrupt may come while the thread starts
+            return thread.submit(run).result()
         except BaseException:
-            if not future.done():
+            if begun.cancel():  # then it never begins
+                walk.close()
+            else:
                 loop, task = begun.result()
                 with suppress(RuntimeError):  # its loop has just closed
                     loop.call_soon_threadsafe(task.cancel)

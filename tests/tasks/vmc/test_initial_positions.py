@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from itertools import permutations
 
 import jax
@@ -20,6 +19,7 @@ from heliostat_tasks.vmc.chemistry.hartree_fock import hartree_fock
 from heliostat_tasks.vmc.chemistry.populations import populations
 from heliostat_tasks.vmc.initial_positions import assign_electrons
 from heliostat_tasks.vmc.molecules import Molecule
+from heliostat_tasks.vmc.wavefunction.evaluation import wavefunction
 
 SMALL = st.floats(-3, 3)
 
@@ -178,7 +178,10 @@ def test_walkers_leave_the_worst_start():
     def settled(data):
         state = task.init(jax.random.key(0), 0, data)
         nuclei = Nuclei(jnp.asarray(data.nuclei, float), jnp.ones(4))
-        logpsi = partial(task._log, state.params, data=data)
+
+        def logpsi(x):
+            return wavefunction(task.ansatz, state.params, x, data).log
+
         key, width = jax.random.key(1), state.width
         return metropolis_sweep(logpsi, key, state.walkers, width, 300, nuclei, 2)[0]
 

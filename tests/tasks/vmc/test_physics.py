@@ -15,6 +15,7 @@ from heliostat.system.jit import jit
 from heliostat_tasks.vmc import VMC
 from heliostat_tasks.vmc.hamiltonian import coulomb, local_energy
 from heliostat_tasks.vmc.phases import SETTLE
+from heliostat_tasks.vmc.wavefunction.evaluation import wavefunction
 from heliostat_tasks.vmc.wavefunction.slater import slater_exponents
 
 TINY = {"features": 8, "layers": 1, "attention_heads": 2, "terms": 3}
@@ -201,7 +202,10 @@ def test_half_the_squared_gradient_is_the_kinetic_energy():
     """½⟨|∇ log|ψ||²⟩ = ⟨T⟩ for the whole ansatz, sampled: within four sigma."""
     task = VMC(molecule="Li", walkers=1024, **TINY)
     state = first(task)
-    logpsi = partial(task._log, state.params, data=task.prepare())
+    data = task.prepare()
+
+    def logpsi(x):
+        return wavefunction(task.ansatz, state.params, x, data).log
 
     @jit
     def differences(key, walkers):
