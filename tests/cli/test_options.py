@@ -54,6 +54,7 @@ def test_a_run_reports_whether_its_condition_was_met(run_cli, installed):
     assert result.status == 0 and "until" not in result.object
 
 
+@pytest.mark.slow
 def test_an_extension_may_end_early(run_cli, installed):
     result = run_cli("run", "spreading", *HERE, "--steps", "10", "--json").object
     words = (

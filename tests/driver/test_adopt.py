@@ -84,6 +84,7 @@ def test_a_child_starts_from_what_its_task_makes_of_the_parents_state(parent, tm
             np.testing.assert_allclose(row.x, x[-1], rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_an_adopted_start_needs_no_parent_to_resume_or_verify(parent, tmp_path):
     about = {"seed": 3, "parent": parent}
     whole = run_here(Walks(2), tmp_path / "whole", steps=20, **about)

@@ -72,6 +72,7 @@ def test_what_a_run_begins_from_is_in_its_identity(parent, tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_a_child_needs_its_parent_for_nothing(parent, tmp_path):
     about = {"seed": 7, "parent": parent}
     whole = run_here(TASK, tmp_path / "whole", steps=40, **about)

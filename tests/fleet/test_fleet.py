@@ -156,6 +156,7 @@ def test_blocks_go_on_with_the_workers_that_there_is_room_for(room_for_one, tmp_
         assert strides(run, block) == strides(whole, block)
 
 
+@pytest.mark.slow
 def test_workers_that_die_again_and_again_end_the_run(fleet_ray, tmp_path):
     with pytest.raises(hs.RunFailed, match="lost 4 times in a row"):
         local(toy_tasks.Dies(), tmp_path)

@@ -120,6 +120,7 @@ def test_all_runs_are_listed_and_open_with_digests_and_headlines_as_expected(sto
         assert numbers == pytest.approx(headline, rel=1e-9, nan_ok=True)
 
 
+@pytest.mark.slow
 def test_the_rows_of_all_runs_are_read(store):
     for run in runs.opened(store):
         rows = run.rows.load()
@@ -267,6 +268,7 @@ def test_a_sweep_that_is_asked_again_computes_nothing(asked, name):
     assert (again.computed, again.reused) == (0, len(SWEEPS[name]["cells"]))
 
 
+@pytest.mark.slow
 def test_states_are_read(store):
     for id_ in {*NAMED.values(), *FIRST.values()}:
         run = opened(id_, store)

@@ -20,14 +20,10 @@ from heliostat.cli.format import laws_answer
 from heliostat.laws import loop
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "task",
-    [
-        toy_tasks.Walk(),
-        pytest.param(toy_tasks.Drift(), marks=pytest.mark.slow),
-        pytest.param(toy_tasks.Talk(), marks=pytest.mark.slow),
-        pytest.param(toy_tasks.Tuned(), marks=pytest.mark.slow),
-    ],
+    [toy_tasks.Walk(), toy_tasks.Drift(), toy_tasks.Talk(), toy_tasks.Tuned()],
     ids=repr,
 )
 def test_lawful_tasks_pass_every_law(task, fleet_ray):

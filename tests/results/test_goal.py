@@ -108,14 +108,8 @@ def test_workers_do_not_matter(workers, stopped, tmp_path, fleet_ray):
     assert len(placed(run)) == workers  # the same teams all the way
 
 
-@pytest.mark.parametrize(
-    "commits",
-    [
-        pytest.param(1, marks=pytest.mark.slow),
-        5,
-        pytest.param(12, marks=pytest.mark.slow),
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("commits", [1, 5, 12])
 def test_an_interrupted_run_resumes_to_the_same_end(commits, stopped, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         go(tmp_path, progress=Interrupts(commits))
@@ -160,6 +154,7 @@ def test_a_run_that_does_not_come_there_ends_at_its_length(whole, tmp_path):
     assert digests(longer) == digests(whole) and longer.until is None
 
 
+@pytest.mark.slow
 def test_an_extension_may_have_a_condition_of_its_own(stopped, whole, end, tmp_path):
     run = go(tmp_path)
     longer = hs.extend(

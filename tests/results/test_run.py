@@ -51,6 +51,7 @@ def test_open_finds_classes_of_this_process(tmp_path):
     assert hs.extend(opened, steps=30, **OPTIONS).steps == 30
 
 
+@pytest.mark.slow
 def test_an_edited_class_is_another_task(tmp_path):
     """Of two classes with a name, a run is of the one with its source."""
     file = tmp_path / "edited.py"

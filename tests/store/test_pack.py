@@ -147,6 +147,7 @@ def test_the_rows_of_all_cells_are_one_array(store):
     np.testing.assert_array_equal(one, opened(33, store).rows.x.values)
 
 
+@pytest.mark.slow
 def test_a_longer_pack_is_that_of_longer_runs(store, tmp_path):
     """A longer pack continues from the last full stride; a shorter one is a view."""
     runs = packs.ensure_pack(CELLS, 40, HERE, store)
@@ -163,6 +164,7 @@ def test_the_same_cells_in_another_order_are_the_same_pack(store):
     assert runs[0].task == CELLS[-1].task
 
 
+@pytest.mark.slow
 def test_a_cell_leaves_its_pack_to_go_on(store, tmp_path):
     longer = hs.extend(opened(3, store), steps=60, on="here", progress=silent)
     same(longer, alone(3, tmp_path / "alone", 60))
@@ -337,7 +339,14 @@ class Crash(Exception):
     pass
 
 
-@pytest.mark.parametrize("after", ["write_chain", "save", "thin"])
+@pytest.mark.parametrize(
+    "after",
+    [
+        pytest.param("write_chain", marks=pytest.mark.slow),
+        "save",
+        pytest.param("thin", marks=pytest.mark.slow),
+    ],
+)
 def test_a_crash_between_any_two_writes_loses_nothing(
     original, tmp_path, monkeypatch, after
 ):

@@ -57,31 +57,17 @@ def dataset(store, *words):
     )
 
 
-@pytest.mark.parametrize(
-    "words",
-    [
-        pytest.param((*OVER, "--search", "grid"), id="grid"),
-        pytest.param((*DRAWN, "--search", "sobol"), id="sobol", marks=pytest.mark.slow),
-        pytest.param(
-            (*DRAWN, "--search", "random"), id="random", marks=pytest.mark.slow
-        ),
-        pytest.param(
-            (
-                *OVER,
-                "--search",
-                "grid",
-                "--on",
-                "local",
-                "--workers",
-                "2",
-                "--gpus",
-                "0",
-            ),
-            id="two workers",
-            marks=pytest.mark.slow,
-        ),
-    ],
-)
+TWO_WORKERS = ("--on", "local", "--workers", "2", "--gpus", "0")
+WORDS = {
+    "grid": (*OVER, "--search", "grid"),
+    "sobol": (*DRAWN, "--search", "sobol"),
+    "random": (*DRAWN, "--search", "random"),
+    "two workers": (*OVER, "--search", "grid", *TWO_WORKERS),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("words", WORDS.values(), ids=WORDS)
 def test_a_killed_sweep_continues(tmp_path, words):
     words = words if "--on" in words else (*words, "--on", "here")
     process = driver(tmp_path / "a", *words)

@@ -33,7 +33,9 @@ def again(result, digits=8):
     return hs.open_sweep(result.id[:digits], store=result.store, task=toy_tasks.Stroll)
 
 
-@pytest.mark.parametrize("kind", ["grid", "drawn"])
+@pytest.mark.parametrize(
+    "kind", [pytest.param("grid", marks=pytest.mark.slow), "drawn"]
+)
 def test_a_sweep_is_opened_again(request, kind):
     result = request.getfixturevalue(kind)
     opened = again(result)

@@ -58,6 +58,7 @@ def test_a_search_receives_no_number_of_a_failed_trial(tmp_path):
     assert result.best().values["a"] == a[a <= 2].max()
 
 
+@pytest.mark.slow
 def test_a_trial_fails_with_any_of_its_seeds(tmp_path):
     """Seeds 0 to 3 have different numbers u; the trial fails for the least."""
     over = {"a": hs.Range(0.5, 2), "seed": [0, 1, 2, 3]}

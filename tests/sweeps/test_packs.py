@@ -60,6 +60,7 @@ def test_a_grid_that_grows_packs_what_is_new(tmp_path):
     xr.testing.assert_identical(same, first.dataset.load())
 
 
+@pytest.mark.slow
 def test_more_steps_extend_the_pack(tmp_path):
     sweep(tmp_path / "a", steps=20)
     longer = sweep(tmp_path / "a", steps=40)
@@ -68,6 +69,7 @@ def test_more_steps_extend_the_pack(tmp_path):
     xr.testing.assert_identical(longer.dataset.load(), whole.dataset.load())
 
 
+@pytest.mark.slow
 def test_more_steps_of_some_cells_do_not_affect_the_others(tmp_path):
     sweep(tmp_path / "a", steps=20)
     part = sweep(tmp_path / "a", {"sigma": [1.0], "seed": [0, 1]}, steps=40)
@@ -109,6 +111,7 @@ def test_a_killed_pack_continues(tmp_path):
     xr.testing.assert_identical(resumed.dataset.load(), whole.dataset.load())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [{"until": "x_error > 0"}, {"search": "random"}])
 def test_cells_with_ends_of_their_own_are_alone(tmp_path, options):
     """A condition may end each at another step. Drawn cells are packed like others."""

@@ -130,6 +130,7 @@ def test_the_next_trial_of_gradient_descent_is_known(tmp_path):
         assert announced(dry, done) and (dry.computed, dry.unknown) == (1, 0)
 
 
+@pytest.mark.slow
 def test_the_next_generation_of_a_population_is_known(tmp_path):
     dry, _ = both(Slide(), RATES, tmp_path, **BRED, steps=10)
     assert (dry.computed, dry.unknown) == (4, 4)

@@ -40,6 +40,7 @@ def events(store, event):
 OVER = {"sigma": [0.5, 1.0, 2.0], "seed": [3, 4]}
 
 
+@pytest.mark.slow
 def test_a_cell_is_the_run_of_its_task(tmp_path):
     grid = sweep_here(toy_tasks.Stroll(), OVER, tmp_path / "a")
     assert grid.dataset.x.dims == ("sigma", "seed", "chain", "draw")
@@ -59,6 +60,7 @@ def cell_coords(cell):
     return ["sigma", "seed", "run", "state", "reason", "retries"]
 
 
+@pytest.mark.slow
 def test_extending_a_grid_computes_the_new_cells(tmp_path):
     first = sweep_here(
         toy_tasks.Stroll(), {"sigma": [1.0, 2, 3], "seed": [0, 1, 2]}, tmp_path
@@ -139,6 +141,7 @@ def test_observed_variables_are_stacked(tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_the_best_trial_and_the_average(tmp_path):
     """The error of a mean over six is 1.11 times that of many: it holds in 68.3 %."""
     grid = sweep_here(

@@ -69,6 +69,7 @@ def test_decisions_at_rungs_stand_when_a_sweep_is_repeated(pruned, copied):
     xr.testing.assert_identical(third.dataset.load(), whole.dataset.load())
 
 
+@pytest.mark.slow
 def test_a_pruned_run_is_an_ordinary_one(pruned, copied):
     result = pruned
     line = result.table[result.table.state == "pruned"].iloc[0]

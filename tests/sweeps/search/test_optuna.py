@@ -42,6 +42,7 @@ def test_a_search_beats_random_draws(tmp_path, name):
     assert np.nanmedian(learnt[-10:]) < np.nanmedian(drawn) / 3
 
 
+@pytest.mark.slow
 def test_a_longer_search_continues_the_shorter_one(tmp_path):
     whole = search(tmp_path / "b", 15)
     short = search(tmp_path / "a", 12)

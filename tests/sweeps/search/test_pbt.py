@@ -84,6 +84,7 @@ def test_single_values_of_the_dataset_are_read(bred):
     np.testing.assert_array_equal(last, bred.summary.e.isel(generation=-1).values)
 
 
+@pytest.mark.slow
 def test_more_steps_are_more_generations_of_the_same_population(bred):
     short = breed(bred.store, steps=15)
     assert (short.computed, short.reused, short.id) == (0, 12, bred.id)

@@ -44,10 +44,8 @@ FAULTS = {
 }
 
 
-@pytest.mark.parametrize(
-    "fault",
-    [pytest.param("the first segments", marks=pytest.mark.slow), "a later segment"],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("fault", ["the first segments", "a later segment"])
 def test_a_failed_segment_is_repaired_with_all_that_follows(
     tmp_path, monkeypatch, fault
 ):

@@ -192,10 +192,8 @@ def test_a_field_left_to_the_problem_is_its_number():
     assert config.specify(given).id == config.specify(Bilevel(problem="pair")).id
 
 
-@pytest.mark.parametrize(
-    "problem",
-    ["quadratic", pytest.param("antidistillation", marks=pytest.mark.slow)],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("problem", ["quadratic", "antidistillation"])
 def test_without_random_starts_seeds_give_equal_runs_and_data_seeds_others(
     tmp_path, problem
 ):

@@ -22,14 +22,15 @@ def density(name, **fields):
     return Discrete(target=f"{USERS}:{name}", size=10, **fields)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "sampler"),
     [
         ("few", "dmala"),
-        pytest.param("few", "path", marks=pytest.mark.slow),
-        pytest.param("few", "gwg", marks=pytest.mark.slow),
-        pytest.param("exactly", "kawasaki", marks=pytest.mark.slow),
-        pytest.param("exactly", "hamming-ball", marks=pytest.mark.slow),
+        ("few", "path"),
+        ("few", "gwg"),
+        ("exactly", "kawasaki"),
+        ("exactly", "hamming-ball"),
     ],
 )
 def test_no_chain_is_lost_and_means_are_exact(name, sampler, tmp_path):

@@ -46,14 +46,8 @@ CASES = {
 }
 
 
-LONG = ("gwg", "chromatic", "path", "curie-weiss")
-"""Slow cases; ``independent`` shows the same for the default sampler."""
-
-
-@pytest.mark.parametrize(
-    "name",
-    [pytest.param(name, marks=[pytest.mark.slow] * (name in LONG)) for name in CASES],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CASES)
 def test_energies_are_exact_within_their_errors(tmp_path, name):
     task, steps = CASES[name]
     headline = run_here(task, tmp_path, steps=steps).headline
@@ -178,6 +172,7 @@ def test_workers_and_length_change_no_draw(fleet_ray, tmp_path):
         assert strides(run) == strides(whole)
 
 
+@pytest.mark.slow
 def test_more_chains_of_a_class_begin_with_the_same_ones(tmp_path):
     few = run_here(Discrete(chains=40, **PLAIN, **SMALL), tmp_path, steps=200).rows.lp
     many = run_here(Discrete(chains=70, **PLAIN, **SMALL), tmp_path, steps=200).rows.lp

@@ -37,6 +37,7 @@ def test_the_two_states_of_an_antiferromagnet_are_seen(tmp_path):
     assert hs.verify(run, on="here", segments=1).status == "ACCEPT"
 
 
+@pytest.mark.slow
 def test_a_condition_looks_at_modes(tmp_path):
     task = Discrete(size=4, coupling=-0.9, chains=16, sampler="chromatic", warmup=100)
     run = run_here(task, tmp_path, steps=1_000, until=UNTIL)

@@ -62,7 +62,8 @@ def test_changed_data_are_another_run_and_a_chain_of_others_is_not_extended(
     assert float(high.rows.lp[:, 50:].mean()) > 10 > 0 > float(low.rows.lp.mean())
 
 
-@pytest.mark.parametrize("rungs", [1, pytest.param(2, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("rungs", [1, 2])
 def test_a_child_with_other_fields_starts_from_its_own_log_p(rungs, tmp_path):
     fields = {"size": 3, "chains": 8, "warmup": 5, "rungs": rungs}
     parent = run_here(Discrete(coupling=0.2, **fields))

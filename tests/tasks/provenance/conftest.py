@@ -1,4 +1,4 @@
-"""An honest transcript, trained by a worker, and an audit of it."""
+"""An honest transcript, and an audit of it."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ def keys(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def trained(fleet_ray, keys, tmp_path_factory):
+def trained(keys, tmp_path_factory):
     out = tmp_path_factory.mktemp("trained")
-    verbs.train(TASK, out=out / "honest", store=str(out / "store"), gpus=0)
+    verbs.train(TASK, out=out / "honest", store=str(out / "store"), on="here")
     return out / "honest"
 
 

@@ -39,14 +39,9 @@ def kinds(result):
 
 
 def test_an_honest_training_is_accepted_bit_for_bit(honest, judge, tmp_path):
-    """In this process and by two workers, with reports of the same bytes."""
-    reports = []
-    for place in (("here", None), ("local", 2)):
-        result = judge(honest, *place, points=64)
-        assert result.verdict == "ACCEPT" and kinds(result) == ["bitwise"] * 4
-        publish_report(result, tmp_path / "report", tmp_path, load_key("verifier"))
-        reports.append((tmp_path / "report" / report.STATEMENT).read_bytes())
-    assert reports[0] == reports[1]
+    result = judge(honest, points=64)
+    assert result.verdict == "ACCEPT" and kinds(result) == ["bitwise"] * 4
+    publish_report(result, tmp_path / "report", tmp_path, load_key("verifier"))
     numbers = xr.load_dataset(tmp_path / "report" / report.NUMBERS)
     assert dict(numbers.sizes)["segment"] == 4 and float(numbers.distance.max()) == 0
     assert (tmp_path / "report" / report.PLOT).stat().st_size > 5_000
@@ -54,6 +49,19 @@ def test_an_honest_training_is_accepted_bit_for_bit(honest, judge, tmp_path):
     assert body["_type"] == "https://in-toto.io/Statement/v1"
     assert body["predicate"]["verdict"] == "ACCEPT"
     assert len(body["subject"][0]["digest"]["sha256"]) == 64
+
+
+@pytest.mark.slow
+def test_a_report_is_the_same_wherever_segments_are_replayed(
+    fleet_ray, honest, judge, tmp_path
+):
+    """In this process and by two workers: reports of the same bytes."""
+    reports = []
+    for place in (("here", None), ("local", 2)):
+        result = judge(honest, *place, points=64)
+        publish_report(result, tmp_path / "report", tmp_path, load_key("verifier"))
+        reports.append((tmp_path / "report" / report.STATEMENT).read_bytes())
+    assert reports[0] == reports[1]
 
 
 def test_in_another_environment_a_replay_must_be_near(honest, judge):
@@ -78,7 +86,8 @@ def test_equal_bits_in_a_claimed_other_environment_leave_exceptions_open(honest,
     )
 
 
-def test_where_bits_agree_a_nudge_is_rejected(honest, judge):
+@pytest.mark.slow
+def test_where_bits_agree_a_nudge_is_rejected(fleet_ray, honest, judge):
     forge("sub-epsilon-nudge", honest, honest.with_name("nudged"))
     result = judge(honest.with_name("nudged"), "local", 2)
     assert result.verdict == "REJECT"

@@ -57,15 +57,8 @@ def test_exact_permutation_agrees_with_all_of_them():
     assert abs(result - exact) < 4 * error + 2e-3
 
 
-@pytest.mark.parametrize(
-    "missing",
-    [
-        pytest.param(0.0, marks=pytest.mark.slow),
-        0.2,
-        pytest.param(0.5, marks=pytest.mark.slow),
-        pytest.param(1.0, marks=pytest.mark.slow),
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("missing", [0.0, 0.2, 0.5, 1.0])
 def test_lambda_bounds_the_share_of_untrained_records(missing):
     """The 95 % limit is above the true share in at least 93 % of 300 segments.
 

@@ -88,6 +88,7 @@ def test_a_difference_is_that_of_the_rates_and_turns_with_their_order(run):
         assert gap == pytest.approx((-mirrored.value, -mirrored.high, -mirrored.low))
 
 
+@pytest.mark.slow
 def test_paired_differences_are_narrower_than_independent_ones(run):
     """Both runs share the difficulty of items: whether the answer is known."""
     fields = {"probe": "answer", "limit": 64}

@@ -50,11 +50,11 @@ def psi(task, state, points):
 
 
 HEADS = [
-    ("LiH", "sortlet"),
     ("B", "determinant+smooth"),
     *(
         pytest.param(*case, marks=pytest.mark.slow)
         for case in [
+            ("LiH", "sortlet"),
             ("LiH", "vandermonde"),
             ("N", "sortlet"),
             ("N", "banded"),
