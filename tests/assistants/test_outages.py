@@ -82,6 +82,7 @@ def test_where_nobody_is_answered_any_more_it_is_the_server(name):
     assert [type(error) for error in results] == [Unreachable, Unreachable]
 
 
+@pytest.mark.slow
 def test_a_busy_server_is_waited_for_as_long_as_nobody_is_answered():
     """It is retried for 15 minutes, though six tries are over in seconds."""
     dial = Dial()

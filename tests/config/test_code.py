@@ -130,6 +130,7 @@ def test_a_task_with_code_passes_every_law(file, fleet_ray):
     assert {law: reason for law, reason in results.items() if reason} == {}
 
 
+@pytest.mark.slow
 def test_workers_need_no_file(file, tmp_path, fleet_ray):
     task = coded(file)
     file.unlink()

@@ -121,6 +121,7 @@ def test_quiet_runs_print_nothing(tmp_path, capsys):
     assert capsys.readouterr() == ("", "")
 
 
+@pytest.mark.slow
 def test_seeds_and_fields_make_other_runs(run, tmp_path):
     others = [
         run_here(toy_tasks.Walk(), seed=1, store=tmp_path),

@@ -26,6 +26,7 @@ def test_given_fields_replace_those_of_the_preset():
     assert task == cls(**expected)
 
 
+@pytest.mark.slow
 def test_a_run_has_the_length_of_the_preset(tmp_path):
     task = registry.find_task("discrete").preset("quick", size=3, warmup=5)
     options = {"on": "here", "store": tmp_path, "progress": False}

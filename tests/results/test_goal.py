@@ -120,6 +120,7 @@ def test_an_interrupted_run_resumes_to_the_same_end(commits, stopped, tmp_path):
     assert run.until == stopped.until and digests(run) == digests(stopped)
 
 
+@pytest.mark.slow
 def test_a_driver_killed_before_the_final_status_is_completed(stopped, tmp_path):
     run = go(tmp_path)
     about = {"condition": UNTIL, "met": None, "step": None}

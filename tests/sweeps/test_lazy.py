@@ -62,6 +62,7 @@ def test_cells_of_one_pack_are_one_read(grid, monkeypatch):
     assert opened.count(opened[0]) == 1
 
 
+@pytest.mark.slow
 def test_cells_of_several_records_stand_side_by_side(tmp_path):
     """A cell that left its pack and went on is longer; the others end with NaN."""
     options = {"store": tmp_path, "on": "here"}

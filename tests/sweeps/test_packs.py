@@ -43,6 +43,7 @@ def test_a_grid_is_one_record_and_its_cells_are_runs(tmp_path):
             assert hs.verify(result, segments="all", on="here").status == "ACCEPT"
 
 
+@pytest.mark.slow
 def test_other_fields_make_other_packs(tmp_path):
     """A field that shapes arrays is not traced; a single cell is no pack."""
     grid = sweep(tmp_path, {"chains": [2, 3], "sigma": [0.5, 1.0]})

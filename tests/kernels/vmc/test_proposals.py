@@ -68,6 +68,7 @@ def test_a_hop_moves_one_electron_between_nuclei_and_has_a_way_back():
         assert returns.any() and not np.asarray(back.log_ratio)[returns].any()
 
 
+@pytest.mark.slow
 def test_swaps_reach_every_pair_of_unlike_spins_and_no_other():
     x = jnp.arange(5.0)[:, None]
     swaps = jax.vmap(spin_swap, (0, None, None))(keys(100), x, 2).position[..., 0]

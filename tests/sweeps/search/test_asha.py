@@ -41,6 +41,7 @@ def copied(pruned, tmp_path):
     return tmp_path / "copy"
 
 
+@pytest.mark.slow
 def test_asha_stops_the_worst_and_keeps_the_best(pruned):
     result = pruned
     assert result.states["pruned"] >= 18

@@ -42,6 +42,7 @@ def test_a_cell_of_a_grid_is_the_same_run_alone(tmp_path):
     assert len({run.headline["outer_norm"].value for run in runs}) == 3
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("x64")
 def test_the_gradient_of_a_run_in_its_rates_is_that_of_central_differences():
     """For both rates; the loss is that of the run."""

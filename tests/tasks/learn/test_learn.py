@@ -82,9 +82,10 @@ def test_the_gradient_is_moments_of_the_data_minus_those_of_the_model(values):
         np.testing.assert_allclose(slope, of_data - of_model, atol=2e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("values", "moves"),
-    [(2, "single"), pytest.param(3, "factorised", marks=pytest.mark.slow)],
+    [(2, "single"), (3, "factorised")],
 )
 def test_moments_of_chains_are_the_exact_ones(values, moves):
     """All moments of 4,000 chains within 5 standard errors of the enumerated ones."""

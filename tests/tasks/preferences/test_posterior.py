@@ -20,11 +20,21 @@ def run_here(task, store, **options):
     return hs.run(task, store=store, on="here", progress=silent, **options)
 
 
+def fitted(store, pairs, steps):
+    task = Preferences(pairs=pairs, scale=0.3, warmup=150, holdout=0.3)
+    return run_here(task, store, steps=steps)
+
+
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    """A run on 6,000 synthetic pairs under a wide prior: seconds."""
-    task = Preferences(pairs=6000, scale=0.3, warmup=150, holdout=0.3)
-    return run_here(task, tmp_path_factory.mktemp("store"), steps=650)
+    """A run on 1,500 synthetic pairs under a wide prior: seconds."""
+    return fitted(tmp_path_factory.mktemp("store"), 1500, steps=650)
+
+
+@pytest.fixture(scope="module")
+def longer(tmp_path_factory):
+    """The same on 6,000 pairs, with more draws."""
+    return fitted(tmp_path_factory.mktemp("longer"), 6000, steps=650)
 
 
 def draws_of(run) -> np.ndarray:
@@ -32,27 +42,29 @@ def draws_of(run) -> np.ndarray:
     return run.tree["posterior"]["coefficients"].values.astype(float)
 
 
-def test_known_coefficients_are_recovered(run):
+@pytest.mark.slow
+def test_known_coefficients_are_recovered(longer):
     """χ² of 23 errors in units of the posterior sd: of its law, below 45 lie all but
     4e-3 and above 8 all but 2e-3.  The seed is fixed."""
-    result = run.headline
+    result = longer.headline
     assert result["rhat"].value < 1.01 and result["ess"].value > 400
     assert result["divergences"].value == 0
-    alpha = draws_of(run)
-    off = alpha.mean((0, 1)) - run.task.table.coefficients
+    alpha = draws_of(longer)
+    off = alpha.mean((0, 1)) - longer.task.table.coefficients
     assert 8 < np.sum((off / alpha.std((0, 1))) ** 2) < 45
 
 
-def test_held_out_accuracy_is_that_of_the_known_coefficients(run):
+@pytest.mark.slow
+def test_held_out_accuracy_is_that_of_the_known_coefficients(longer):
     """Expect nearly the same accuracy of both rules; labels decide about the rest.
 
     Only pairs whose sides the rules order differently count. Of those, the known rule
     gets σ(|x · α|) right on average: the difference lies within 4 standard deviations
     of what that gives (false alarm: 6e-5).
     """
-    result, known = run.headline, run.task.table.coefficients
-    _, out = run.task.table.split(run.task.holdout)
-    margins, others = out @ known, out @ draws_of(run).mean((0, 1))
+    result, known = longer.headline, longer.task.table.coefficients
+    _, out = longer.task.table.split(longer.task.holdout)
+    margins, others = out @ known, out @ draws_of(longer).mean((0, 1))
     expected = 2 * expit(np.abs(margins[margins * others < 0])) - 1
     assert expected.sum() / len(out) < 0.01
     gap = result["oracle_accuracy"].value - result["holdout_accuracy"].value
@@ -61,15 +73,16 @@ def test_held_out_accuracy_is_that_of_the_known_coefficients(run):
     assert result["holdout_accuracy"].value - 0.5 > 3 * result["holdout_accuracy"].error
 
 
-def test_held_out_loss_is_that_of_estimated_coefficients(run):
+@pytest.mark.slow
+def test_held_out_loss_is_that_of_estimated_coefficients(longer):
     """Estimating F coefficients from n pairs costs F/2n = 0.0027 nat per pair on
     average; the seed is fixed."""
-    _, out = run.task.table.split(run.task.holdout)
-    known = -np.log(expit(out @ run.task.table.coefficients)).mean()
-    (row,) = compare_runs([run]).to_dict("records")
+    _, out = longer.task.table.split(longer.task.holdout)
+    known = -np.log(expit(out @ longer.task.table.coefficients)).mean()
+    (row,) = compare_runs([longer]).to_dict("records")
     assert 0 < row["loss"] - known < 2 * 0.0027 and row["loss"] < np.log(2)
-    assert row["more"] == row["more_error"] == 0 and row["run"] == run.id
-    assert row["accuracy"] == run.headline["holdout_accuracy"].value
+    assert row["more"] == row["more_error"] == 0 and row["run"] == longer.id
+    assert row["accuracy"] == longer.headline["holdout_accuracy"].value
 
 
 def test_headline_has_the_promised_estimates(run):

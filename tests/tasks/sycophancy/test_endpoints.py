@@ -119,6 +119,7 @@ def test_a_reply_above_4_megabytes_is_refused(tmp_path):
     assert reason == "the reply is larger than 4 MB; tried 2 times"
 
 
+@pytest.mark.slow
 def test_a_run_stops_at_its_cap_and_another_goes_on_from_its_replies(tmp_path):
     with FakeChat() as chat:
         about = {"price": (10.0, 10.0), "max_tokens": 16}

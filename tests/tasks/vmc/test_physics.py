@@ -81,6 +81,7 @@ def test_psi_changes_sign_under_every_swap_of_equal_spins(x64, molecule, head):
     np.testing.assert_allclose(log[1:last], log[0] * np.ones(len(same)), atol=1e-11)
 
 
+@pytest.mark.slow
 def test_opposite_spins_are_told_apart(x64):
     """Swapping them may change |ψ|; otherwise spin would have no effect."""
     task = VMC(molecule="LiH", **TINY)

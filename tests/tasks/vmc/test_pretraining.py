@@ -76,6 +76,7 @@ def test_shares_of_heads_add_up(x64):
     assert float(shares.sum()) == pytest.approx(1)
 
 
+@pytest.mark.slow
 def test_the_target_is_antisymmetric_and_ignores_the_parameters_of_training(x64):
     task = VMC("Li", head="determinant", **SMALL)
     data, x = task.prepare(), jnp.asarray(np.random.default_rng(0).normal(size=(3, 3)))

@@ -33,7 +33,8 @@ def fitted(name):
     return ours, theirs
 
 
-@pytest.mark.parametrize("name", ["Li", pytest.param("N", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["Li", "N"])
 def test_the_fit_follows_hartree_fock(x64, name):
     ours, theirs = fitted(name)
     np.testing.assert_allclose(ours, theirs, atol=0.03)
