@@ -11,7 +11,7 @@ from heliostat.driver.finish import (
     complete,
     finish,
     finish_on_error,
-    missing_status,
+    lacks_final_status,
 )
 from heliostat.driver.placement import ChunkSource, Placement, chunks
 from heliostat.driver.progress import Progress, silent
@@ -54,7 +54,7 @@ def drive(
     """
     with sigterm_interrupts(), Lock(record.path) as lock:
         if goal.reached(record):  # by another driver, meanwhile
-            if missing_status(record, goal):
+            if lacks_final_status(record, goal):
                 complete(record, task, goal)
             return
         before = record.attrs

@@ -11,7 +11,7 @@ from typing import Any
 
 from heliostat import config
 from heliostat.driver.driver import drive
-from heliostat.driver.finish import missing_status
+from heliostat.driver.finish import lacks_final_status
 from heliostat.driver.parent import Parent
 from heliostat.driver.placement import ChunkSource, Placement, chunks
 from heliostat.driver.progress import Progress
@@ -195,7 +195,7 @@ def _folder(spec: config.Spec, store: str | Path | None) -> Path:
 
 def is_abandoned(record: Record, goal: Goal) -> bool:
     """Return True if a driver died after its last commit, before the final status."""
-    return missing_status(record, goal) and not lock.lock_owner(record.folder)
+    return lacks_final_status(record, goal) and not lock.lock_owner(record.folder)
 
 
 def delete_run(path: Path) -> None:

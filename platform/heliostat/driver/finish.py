@@ -46,7 +46,7 @@ def finish_on_error(
     try:
         yield
     except KeyboardInterrupt:
-        _interrupted(record, progress)
+        _write_interrupted(record, progress)
         _write_headline(record, task)
         raise
     except Busy:
@@ -55,6 +55,7 @@ def finish_on_error(
         record.log.append("paused", reason=error_line(error))
         finish(record, task, "stopped", reason=error_line(error))
     except RequestError as error:
+        # nobody waits for a run of hs.start, so its record has to keep the reason
         detached = before["status"] == "created" and "asked" in before
         if record.steps == start and not detached:
             _undo_start(record, before, error)
@@ -84,7 +85,7 @@ def complete(record: Record, task: Task, goal: Goal) -> None:
     finish(record, task, "complete", steps=steps, until=until)
 
 
-def missing_status(record: Record, goal: Goal) -> bool:
+def lacks_final_status(record: Record, goal: Goal) -> bool:
     """Return True if the last commit is stored, but not the final status."""
     attrs = record.attrs
     if attrs["status"] == "complete":
@@ -99,7 +100,7 @@ def finish(record: Record, task: Task, status: str, **attrs: Any) -> None:
     record.log.append(status, at=record.steps)
 
 
-def _interrupted(record: Record, progress: Progress) -> None:
+def _write_interrupted(record: Record, progress: Progress) -> None:
     """Write and show the status before the headline: SIGKILL may follow in seconds."""
     steps = record.steps
     record.update(status="interrupted", ended=time.time())

@@ -74,5 +74,6 @@ class SharedPool:
         """End all workers; a run that acquires one from now on is interrupted."""
         with self._lock:
             self._closed = True
-        for team in self._teams:
+            teams = list(self._teams)  # the run of a killed team releases it
+        for team in teams:
             team.kill()

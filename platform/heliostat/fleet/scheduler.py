@@ -71,7 +71,7 @@ class Scheduler:
         self.spans = list(job.spans)  # the rest of each, after its last chunk
         self.teams: list[Team | None] = [None] * allocation.teams  # by slot
         self.in_flight: list[InFlight] = []
-        self.losses = 0
+        self.lost_in_a_row = 0
         self.paused: Paused | None = None
         self.timeout = self._chunk_timeout(4 * MIN_CHUNK_TIMEOUT)  # of a first chunk
 
@@ -123,8 +123,8 @@ class Scheduler:
                     continue
                 try:
                     wait(team)
-                except (WorkerLost, Indivisible) as loss:
-                    failed[slot] = self._end_team(team, loss)
+                except (WorkerLost, Indivisible) as error:
+                    failed[slot] = self._end_team(team, error)
         return failed
 
     def _next_result(self) -> Iterator[Chunk]:
@@ -139,14 +139,14 @@ class Scheduler:
         self.in_flight.remove(flight)
         try:
             chunk = flight.team.collect(flight.span, flight.refs, self.timeout)
-        except (WorkerLost, Indivisible) as loss:
+        except (WorkerLost, Indivisible) as error:
             slot = self.teams.index(flight.team)
-            self._start_teams({slot: self._end_team(flight.team, loss)})
+            self._start_teams({slot: self._end_team(flight.team, error)})
             return
         except Paused as pause:  # chunks of the other teams are awaited and kept
             self.paused = pause
             return
-        self.losses = 0
+        self.lost_in_a_row = 0
         self.timeout = self._chunk_timeout(max(MIN_CHUNK_TIMEOUT, 20 * chunk.seconds))
         span = self.spans[flight.span]
         state = chunk.state if chunk.stop < span.stop else None  # of no use at the end
@@ -155,7 +155,7 @@ class Scheduler:
         self._send(flight.team)
         yield chunk
 
-    def _end_team(self, team: Team, loss: Exception) -> int:
+    def _end_team(self, team: Team, error: Exception) -> int:
         """End a team that lost a worker, and return the size of its successor.
 
         The size is 0 where the cluster has no room and the other teams take over.
@@ -166,30 +166,31 @@ class Scheduler:
         """
         self.pool.release(team, idle=False)
         self.teams[self.teams.index(team)] = None
-        if isinstance(loss, Indivisible):
-            return self._shrink(team, loss)
+        if isinstance(error, Indivisible):
+            return self._shrink(team, error)
         size = self.allocation.size
-        room = loss.scheduled if isinstance(loss, NotScheduled) else size
+        room = error.scheduled if isinstance(error, NotScheduled) else size
         others = self._scheduled_teams()
         if not room and others:
-            self.on_event("resized", workers=others, reason=str(loss))
+            self.on_event("resized", workers=others, reason=str(error))
             return 0
-        self.losses += 1
-        if self.losses > MAX_LOST_TEAMS:
+        self.lost_in_a_row += 1
+        if self.lost_in_a_row > MAX_LOST_TEAMS:
             raise RunFailed(
-                f"a team was lost {self.losses} times in a row, the last time: {loss}"
-            ) from loss
-        self.on_event("retried", losses=self.losses, reason=str(loss))
+                f"a team was lost {self.lost_in_a_row} times in a row, the last time: "
+                f"{error}"
+            ) from error
+        self.on_event("retried", losses=self.lost_in_a_row, reason=str(error))
         return room or size
 
-    def _shrink(self, team: Team, loss: Indivisible) -> int:
+    def _shrink(self, team: Team, error: Indivisible) -> int:
         """Return the largest size below the team's that divides the sharded axis."""
-        divisors = [d for d in range(1, team.size) if loss.length % d == 0]
+        divisors = [d for d in range(1, team.size) if error.length % d == 0]
         if not divisors:
-            raise RunFailed(f"{loss} of one worker") from loss
+            raise RunFailed(f"{error} of one worker") from error
         size = divisors[-1]
         self.allocation = self.allocation._replace(size=size)
-        self.on_event("resized", workers=size, reason=str(loss))
+        self.on_event("resized", workers=size, reason=str(error))
         return size
 
     def _scheduled_teams(self) -> int:

@@ -216,17 +216,17 @@ class Loop:
             rows.append(stride_rows)
             start = stop
         chunk = Chunk(
-            block,
-            cursor.step,
-            start,
-            _concatenate(rows),
-            tuple(zip(*digests, strict=True)),
-            stored,
-            time.perf_counter() - began,
-            self.layout,
-            environment.fingerprint(),
-            _concatenate(observed),
-            members,
+            block=block,
+            start=cursor.step,
+            stop=start,
+            rows=_concatenate(rows),
+            strides=tuple(zip(*digests, strict=True)),
+            state=stored,
+            seconds=time.perf_counter() - began,
+            layout=self.layout,
+            environment=environment.fingerprint(),
+            observed=_concatenate(observed),
+            members=members,
         )
         return chunk, Cursor(block, start, state, members)
 

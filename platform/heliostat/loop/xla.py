@@ -42,8 +42,8 @@ class XLAEngine:
     def compile(self, with_init: bool) -> None:
         """Compile everything before anything runs; ``init`` only if ``with_init``.
 
-        The members of a team wait for each other inside collectives, and not for long,
-        so none may run before all have compiled.
+        The workers of a team wait for each other inside collectives, and soon time
+        out, so none may run before all have compiled.
         """
         programs, data = self._programs, self.data
         args, count = programs.args, programs.count(1)

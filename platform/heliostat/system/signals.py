@@ -1,7 +1,8 @@
 """SIGTERM as an interrupt: ``ray job stop``, Slurm and spot machines end work with it.
 
 A process that nothing prepares for SIGTERM dies at once, and ``ray.init`` installs
-handlers of its own, of which one aborts.
+handlers of its own, of which one aborts.  ``driver.finish`` catches the interrupt and
+writes the status of the run; ``cli`` exits with 130.
 """
 
 from __future__ import annotations

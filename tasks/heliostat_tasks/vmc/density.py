@@ -47,8 +47,8 @@ class Density:
                 2 * (self._log_psi(params, x) - self._log_mixture(params, x))
             )
 
-        phase = self.phase.pretraining
-        return jax.lax.cond(phase, jax.vmap(weigh), lambda _: ones, walkers)
+        pretraining = self.phase.pretraining
+        return jax.lax.cond(pretraining, jax.vmap(weigh), lambda _: ones, walkers)
 
     def _log_psi(self, params: Params, x: Array) -> Array:
         return wavefunction(self.ansatz, params, x, self.data).log

@@ -94,7 +94,7 @@ def _estimate(mean: CorrelatedMean, units: str, *remarks: str) -> Estimate:
 
 
 def _compare_or_warn(energy: Estimate, molecule: Molecule) -> dict[str, Estimate]:
-    """Compare with references; an energy is worth more than what it is compared to."""
+    """Compare with references; a reference that fails must not lose the energy."""
     try:
         return compare_energies(energy, molecule)
     except Exception as error:

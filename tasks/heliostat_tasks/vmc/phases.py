@@ -6,8 +6,8 @@
 | up to ``train`` | lower the energy | Ψ² |
 | later | frozen | Ψ², after ``burn_in`` moves |
 
-In the first 20 steps of a phase that changes parameters these wait, while walkers reach
-the density by many moves.
+During the first 20 steps of pretraining and of training the parameters stay fixed, and
+walkers equilibrate by many moves.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Bool, Float, Int
 
-SETTLE = 20
+EQUILIBRATION = 20
 """First steps of a phase, in which walkers reach the density and the width adapts."""
 
-WARM = 50
+WARMUP = 50
 """Steps of the linear rise of the rate; the first directions are the noisiest."""
 
 
@@ -29,7 +29,7 @@ class Phase(NamedTuple):
     """Work of one step."""
 
     pretraining: Bool[Array, ""]  # parameters fit Hartree-Fock
-    training: Bool[Array, ""]  # parameters change
+    training: Bool[Array, ""]  # parameters change, also while pretraining
     rate: Float[Array, ""]  # factor on the learning rate, in [0, 1]
     moves: Int[Array, ""]  # Metropolis moves of every walker
     adapting: Float[Array, ""]  # rate at which the width adapts, 0 once it is frozen
@@ -53,14 +53,14 @@ def phase_at(
         burn_in: moves of the first steps of a phase together, and before evaluation.
     """
     pretraining, training = step <= pretrain, step <= train
-    since = jnp.where(pretraining, step, step - pretrain)
-    settling = training & (since <= SETTLE)
-    usual = jnp.where(settling, -(-burn_in // SETTLE), moves)
-    rise = jnp.clip((since - SETTLE) / WARM, 0.0, 1.0)
+    phase_step = jnp.where(pretraining, step, step - pretrain)
+    settling = training & (phase_step <= EQUILIBRATION)
+    usual = jnp.where(settling, -(-burn_in // EQUILIBRATION), moves)
+    rise = jnp.clip((phase_step - EQUILIBRATION) / WARMUP, 0.0, 1.0)
     return Phase(
         pretraining=pretraining,
         training=training,
-        rate=jnp.where(pretraining, rise, schedule(since, train - pretrain)),
+        rate=jnp.where(pretraining, rise, schedule(phase_step, train - pretrain)),
         moves=jnp.where(step == train + 1, burn_in, usual),
         adapting=jnp.where(training, jnp.where(settling, 1.0, 0.1), 0.0),
     )
@@ -72,8 +72,8 @@ def schedule(
     """Scale the learning rate: 0 while walkers settle, a rise, a plateau, a fall.
 
     Args:
-        step: counted from 1.
-        train: last training step.
+        step: of training, counted from 1.
+        train: number of steps of training.
 
     Returns:
         The factor on the learning rate, in [0, 1].
@@ -84,4 +84,4 @@ def schedule(
     """
     progress = step / jnp.maximum(train, 1)
     fall = jnp.clip((1 - progress) / 0.6, 0.02, 1.0)
-    return jnp.clip((step - SETTLE) / WARM, 0.0, 1.0) * fall
+    return jnp.clip((step - EQUILIBRATION) / WARMUP, 0.0, 1.0) * fall

@@ -16,9 +16,9 @@ from heliostat.kernels.vmc.determinant import determinant
 from heliostat.kernels.vmc.overlap import OverlapFit, log_mixture, overlap_fit
 from heliostat.kernels.vmc.signed_log import SignedLog
 from heliostat.kernels.vmc.spring import least_squares
-from heliostat_tasks.vmc.training import Update, scores, take
+from heliostat_tasks.vmc.training import Update, apply_direction, scores
 from heliostat_tasks.vmc.wavefunction.ansatz import Ansatz
-from heliostat_tasks.vmc.wavefunction.electrons import see
+from heliostat_tasks.vmc.wavefunction.electrons import describe_electrons
 from heliostat_tasks.vmc.wavefunction.evaluation import Data, wavefunction
 from heliostat_tasks.vmc.wavefunction.first_guess import Params
 from heliostat_tasks.vmc.wavefunction.jastrow import guess_jastrow, jastrow
@@ -26,7 +26,7 @@ from heliostat_tasks.vmc.wavefunction.jastrow import guess_jastrow, jastrow
 RATE = 0.3
 """Share of a Gauss-Newton step that is taken."""
 
-FOLLOW = 0.5
+SCALE_RATE = 0.5
 """Rate at which the scale follows the ratio of |D| and |Ψ|."""
 
 MAX_SQUARED_NORM = 1.0
@@ -46,7 +46,9 @@ def mean_field(ansatz: Ansatz, x: Float[Array, "n 3"], data: Data) -> SignedLog:
     """
     assert ansatz.orbitals, "only a head of orbitals is pretrained"
     charges = jnp.asarray(ansatz.charges, x.dtype)
-    electrons = see(x, jnp.asarray(data.nuclei, x.dtype), charges, ansatz.up)
+    electrons = describe_electrons(
+        x, jnp.asarray(data.nuclei, x.dtype), charges, ansatz.up
+    )
     exponents = ansatz.orbitals.first_exponents(x.dtype)
     values = ansatz.orbitals.basis(exponents, electrons)
     up, down = (
@@ -113,5 +115,5 @@ def fit_update(
         momentum: decay of the previous direction, in [0, 1).
     """
     rows = fit.rows, fit.residual
-    following = least_squares(*rows, direction, damping=damping, decay=momentum)
-    return take(params, following, RATE * rate, MAX_SQUARED_NORM)
+    next_direction = least_squares(*rows, direction, damping=damping, decay=momentum)
+    return apply_direction(params, next_direction, RATE * rate, MAX_SQUARED_NORM)

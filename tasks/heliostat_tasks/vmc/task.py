@@ -25,7 +25,7 @@ from heliostat_tasks.vmc.hamiltonian import LocalEnergy
 from heliostat_tasks.vmc.initial_positions import assign_electrons, widths
 from heliostat_tasks.vmc.molecules import Molecule
 from heliostat_tasks.vmc.parents import adopt_state, check_ansatz
-from heliostat_tasks.vmc.phases import SETTLE, Phase, phase_at
+from heliostat_tasks.vmc.phases import EQUILIBRATION, Phase, phase_at
 from heliostat_tasks.vmc.rows import averages, mean_shares
 from heliostat_tasks.vmc.state import State
 from heliostat_tasks.vmc.trainer import Batch, Learned, Trainer
@@ -106,7 +106,7 @@ class VMC(hs.Task):
     }
 
     def __post_init__(self) -> None:
-        check_fields(self, SETTLE)
+        check_fields(self, EQUILIBRATION)
         _ = self.molecular  # a molecule that makes no sense is refused at once
 
     @property

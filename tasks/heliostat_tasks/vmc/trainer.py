@@ -12,14 +12,14 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Float
 
 from heliostat_tasks.vmc.phases import Phase
-from heliostat_tasks.vmc.pretraining import FOLLOW, fit_mean_field, fit_update
+from heliostat_tasks.vmc.pretraining import SCALE_RATE, fit_mean_field, fit_update
 from heliostat_tasks.vmc.training import Update, scores, spring_update
 from heliostat_tasks.vmc.wavefunction.ansatz import Ansatz
 from heliostat_tasks.vmc.wavefunction.evaluation import Data, wavefunction
 from heliostat_tasks.vmc.wavefunction.first_guess import Params
 
 
-class Step(NamedTuple):
+class BranchResult(NamedTuple):
     """Result of one branch."""
 
     update: Update
@@ -69,6 +69,7 @@ class Trainer:
         """
         flat, unravel = ravel_pytree(learned.params)
         branches = [self._freeze, self._train] + [self._pretrain] * self.pretrains
+        # 0 evaluation, 1 training, 2 pretraining, which is a part of training
         chosen = phase.training.astype(int) + phase.pretraining.astype(int)
         update, scale, overlap = jax.lax.switch(
             chosen, branches, flat, learned, batch, data, phase
@@ -76,14 +77,14 @@ class Trainer:
         row = {"update": update.length, "skipped": update.skipped, "overlap": overlap}
         return Learned(unravel(update.params), update.direction, scale), row
 
-    def _freeze(self, flat: Array, learned: Learned, *_: Any) -> Step:
+    def _freeze(self, flat: Array, learned: Learned, *_: Any) -> BranchResult:
         zero = jnp.zeros(()), jnp.zeros((), jnp.int32)
         update = Update(flat, learned.direction, *zero)
-        return Step(update, learned.scale, jnp.full((), jnp.nan))
+        return BranchResult(update, learned.scale, jnp.full((), jnp.nan))
 
     def _train(
         self, flat: Array, learned: Learned, batch: Batch, data: Data, phase: Phase
-    ) -> Step:
+    ) -> BranchResult:
         def log(params: Params, x: Array) -> Array:
             return wavefunction(self.ansatz, params, x, data).log
 
@@ -97,13 +98,13 @@ class Trainer:
             momentum=self.momentum,
             max_squared_norm=self.max_squared_norm,
         )
-        return Step(update, learned.scale, jnp.full((), jnp.nan))
+        return BranchResult(update, learned.scale, jnp.full((), jnp.nan))
 
     def _pretrain(
         self, flat: Array, learned: Learned, batch: Batch, data: Data, phase: Phase
-    ) -> Step:
-        place = learned.params, batch.walkers, data, learned.scale
-        fit = fit_mean_field(self.ansatz, *place)
+    ) -> BranchResult:
+        params, scale = learned.params, learned.scale
+        fit = fit_mean_field(self.ansatz, params, batch.walkers, data, scale)
         update = fit_update(
             fit,
             flat,
@@ -112,4 +113,4 @@ class Trainer:
             damping=self.damping,
             momentum=self.momentum,
         )
-        return Step(update, learned.scale + FOLLOW * fit.log_ratio, fit.overlap)
+        return BranchResult(update, scale + SCALE_RATE * fit.log_ratio, fit.overlap)

@@ -71,13 +71,13 @@ def spring_update(
 
     Reference: Goldshlager et al., arXiv:2401.10190.
     """
-    following = spring(
+    next_direction = spring(
         score, energies, direction=direction, damping=damping, decay=momentum
     )
-    return take(params, following, rate, max_squared_norm)
+    return apply_direction(params, next_direction, rate, max_squared_norm)
 
 
-def take(
+def apply_direction(
     params: Float[Array, " params"],
     direction: Float[Array, " params"],
     rate: Float[Array, ""],

@@ -14,7 +14,7 @@ from heliostat.driver.progress import silent
 from heliostat.system.jit import jit
 from heliostat_tasks.vmc import VMC
 from heliostat_tasks.vmc.parents import matched_nuclei, resampled, shifted
-from heliostat_tasks.vmc.phases import SETTLE
+from heliostat_tasks.vmc.phases import EQUILIBRATION
 
 TINY = {"features": 4, "layers": 1, "attention_heads": 2, "terms": 2, "burn_in": 20}
 SIZES = TINY | {"walkers": 8, "moves": 3, "unit": "bohr"}
@@ -43,7 +43,9 @@ def run_here(task, store, **options):
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     """A run whose parameters and width of steps have moved."""
-    return run_here(h2(1.4, train=SETTLE + 5), tmp_path_factory.mktemp("h"), steps=30)
+    return run_here(
+        h2(1.4, train=EQUILIBRATION + 5), tmp_path_factory.mktemp("h"), steps=30
+    )
 
 
 @pytest.fixture
@@ -137,7 +139,7 @@ def test_sizes_of_heads_that_are_not_there_may_differ():
 def test_a_child_trains_at_its_own_geometry_and_needs_its_parent_no_more(
     parent, tmp_path
 ):
-    task = h2(1.6, train=SETTLE + 5, walkers=12, lr=0.02)
+    task = h2(1.6, train=EQUILIBRATION + 5, walkers=12, lr=0.02)
     about = {"seed": 1, "parent": parent}
     whole = run_here(task, tmp_path / "whole", steps=30, **about)
     part = run_here(task, tmp_path, steps=8, **about)
@@ -146,9 +148,9 @@ def test_a_child_trains_at_its_own_geometry_and_needs_its_parent_no_more(
     assert child.record.strides(0, 10) == whole.record.strides(0, 10)
     assert hs.verify(child, segments="all", on="here").status == "ACCEPT"
     update, evaluating = child.rows["update_"].values, child.rows.evaluating.values
-    train = slice(SETTLE, SETTLE + 5)
-    assert (update[train] > 0).all() and not update[:SETTLE].any()
-    assert not evaluating[train].any() and evaluating[SETTLE + 5 :].all()
+    train = slice(EQUILIBRATION, EQUILIBRATION + 5)
+    assert (update[train] > 0).all() and not update[:EQUILIBRATION].any()
+    assert not evaluating[train].any() and evaluating[EQUILIBRATION + 5 :].all()
 
 
 @pytest.mark.slow
@@ -170,7 +172,7 @@ def test_evaluation_alone_measures_the_trained_wavefunction(parent, tmp_path):
 def test_a_potential_curve_is_one_sweep_of_neighbours(tmp_path):
     """H2 over four lengths; a later point starts at the energy of a trained one."""
     molecules = [h2(length).molecule for length in (1.0, 1.4, 2.0, 3.0)]
-    task = h2(1.0, train=SETTLE + 5, walkers=32)
+    task = h2(1.0, train=EQUILIBRATION + 5, walkers=32)
     about = {"over": {"molecule": molecules}, "scheduler": "continuation"}
     curve = hs.sweep(task, steps=50, store=tmp_path, on="here", progress=False, **about)
     assert curve.states == {"done": 4} and len(curve.lineage(curve.cells[-1])) == 4
@@ -183,5 +185,5 @@ def test_a_potential_curve_is_one_sweep_of_neighbours(tmp_path):
             child.state(0).params,
             parent.state(50).params,
         )
-        assert child.rows["update_"].values[SETTLE] > 0
+        assert child.rows["update_"].values[EQUILIBRATION] > 0
     assert hs.verify(child, on="here").status == "ACCEPT"

@@ -14,12 +14,12 @@ from heliostat.kernels.vmc.spring import spring
 from heliostat.system.jit import jit
 from heliostat_tasks.vmc import VMC
 from heliostat_tasks.vmc.hamiltonian import coulomb, local_energy
-from heliostat_tasks.vmc.phases import SETTLE
+from heliostat_tasks.vmc.phases import EQUILIBRATION
 from heliostat_tasks.vmc.wavefunction.evaluation import wavefunction
 from heliostat_tasks.vmc.wavefunction.slater import slater_exponents
 
 TINY = {"features": 8, "layers": 1, "attention_heads": 2, "terms": 3}
-SMALL = TINY | {"walkers": 16, "train": SETTLE + 3, "moves": 2, "burn_in": 40}
+SMALL = TINY | {"walkers": 16, "train": EQUILIBRATION + 3, "moves": 2, "burn_in": 40}
 
 
 def first(task, seed=0):

@@ -10,7 +10,7 @@ from heliostat.system.jit import jit
 from heliostat_tasks.vmc import VMC
 from heliostat_tasks.vmc.chemistry.hartree_fock import hartree_fock
 from heliostat_tasks.vmc.molecules import Molecule
-from heliostat_tasks.vmc.wavefunction.electrons import see
+from heliostat_tasks.vmc.wavefunction.electrons import describe_electrons
 from heliostat_tasks.vmc.wavefunction.heads.choice import resolve
 from heliostat_tasks.vmc.wavefunction.orbitals import Orbitals
 from heliostat_tasks.vmc.wavefunction.projection import project
@@ -22,7 +22,9 @@ def fitted(name):
     orbitals = Orbitals(molecule.charges, molecule.n_up, molecule.n_down, 4)
     points = np.random.default_rng(0).normal(size=(400, 3)) * 1.5
     charges = jnp.asarray(molecule.charges, float)
-    one = see(jnp.asarray(points), jnp.asarray(molecule.positions), charges, 0)
+    one = describe_electrons(
+        jnp.asarray(points), jnp.asarray(molecule.positions), charges, 0
+    )
     values = orbitals.basis(orbitals.first_exponents(float), one)
     ours = (values * jnp.exp(-one.u @ charges)[:, None]) @ project(molecule, orbitals)[
         0

@@ -8,9 +8,9 @@ With scores O_bp = ∂ log|ψ(x_b)|/∂θ_p and local energies E_b of B walkers,
 is the least-squares solution nearest to the last one.  Only the B × B matrix T is
 solved, in float64: its small eigenvalues carry the answer.
 
-Scores come split by walker, but every column's mean and every entry of T needs all
-walkers: they are resharded to a split by parameter (an all-to-all, 1/W of the traffic
-of an all-gather), and sums over the devices, B × B and B, bring T and Ō φ together.
+Scores arrive sharded by walker.  Column means and T need all walkers, so the scores are
+resharded by parameter with one all-to-all, which moves 1/W of what an all-gather moves;
+sums over the devices, B × B and B, then give T and Ō φ.
 
 Reference: Goldshlager, Abrahamsen, Lin, arXiv:2401.10190, algorithm 1 and eq. 28-31.
 """
@@ -79,7 +79,7 @@ def spring(
     residual = _centred(jnp.where(alive, clip.energies, 0.0)[:, None], alive, count)[
         :, 0
     ]
-    return _follow(columns, residual, direction, alive, damping, decay)
+    return _next_direction(columns, residual, direction, alive, damping, decay)
 
 
 def least_squares(
@@ -111,14 +111,14 @@ def least_squares(
 
     Reference: arXiv:2401.10190, eq. 28.
     """
-    uncentred = jnp.zeros(len(rows), bool)
+    centred = jnp.zeros(len(rows), bool)  # these rows need not sum to zero
     columns = _by_parameter(rows)
-    return _follow(columns, residual, direction, uncentred, damping, decay)
+    return _next_direction(columns, residual, direction, centred, damping, decay)
 
 
 def clip_outliers(
     energies: Float[Array, " walkers"],
-    norms: Float[Array, " walkers"],
+    squared_norms: Float[Array, " walkers"],
     window: float = 5.0,
     ratio: float = 10.0,
 ) -> ClippedBatch:
@@ -128,7 +128,7 @@ def clip_outliers(
 
     Args:
         energies: ``(B,)`` local energies, hartree.
-        norms: ``(B,)`` squared norms of the score rows.
+        squared_norms: ``(B,)`` squared norms of the score rows.
         window: in mean absolute deviations from the median.
         ratio: ratio of a row's norm to the median norm.
 
@@ -136,20 +136,22 @@ def clip_outliers(
         Clipped energies, and the factors of the score rows.
 
     Example:
-        >>> norms = jnp.array([1.0, 1.0, 1.0, 1e4])
-        >>> clip_outliers(jnp.zeros(4), norms, ratio=10.0).shrink.round(3)
+        >>> squared_norms = jnp.array([1.0, 1.0, 1.0, 1e4])
+        >>> clip_outliers(jnp.zeros(4), squared_norms, ratio=10.0).shrink.round(3)
         Array([1. , 1. , 1. , 0.1], dtype=float32)
 
     Reference: arXiv:2002.01434 (the divergence); clipping as in FermiNet.
     """
-    alive = jnp.isfinite(energies) & jnp.isfinite(norms)
+    alive = jnp.isfinite(energies) & jnp.isfinite(squared_norms)
     centre = jnp.nanmedian(jnp.where(alive, energies, jnp.nan))
     deviation = jnp.where(alive, jnp.abs(energies - centre), 0.0)
     spread = jnp.sum(deviation) / jnp.maximum(jnp.sum(alive), 1)
-    kept = jnp.clip(energies, centre - window * spread, centre + window * spread)
-    typical = jnp.nanmedian(jnp.where(alive, norms, jnp.nan))
-    shrink = jnp.sqrt(jnp.minimum(1.0, ratio**2 * typical / jnp.maximum(norms, 1e-30)))
-    return ClippedBatch(kept, jnp.where(alive, shrink, 0.0))
+    clipped = jnp.clip(energies, centre - window * spread, centre + window * spread)
+    typical = jnp.nanmedian(jnp.where(alive, squared_norms, jnp.nan))
+    shrink = jnp.sqrt(
+        jnp.minimum(1.0, ratio**2 * typical / jnp.maximum(squared_norms, 1e-30))
+    )
+    return ClippedBatch(clipped, jnp.where(alive, shrink, 0.0))
 
 
 def constrain_norm(
@@ -188,7 +190,7 @@ def _by_parameter(
     return shard_columns(jnp.pad(rows, ((0, 0), (0, pad))))
 
 
-def _follow(
+def _next_direction(
     columns: Float[Array, "walkers columns"],
     residual: Float[Array, " walkers"],
     direction: Float[Array, " parameters"],

@@ -60,7 +60,7 @@ class ProposedTrials:
         self.plan, self._journal, self._optimiser = plan, journal, optimiser
         self._names, self._measure, self._sequential = names, measure, sequential
         self.all: list[Cell] = []
-        self._active: dict[int, dict[str, Any]] = {}  # run -> numbers, by trial
+        self._numbers: dict[int, dict[str, Any]] = {}  # by trial and run; None: runs
         self._finished: set[int] = set()
         self._recorded = self._replay()
 
@@ -70,23 +70,23 @@ class ProposedTrials:
 
     @property
     def _over(self) -> bool:
-        past = len(self._active) >= len(self._recorded)
+        past = len(self._numbers) >= len(self._recorded)
         return past and bool(self._optimiser.exhausted)
 
     @property
     def ending(self) -> str:
         """Reason why there are fewer trials than the plan allows; else empty."""
-        early = self._over and len(self._active) < self.plan.trials
+        early = self._over and len(self._numbers) < self.plan.trials
         return self._optimiser.exhausted if early else ""
 
     def ask(self) -> list[Cell]:
         """Return the cells of one more trial."""
-        trial = len(self._active)
+        trial = len(self._numbers)
         waits = self._sequential and trial > len(self._finished)
         if waits or self._over or trial >= self.plan.trials:
             return []
         cells = trial_cells(self.plan, trial, self._values(trial))
-        self._active[trial] = {cell.id: None for cell in cells}
+        self._numbers[trial] = {cell.id: None for cell in cells}
         self.all += cells
         return cells
 
@@ -98,7 +98,7 @@ class ProposedTrials:
         trial = cell.place[0]
         if trial in self._finished or outcome.state == "stopped" or not self._measure:
             return
-        numbers = self._active[trial]
+        numbers = self._numbers[trial]
         numbers[cell.id] = self._measure(cell, outcome)
         if None in numbers.values():
             return

@@ -99,7 +99,7 @@ def _header(content: bytes, label: str) -> dict[str, Any]:
     except (ValueError, RecursionError, OverflowError) as error:
         raise Refused(f"{label} has a header that is no JSON") from error
     if not isinstance(header, dict):
-        raise Refused(f"{label} has a header that is no table")
+        raise Refused(f"{label} has a header that is no JSON object")
     return header
 
 

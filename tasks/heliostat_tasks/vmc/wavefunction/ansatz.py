@@ -23,7 +23,7 @@ from jaxtyping import Float, Key
 
 from heliostat.kernels.vmc.signed_log import SignedLog, signed_logsumexp
 from heliostat_tasks.vmc.wavefunction.backbone import Backbone
-from heliostat_tasks.vmc.wavefunction.electrons import see
+from heliostat_tasks.vmc.wavefunction.electrons import describe_electrons
 from heliostat_tasks.vmc.wavefunction.first_guess import Params, draw_params
 from heliostat_tasks.vmc.wavefunction.heads.choice import HeadSizes, make_heads
 from heliostat_tasks.vmc.wavefunction.heads.head import Head, HeadInputs
@@ -123,7 +123,7 @@ class Ansatz:
     ) -> tuple[SignedLog, Float[Array, ""]]:
         """Evaluate the terms of all heads, without their weights, and J."""
         alpha = jnp.exp(params["jastrow"]["core"])
-        electrons = see(x, nuclei, alpha, self.up)
+        electrons = describe_electrons(x, nuclei, alpha, self.up)
         h = self.backbone(params["backbone"], electrons)
         orbitals = ()
         if self.orbitals:

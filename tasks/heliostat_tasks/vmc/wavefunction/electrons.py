@@ -32,7 +32,7 @@ class Electrons(NamedTuple):
         return slice(0, up), slice(up, None)
 
 
-def see(
+def describe_electrons(
     x: Float[Array, "n 3"],
     nuclei: Float[Array, "nuclei 3"],
     alpha: Float[Array, " nuclei"],

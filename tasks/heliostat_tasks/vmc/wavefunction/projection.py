@@ -21,7 +21,7 @@ from threadpoolctl import threadpool_limits
 from heliostat.errors import RequestError
 from heliostat_tasks.vmc.chemistry.hartree_fock import hartree_fock
 from heliostat_tasks.vmc.molecules import Molecule
-from heliostat_tasks.vmc.wavefunction.electrons import see
+from heliostat_tasks.vmc.wavefunction.electrons import describe_electrons
 from heliostat_tasks.vmc.wavefunction.orbitals import Orbitals
 
 GRID = 2
@@ -93,7 +93,9 @@ def _functions(
     """Compute e^{−Σ Z u} χ_f at points, in float64."""
     with jax.enable_x64(True), jax.ensure_compile_time_eval():
         charges = jnp.asarray(molecule.charges, float)
-        one = see(jnp.asarray(points), jnp.asarray(molecule.positions), charges, 0)
+        one = describe_electrons(
+            jnp.asarray(points), jnp.asarray(molecule.positions), charges, 0
+        )
         cusp = jnp.exp(-one.u @ charges)[:, None]
         return np.asarray(orbitals.basis(orbitals.first_exponents(float), one) * cusp)
 
