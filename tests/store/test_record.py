@@ -10,6 +10,7 @@ import threading
 import time
 from dataclasses import dataclass
 
+import jax
 import numpy as np
 import pytest
 import zarr
@@ -238,6 +239,26 @@ def test_states_are_thinned_to_the_first_the_last_and_some_between(tmp_path):
     kept = checkpoints.steps(0)
     assert len(kept) == 16 and kept[0] == 10 and kept[-2:] == [1000, 1013]
     assert max(np.diff(kept)) <= 200
+
+
+@dataclass(frozen=True)
+class Sparse(toy_tasks.Walk):
+    """Walks that keep few states."""
+
+    kept = 3
+
+
+def test_the_last_state_of_every_length_that_was_asked_for_stays(tmp_path):
+    """Asked for again after it was extended, a run still has its last state."""
+    task = Sparse()
+    options = {"on": "here", "store": tmp_path, "progress": False}
+    lengths = [60, 70, 130, 410]
+    states = [hs.run(task, steps=steps, **options).state(-1) for steps in lengths]
+    longest = hs.run(task, steps=2000, **options)
+    assert len(longest.record.checkpoints.steps(0)) <= task.kept + len(lengths)
+    for steps, state in zip(lengths, states, strict=True):
+        again = hs.run(task, steps=steps, **options).state(-1)
+        jax.tree.map(np.testing.assert_array_equal, again, state)
 
 
 arrays = st.dictionaries(

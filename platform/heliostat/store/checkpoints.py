@@ -11,7 +11,7 @@ import hashlib
 import io
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -72,16 +72,21 @@ class Checkpoints:
         for step in steps:
             self._path(block, step).unlink(missing_ok=True)
 
-    def thin(self, block: int, stride: int, kept: int) -> None:
+    def thin(
+        self, block: int, stride: int, kept: int, ends: Collection[int] = ()
+    ) -> None:
         """Drop states until ``kept`` are left, those with the nearest neighbours first.
 
         The first, the last and the last on a multiple of the stride stay: replays start
         from the first, resuming from the last, extending from the last full stride.
+        Those of ``ends`` stay besides, and do not count.
         """
         steps = self.steps(block)
         anchor = max((s for s in steps if s % stride == 0), default=0)
+        stay = {anchor, *ends}
+        kept += len(set(ends) & set(steps[1:-1]) - {anchor})
         while len(steps) > kept:
-            inner = [i for i in range(1, len(steps) - 1) if steps[i] != anchor]
+            inner = [i for i in range(1, len(steps) - 1) if steps[i] not in stay]
             least = min(inner, key=lambda i: steps[i + 1] - steps[i - 1])
             self.drop(block, [steps.pop(least)])
 
