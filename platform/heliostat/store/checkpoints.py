@@ -79,7 +79,8 @@ class Checkpoints:
 
         The first, the last and the last on a multiple of the stride stay: replays start
         from the first, resuming from the last, extending from the last full stride.
-        Those of ``ends`` stay besides, and do not count.
+        Those of ``ends`` stay besides, and do not count: a run of such a length, asked
+        for again, needs its last state.
         """
         steps = self.steps(block)
         anchor = max((s for s in steps if s % stride == 0), default=0)

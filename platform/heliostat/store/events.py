@@ -12,6 +12,7 @@ import os
 import time
 from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager, suppress
+from functools import cached_property
 from pathlib import Path
 from typing import IO, Any
 
@@ -76,6 +77,12 @@ class EventLog:
             if isinstance(event, dict) and _is_event(event):
                 events.append(event)
         return [event for event in events if name in ("", event["event"])]
+
+    @cached_property
+    def ends(self) -> frozenset[int]:
+        """Lengths to which a driver had completed the run at the first look."""
+        ends = (event.get("at") for event in self.events("complete"))
+        return frozenset(end for end in ends if isinstance(end, int))
 
 
 def _is_event(entry: dict[str, Any]) -> bool:

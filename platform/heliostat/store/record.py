@@ -218,14 +218,7 @@ class Record:
         self.checkpoints.save(sequence, chunk.stop, self._state_of(chunk))
         markers[at] = chunk.stop
         if task.kept is not None:
-            self.checkpoints.thin(sequence, task.stride, task.kept, self._ends)
-
-    @cached_property
-    def _ends(self) -> frozenset[int]:
-        """Lengths to which earlier drivers completed the run: asked for again, it is a
-        run of that length, whose last state has to be there."""
-        ends = (event.get("at") for event in self.log.events("complete"))
-        return frozenset(end for end in ends if isinstance(end, int))
+            self.checkpoints.thin(sequence, task.stride, task.kept, self.log.ends)
 
     def _sequence(self, chunk: Chunk) -> int:
         """Return the number of the chunk's sequence of checkpoints: its block."""
