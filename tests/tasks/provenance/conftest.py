@@ -28,6 +28,19 @@ def trained(keys, tmp_path_factory):
     return out / "honest"
 
 
+@pytest.fixture(scope="session")
+def trained_by_worker(fleet_ray, keys, tmp_path_factory):
+    out = tmp_path_factory.mktemp("worker")
+    verbs.train(TASK, out=out / "honest", store=str(out / "store"), gpus=0)
+    return out / "honest"
+
+
+@pytest.fixture
+def workers_own(trained_by_worker, tmp_path):
+    """The same of a worker, in whose environment other workers replay."""
+    return shutil.copytree(trained_by_worker, tmp_path / "transcript")
+
+
 @pytest.fixture
 def honest(trained, tmp_path):
     """A copy of the transcript that a test may change."""

@@ -25,9 +25,9 @@ BELOW = {"permuted-batch", "sub-epsilon-nudge"}
 
 
 @pytest.mark.parametrize("name", ATTACKS)
-def test_every_attack_is_rejected(name, honest, judge):
-    forge(name, honest, honest.with_name("forged"))
-    result = judge(honest.with_name("forged"), "local", 2, all_failures=True)
+def test_every_attack_is_rejected(name, workers_own, judge):
+    forge(name, workers_own, workers_own.with_name("forged"))
+    result = judge(workers_own.with_name("forged"), "local", 2, all_failures=True)
     assert result.verdict == "REJECT"
     elsewhere = [r.classify(result.policy.epsilon, False)[0] for r in result.replays]
     if result.replays:

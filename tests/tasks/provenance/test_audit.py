@@ -53,12 +53,12 @@ def test_an_honest_training_is_accepted_bit_for_bit(honest, judge, tmp_path):
 
 @pytest.mark.slow
 def test_a_report_is_the_same_wherever_segments_are_replayed(
-    fleet_ray, honest, judge, tmp_path
+    workers_own, judge, tmp_path
 ):
     """In this process and by two workers: reports of the same bytes."""
     reports = []
     for place in (("here", None), ("local", 2)):
-        result = judge(honest, *place, points=64)
+        result = judge(workers_own, *place, points=64)
         publish_report(result, tmp_path / "report", tmp_path, load_key("verifier"))
         reports.append((tmp_path / "report" / report.STATEMENT).read_bytes())
     assert reports[0] == reports[1]
@@ -87,9 +87,9 @@ def test_equal_bits_in_a_claimed_other_environment_leave_exceptions_open(honest,
 
 
 @pytest.mark.slow
-def test_where_bits_agree_a_nudge_is_rejected(fleet_ray, honest, judge):
-    forge("sub-epsilon-nudge", honest, honest.with_name("nudged"))
-    result = judge(honest.with_name("nudged"), "local", 2)
+def test_where_bits_agree_a_nudge_is_rejected(workers_own, judge):
+    forge("sub-epsilon-nudge", workers_own, workers_own.with_name("nudged"))
+    result = judge(workers_own.with_name("nudged"), "local", 2)
     assert result.verdict == "REJECT"
     assert "segment 3 (steps 13 to 18)" in result.reasons[0]
     assert "the checkpoint was changed" in result.reasons[0]
