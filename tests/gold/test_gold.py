@@ -261,7 +261,13 @@ def test_every_sweep_is_opened_with_its_cells_and_states(store, name):
     assert sweep.dataset.outer_loss.load().notnull().any()
 
 
-@pytest.mark.parametrize("name", sorted({*SWEEPS} - {"asha"}))  # it takes seconds
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[pytest.mark.slow] * (name == "asha"))
+        for name in sorted(SWEEPS)
+    ],
+)
 def test_a_sweep_that_is_asked_again_computes_nothing(asked, name):
     again = hs.sweep(BILEVEL, store=asked, on="here", **runs.sweeps()[name])
     assert runs.cells(again) == SWEEPS[name]

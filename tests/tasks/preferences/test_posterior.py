@@ -33,7 +33,7 @@ def run(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def longer(tmp_path_factory):
-    """The same on 6,000 pairs, with more draws."""
+    """The same on 6,000 pairs."""
     return fitted(tmp_path_factory.mktemp("longer"), 6000, steps=650)
 
 

@@ -59,6 +59,7 @@ def test_a_report_is_the_same_wherever_segments_are_replayed(
     reports = []
     for place in (("here", None), ("local", 2)):
         result = judge(workers_own, *place, points=64)
+        assert result.verdict == "ACCEPT" and kinds(result) == ["bitwise"] * 4
         publish_report(result, tmp_path / "report", tmp_path, load_key("verifier"))
         reports.append((tmp_path / "report" / report.STATEMENT).read_bytes())
     assert reports[0] == reports[1]
