@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import inspect
 import json
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -62,7 +63,7 @@ class PythonEngine:
     def advance(
         self, block: int, state: PythonStates, start: int, stop: int
     ) -> tuple[PythonStates, NamedArrays]:
-        walk = self._walk(block, state, start, stop)
+        walk = partial(self._walk, block, state, start, stop)
         states, rows = _run_in_thread(walk)
         values = {
             name: [[row[name] for row in steps] for steps in rows]
@@ -164,17 +165,18 @@ class PythonEngine:
         return array.astype(dtype)
 
 
-def _run_in_thread(walk: Coroutine[Any, Any, Any]) -> Any:
+def _run_in_thread(walk: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
     """Run a coroutine in a thread of its own: a notebook has an event loop already.
 
     An exception in the waiting thread, such as an interrupt, cancels the coroutine,
-    which may be waiting for a server.
+    which may be waiting for a server. The coroutine is made in its thread, so that
+    one which never begins is not made either.
     """
     x64, begun = float_dtype() == np.float64, Future[Any]()
 
     async def main() -> Any:
         begun.set_result((asyncio.get_running_loop(), asyncio.current_task()))
-        return await walk
+        return await walk()
 
     def run() -> Any:
         with jax.enable_x64(x64):  # JAX keeps it per thread
@@ -184,9 +186,7 @@ def _run_in_thread(walk: Coroutine[Any, Any, Any]) -> Any:
         try:  # an interrupt may come while the thread starts
             return thread.submit(run).result()
         except BaseException:
-            if begun.cancel():  # then it never begins
-                walk.close()
-            else:
+            if not begun.cancel():  # else it never begins
                 loop, task = begun.result()
                 with suppress(RuntimeError):  # its loop has just closed
                     loop.call_soon_threadsafe(task.cancel)
