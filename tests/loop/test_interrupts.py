@@ -58,7 +58,7 @@ def test_an_interrupt_at_any_line_leaves_nothing_behind():
     task = toy_tasks.Slow(pause=0)
     engine = python.PythonEngine(task, None, Mesh(jax.devices()[:1], "replica"))
     state = python.PythonStates([{"t": 0}], np.zeros(2, np.uint32))
-    threads, interrupted = threading.active_count(), 0
+    threads, interrupted = set(threading.enumerate()), 0
     for line in itertools.count():
         sys.settrace(interrupt_at(line))
         try:
@@ -68,6 +68,8 @@ def test_an_interrupt_at_any_line_leaves_nothing_behind():
             interrupted += 1
         finally:
             sys.settrace(None)
-        assert threading.active_count() == threads
     gc.collect()
+    for thread in set(threading.enumerate()) - threads:
+        thread.join(60)  # seconds; a thread without its pool ends soon
+    assert set(threading.enumerate()) == threads
     assert interrupted > 10
