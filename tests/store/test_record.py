@@ -254,7 +254,9 @@ def test_the_last_state_of_every_length_that_was_asked_for_stays(tmp_path):
     options = {"on": "here", "store": tmp_path, "progress": False}
     lengths = [60, 70, 130, 410]
     states = [hs.run(task, steps=steps, **options).state(-1) for steps in lengths]
-    longest = hs.run(task, steps=2000, **options)
+    run = hs.run(task, steps=700, **options)  # an object that outlives its extension
+    lengths, states = [*lengths, 700], [*states, run.state(-1)]
+    longest = hs.extend(run, steps=2000, on="here", progress=False)
     assert len(longest.record.checkpoints.steps(0)) <= task.kept + len(lengths)
     for steps, state in zip(lengths, states, strict=True):
         again = hs.run(task, steps=steps, **options).state(-1)

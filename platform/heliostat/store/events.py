@@ -12,7 +12,6 @@ import os
 import time
 from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager, suppress
-from functools import cached_property
 from pathlib import Path
 from typing import IO, Any
 
@@ -41,10 +40,12 @@ class EventLog:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._ends: frozenset[int] | None = None
 
     def append(self, event: str, **details: Any) -> None:
         """Append one event with the present time, on a line of its own."""
         self.extend([(event, details)])
+        self._ends = None
 
     def extend(self, events: Iterable[tuple[str, Mapping[str, Any]]]) -> None:
         """Append events, each with its details, in one write."""
@@ -78,11 +79,16 @@ class EventLog:
                 events.append(event)
         return [event for event in events if name in ("", event["event"])]
 
-    @cached_property
+    @property
     def ends(self) -> frozenset[int]:
-        """Lengths to which a driver had completed the run at the first look."""
-        ends = (event.get("at") for event in self.events("complete"))
-        return frozenset(end for end in ends if isinstance(end, int))
+        """Lengths to which drivers had completed the run when this one began.
+
+        Read once for many commits: a driver appends an event before its first.
+        """
+        if self._ends is None:
+            ends = (event.get("at") for event in self.events("complete"))
+            self._ends = frozenset(end for end in ends if isinstance(end, int))
+        return self._ends
 
 
 def _is_event(entry: dict[str, Any]) -> bool:
