@@ -3,6 +3,7 @@
     discrete     states of discrete variables: targets, samplers, estimates of log Z
     diagnostics  convergence of many chains, errors of correlated series
     implicit     gradients through the solution of an inner problem
+    games        differentiable games: complex momentum, spectra, rates
     vmc          variational Monte Carlo
     best_of      the expected best of N samples
     merkle       Merkle trees and their proofs
@@ -46,6 +47,24 @@ _MODULES = {
     "diagnostics.convergence": "ess_bulk ess_tail mcse_mean nested_rhat rhat summary",
     "diagnostics.estimates": "ess_estimate rhat_estimate",
     "diagnostics.states": "rhat_of_states",
+    "games.adam": "complex_adam scale_by_complex_adam",
+    "games.arnoldi": "extreme_eigenvalues jacobian_product",
+    "games.directions": (
+        "competitive consensus extragradient joint_gradient lola symplectic_adjustment"
+    ),
+    "games.momentum": (
+        "aggregated_momentum complex_momentum linked_momentum scale_by_complex_momentum"
+    ),
+    "games.optima": "best_correction best_momentum",
+    "games.play": "GameState play_round",
+    "games.radii": (
+        "alternating_radius extragradient_radius optimistic_radius simultaneous_radius"
+    ),
+    "games.rates": "RateFit fit_rate",
+    "games.spectrum": (
+        "alternating_jacobian augmented_jacobian is_schur_stable momentum_cubic "
+        "spectral_radius"
+    ),
     "implicit.hypergradients": "Hypergradient descend hypergradient unrolled",
     "implicit.inverse_hessian": "Identity Neumann Proximal hvp inverse_hvp",
     "implicit.krylov": "ConjugateGradient GMRES NormalCG",
