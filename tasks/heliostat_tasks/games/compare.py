@@ -1,7 +1,8 @@
-"""Comparison of methods on the linear game at an equilibrium, each at its best.
+"""Comparison of momentum, optimistic descent and extragradient, each at its best.
 
-Every method has its best rate, and its best |β| or strength.  Methods that compute two
-gradients a round are compared per gradient, too.
+The game is the linear one at an equilibrium.  Every method has its best rate, and its
+best |β| or strength.  Extragradient computes two gradients a round, so that factors per
+gradient are compared.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ class Best(NamedTuple):
 
 
 def compare_methods(problem: Game, order: Order) -> list[Best]:
-    """Return every method at its best, the fastest per gradient first.
+    """Return momentum and two other methods at their best, the fastest first.
 
     Args:
         problem: a game with a known equilibrium.

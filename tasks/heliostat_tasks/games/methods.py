@@ -11,7 +11,7 @@
 | extragradient, consensus | of that name | complex momentum |
 | symplectic, lola, competitive | of that name | complex momentum |
 
-The last two rows add a correction to the gradient, which has a strength: of the last
+The last three rows add a correction to the gradient, which has a strength: of the last
 change, of the pull and of the turn, and else the rate ahead, over the rate of the step.
 Negative momentum is ``momentum`` with an angle of π.
 """

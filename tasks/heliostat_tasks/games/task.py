@@ -88,11 +88,11 @@ class Games(hs.Task):
     """
 
     problem: ProblemName = "bilinear"  # the game
-    play: Order = "simultaneous"  # whether a player sees the moves of a round
+    play: Order = "simultaneous"  # order: players move at once, or in turn
     method: MethodName | None = None  # way of play; default momentum, or the game's
     lr: float | None = None  # rate α; default the game's
     beta: float | None = None  # size of the momentum, |β|; default the game's
-    angle: float | None = None  # phase of the momentum, arg β in radians; same
+    angle: float | None = None  # arg β in radians; default the game's
     last_beta: float | None = None  # |β| of the last player; default that of all
     last_angle: float | None = None  # arg β of the last player; default that of all
     strength: float | None = None  # of the correction of the gradient; default 1
@@ -147,7 +147,7 @@ class Games(hs.Task):
 
     @cached_property
     def resolved(self) -> ResolvedFields:
-        """GameFields with the game's defaults in place of None."""
+        """Fields with the game's defaults in place of None."""
         defaults = PROBLEMS[self.problem].defaults._asdict()
         given = {n: getattr(self, n) for n in ResolvedFields._fields}
         given = {n: v for n, v in given.items() if v is not None}

@@ -31,7 +31,7 @@ def plot(run: str, /, *, output: Path, store: str | None = None) -> Answer:
 
 
 def compare(task: Games) -> Answer:
-    """Compare methods at an equilibrium, each with its best rate: which to choose.
+    """Compare momentum with optimistic descent and extragradient, each at its best.
 
     Factors are those by which the distance shrinks per round, and per gradient of
     every player.

@@ -3,8 +3,8 @@
     μ ← β₁ μ + g,    v ← β₂ v + (1 − β₂) g²,    w ← w − α Re μ / (√(v̂ + ε_root) + ε)
 
 The trace is neither averaged nor corrected for its start: with |β₁| = 0 the update is
-that of RMSProp with a corrected v, and with a real β₁ steps are 1/(1 − β₁) times those
-of Adam.
+that of RMSProp with a corrected v, and with a real β₁ steps are, after the first few,
+1/(1 − β₁) times those of Adam.
 
 Reference: Lorraine, Acuna, Vicol, Duvenaud, arXiv:2102.08431, appendix.
 """

@@ -24,7 +24,9 @@ from heliostat.kernels.games.directions import Losses, Players, joint_gradient
 
 
 class Ritz(NamedTuple):
-    """Approximate eigenvalues and how far each may be from one of the matrix.
+    """Approximate eigenvalues and their backward errors.
+
+    A normal matrix has an eigenvalue within the residual; others may not.
 
     Example:
         >>> Ritz(np.array([2.0 + 0j]), np.array([0.1])).residuals.item()

@@ -114,7 +114,7 @@ def symplectic_adjustment(strength: float | Float[Array, ""] = 1.0) -> Direction
         v + λ Aᵀ v,    A = (J − Jᵀ)/2
 
     with the sign of λ such that it attracts to stable points and repels from others:
-    that of ⟨v, Jᵀ v⟩ ⟨Aᵀ v, Jᵀ v⟩.
+    that of ⟨v, Jᵀ v⟩ ⟨Aᵀ v, Jᵀ v⟩ + 1/10.
 
     Args:
         strength: |λ|.
@@ -179,7 +179,7 @@ def competitive(rate: float | Float[Array, ""], iterations: int = 50) -> Directi
 
     Args:
         rate: η of the step, w ← w − η d.
-        iterations: largest number of steps of GMRES.
+        iterations: largest number of restarts of GMRES, of 20 products each.
 
     Returns:
         The direction.

@@ -4,7 +4,7 @@
 
 arg β = 0 is Polyak's momentum and arg β = π negative momentum.  Between them the real
 part of the trace oscillates: past gradients are added, then subtracted, and so on,
-which lets simultaneous play of zero-sum games converge where no real β does.
+which lets simultaneous play of bilinear zero-sum games converge where no real β does.
 
 |β| and arg β are real hyperparameters: schedules, ``optax.inject_hyperparams``, vmap
 and derivatives work on each.
@@ -118,9 +118,9 @@ def complex_momentum(
 
         μ ← β μ + g,    w ← w − α Re μ
 
-    A complex parameter z is optimised as (Re z, Im z): each has a trace, and gradients
-    come as ``jax.grad`` returns them, ∂L/∂x − i ∂L/∂y, and are conjugated by the caller
-    as everywhere in optax.
+    A complex parameter z is optimised as (Re z, Im z), each with a trace.  As in all of
+    optax the caller passes ``jnp.conj(jax.grad(...))``, because JAX's gradient of a
+    real loss is ∂L/∂x − i ∂L/∂y.
 
     Args:
         learning_rate: α.

@@ -86,7 +86,7 @@ class Mixed(LinearGame):
 
     def data(self) -> PlayerCouplings:
         n = self.fields.size
-        draws = np.random.RandomState(self.fields.seed)  # seed 0 is the published game
+        draws = np.random.RandomState(self.fields.seed)  # those of a public script
         a, share = np.linspace(0.25, 4, n), draws.uniform(0, 1, n)
         share[0], share[-1] = 0.0, 1.0
         gamma = self.fields.mixing * share
@@ -98,7 +98,7 @@ class Mixed(LinearGame):
 class QuadraticGame(LinearGame):
     """Three players with positive definite own terms and couplings of any sign.
 
-    PlayerCouplings are antisymmetric in the players, so that the equilibrium is stable.
+    Couplings are antisymmetric in the players, so that the equilibrium is stable.
     """
 
     defaults = GameDefaults(0.1, 0.8, np.pi / 8, 400, size=4)

@@ -25,7 +25,7 @@ class GameDefaults(NamedTuple):
 
 
 class GameFields(NamedTuple):
-    """GameFields of the task that describe a game."""
+    """Fields of the task that describe a game."""
 
     size: int  # numbers of a player, or hidden units of its network
     condition: float  # ratio of the largest to the smallest singular value
