@@ -49,7 +49,7 @@ def test_eigenvalues_of_the_matrix_are_roots_of_the_cubic(seed):
     cubics = momentum_cubic(jnp.linalg.eigvals(jnp.asarray(game)), alpha, beta, angle)
     expected = np.asarray(roots(cubics)).ravel()
     gaps = np.abs(found[:, None] - expected[None])
-    assert max(gaps.min(axis=0).max(), gaps.min(axis=1).max()) < 1e-12
+    assert max(gaps.min(axis=0).max(), gaps.min(axis=1).max()) < 1e-13
     whole = spectral_radius(jnp.linalg.eigvals(jnp.asarray(game)), alpha, beta, angle)
     assert float(whole) == pytest.approx(radius(matrix), abs=1e-12)
 
