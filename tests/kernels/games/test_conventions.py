@@ -1,4 +1,4 @@
-"""What optax expects of an optimiser, of every optimiser here."""
+"""Conventions of optax, kept by every optimiser here."""
 
 from __future__ import annotations
 

@@ -124,3 +124,9 @@ def test_one_momentum_for_a_range_of_frequencies():
         assert best.radius == pytest.approx(max(each), abs=1e-12)
     negative = best_momentum(alternating_radius(SPREAD), np.pi)
     assert negative.radius == pytest.approx(0.9812, abs=2e-3)
+
+
+def test_an_eigenvalue_counts_without_its_conjugate():
+    """Roots of conjugate eigenvalues have equal moduli, so either may be given."""
+    one, two = (simultaneous_radius(np.array(v)) for v in ([0.1 - 2j, 1j], [0.1 + 2j]))
+    assert one(0.3, 0.5, 0.7) == pytest.approx(float(two(0.3, 0.5, 0.7)), abs=1e-12)

@@ -89,3 +89,11 @@ def test_a_direction_of_other_shapes_is_named():
     line = r"player 1: parameters have shapes \(3,\), but its direction has \(2,\)"
     with pytest.raises(ValueError, match=line):
         check_shapes((jnp.zeros(2), jnp.zeros(3)), (jnp.zeros(2), jnp.zeros(2)))
+
+
+def test_a_complex_player_descends_in_both_of_its_parts():
+    """As one of two real numbers does: ½|z|² shrinks by 1 − α a round."""
+    sgd = [optax.sgd(0.1)]
+    game = begin((jnp.array(1 - 2j),), sgd)
+    game = play_round([lambda w: jnp.abs(w[0]) ** 2 / 2], game, sgd)
+    np.testing.assert_allclose(game.players[0], 0.9 * (1 - 2j), rtol=1e-6)

@@ -227,7 +227,9 @@ def _cross(losses: Losses, players: Players, d: Players) -> list[Any]:
 
 
 def _gradient(loss: Callable[[Players], Any], players: Players, i: int) -> Any:
-    return jax.grad(lambda own: loss(_replaced(players, i, own)))(players[i])
+    """Compute ∂ℓ/∂x + i ∂ℓ/∂y of a complex parameter x + iy: the way up."""
+    gradient = jax.grad(lambda own: loss(_replaced(players, i, own)))(players[i])
+    return jax.tree.map(jnp.conj, gradient)
 
 
 def _replaced(players: Players, i: int, own: Any) -> Players:

@@ -35,8 +35,8 @@ def simultaneous_radius(eigenvalues: Shaped[np.ndarray, " n"]) -> Radius:
         >>> simultaneous_radius(np.array([1j]))(0.1, 0.0, 0.0).round(6).item()
         1.004988
     """
-    values = np.unique(np.asarray(eigenvalues, complex))
-    values = values[np.imag(values) >= 0]  # conjugates have conjugate roots
+    values = np.asarray(eigenvalues, complex)
+    values = np.unique(values.real + 1j * abs(values.imag))  # conjugates: equal radii
 
     def radius(
         rate: ArrayLike, beta: ArrayLike, angle: ArrayLike

@@ -40,7 +40,7 @@ class Mixture(Game):
     """Generator and discriminator of three layers with ``size`` hidden units each."""
 
     defaults = GameDefaults(0.002, 0.8, np.pi / 8, 3000, size=64, method="adam")
-    uses = ("size", "penalty", "batch", "game_seed")
+    uses = ("size", "penalty", "batch")
     stochastic = True
     has_equilibrium = False
     evaluates = {
