@@ -36,7 +36,7 @@ def simultaneous_radius(eigenvalues: Shaped[np.ndarray, " n"]) -> Radius:
         1.004988
     """
     values = np.asarray(eigenvalues, complex)
-    values = np.unique(values.real + 1j * abs(values.imag))  # conjugates: equal radii
+    values = np.unique(np.real(values) + 1j * np.abs(np.imag(values)))  # equal radii
 
     def radius(
         rate: ArrayLike, beta: ArrayLike, angle: ArrayLike
